@@ -12,7 +12,8 @@ use ebbtide_policy::schema::{Decoder, Frame, WriterSchema, frame};
 use ebbtide_policy::tag::{Arrivals, Tagger};
 use ebbtide_services::app::read_policy;
 use ebbtide_table::{
-    Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, Root, Segment, SegmentWriter, Table, TableSpec,
+    Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, Root, Segment, SegmentWriter, Table,
+    TableSpec,
 };
 use uuid::Uuid;
 
@@ -22,7 +23,10 @@ const BATCH: usize = 8192;
 /// Returns the shipped policy.
 pub fn policy() -> Policy {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policy.yaml");
-    read_policy(&path).expect("the shipped policy").policy.expect("a clean policy")
+    read_policy(&path)
+        .expect("the shipped policy")
+        .policy
+        .expect("a clean policy")
 }
 
 /// Returns the product that is measured.
@@ -32,15 +36,28 @@ pub fn sms() -> ProductKey {
 
 /// Returns the partition of all records. No program reads its topic.
 fn source() -> TopicPartition {
-    TopicPartition { topic: Topic::new("history.sms").expect("a topic"), partition: Partition(0) }
+    TopicPartition {
+        topic: Topic::new("history.sms").expect("a topic"),
+        partition: Partition(0),
+    }
 }
 
-/// Stores `records` SMS that arrived at `at` after those that the table has. A segment is full at about `in_segment`
-/// rows. Returns the table.
-pub async fn fill(root: &Root, policy: &Policy, at: DateTime<Utc>, records: usize, in_segment: u64) -> Table {
+/// Stores `records` SMS that arrived at `at` after those that the table has. A segment is full at
+/// about `in_segment` rows. Returns the table.
+pub async fn fill(
+    root: &Root,
+    policy: &Policy,
+    at: DateTime<Utc>,
+    records: usize,
+    in_segment: u64,
+) -> Table {
     let spec = Arc::new(TableSpec::of(policy, &sms()).expect("a product with records"));
     let mut table = Table::open(root, Arc::clone(&spec)).await.expect("a table");
-    let schema = &policy.products[&sms()].records.as_ref().expect("records").schema;
+    let schema = &policy.products[&sms()]
+        .records
+        .as_ref()
+        .expect("records")
+        .schema;
     let tagger = Tagger::new(policy, &sms()).expect("a product with records");
     let writer = WriterSchema::parse(schema.text()).expect("the shipped schema");
     let mut decoder = Decoder::new(&writer, schema, tagger.columns()).expect("it reads itself");
@@ -61,38 +78,74 @@ pub async fn fill(root: &Root, policy: &Policy, at: DateTime<Utc>, records: usiz
         for _ in 0..count {
             message.clear();
             traffic.append(at, &mut message);
-            let Ok(Frame::SingleObject { body, .. }) = frame(Some(&message)) else { panic!("a frame") };
+            let Ok(Frame::SingleObject { body, .. }) = frame(Some(&message)) else {
+                panic!("a frame")
+            };
             decoder.push(body).expect("a good message");
         }
         let batch = decoder.flush().batch;
         let begin = first + done as i64;
         let offsets: Vec<i64> = (begin..begin + count as i64).collect();
         let partition = source();
-        let arrivals = Arrivals { source: &partition, offsets: &offsets, at };
-        for group in tagger.tag(&batch, &arrivals, TimeDelta::hours(1)).expect("a tagged batch").groups {
+        let arrivals = Arrivals {
+            source: &partition,
+            offsets: &offsets,
+            at,
+        };
+        for group in tagger
+            .tag(&batch, &arrivals, TimeDelta::hours(1))
+            .expect("a tagged batch")
+            .groups
+        {
             let key = (group.bucket, group.profile.id.clone());
             stored += group.rows.num_rows() as u64;
-            let writer = open
-                .entry(key.clone())
-                .or_insert_with(|| SegmentWriter::of_group(&spec, &group, &policy.version).expect("a segment"));
+            let writer = open.entry(key.clone()).or_insert_with(|| {
+                SegmentWriter::of_group(&spec, &group, &policy.version).expect("a segment")
+            });
             writer.write(&group.rows).expect("rows of the table");
             if writer.rows() >= in_segment
                 && let Some(full) = open.remove(&key)
             {
-                written.push(table.put(full.finish().expect("a segment")).await.expect("a written segment"));
+                written.push(
+                    table
+                        .put(full.finish().expect("a segment"))
+                        .await
+                        .expect("a written segment"),
+                );
             }
         }
         done += count;
     }
     for writer in open.into_values() {
-        written.push(table.put(writer.finish().expect("a segment")).await.expect("a written segment"));
+        written.push(
+            table
+                .put(writer.finish().expect("a segment"))
+                .await
+                .expect("a written segment"),
+        );
     }
     let next = Offset(first + records as i64);
     let mut evidence = Evidence::ingest(Uuid::new_v4(), at, policy.version.clone());
-    (evidence.read, evidence.stored, evidence.expired) = (records as u64, stored, records as u64 - stored);
-    evidence.partitions = vec![PartitionEvidence { partition: source(), from, next, records: records as u64 }];
-    let advances = vec![OffsetAdvance { partition: source(), from, next, topic: None }];
-    let batch = IngestCommit { segments: written, advances, controls: table.controls(), evidence };
+    (evidence.read, evidence.stored, evidence.expired) =
+        (records as u64, stored, records as u64 - stored);
+    evidence.partitions = vec![PartitionEvidence {
+        partition: source(),
+        from,
+        next,
+        records: records as u64,
+    }];
+    let advances = vec![OffsetAdvance {
+        partition: source(),
+        from,
+        next,
+        topic: None,
+    }];
+    let batch = IngestCommit {
+        segments: written,
+        advances,
+        controls: table.controls(),
+        evidence,
+    };
     table.commit(batch).await.expect("a commit");
     table
 }

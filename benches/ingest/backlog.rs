@@ -11,12 +11,15 @@ use crate::filled;
 /// The number of days over which the records are spread.
 const DAYS: usize = 20;
 
-/// Stores about `records` SMS that are more than two years old. All but a few are past all their deadlines now. Returns
-/// the number of records.
+/// Stores about `records` SMS that are more than two years old. All but a few are past all their
+/// deadlines now. Returns the number of records.
 pub fn fill(place: &Path, records: usize) -> usize {
     let root = Root::parse(place.to_str().expect("a text path")).expect("a root");
     let policy = filled::policy();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let first = SystemClock::new().now() - TimeDelta::days(1000);
     for day in 0..DAYS {
         let at = first + TimeDelta::days(day as i64);

@@ -1,5 +1,9 @@
-//! The bare consumer: joins a group like any other consumer, takes every message, and does nothing with it.
-#![allow(unsafe_code, reason = "librdkafka's batch read, the fastest peer there is, has no safe binding")]
+//! The bare consumer: joins a group like any other consumer, takes every message, and does nothing
+//! with it.
+#![allow(
+    unsafe_code,
+    reason = "librdkafka's batch read, the fastest peer there is, has no safe binding"
+)]
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +15,13 @@ use rdkafka::{ClientConfig, Message};
 use crate::fill::Filled;
 
 fn consumer(bootstrap: &str, filled: &Filled) -> BaseConsumer {
-    let group = format!("bare-{}", std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_nanos());
+    let group = format!(
+        "bare-{}",
+        std::time::SystemTime::UNIX_EPOCH
+            .elapsed()
+            .expect("a clock")
+            .as_nanos()
+    );
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("group.id", group)
@@ -45,10 +55,12 @@ pub fn polls(bootstrap: &str, filled: &Filled) -> Duration {
     started.expect("a first record").elapsed()
 }
 
-/// Takes all records in batches from the consumer's own queue. Returns the time from the first to the last.
+/// Takes all records in batches from the consumer's own queue. Returns the time from the first to
+/// the last.
 pub fn batches(bootstrap: &str, filled: &Filled) -> Duration {
     let consumer: BaseConsumer<DefaultConsumerContext> = consumer(bootstrap, filled);
-    // Polls until the partitions are assigned: a batch read of the queue must not coincide with a rebalance.
+    // Polls until the partitions are assigned: a batch read of the queue must not coincide with a
+    // rebalance.
     let (mut taken, mut bytes) = (0_u64, 0_u64);
     let started = loop {
         if let Some(message) = consumer.poll(Duration::from_millis(100)) {
@@ -58,14 +70,19 @@ pub fn batches(bootstrap: &str, filled: &Filled) -> Duration {
         }
     };
     let mut batch = vec![std::ptr::null_mut(); 10_000];
-    // SAFETY: the queue is the consumer's, which outlives it; each message is destroyed once, after its last use.
+    // SAFETY: the queue is the consumer's, which outlives it; each message is destroyed once, after
+    // its last use.
     unsafe {
         let queue = rdsys::rd_kafka_queue_get_consumer(consumer.client().native_ptr());
         while taken < filled.records {
-            let count = rdsys::rd_kafka_consume_batch_queue(queue, 100, batch.as_mut_ptr(), batch.len());
+            let count =
+                rdsys::rd_kafka_consume_batch_queue(queue, 100, batch.as_mut_ptr(), batch.len());
             assert!(count >= 0, "the batch read failed");
             for message in &batch[..count as usize] {
-                assert!((**message).err == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR, "a message");
+                assert!(
+                    (**message).err == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR,
+                    "a message"
+                );
                 bytes += (**message).len as u64;
                 rdsys::rd_kafka_message_destroy(*message);
             }

@@ -1,5 +1,5 @@
-//! A real Kafka broker for the measurement, from the cache that `tools/servers` fills, with the default settings of the
-//! JIT.
+//! A real Kafka broker for the measurement, from the cache that `tools/servers` fills, with the
+//! default settings of the JIT.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -33,15 +33,32 @@ impl Broker {
         );
         std::fs::write(&properties, text).expect("the broker's configuration");
         let formatted = Command::new(&java)
-            .args(["-cp", &jars, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c"])
+            .args([
+                "-cp",
+                &jars,
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                "MkU3OEVBNTcwNTJENDM2Qg",
+                "-c",
+            ])
             .arg(&properties)
             .stdout(Stdio::null())
             .status()
             .expect("java");
-        assert!(formatted.success(), "the broker's storage could not be formatted");
+        assert!(
+            formatted.success(),
+            "the broker's storage could not be formatted"
+        );
         let log4j = repo().join("tests/servers/log4j2.properties");
         let child = Command::new(&java)
-            .args(["-Xmx1g", &format!("-Dlog4j2.configurationFile={}", log4j.display()), "-cp", &jars, "kafka.Kafka"])
+            .args([
+                "-Xmx1g",
+                &format!("-Dlog4j2.configurationFile={}", log4j.display()),
+                "-cp",
+                &jars,
+                "kafka.Kafka",
+            ])
             .arg(&properties)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -85,10 +102,16 @@ fn tool(name: &str, arguments: &[&str]) -> String {
         .output()
         .expect("a tool of the repository");
     assert!(output.status.success(), "tools/{name} failed");
-    String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    String::from_utf8(output.stdout)
+        .expect("text")
+        .trim()
+        .to_owned()
 }
 
 /// Returns a port that is free now.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port()
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|socket| socket.local_addr())
+        .expect("a free port")
+        .port()
 }

@@ -1,4 +1,5 @@
-//! Fills the topics for the measurement: steady synthetic traffic, uncompressed, spread over the partitions.
+//! Fills the topics for the measurement: steady synthetic traffic, uncompressed, spread over the
+//! partitions.
 
 use std::path::Path;
 use std::time::Duration;
@@ -42,7 +43,11 @@ const PRODUCTS: [&str; 13] = [
 
 /// Produces `records` records of SMS, or of all products.
 pub fn fill(bootstrap: &str, records: u64, partitions: i32, all_products: bool) -> Filled {
-    let products = if all_products { &PRODUCTS[..] } else { &PRODUCTS[..1] };
+    let products = if all_products {
+        &PRODUCTS[..]
+    } else {
+        &PRODUCTS[..1]
+    };
     let sources: Vec<TrafficSource> = products
         .iter()
         .map(|product| TrafficSource {
@@ -52,7 +57,10 @@ pub fn fill(bootstrap: &str, records: u64, partitions: i32, all_products: bool) 
             framing: Framing::SingleObject,
         })
         .collect();
-    let topics: Vec<String> = sources.iter().map(|source| source.topic.as_str().to_owned()).collect();
+    let topics: Vec<String> = sources
+        .iter()
+        .map(|source| source.topic.as_str().to_owned())
+        .collect();
     create(bootstrap, &topics, partitions);
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
@@ -73,37 +81,69 @@ pub fn fill(bootstrap: &str, records: u64, partitions: i32, all_products: bool) 
             .payload(value.as_slice())
             .partition(partition);
         while let Err((error, back)) = producer.send(record) {
-            assert!(matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)), "{error}");
+            assert!(
+                matches!(
+                    error,
+                    KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)
+                ),
+                "{error}"
+            );
             producer.poll(Duration::from_millis(20));
             record = back;
         }
     }
-    producer.flush(Duration::from_secs(120)).expect("all delivered");
-    Filled { topics, records, bytes }
+    producer
+        .flush(Duration::from_secs(120))
+        .expect("all delivered");
+    Filled {
+        topics,
+        records,
+        bytes,
+    }
 }
 
 /// Returns the topic that the shipped policy names for a product.
 fn topic(product: &str) -> Topic {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policy.yaml");
-    let policy = read_policy(&path).expect("the shipped policy").policy.expect("a clean policy");
+    let policy = read_policy(&path)
+        .expect("the shipped policy")
+        .policy
+        .expect("a clean policy");
     let product = ProductKey::new(product).expect("a product");
-    policy.products[&product].records.as_ref().expect("records").topics[0].clone()
+    policy.products[&product]
+        .records
+        .as_ref()
+        .expect("records")
+        .topics[0]
+        .clone()
 }
 
 fn schema(product: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas").join(format!("{product}.avsc"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("schemas")
+        .join(format!("{product}.avsc"));
     std::fs::read_to_string(path).expect("a shipped schema")
 }
 
 fn create(bootstrap: &str, topics: &[String], partitions: i32) {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", bootstrap).create().expect("an admin client");
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .create()
+        .expect("an admin client");
     let new: Vec<NewTopic<'_>> = topics
         .iter()
-        .map(|topic| NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("segment.bytes", "1073741824"))
+        .map(|topic| {
+            NewTopic::new(topic, partitions, TopicReplication::Fixed(1))
+                .set("segment.bytes", "1073741824")
+        })
         .collect();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let created = runtime.block_on(admin.create_topics(&new, &AdminOptions::new())).expect("the broker answers");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let created = runtime
+        .block_on(admin.create_topics(&new, &AdminOptions::new()))
+        .expect("the broker answers");
     for topic in created {
         topic.expect("a new topic");
     }

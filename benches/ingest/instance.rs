@@ -1,5 +1,5 @@
-//! The program itself in a separate process, from its start until its metrics show that every record is durably
-//! committed.
+//! The program itself in a separate process, from its start until its metrics show that every
+//! record is durably committed.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,7 +12,8 @@ use crate::fill::Filled;
 
 /// The measurements of one run.
 pub struct Run {
-    /// The time from the first assignment to the last record durably committed, as the metrics show it.
+    /// The time from the first assignment to the last record durably committed, as the metrics show
+    /// it.
     pub wall: Duration,
     /// The CPU time of the process from its start to the last record durably committed.
     pub cpu: Duration,
@@ -22,8 +23,8 @@ pub struct Run {
     pub ended: f64,
 }
 
-/// Runs an instance over all filled records, with a consumer group of its own, on the tables under `root`. Deletes
-/// these tables at the end.
+/// Runs an instance over all filled records, with a consumer group of its own, on the tables under
+/// `root`. Deletes these tables at the end.
 pub fn run(root: &Path, bootstrap: &str, filled: &Filled) -> Run {
     let port = free_port();
     let config = root.with_extension("yaml");
@@ -45,9 +46,13 @@ pub fn run(root: &Path, bootstrap: &str, filled: &Filled) -> Run {
     let mut started = None;
     let (wall, ended) = loop {
         std::thread::sleep(Duration::from_millis(50));
-        assert!(child.try_wait().expect("a child").is_none(), "the instance ended early");
+        assert!(
+            child.try_wait().expect("a child").is_none(),
+            "the instance ended early"
+        );
         let scrape = scrape(port);
-        // The assignment comes before the first message is taken, so the time includes all messages.
+        // The assignment comes before the first message is taken, so the time includes all
+        // messages.
         if value(&scrape, "ebbtide_rebalances_total", "outcome=\"assigned\"") > 0.0 {
             started.get_or_insert_with(Instant::now);
         }
@@ -59,21 +64,37 @@ pub fn run(root: &Path, bootstrap: &str, filled: &Filled) -> Run {
     let (cpu, peak_kib) = (cpu(child.id()), peak(child.id()));
     stop(&mut child);
     std::fs::remove_dir_all(root).expect("the run's own tables");
-    Run { wall, cpu, peak_kib, ended }
+    Run {
+        wall,
+        cpu,
+        peak_kib,
+        ended,
+    }
 }
 
 fn stop(child: &mut Child) {
-    let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill");
+    let asked = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status()
+        .expect("kill");
     assert!(asked.success());
     let ended = child.wait().expect("a child");
-    assert!(ended.success(), "the instance did not stop cleanly: {ended}");
+    assert!(
+        ended.success(),
+        "the instance did not stop cleanly: {ended}"
+    );
 }
 
-/// Returns the number of records that a commit has covered. All of them are good, so all are stored.
+/// Returns the number of records that a commit has covered. All of them are good, so all are
+/// stored.
 fn passed(scrape: &str) -> f64 {
     let all = value(scrape, "ebbtide_records_total", "");
     let stored = value(scrape, "ebbtide_records_total", "outcome=\"stored\"");
-    assert!(all == stored, "{} of {all} records were not stored", all - stored);
+    assert!(
+        all == stored,
+        "{} of {all} records were not stored",
+        all - stored
+    );
     all
 }
 
@@ -89,7 +110,8 @@ fn value(scrape: &str, name: &str, label: &str) -> f64 {
 fn scrape(port: u16) -> String {
     let mut answer = String::new();
     if let Ok(mut socket) = TcpStream::connect(("127.0.0.1", port)) {
-        let _ = socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n");
+        let _ =
+            socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n");
         let _ = socket.read_to_string(&mut answer);
     }
     answer
@@ -98,14 +120,26 @@ fn scrape(port: u16) -> String {
 /// Returns the user and system time of all threads of a process.
 pub fn cpu(pid: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a running process");
-    let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .expect("fields")
+        .split_whitespace()
+        .collect();
+    let ticks: u64 =
+        fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
     // Linux counts in hundredths of a second on every architecture that this runs on.
     Duration::from_millis(ticks * 10)
 }
 
 fn peak(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a running process");
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("KiB")
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .expect("a peak");
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|kib| kib.parse().ok())
+        .expect("KiB")
 }

@@ -1,13 +1,20 @@
-//! Compares the path from Kafka to durable commit with a bare consumer of the same topic, in one run on one machine.
+//! Compares the path from Kafka to durable commit with a bare consumer of the same topic, in one
+//! run on one machine.
 //!
-//! `cargo bench --bench ingest -- [--records N] [--partitions N] [--runs N] [--all-products] [--backlog N]`. Prints
-//! records per second, the ratio to the bare consumer, records per second of the program's CPU time, and the peak
-//! memory. The bare consumer only takes messages, once in batches (the fastest way that librdkafka has) and once one at
-//! a time. With a backlog, each run is repeated over a table with this number of overdue records, which the instance
-//! sweeps meanwhile.
+//! `cargo bench --bench ingest -- [--records N] [--partitions N] [--runs N] [--all-products] [--backlog N]`.
+//! Prints records per second, the ratio to the bare consumer, records per second of the program's
+//! CPU time, and the peak memory. The bare consumer only takes messages, once in batches (the
+//! fastest way that librdkafka has) and once one at a time. With a backlog, each run is repeated
+//! over a table with this number of overdue records, which the instance sweeps meanwhile.
 
 // A command-line program that uses the real clock. Any error ends it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods
+)]
 
 mod backlog;
 mod bare;
@@ -31,10 +38,21 @@ struct Options {
 }
 
 fn options() -> Options {
-    let mut options = Options { records: 4_000_000, partitions: 4, runs: 3, all_products: false, backlog: 0 };
+    let mut options = Options {
+        records: 4_000_000,
+        partitions: 4,
+        runs: 3,
+        all_products: false,
+        backlog: 0,
+    };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
-        let mut number = || arguments.next().and_then(|text| text.parse().ok()).expect("a number behind the option");
+        let mut number = || {
+            arguments
+                .next()
+                .and_then(|text| text.parse().ok())
+                .expect("a number behind the option")
+        };
         match argument.as_str() {
             "--records" => options.records = number(),
             "--partitions" => options.partitions = number() as i32,
@@ -53,7 +71,12 @@ fn main() {
     let options = options();
     let scratch = tempfile::tempdir().expect("a temporary folder");
     let broker = broker::Broker::start(scratch.path());
-    let filled = fill::fill(&broker.bootstrap(), options.records, options.partitions, options.all_products);
+    let filled = fill::fill(
+        &broker.bootstrap(),
+        options.records,
+        options.partitions,
+        options.all_products,
+    );
     let Filled { records, bytes, .. } = filled;
     println!(
         "{records} records of {} bytes on average, {} topics of {} partitions, uncompressed, {} cores",
@@ -62,9 +85,12 @@ fn main() {
         options.partitions,
         std::thread::available_parallelism().map_or(0, usize::from)
     );
-    // One run is not measured, so that the first measured reader does not pay for a cold page cache and JIT.
+    // One run is not measured, so that the first measured reader does not pay for a cold page cache
+    // and JIT.
     bare::batches(&broker.bootstrap(), &filled);
-    println!("run  bare batch  bare poll    ebbtide  of batch  of poll  rec/CPU-s  RSS MiB  broker CPU s");
+    println!(
+        "run  bare batch  bare poll    ebbtide  of batch  of poll  rec/CPU-s  RSS MiB  broker CPU s"
+    );
     for run in 1..=options.runs {
         let batch = rate(records, bare::batches(&broker.bootstrap(), &filled));
         let poll = rate(records, bare::polls(&broker.bootstrap(), &filled));

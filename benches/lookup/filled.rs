@@ -1,20 +1,25 @@
-//! A table of text messages as compaction leaves it: one segment per day, sorted by recipient, about fifty rows per
-//! person.
+//! A table of text messages as compaction leaves it: one segment per day, sorted by recipient,
+//! about fifty rows per person.
 //!
-//! Half of the rows belong to guests, who write on four consecutive days and never before or after: the number of their
-//! rows does not grow with the table. The other half belongs to regulars, who write on any day: the number of their
-//! rows grows.
+//! Half of the rows belong to guests, who write on four consecutive days and never before or after:
+//! the number of their rows does not grow with the table. The other half belongs to regulars, who
+//! write on any day: the number of their rows grows.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{DateTime, TimeDelta, Utc};
-use ebbtide_base::ids::{Bucket, BucketUnit, Deadline, Offset, Partition, PolicyVersion, ProductKey, TopicPartition};
+use ebbtide_base::ids::{
+    Bucket, BucketUnit, Deadline, Offset, Partition, PolicyVersion, ProductKey, TopicPartition,
+};
 use ebbtide_table::{
-    COMPACT, ColumnRole, Evidence, IngestCommit, MaintenanceSettings, MergeSettings, OffsetAdvance, PartitionEvidence,
-    RewriteCommit, RewriteEvidence, Root, SegmentIndex, SegmentTags, SegmentWriter, Table, TableColumn, TableSpec,
+    COMPACT, ColumnRole, Evidence, IngestCommit, MaintenanceSettings, MergeSettings, OffsetAdvance,
+    PartitionEvidence, RewriteCommit, RewriteEvidence, Root, SegmentIndex, SegmentTags,
+    SegmentWriter, Table, TableColumn, TableSpec,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -98,11 +103,22 @@ pub fn spec() -> Arc<TableSpec> {
     let instant = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let column = |name: &str, data_type: DataType, role: ColumnRole, bloom: bool| {
         let name = name.to_owned();
-        TableColumn { name, data_type, role, doc: None, bloom }
+        TableColumn {
+            name,
+            data_type,
+            role,
+            doc: None,
+            bloom,
+        }
     };
     let personal = |name: &str| ColumnRole::Personal(name.parse().expect("a category"));
     let columns = vec![
-        column("message_id", DataType::Utf8, personal("traffic_data"), false),
+        column(
+            "message_id",
+            DataType::Utf8,
+            personal("traffic_data"),
+            false,
+        ),
         column("recipient", DataType::Utf8, personal("phone_number"), true),
         column("body", DataType::Utf8, personal("content"), false),
         column("sent_at", instant(), personal("traffic_data"), false),
@@ -119,11 +135,16 @@ pub fn spec() -> Arc<TableSpec> {
         column("bucket", DataType::Date32, ColumnRole::Tag, false),
         column("profile", DataType::Utf8, ColumnRole::Tag, false),
     ];
-    Arc::new(TableSpec { product: product(), unit: BucketUnit::Day, columns, forms: None })
+    Arc::new(TableSpec {
+        product: product(),
+        unit: BucketUnit::Day,
+        columns,
+        forms: None,
+    })
 }
 
-/// Adds days to the table until it has `days` days, each as ingest writes it and then compacted. If `compacted` is
-/// false, rows stay in the order in which they came.
+/// Adds days to the table until it has `days` days, each as ingest writes it and then compacted. If
+/// `compacted` is false, rows stay in the order in which they came.
 pub async fn grow(table: &mut Table, root: &Root, (size, days): (Size, u64), compacted: bool) {
     let index = SegmentIndex::load(table).await.expect("the segments");
     for day in index.len() as u64..days {
@@ -134,7 +155,10 @@ pub async fn grow(table: &mut Table, root: &Root, (size, days): (Size, u64), com
         }
     }
     // Writes checkpoints as the janitor does.
-    table.maintain(day(), &MaintenanceSettings::default()).await.expect("an upkept table");
+    table
+        .maintain(day(), &MaintenanceSettings::default())
+        .await
+        .expect("an upkept table");
 }
 
 fn day_at(number: u64) -> DateTime<Utc> {
@@ -143,24 +167,54 @@ fn day_at(number: u64) -> DateTime<Utc> {
 
 async fn put(table: &mut Table, size: Size, day_number: u64, at: DateTime<Utc>) {
     let mut random = StdRng::seed_from_u64(day_number);
-    let partition = TopicPartition { topic: "bench".parse().expect("a topic"), partition: Partition(0) };
+    let partition = TopicPartition {
+        topic: "bench".parse().expect("a topic"),
+        partition: Partition(0),
+    };
     let offset_of = |row: u64| Offset(i64::try_from(row).expect("a small table"));
     let (from, next) = (day_number * size.rows, (day_number + 1) * size.rows);
-    let mut writer = SegmentWriter::new(Arc::clone(table.spec()), tags(at), &[]).expect("a segment");
+    let mut writer =
+        SegmentWriter::new(Arc::clone(table.spec()), tags(at), &[]).expect("a segment");
     let mut made = from;
     while made < next {
         let some = (next - made).min(ROWS as u64);
-        let whose: Vec<String> = (0..some).map(|_| size.somebody(day_number, &mut random)).collect();
-        writer.write(&batch(&whose, offset_of(made).0, at, &mut random)).expect("rows of the table");
+        let whose: Vec<String> = (0..some)
+            .map(|_| size.somebody(day_number, &mut random))
+            .collect();
+        writer
+            .write(&batch(&whose, offset_of(made).0, at, &mut random))
+            .expect("rows of the table");
         made += some;
     }
-    let segment = table.put(writer.finish().expect("an encoded segment")).await.expect("a written segment");
-    let (before, after, records) = ((from > 0).then(|| offset_of(from)), offset_of(next), size.rows);
+    let segment = table
+        .put(writer.finish().expect("an encoded segment"))
+        .await
+        .expect("a written segment");
+    let (before, after, records) = (
+        (from > 0).then(|| offset_of(from)),
+        offset_of(next),
+        size.rows,
+    );
     let mut evidence = Evidence::ingest(Uuid::new_v4(), day(), policy());
     (evidence.read, evidence.stored) = (records, records);
-    evidence.partitions = vec![PartitionEvidence { partition: partition.clone(), from: before, next: after, records }];
-    let advances = vec![OffsetAdvance { partition, from: before, next: after, topic: None }];
-    let commit = IngestCommit { segments: vec![segment], advances, controls: table.controls(), evidence };
+    evidence.partitions = vec![PartitionEvidence {
+        partition: partition.clone(),
+        from: before,
+        next: after,
+        records,
+    }];
+    let advances = vec![OffsetAdvance {
+        partition,
+        from: before,
+        next: after,
+        topic: None,
+    }];
+    let commit = IngestCommit {
+        segments: vec![segment],
+        advances,
+        controls: table.controls(),
+        evidence,
+    };
     table.commit(commit).await.expect("a commit");
 }
 
@@ -168,8 +222,15 @@ async fn put(table: &mut Table, size: Size, day_number: u64, at: DateTime<Utc>) 
 async fn compact(table: &mut Table, root: &Root, at: DateTime<Utc>) {
     let index = SegmentIndex::load(table).await.expect("the segments");
     let bucket = Bucket::Day(at.date_naive());
-    let old: Vec<_> = index.iter().filter(|segment| segment.bucket == bucket).cloned().collect();
-    let how = MergeSettings { sort_by: vec!["recipient".to_owned()], memory: MEMORY };
+    let old: Vec<_> = index
+        .iter()
+        .filter(|segment| segment.bucket == bucket)
+        .cloned()
+        .collect();
+    let how = MergeSettings {
+        sort_by: vec!["recipient".to_owned()],
+        memory: MEMORY,
+    };
     let merged = table.merge(&old, &how).await.expect("a merge");
     let rows = merged.rows();
     let did = RewriteEvidence {
@@ -181,34 +242,59 @@ async fn compact(table: &mut Table, root: &Root, at: DateTime<Utc>) {
     };
     let evidence = Evidence::rewrite(COMPACT, Uuid::new_v4(), day(), policy(), did);
     let place = folder(root);
-    let gone: Vec<PathBuf> = old.iter().map(|segment| place.join(&*segment.path)).collect();
+    let gone: Vec<PathBuf> = old
+        .iter()
+        .map(|segment| place.join(&*segment.path))
+        .collect();
     let (controls, adds) = (table.controls(), vec![merged]);
-    let rewrite = RewriteCommit { removes: old, seen_at: index.version(), adds, controls, renewed: false, evidence };
+    let rewrite = RewriteCommit {
+        removes: old,
+        seen_at: index.version(),
+        adds,
+        controls,
+        renewed: false,
+        evidence,
+    };
     table.commit_rewrite(rewrite).await.expect("a commit");
     // Deletes the replaced files, as the janitor does when no reader needs them.
-    gone.iter().for_each(|file| std::fs::remove_file(file).expect("a file that goes"));
+    gone.iter()
+        .for_each(|file| std::fs::remove_file(file).expect("a file that goes"));
 }
 
 /// Returns the table's files, and their total size in bytes.
 pub async fn files(table: &Table, root: &Root) -> (Vec<PathBuf>, u64) {
     let index = SegmentIndex::load(table).await.expect("the segments");
     let place = folder(root);
-    let files = index.iter().map(|segment| place.join(&*segment.path)).collect();
+    let files = index
+        .iter()
+        .map(|segment| place.join(&*segment.path))
+        .collect();
     (files, index.iter().map(|segment| segment.size).sum())
 }
 
 fn folder(root: &Root) -> PathBuf {
-    root.local().expect("a folder").join("tables").join(product().as_str())
+    root.local()
+        .expect("a folder")
+        .join("tables")
+        .join(product().as_str())
 }
 
 fn tags(at: DateTime<Utc>) -> SegmentTags {
-    let due =
-        |category: &str, days| (category.parse().expect("a category"), Some(Deadline(at + TimeDelta::days(days))));
+    let due = |category: &str, days| {
+        (
+            category.parse().expect("a category"),
+            Some(Deadline(at + TimeDelta::days(days))),
+        )
+    };
     SegmentTags {
         bucket: Bucket::Day(at.date_naive()),
         profile: "0123456789ab".parse().expect("a profile"),
         profile_text: "three categories".to_owned(),
-        deadlines: vec![due("content", 180), due("phone_number", 720), due("traffic_data", 720)],
+        deadlines: vec![
+            due("content", 180),
+            due("phone_number", 720),
+            due("traffic_data", 720),
+        ],
         policy_version: policy(),
     }
 }
@@ -216,27 +302,58 @@ fn tags(at: DateTime<Utc>) -> SegmentTags {
 fn batch(whose: &[String], from: i64, at: DateTime<Utc>, random: &mut StdRng) -> RecordBatch {
     let count = whose.len();
     let mut texts = |parts: usize| -> ArrayRef {
-        let one = |random: &mut StdRng| (0..parts).map(|_| format!("{:x}", random.random::<u64>())).collect::<String>();
-        Arc::new(StringArray::from_iter_values((0..count).map(|_| one(random))))
+        let one = |random: &mut StdRng| {
+            (0..parts)
+                .map(|_| format!("{:x}", random.random::<u64>()))
+                .collect::<String>()
+        };
+        Arc::new(StringArray::from_iter_values(
+            (0..count).map(|_| one(random)),
+        ))
     };
     let (ids, bodies) = (texts(1), texts(3));
     let micros = |of: &mut dyn FnMut() -> i64| -> ArrayRef {
-        Arc::new(TimestampMicrosecondArray::from_iter_values((0..count).map(|_| of())).with_timezone("UTC"))
+        Arc::new(
+            TimestampMicrosecondArray::from_iter_values((0..count).map(|_| of()))
+                .with_timezone("UTC"),
+        )
     };
     let start = at.timestamp_micros();
-    let customers = (0..count).map(|_| format!("customer-{}", random.random_range(0..500_u32))).collect::<Vec<_>>();
+    let customers = (0..count)
+        .map(|_| format!("customer-{}", random.random_range(0..500_u32)))
+        .collect::<Vec<_>>();
     let sent = micros(&mut || start + random.random_range(0..86_400_000_000_i64));
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("message_id", ids),
         ("recipient", Arc::new(StringArray::from_iter_values(whose))),
         ("body", bodies),
         ("sent_at", sent),
-        ("customer_id", Arc::new(StringArray::from_iter_values(customers))),
-        ("segments", Arc::new(Int32Array::from_iter_values((0..count).map(|row| i32::from(row % 4 == 0))))),
-        ("jurisdiction", Arc::new(StringArray::from_iter_values(std::iter::repeat_n("NL", count)))),
+        (
+            "customer_id",
+            Arc::new(StringArray::from_iter_values(customers)),
+        ),
+        (
+            "segments",
+            Arc::new(Int32Array::from_iter_values(
+                (0..count).map(|row| i32::from(row % 4 == 0)),
+            )),
+        ),
+        (
+            "jurisdiction",
+            Arc::new(StringArray::from_iter_values(std::iter::repeat_n(
+                "NL", count,
+            ))),
+        ),
         ("ingested_at", micros(&mut || start)),
-        ("source_offset", Arc::new(Int64Array::from_iter_values((from..).take(count)))),
+        (
+            "source_offset",
+            Arc::new(Int64Array::from_iter_values((from..).take(count))),
+        ),
     ];
-    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
-        .expect("columns of one length")
+    RecordBatch::try_from_iter_with_nullable(
+        columns
+            .into_iter()
+            .map(|(name, column)| (name, column, true)),
+    )
+    .expect("columns of one length")
 }

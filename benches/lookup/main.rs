@@ -1,16 +1,23 @@
-//! Measures the cost of finding one subject's rows, with a finder that has cached nothing and with one that has cached
-//! its footers. Compares it with DuckDB, Polars and chdb over the same files. Also measures it as the table grows to 3
-//! and 10 times its size, and with eight concurrent look-ups.
+//! Measures the cost of finding one subject's rows, with a finder that has cached nothing and with
+//! one that has cached its footers. Compares it with DuckDB, Polars and chdb over the same files.
+//! Also measures it as the table grows to 3 and 10 times its size, and with eight concurrent
+//! look-ups.
 //!
-//! `cargo bench --bench lookup -- [--rows N] [--runs N] [--unsorted] [--alone] [--folder PATH] [--keep PATH]`. The
-//! table has forty days of rows, and each day is compacted as the program does it, unless `--unsorted` is given. The
-//! look-ups are for a guest, who has fifty rows within the first four days, however large the table is; for a regular,
-//! whose number of rows grows with the days; and for a person who is not in the table. The files were just written, so
-//! all methods read from memory, including the cold finder. `--alone` measures no other engine. With `--keep` the table
+//! `cargo bench --bench lookup -- [--rows N] [--runs N] [--unsorted] [--alone] [--folder PATH] [--keep PATH]`.
+//! The table has forty days of rows, and each day is compacted as the program does it, unless
+//! `--unsorted` is given. The look-ups are for a guest, who has fifty rows within the first four
+//! days, however large the table is; for a regular, whose number of rows grows with the days; and
+//! for a person who is not in the table. The files were just written, so all methods read from
+//! memory, including the cold finder. `--alone` measures no other engine. With `--keep` the table
 //! is kept at that path, and reused if it exists already. 100 million rows take about 5 GB.
 
 // A command-line program that uses the real clock. Any error ends it.
-#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods)]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods
+)]
 
 mod filled;
 mod rivals;
@@ -43,20 +50,41 @@ const DAYS: [u64; 3] = [4, 12, 40];
 const AT_ONCE: usize = 8;
 
 fn main() {
-    let option = |name: &str| std::env::args().skip_while(|argument| argument != name).nth(1);
-    let number = |name: &str, usual: u64| option(name).map_or(usual, |text| text.parse().expect("a number"));
+    let option = |name: &str| {
+        std::env::args()
+            .skip_while(|argument| argument != name)
+            .nth(1)
+    };
+    let number =
+        |name: &str, usual: u64| option(name).map_or(usual, |text| text.parse().expect("a number"));
     let (rows, runs) = (number("--rows", 10_000_000), number("--runs", 41));
     let compacted = !std::env::args().any(|argument| argument == "--unsorted");
     let parent = option("--folder").map_or_else(std::env::temp_dir, PathBuf::from);
     let passing = tempfile::tempdir_in(&parent).expect("a folder");
     let kept = option("--keep").map(PathBuf::from);
     let folder = kept.as_deref().unwrap_or_else(|| passing.path());
-    let days = if folder.join("tables").exists() { &DAYS[2..] } else { &DAYS };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    let size = Size { days: DAYS[2], rows: rows / DAYS[2] };
+    let days = if folder.join("tables").exists() {
+        &DAYS[2..]
+    } else {
+        &DAYS
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let size = Size {
+        days: DAYS[2],
+        rows: rows / DAYS[2],
+    };
     let asked: [(&str, Vec<String>); 3] = [
-        ("guest", (0..runs).map(|run| size.guest(run * 7919 + 13)).collect()),
-        ("regular", (0..runs).map(|run| size.regular(run * 7919 + 13)).collect()),
+        (
+            "guest",
+            (0..runs).map(|run| size.guest(run * 7919 + 13)).collect(),
+        ),
+        (
+            "regular",
+            (0..runs).map(|run| size.regular(run * 7919 + 13)).collect(),
+        ),
         ("nobody", (0..runs).map(filled::nobody).collect()),
     ];
     let mut tables = Vec::new();
@@ -71,10 +99,16 @@ fn main() {
         let mut best = f64::MAX;
         for (name, took, theirs) in rivals::ask(&last.files, asked) {
             assert_eq!(theirs, ours.answers, "{name} answers otherwise");
-            println!("{who:<10} {name:<22} {took:>10.2} ms  {:>8.1} times as long", took / millis(ours.warm));
+            println!(
+                "{who:<10} {name:<22} {took:>10.2} ms  {:>8.1} times as long",
+                took / millis(ours.warm)
+            );
             best = best.min(took);
         }
-        println!("{who:<10} {:>10.1} times faster than the best of them (bar: 10)", best / millis(ours.warm));
+        println!(
+            "{who:<10} {:>10.1} times faster than the best of them (bar: 10)",
+            best / millis(ours.warm)
+        );
     }
     let first = tables.first().unwrap_or(last);
     for ((who, _), (first, last)) in asked.iter().zip(first.told.iter().zip(&last.told)) {
@@ -95,7 +129,12 @@ struct Ours {
     answers: Vec<Answer>,
 }
 
-async fn at(folder: &Path, (size, days): (Size, u64), compacted: bool, asked: &[(&str, Vec<String>)]) -> Measured {
+async fn at(
+    folder: &Path,
+    (size, days): (Size, u64),
+    compacted: bool,
+    asked: &[(&str, Vec<String>)],
+) -> Measured {
     let root = Root::parse(folder.to_str().expect("a text path")).expect("a root");
     let started = Instant::now();
     let mut table = Table::open(&root, filled::spec()).await.expect("a table");
@@ -116,7 +155,8 @@ async fn at(folder: &Path, (size, days): (Size, u64), compacted: bool, asked: &[
     }
     let mut told = Vec::new();
     for (who, asked) in asked {
-        let (mut opened, mut cold, mut warm, mut answers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut opened, mut cold, mut warm, mut answers) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for person in asked {
             let fresh = RecordFinder::new(root.clone(), FOOTERS);
             let started = Instant::now();
@@ -142,7 +182,10 @@ async fn at(folder: &Path, (size, days): (Size, u64), compacted: bool, asked: &[
         );
         told.push(Ours { warm, answers });
     }
-    println!("footers and page indexes in memory: {} KiB", known.memory() >> 10);
+    println!(
+        "footers and page indexes in memory: {} KiB",
+        known.memory() >> 10
+    );
     Measured { files, told }
 }
 
@@ -165,20 +208,38 @@ async fn at_once(finder: &Arc<RecordFinder>, asked: &[String]) -> f64 {
 
 /// Reads all columns of a person's rows, from the newest version.
 async fn look_up(finder: &RecordFinder, person: &str) -> Answer {
-    let table = finder.table(&filled::product()).await.expect("a table").expect("the table");
+    let table = finder
+        .table(&filled::product())
+        .await
+        .expect("a table")
+        .expect("the table");
     let filter = RecordFilter {
-        texts: vec![TextCondition { columns: vec!["recipient".to_owned()], value: person.to_owned(), subject: None }],
+        texts: vec![TextCondition {
+            columns: vec!["recipient".to_owned()],
+            value: person.to_owned(),
+            subject: None,
+        }],
         within: None,
     };
-    let looks =
-        table.segments().iter().map(|segment| SegmentScan { segment: Arc::clone(segment), filter: filter.clone() });
+    let looks = table.segments().iter().map(|segment| SegmentScan {
+        segment: Arc::clone(segment),
+        filter: filter.clone(),
+    });
     let looks = looks.collect();
-    let mut rows = finder.find(&table, looks, filled::spec().arrow(), Arc::new(AtomicU64::new(0)));
+    let mut rows = finder.find(
+        &table,
+        looks,
+        filled::spec().arrow(),
+        Arc::new(AtomicU64::new(0)),
+    );
     let mut answer = (0, 0);
     while let Some(found) = rows.next().await {
         let rows = found.expect("rows").rows;
         answer.0 += rows.num_rows() as u64;
-        let offsets = rows.column_by_name("source_offset").expect("the offsets").as_primitive::<Int64Type>();
+        let offsets = rows
+            .column_by_name("source_offset")
+            .expect("the offsets")
+            .as_primitive::<Int64Type>();
         answer.1 += offsets.values().iter().sum::<i64>();
     }
     answer

@@ -1,14 +1,19 @@
-//! A bucket of one profile with four categories of about the same size, in segments as ingest writes them.
+//! A bucket of one profile with four categories of about the same size, in segments as ingest
+//! writes them.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{DateTime, TimeDelta, Utc};
-use ebbtide_base::ids::{Bucket, BucketUnit, Category, Deadline, Offset, Partition, PolicyVersion, TopicPartition};
+use ebbtide_base::ids::{
+    Bucket, BucketUnit, Category, Deadline, Offset, Partition, PolicyVersion, TopicPartition,
+};
 use ebbtide_table::{
-    ColumnRole, Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, SegmentTags, SegmentWriter, Table,
-    TableColumn, TableSpec,
+    ColumnRole, Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, SegmentTags,
+    SegmentWriter, Table, TableColumn, TableSpec,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -35,15 +40,40 @@ pub fn spec() -> Arc<TableSpec> {
     let instant = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let column = |name: &str, data_type: DataType, role: ColumnRole, bloom: bool| {
         let name = name.to_owned();
-        TableColumn { name, data_type, role, doc: None, bloom }
+        TableColumn {
+            name,
+            data_type,
+            role,
+            doc: None,
+            bloom,
+        }
     };
     let category = |name: &str| -> Category { name.parse().expect("a category") };
     let mut columns: Vec<TableColumn> = CATEGORIES
         .iter()
-        .map(|name| column(name, DataType::Utf8, ColumnRole::Personal(category(name)), *name == "phone_number"))
+        .map(|name| {
+            column(
+                name,
+                DataType::Utf8,
+                ColumnRole::Personal(category(name)),
+                *name == "phone_number",
+            )
+        })
         .collect();
-    columns.push(column("segments", DataType::Int32, ColumnRole::Plain, false));
-    columns.extend(CATEGORIES.iter().map(|name| column(&format!("expires_{name}"), instant(), ColumnRole::Tag, false)));
+    columns.push(column(
+        "segments",
+        DataType::Int32,
+        ColumnRole::Plain,
+        false,
+    ));
+    columns.extend(CATEGORIES.iter().map(|name| {
+        column(
+            &format!("expires_{name}"),
+            instant(),
+            ColumnRole::Tag,
+            false,
+        )
+    }));
     for (name, data_type) in [
         ("policy_version", DataType::Utf8),
         ("ingested_at", instant()),
@@ -54,22 +84,47 @@ pub fn spec() -> Arc<TableSpec> {
     ] {
         columns.push(column(name, data_type, ColumnRole::Tag, false));
     }
-    Arc::new(TableSpec { product: "bench".parse().expect("a product"), unit: BucketUnit::Day, columns, forms: None })
+    Arc::new(TableSpec {
+        product: "bench".parse().expect("a product"),
+        unit: BucketUnit::Day,
+        columns,
+        forms: None,
+    })
 }
 
 /// Returns some rows. The first has the offset `from`.
 pub fn rows(from: i64, random: &mut StdRng) -> RecordBatch {
     let mut text = || -> ArrayRef {
-        let one = |random: &mut StdRng| (0..4).map(|_| format!("{:x}", random.random::<u64>())).collect::<String>();
-        Arc::new(StringArray::from_iter_values((0..ROWS).map(|_| one(random))))
+        let one = |random: &mut StdRng| {
+            (0..4)
+                .map(|_| format!("{:x}", random.random::<u64>()))
+                .collect::<String>()
+        };
+        Arc::new(StringArray::from_iter_values(
+            (0..ROWS).map(|_| one(random)),
+        ))
     };
-    let mut columns: Vec<(&str, ArrayRef)> = CATEGORIES.iter().map(|name| (*name, text())).collect();
-    columns.push(("segments", Arc::new(Int32Array::from_iter_values((0..ROWS).map(|row| row as i32 % 4)))));
-    let at = TimestampMicrosecondArray::from(vec![day().timestamp_micros(); ROWS]).with_timezone("UTC");
+    let mut columns: Vec<(&str, ArrayRef)> =
+        CATEGORIES.iter().map(|name| (*name, text())).collect();
+    columns.push((
+        "segments",
+        Arc::new(Int32Array::from_iter_values(
+            (0..ROWS).map(|row| row as i32 % 4),
+        )),
+    ));
+    let at =
+        TimestampMicrosecondArray::from(vec![day().timestamp_micros(); ROWS]).with_timezone("UTC");
     columns.push(("ingested_at", Arc::new(at)));
-    columns.push(("source_offset", Arc::new(Int64Array::from_iter_values(from..from + ROWS as i64))));
-    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
-        .expect("columns of one length")
+    columns.push((
+        "source_offset",
+        Arc::new(Int64Array::from_iter_values(from..from + ROWS as i64)),
+    ));
+    RecordBatch::try_from_iter_with_nullable(
+        columns
+            .into_iter()
+            .map(|(name, column)| (name, column, true)),
+    )
+    .expect("columns of one length")
 }
 
 /// Returns the tags that all rows of the bucket share.
@@ -82,7 +137,10 @@ pub fn tags() -> SegmentTags {
             .iter()
             .zip(1..)
             .map(|(name, months)| {
-                (name.parse().expect("a category"), Some(Deadline(day() + TimeDelta::days(30 * months))))
+                (
+                    name.parse().expect("a category"),
+                    Some(Deadline(day() + TimeDelta::days(30 * months))),
+                )
             })
             .collect(),
         policy_version: policy(),
@@ -91,25 +149,49 @@ pub fn tags() -> SegmentTags {
 
 /// Fills the table's one bucket with about `bytes` bytes, in segments of about `each` bytes.
 pub async fn fill(table: &mut Table, bytes: u64, each: u64) {
-    let partition = TopicPartition { topic: "bench".parse().expect("a topic"), partition: Partition(0) };
+    let partition = TopicPartition {
+        topic: "bench".parse().expect("a topic"),
+        partition: Partition(0),
+    };
     let mut random = StdRng::seed_from_u64(7);
     let (mut from, mut written) = (0i64, 0);
     while written < bytes {
         let start = from;
-        let mut writer = SegmentWriter::new(Arc::clone(table.spec()), tags(), &[]).expect("a segment");
+        let mut writer =
+            SegmentWriter::new(Arc::clone(table.spec()), tags(), &[]).expect("a segment");
         while (writer.memory() as u64) < each.min(bytes - written) {
-            writer.write(&rows(from, &mut random)).expect("rows of the table");
+            writer
+                .write(&rows(from, &mut random))
+                .expect("rows of the table");
             from += ROWS as i64;
         }
-        let segment = table.put(writer.finish().expect("an encoded segment")).await.expect("a written segment");
+        let segment = table
+            .put(writer.finish().expect("an encoded segment"))
+            .await
+            .expect("a written segment");
         written += segment.size();
         let records = u64::try_from(from - start).expect("some rows");
         let (before, next) = ((start > 0).then_some(Offset(start)), Offset(from));
         let mut evidence = Evidence::ingest(Uuid::new_v4(), day(), policy());
         (evidence.read, evidence.stored) = (records, records);
-        evidence.partitions = vec![PartitionEvidence { partition: partition.clone(), from: before, next, records }];
-        let advances = vec![OffsetAdvance { partition: partition.clone(), from: before, next, topic: None }];
-        let batch = IngestCommit { segments: vec![segment], advances, controls: table.controls(), evidence };
+        evidence.partitions = vec![PartitionEvidence {
+            partition: partition.clone(),
+            from: before,
+            next,
+            records,
+        }];
+        let advances = vec![OffsetAdvance {
+            partition: partition.clone(),
+            from: before,
+            next,
+            topic: None,
+        }];
+        let batch = IngestCommit {
+            segments: vec![segment],
+            advances,
+            controls: table.controls(),
+            evidence,
+        };
         table.commit(batch).await.expect("a commit");
     }
 }

@@ -1,13 +1,19 @@
-//! Measures the cost of many writers that commit to one table: commits per second, attempts that conflicted with
-//! another commit, and the time of one commit. Measured on the local file system and in an object store (MinIO),
-//! relative to one writer.
+//! Measures the cost of many writers that commit to one table: commits per second, attempts that
+//! conflicted with another commit, and the time of one commit. Measured on the local file system
+//! and in an object store (MinIO), relative to one writer.
 //!
-//! `cargo bench --bench writers -- [--seconds N] [--every MS] [--folder PATH]`. Each writer has its own table handle
-//! and partition, as a lane of an instance has, and stores 1,000 rows with each commit: first as fast as it can, then
-//! one commit every `MS` milliseconds, as with `ingest.commit_age`.
+//! `cargo bench --bench writers -- [--seconds N] [--every MS] [--folder PATH]`. Each writer has its
+//! own table handle and partition, as a lane of an instance has, and stores 1,000 rows with each
+//! commit: first as fast as it can, then one commit every `MS` milliseconds, as with
+//! `ingest.commit_age`.
 
 // A command-line program that uses the real clock. Any error ends it.
-#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods)]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods
+)]
 
 // The module can also fill whole buckets, which is not needed here.
 #[allow(dead_code)]
@@ -23,7 +29,8 @@ use ebbtide_base::ids::{Offset, Partition, TopicPartition};
 use ebbtide_config::ObjectStoreConfig;
 use ebbtide_query::audit;
 use ebbtide_table::{
-    EncodedSegment, Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, Root, SegmentWriter, Table,
+    EncodedSegment, Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, Root, SegmentWriter,
+    Table,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -37,18 +44,27 @@ const ROWS: usize = 1000;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() {
-    let option = |name: &str| std::env::args().skip_while(|argument| argument != name).nth(1);
-    let number = |name: &str, usual: u64| option(name).map_or(usual, |text| text.parse().expect("a number"));
+    let option = |name: &str| {
+        std::env::args()
+            .skip_while(|argument| argument != name)
+            .nth(1)
+    };
+    let number =
+        |name: &str, usual: u64| option(name).map_or(usual, |text| text.parse().expect("a number"));
     let (seconds, every) = (number("--seconds", 8), number("--every", 1000));
     let parent = option("--folder").map_or_else(std::env::temp_dir, PathBuf::from);
     let folder = tempfile::tempdir_in(&parent).expect("a folder");
     let data = tempfile::tempdir_in(&parent).expect("a folder");
     let minio = minio::Minio::start(data.path());
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let local = folder.path().to_str().expect("a text path").to_owned();
-    for (name, place, settings) in
-        [("local", local, ObjectStoreConfig::default()), ("MinIO", "s3://plain".to_owned(), minio.settings())]
-    {
+    for (name, place, settings) in [
+        ("local", local, ObjectStoreConfig::default()),
+        ("MinIO", "s3://plain".to_owned(), minio.settings()),
+    ] {
         for pause in [Duration::ZERO, Duration::from_millis(every)] {
             let mut alone = None;
             for writers in [1, 2, 4, 8, 16] {
@@ -62,11 +78,17 @@ fn main() {
                 let rate = did.took.len() as f64 / did.lasted.as_secs_f64();
                 let alone = *alone.get_or_insert(rate);
                 did.took.sort_unstable();
-                let at = |share: f64| did.took[((did.took.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+                let at = |share: f64| {
+                    did.took[((did.took.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3
+                };
                 println!(
                     "{name}, {writers:>2} writers, {}: {rate:>7.1} commits/s ({:.2} of one writer), {:.2} lost races a commit, \
                      a commit {:.1} ms (median), {:.1} ms (99 of 100)",
-                    if pause.is_zero() { "as fast as they can".to_owned() } else { format!("each every {every} ms") },
+                    if pause.is_zero() {
+                        "as fast as they can".to_owned()
+                    } else {
+                        format!("each every {every} ms")
+                    },
                     rate / alone,
                     did.lost as f64 / did.took.len() as f64,
                     at(0.5),
@@ -97,9 +119,13 @@ struct Did {
 
 /// Runs concurrent writers, and checks that all their commits are in the table.
 async fn all(work: &Work, writers: i32) -> Did {
-    Table::open(&work.root, bucket::spec()).await.expect("a new table");
+    Table::open(&work.root, bucket::spec())
+        .await
+        .expect("a new table");
     let started = Instant::now();
-    let tasks: Vec<_> = (0..writers).map(|number| tokio::spawn(one(work.clone(), number))).collect();
+    let tasks: Vec<_> = (0..writers)
+        .map(|number| tokio::spawn(one(work.clone(), number)))
+        .collect();
     let mut all = Did::default();
     for task in tasks {
         let did = task.await.expect("a writer");
@@ -107,17 +133,27 @@ async fn all(work: &Work, writers: i32) -> Did {
         all.lost += did.lost;
     }
     all.lasted = started.elapsed();
-    let found = audit(&work.root, &bucket::spec().product).await.expect("an audit");
-    assert!(found.broken.is_empty() && found.records == (all.took.len() * ROWS) as u64, "{found:?}");
+    let found = audit(&work.root, &bucket::spec().product)
+        .await
+        .expect("an audit");
+    assert!(
+        found.broken.is_empty() && found.records == (all.took.len() * ROWS) as u64,
+        "{found:?}"
+    );
     all
 }
 
 /// Runs the commits of one writer.
 async fn one(work: Work, number: i32) -> Did {
-    let mut table = Table::open(&work.root, bucket::spec()).await.expect("the table");
+    let mut table = Table::open(&work.root, bucket::spec())
+        .await
+        .expect("the table");
     let mut random = StdRng::seed_from_u64(number as u64);
     let encoded = encoded(&table, &mut random);
-    let partition = TopicPartition { topic: "bench".parse().expect("a topic"), partition: Partition(number) };
+    let partition = TopicPartition {
+        topic: "bench".parse().expect("a topic"),
+        partition: Partition(number),
+    };
     let (mut did, mut from) = (Did::default(), None);
     let until = Instant::now() + work.lasts;
     tokio::time::sleep(work.pause.mul_f64(random.random())).await;
@@ -128,15 +164,34 @@ async fn one(work: Work, number: i32) -> Did {
         let next = Offset(from.map_or(0, |Offset(from)| from) + ROWS as i64);
         let mut evidence = Evidence::ingest(Uuid::new_v4(), bucket::day(), bucket::policy());
         (evidence.read, evidence.stored) = (ROWS as u64, ROWS as u64);
-        evidence.partitions =
-            vec![PartitionEvidence { partition: partition.clone(), from, next, records: ROWS as u64 }];
-        let advances = vec![OffsetAdvance { partition: partition.clone(), from, next, topic: None }];
-        let batch = IngestCommit { segments: vec![segment], advances, controls: table.controls(), evidence };
+        evidence.partitions = vec![PartitionEvidence {
+            partition: partition.clone(),
+            from,
+            next,
+            records: ROWS as u64,
+        }];
+        let advances = vec![OffsetAdvance {
+            partition: partition.clone(),
+            from,
+            next,
+            topic: None,
+        }];
+        let batch = IngestCommit {
+            segments: vec![segment],
+            advances,
+            controls: table.controls(),
+            evidence,
+        };
         table.commit(batch).await.expect("a commit");
         did.took.push(started.elapsed());
         from = Some(next);
         // Up to a fifth more or less, as lanes do.
-        tokio::time::sleep(work.pause.mul_f64(random.random_range(0.8..1.2)).saturating_sub(began.elapsed())).await;
+        tokio::time::sleep(
+            work.pause
+                .mul_f64(random.random_range(0.8..1.2))
+                .saturating_sub(began.elapsed()),
+        )
+        .await;
     }
     did.lost = table.lost_races();
     did
@@ -144,7 +199,10 @@ async fn one(work: Work, number: i32) -> Did {
 
 /// Returns the rows that a writer stores with each commit.
 fn encoded(table: &Table, random: &mut StdRng) -> EncodedSegment {
-    let mut writer = SegmentWriter::new(Arc::clone(table.spec()), bucket::tags(), &[]).expect("a segment");
-    writer.write(&bucket::rows(0, random).slice(0, ROWS)).expect("rows of the table");
+    let mut writer =
+        SegmentWriter::new(Arc::clone(table.spec()), bucket::tags(), &[]).expect("a segment");
+    writer
+        .write(&bucket::rows(0, random).slice(0, ROWS))
+        .expect("rows of the table");
     writer.finish().expect("an encoded segment")
 }

@@ -20,13 +20,28 @@ impl Minio {
     /// Starts a store with its data under `folder` and waits until it listens.
     pub fn start(folder: &Path) -> Self {
         let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/servers");
-        let place = Command::new(tools).arg("minio").output().expect("tools/servers");
-        assert!(place.status.success(), "{}", String::from_utf8_lossy(&place.stderr));
+        let place = Command::new(tools)
+            .arg("minio")
+            .output()
+            .expect("tools/servers");
+        assert!(
+            place.status.success(),
+            "{}",
+            String::from_utf8_lossy(&place.stderr)
+        );
         let place = String::from_utf8(place.stdout).expect("a path");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("a port")
+            .port();
         std::fs::create_dir_all(folder.join("plain")).expect("a bucket");
         let child = Command::new(Path::new(place.trim()).join("minio"))
-            .args(["server", "--quiet", "--address", &format!("127.0.0.1:{port}")])
+            .args([
+                "server",
+                "--quiet",
+                "--address",
+                &format!("127.0.0.1:{port}"),
+            ])
             .arg(folder)
             .envs([("MINIO_ROOT_USER", KEY), ("MINIO_ROOT_PASSWORD", KEY)])
             .stdout(Stdio::null())

@@ -1,6 +1,8 @@
-//! The metadata's patterns as automata over the ten digits, so that all numbers of a prefix can be asked at once.
+//! The metadata's patterns as automata over the ten digits, so that all numbers of a prefix can be
+//! asked at once.
 //!
-//! Promises the crate's own reading of a pattern: it matches where some prefix of the number does. Development only.
+//! Promises the crate's own reading of a pattern: it matches where some prefix of the number does.
+//! Development only.
 
 use std::collections::BTreeSet;
 
@@ -9,15 +11,27 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// Reads a pattern as the `phonenumber` crate does: white space in it means nothing.
 pub fn parse(pattern: &str) -> Hir {
-    let mut parser = ParserBuilder::new().unicode(false).utf8(false).ignore_whitespace(true).build();
-    parser.parse(pattern).expect("the metadata's patterns are regular expressions")
+    let mut parser = ParserBuilder::new()
+        .unicode(false)
+        .utf8(false)
+        .ignore_whitespace(true)
+        .build();
+    parser
+        .parse(pattern)
+        .expect("the metadata's patterns are regular expressions")
 }
 
 /// Which of the ten digits a class holds.
 pub fn digits(class: &Class) -> Vec<u8> {
     let holds = |digit: &u8| match class {
-        Class::Bytes(class) => class.ranges().iter().any(|r| (r.start()..=r.end()).contains(digit)),
-        Class::Unicode(class) => class.ranges().iter().any(|r| (r.start()..=r.end()).contains(&char::from(*digit))),
+        Class::Bytes(class) => class
+            .ranges()
+            .iter()
+            .any(|r| (r.start()..=r.end()).contains(digit)),
+        Class::Unicode(class) => class
+            .ranges()
+            .iter()
+            .any(|r| (r.start()..=r.end()).contains(&char::from(*digit))),
     };
     (b'0'..=b'9').filter(holds).collect()
 }
@@ -35,7 +49,8 @@ pub struct Patterns {
     starts: Vec<usize>,
 }
 
-/// Where reading some digits has led: the states that go on, and the patterns that have matched on the way.
+/// Where reading some digits has led: the states that go on, and the patterns that have matched on
+/// the way.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Position {
     alive: BTreeSet<usize>,
@@ -55,14 +70,22 @@ impl Patterns {
 
     /// Before the first digit.
     pub fn start(&self) -> Position {
-        let mut position = Position { alive: BTreeSet::new(), matched: BTreeSet::new() };
-        self.starts.iter().for_each(|start| self.enter(*start, &mut position));
+        let mut position = Position {
+            alive: BTreeSet::new(),
+            matched: BTreeSet::new(),
+        };
+        self.starts
+            .iter()
+            .for_each(|start| self.enter(*start, &mut position));
         position
     }
 
     /// After one more digit.
     pub fn step(&self, from: &Position, digit: u8) -> Position {
-        let mut position = Position { alive: BTreeSet::new(), matched: from.matched.clone() };
+        let mut position = Position {
+            alive: BTreeSet::new(),
+            matched: from.matched.clone(),
+        };
         for state in &from.alive {
             if let State::Digit(digits, next) = &self.states[*state]
                 && digits.contains(&digit)
@@ -90,12 +113,15 @@ impl Patterns {
     fn compile(&mut self, hir: &Hir, next: usize) -> usize {
         match hir.kind() {
             HirKind::Empty => next,
-            HirKind::Literal(literal) => {
-                literal.0.iter().rev().fold(next, |next, digit| self.state(State::Digit(vec![*digit], next)))
-            }
+            HirKind::Literal(literal) => literal.0.iter().rev().fold(next, |next, digit| {
+                self.state(State::Digit(vec![*digit], next))
+            }),
             HirKind::Class(class) => self.state(State::Digit(digits(class), next)),
             HirKind::Capture(capture) => self.compile(&capture.sub, next),
-            HirKind::Concat(parts) => parts.iter().rev().fold(next, |next, part| self.compile(part, next)),
+            HirKind::Concat(parts) => parts
+                .iter()
+                .rev()
+                .fold(next, |next, part| self.compile(part, next)),
             HirKind::Alternation(parts) => {
                 let to = parts.iter().map(|part| self.compile(part, next)).collect();
                 self.state(State::Split(to))

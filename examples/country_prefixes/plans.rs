@@ -1,6 +1,6 @@
-//! The numbering plan of each region as a line: its id, calling code, national prefix and international prefix (`-` for none, `~`
-//! before the usual one of several),
-//! and for each length of a national number, as bits in hexadecimal, the two digits that a valid one may begin with.
+//! The numbering plan of each region as a line: its id, calling code, national prefix and
+//! international prefix (`-` for none, `~` before the usual one of several), and for each length of
+//! a national number, as bits in hexadecimal, the two digits that a valid one may begin with.
 
 use std::fmt::Write;
 
@@ -12,8 +12,15 @@ use super::{Code, LONGEST};
 pub fn table() -> String {
     let mut table = String::new();
     for code in 1..1000_u16 {
-        for id in DATABASE.region(&code).into_iter().flatten().filter(|id| *id != "001") {
-            let meta = DATABASE.by_id(id).expect("a region that the metadata names");
+        for id in DATABASE
+            .region(&code)
+            .into_iter()
+            .flatten()
+            .filter(|id| *id != "001")
+        {
+            let meta = DATABASE
+                .by_id(id)
+                .expect("a region that the metadata names");
             let national = digits(meta.national_prefix());
             let _ = write!(table, "{id} {code} {national} {}", abroad(meta));
             for (length, bits) in begins(id) {
@@ -27,16 +34,26 @@ pub fn table() -> String {
 
 /// The prefix of calls abroad.
 fn abroad(meta: &Metadata) -> String {
-    let preferred = meta.preferred_international_prefix().map(|prefix| prefix.replace('~', ""));
+    let preferred = meta
+        .preferred_international_prefix()
+        .map(|prefix| prefix.replace('~', ""));
     let any = meta.international_prefix().map(|prefix| prefix.as_str());
     match any {
-        Some(any) if !is_plain(any) => format!("~{}", preferred.filter(|prefix| is_plain(prefix)).unwrap_or_default()),
+        Some(any) if !is_plain(any) => format!(
+            "~{}",
+            preferred
+                .filter(|prefix| is_plain(prefix))
+                .unwrap_or_default()
+        ),
         any => digits(preferred.as_deref().or(any)),
     }
 }
 
 fn digits(prefix: Option<&str>) -> String {
-    prefix.filter(|prefix| is_plain(prefix)).unwrap_or("-").to_owned()
+    prefix
+        .filter(|prefix| is_plain(prefix))
+        .unwrap_or("-")
+        .to_owned()
 }
 
 fn is_plain(prefix: &str) -> bool {
@@ -51,10 +68,18 @@ fn begins(id: &str) -> Vec<(usize, u128)> {
     for (first, read) in code.nexts(&start).into_iter().enumerate() {
         for (second, read) in code.nexts(&read).into_iter().enumerate() {
             let reach = code.reach(&read);
-            for (bits, _) in begins.iter_mut().zip(reach).filter(|(_, regions)| *regions != 0) {
+            for (bits, _) in begins
+                .iter_mut()
+                .zip(reach)
+                .filter(|(_, regions)| *regions != 0)
+            {
                 *bits |= 1 << (first * 10 + second);
             }
         }
     }
-    begins.into_iter().enumerate().filter(|(_, bits)| *bits != 0).collect()
+    begins
+        .into_iter()
+        .enumerate()
+        .filter(|(_, bits)| *bits != 0)
+        .collect()
 }

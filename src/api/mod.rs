@@ -1,6 +1,7 @@
 //! HTTP. For now only the operations port: liveness, readiness and metrics.
 //!
-//! No request of a client changes anything. Must never name the store, and never answer with a secret.
+//! No request of a client changes anything. Must never name the store, and never answer with a
+//! secret.
 
 mod operations;
 
@@ -31,7 +32,8 @@ pub enum ServeError {
     Serve(#[source] std::io::Error),
 }
 
-/// The operations port, bound but not answering yet, so that a port in use is reported before anything else starts.
+/// The operations port, bound but not answering yet, so that a port in use is reported before
+/// anything else starts.
 #[derive(Debug)]
 pub struct OperationsPort {
     listener: TcpListener,
@@ -46,7 +48,8 @@ impl OperationsPort {
         }
     }
 
-    /// Returns the actual address, also if port 0 was configured. Errors if the system does not report it.
+    /// Returns the actual address, also if port 0 was configured. Errors if the system does not
+    /// report it.
     pub fn address(&self) -> Result<SocketAddr, ServeError> {
         self.listener.local_addr().map_err(ServeError::Serve)
     }
@@ -59,7 +62,10 @@ impl OperationsPort {
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServeError> {
         let routes = operations(health, metrics);
-        axum::serve(self.listener, routes).with_graceful_shutdown(stop).await.map_err(ServeError::Serve)
+        axum::serve(self.listener, routes)
+            .with_graceful_shutdown(stop)
+            .await
+            .map_err(ServeError::Serve)
     }
 }
 

@@ -1,7 +1,7 @@
 //! `/livez`, `/readyz` and `/metrics`: the requests of an orchestrator and of Prometheus.
 //!
-//! Alive means that the process answers; ready means that no part has a problem. They are separate because a restart
-//! repairs neither a broker nor a registry that is down.
+//! Alive means that the process answers; ready means that no part has a problem. They are separate
+//! because a restart repairs neither a broker nor a registry that is down.
 
 use std::sync::Arc;
 
@@ -31,28 +31,48 @@ pub fn operations(health: Arc<Health>, metrics: Metrics) -> Router {
 }
 
 async fn livez() -> Response {
-    json(StatusCode::OK, "application/json", r#"{"alive":true}"#.to_owned())
+    json(
+        StatusCode::OK,
+        "application/json",
+        r#"{"alive":true}"#.to_owned(),
+    )
 }
 
 async fn readyz(State(state): State<Operations>) -> Response {
     let readiness = state.health.readiness();
-    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if readiness.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     match serde_json::to_string(&readiness) {
         Ok(body) => json(status, "application/json", body),
-        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the readiness cannot be written"),
+        Err(_) => problem(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the readiness cannot be written",
+        ),
     }
 }
 
 async fn exposition(State(state): State<Operations>) -> Response {
-    state.metrics.ready.set(i64::from(state.health.readiness().ready));
+    state
+        .metrics
+        .ready
+        .set(i64::from(state.health.readiness().ready));
     match state.metrics.exposition() {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
-        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written"),
+        Err(_) => problem(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the metrics cannot be written",
+        ),
     }
 }
 
 async fn unknown() -> Response {
-    problem(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics")
+    problem(
+        StatusCode::NOT_FOUND,
+        "there are /livez, /readyz and /metrics",
+    )
 }
 
 /// Returns an error in the form of RFC 9457.
@@ -63,6 +83,9 @@ fn problem(status: StatusCode, detail: &str) -> Response {
 }
 
 fn json(status: StatusCode, media_type: &'static str, body: String) -> Response {
-    let headers = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "no-store")];
+    let headers = [
+        (header::CONTENT_TYPE, media_type),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
     (status, headers, body).into_response()
 }

@@ -17,19 +17,37 @@ struct Running {
 }
 
 async fn running() -> Running {
-    let port = OperationsPort::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let port = OperationsPort::bind(([127, 0, 0, 1], 0).into())
+        .await
+        .unwrap();
     let base = format!("http://{}", port.address().unwrap());
-    let health = Arc::new(Health::starting(Arc::new(ManualClock::at(DateTime::UNIX_EPOCH))));
+    let health = Arc::new(Health::starting(Arc::new(ManualClock::at(
+        DateTime::UNIX_EPOCH,
+    ))));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let stopped = async move { stopped.await.unwrap_or_default() };
     let done = tokio::spawn(port.serve(health.clone(), Metrics::new().unwrap(), stopped));
-    Running { base, health, stop, done }
+    Running {
+        base,
+        health,
+        stop,
+        done,
+    }
 }
 
 async fn ask(running: &Running, path: &str) -> (u16, String, String) {
-    let answer = reqwest::get(format!("{}{path}", running.base)).await.unwrap();
-    let media_type = answer.headers()["content-type"].to_str().unwrap().to_owned();
-    (answer.status().as_u16(), media_type, answer.text().await.unwrap())
+    let answer = reqwest::get(format!("{}{path}", running.base))
+        .await
+        .unwrap();
+    let media_type = answer.headers()["content-type"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    (
+        answer.status().as_u16(),
+        media_type,
+        answer.text().await.unwrap(),
+    )
 }
 
 #[tokio::test]
@@ -49,14 +67,22 @@ async fn a_process_in_trouble_is_alive_and_not_ready_and_says_why_and_since_when
     );
     running.health.over(&Component::Registry);
     let (status, _, body) = ask(&running, "/readyz").await;
-    assert_eq!((status, body.as_str()), (200, r#"{"ready":true,"troubles":[]}"#));
+    assert_eq!(
+        (status, body.as_str()),
+        (200, r#"{"ready":true,"troubles":[]}"#)
+    );
 }
 
 #[tokio::test]
 async fn a_starting_process_is_not_ready() {
     let running = running().await;
     assert_eq!(ask(&running, "/readyz").await.0, 503);
-    assert!(ask(&running, "/metrics").await.2.contains("\nebbtide_ready 0\n"));
+    assert!(
+        ask(&running, "/metrics")
+            .await
+            .2
+            .contains("\nebbtide_ready 0\n")
+    );
 }
 
 #[tokio::test]
@@ -64,7 +90,10 @@ async fn the_numbers_come_in_prometheus_text_format_and_say_whether_it_is_ready(
     let running = running().await;
     running.health.over(&Component::Process);
     let (status, media_type, body) = ask(&running, "/metrics").await;
-    assert_eq!((status, media_type.as_str()), (200, "text/plain; version=0.0.4"));
+    assert_eq!(
+        (status, media_type.as_str()),
+        (200, "text/plain; version=0.0.4")
+    );
     assert!(body.contains("\nebbtide_ready 1\n"), "{body}");
 }
 
@@ -72,20 +101,29 @@ async fn the_numbers_come_in_prometheus_text_format_and_say_whether_it_is_ready(
 async fn an_unknown_path_is_a_problem_that_names_the_known_ones() {
     let running = running().await;
     let (status, media_type, body) = ask(&running, "/").await;
-    assert_eq!((status, media_type.as_str()), (404, "application/problem+json"));
+    assert_eq!(
+        (status, media_type.as_str()),
+        (404, "application/problem+json")
+    );
     assert!(body.contains("/readyz"), "{body}");
 }
 
 #[tokio::test]
 async fn nothing_can_be_changed_through_the_port() {
     let running = running().await;
-    let answer = reqwest::Client::new().post(format!("{}/readyz", running.base)).send().await.unwrap();
+    let answer = reqwest::Client::new()
+        .post(format!("{}/readyz", running.base))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 405);
 }
 
 #[tokio::test]
 async fn a_taken_port_is_told_with_its_address() {
-    let first = OperationsPort::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let first = OperationsPort::bind(([127, 0, 0, 1], 0).into())
+        .await
+        .unwrap();
     let address = first.address().unwrap();
     let error = OperationsPort::bind(address).await.unwrap_err();
     assert_eq!(error.to_string(), format!("cannot listen on {address}"));

@@ -1,4 +1,5 @@
-//! `ebbtide clock show` and `confirm`: the known times, and a person's confirmation that the clock is right.
+//! `ebbtide clock show` and `confirm`: the known times, and a person's confirmation that the clock
+//! is right.
 //!
 //! Exit code of `show`: 0 the clock is trusted, 1 it is not.
 
@@ -30,18 +31,21 @@ pub(super) struct ClockArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show this machine's clock, the known times, and whether the clock is trusted. Changes nothing.
+    /// Show this machine's clock, the known times, and whether the clock is trusted. Changes
+    /// nothing.
     ///
-    /// Exit code 0: the clock is trusted. 1: it is not, or the root cannot be read. 2: wrong use, or the root does
-    /// not exist.
+    /// Exit code 0: the clock is trusted. 1: it is not, or the root cannot be read. 2: wrong use,
+    /// or the root does not exist.
     Show,
     /// Confirm that this machine's clock is right, so that data that is expired by it is deleted.
     ///
-    /// Needed after a system was stopped for longer than `sweep.clock_max_step`, or after a wrong clock left a wrong
-    /// date in the root. The confirmation is recorded in the root. It is for the present time only, on every machine
-    /// whose clock agrees. A deletion cannot be undone: compare the time with another source first.
+    /// Needed after a system was stopped for longer than `sweep.clock_max_step`, or after a wrong
+    /// clock left a wrong date in the root. The confirmation is recorded in the root. It is for the
+    /// present time only, on every machine whose clock agrees. A deletion cannot be undone: compare
+    /// the time with another source first.
     ///
-    /// Exit code 0: it is recorded. 1: it could not be recorded. 2: wrong use, or the root does not exist.
+    /// Exit code 0: it is recorded. 1: it could not be recorded. 2: wrong use, or the root does not
+    /// exist.
     #[command(after_help = "Example:\n  ebbtide clock show\n  ebbtide clock confirm --by anna")]
     Confirm {
         /// The name of the person who confirms. It is recorded.
@@ -92,11 +96,19 @@ impl ClockArgs {
         })
     }
 
-    /// Checks the clock, and returns the last trusted time that the root had before. Records nothing.
-    async fn look(&self, root: &Root, clock: SharedClock) -> Result<(TrustedClock, TimeSources), ClockError> {
+    /// Checks the clock, and returns the last trusted time that the root had before. Records
+    /// nothing.
+    async fn look(
+        &self,
+        root: &Root,
+        clock: SharedClock,
+    ) -> Result<(TrustedClock, TimeSources), ClockError> {
         let guard = look(root, clock, &self.place.sweep()).await?;
         let (_, sources) = guard.sources();
-        let sources = TimeSources { last_trusted: guard.recorded_time(), ..sources };
+        let sources = TimeSources {
+            last_trusted: guard.recorded_time(),
+            ..sources
+        };
         Ok((guard, sources))
     }
 
@@ -107,12 +119,26 @@ impl ClockArgs {
         let reason = (verdict != ClockStatus::Trusted).then(|| guard.reason());
         let out = match self.output {
             OutputFormat::Json => json(&Shown::new(now, verdict, &before, reason)),
-            OutputFormat::Text => lines(now, root, &before, reason.as_deref().map(|reason| (verdict, reason))),
+            OutputFormat::Text => lines(
+                now,
+                root,
+                &before,
+                reason.as_deref().map(|reason| (verdict, reason)),
+            ),
         };
-        Ok(if verdict == ClockStatus::Trusted { CommandOutput::done(out) } else { CommandOutput::problem(out) })
+        Ok(if verdict == ClockStatus::Trusted {
+            CommandOutput::done(out)
+        } else {
+            CommandOutput::problem(out)
+        })
     }
 
-    async fn confirm(&self, root: &Root, clock: SharedClock, by: Option<String>) -> Result<CommandOutput, ClockError> {
+    async fn confirm(
+        &self,
+        root: &Root,
+        clock: SharedClock,
+        by: Option<String>,
+    ) -> Result<CommandOutput, ClockError> {
         let (guard, before) = self.look(root, Arc::clone(&clock)).await?;
         let (verdict, _) = guard.sources();
         let at = clock.now();
@@ -126,7 +152,11 @@ impl ClockArgs {
         root.record_confirmation(&confirmation).await?;
         let last = before.last_trusted;
         let out = match self.output {
-            OutputFormat::Json => json(&Confirmed { before: verdict.as_str(), last_trusted: last, confirmation }),
+            OutputFormat::Json => json(&Confirmed {
+                before: verdict.as_str(),
+                last_trusted: last,
+                confirmation,
+            }),
             OutputFormat::Text => format!(
                 "confirmed that it is {}; the last trusted time before that: {}; expired data is deleted by running \
                  instances within seconds, and by the next `ebbtide sweep`\n",
@@ -163,7 +193,12 @@ struct Shown<'s> {
 }
 
 impl Shown<'_> {
-    fn new(clock: DateTime<Utc>, verdict: ClockStatus, sources: &TimeSources, reason: Option<String>) -> Shown<'_> {
+    fn new(
+        clock: DateTime<Utc>,
+        verdict: ClockStatus,
+        sources: &TimeSources,
+        reason: Option<String>,
+    ) -> Shown<'_> {
         Shown {
             clock,
             verdict: verdict.as_str(),
@@ -176,15 +211,37 @@ impl Shown<'_> {
     }
 }
 
-fn lines(now: DateTime<Utc>, root: &Root, sources: &TimeSources, untrusted: Option<(ClockStatus, &str)>) -> String {
-    let known = |at: Option<DateTime<Utc>>, unknown: &str| at.map_or_else(|| unknown.to_owned(), instant);
-    let no_store = if root.local().is_some() { "none: the root is a folder" } else { "unknown" };
+fn lines(
+    now: DateTime<Utc>,
+    root: &Root,
+    sources: &TimeSources,
+    untrusted: Option<(ClockStatus, &str)>,
+) -> String {
+    let known =
+        |at: Option<DateTime<Utc>>, unknown: &str| at.map_or_else(|| unknown.to_owned(), instant);
+    let no_store = if root.local().is_some() {
+        "none: the root is a folder"
+    } else {
+        "unknown"
+    };
     let mut out = String::new();
     // Writing to a `String` cannot fail.
     let _ = writeln!(out, "this machine       {}", instant(now));
-    let _ = writeln!(out, "last trusted time  {}", known(sources.last_trusted, NONE_RECORDED));
-    let _ = writeln!(out, "newest commit      {}", known(sources.newest_commit, "none"));
-    let _ = writeln!(out, "object store       {}", known(sources.store_time, no_store));
+    let _ = writeln!(
+        out,
+        "last trusted time  {}",
+        known(sources.last_trusted, NONE_RECORDED)
+    );
+    let _ = writeln!(
+        out,
+        "newest commit      {}",
+        known(sources.newest_commit, "none")
+    );
+    let _ = writeln!(
+        out,
+        "object store       {}",
+        known(sources.store_time, no_store)
+    );
     let confirmed = sources.confirmation.as_ref().map_or_else(
         || "never".to_owned(),
         |confirmed| match &confirmed.by {

@@ -1,6 +1,7 @@
 //! The clock of a command that commits: it is checked before the commit.
 //!
-//! A commit that is dated far ahead makes the clocks of all correct instances look wrong, and they stop deleting.
+//! A commit that is dated far ahead makes the clocks of all correct instances look wrong, and they
+//! stop deleting.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
@@ -12,15 +13,17 @@ use ebbtide_maintenance::TrustedClock;
 use ebbtide_query::newest_commit;
 use ebbtide_table::{Root, StoreError};
 
-/// The exit code of a command that did nothing, or only a part, because the clock is not trusted. Running the command
-/// again does not help.
+/// The exit code of a command that did nothing, or only a part, because the clock is not trusted.
+/// Running the command again does not help.
 pub(super) const CLOCK_NOT_TRUSTED: u8 = 4;
 
 /// The reason why a command may not commit by its clock.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CommitClockError {
     /// The clock is too far from the known times.
-    #[error("the clock is not trusted ({verdict}), so nothing was changed: {reason}; `ebbtide clock show` compares it")]
+    #[error(
+        "the clock is not trusted ({verdict}), so nothing was changed: {reason}; `ebbtide clock show` compares it"
+    )]
     Untrusted {
         /// The verdict's word.
         verdict: &'static str,
@@ -38,8 +41,16 @@ pub(super) enum CommitClockError {
 impl CommitClockError {
     /// Returns the outcome of a command that failed with this error.
     pub(super) fn outcome(&self) -> CommandOutput {
-        let code = if matches!(self, Self::Untrusted { .. }) { CLOCK_NOT_TRUSTED } else { 1 };
-        CommandOutput { err: format!("error: {self}\n"), code, ..CommandOutput::default() }
+        let code = if matches!(self, Self::Untrusted { .. }) {
+            CLOCK_NOT_TRUSTED
+        } else {
+            1
+        };
+        CommandOutput {
+            err: format!("error: {self}\n"),
+            code,
+            ..CommandOutput::default()
+        }
     }
 }
 
@@ -77,12 +88,17 @@ pub(super) async fn commit_time(
     if guard.may_ingest() {
         return Ok(now);
     }
-    Err(CommitClockError::Untrusted { verdict: guard.sources().0.as_str(), reason: guard.reason() })
+    Err(CommitClockError::Untrusted {
+        verdict: guard.sources().0.as_str(),
+        reason: guard.reason(),
+    })
 }
 
-/// The time of a commit that does not wait for a trusted clock: it keeps data, and the data may be due soon.
+/// The time of a commit that does not wait for a trusted clock: it keeps data, and the data may be
+/// due soon.
 pub(super) struct UrgentTime {
-    /// The date of the commit: the clock's time, or that of the newest commit if the clock is not trusted.
+    /// The date of the commit: the clock's time, or that of the newest commit if the clock is not
+    /// trusted.
     pub(super) at: DateTime<Utc>,
     /// The time that the clock shows.
     pub(super) clock: DateTime<Utc>,
@@ -100,24 +116,39 @@ impl UrgentTime {
         let (now, newest) = (clock.now(), newest_commit(root).await.unwrap_or_default());
         let guard = compare(root, SharedClock::clone(clock), sweep, newest).await?;
         if guard.may_ingest() {
-            return Ok(UrgentTime { at: now, clock: now, untrusted: None });
+            return Ok(UrgentTime {
+                at: now,
+                clock: now,
+                untrusted: None,
+            });
         }
         let (verdict, sources) = guard.sources();
-        let at = sources.newest_commit.or(sources.last_trusted).unwrap_or(now);
-        Ok(UrgentTime { at, clock: now, untrusted: Some((verdict.as_str(), guard.reason())) })
+        let at = sources
+            .newest_commit
+            .or(sources.last_trusted)
+            .unwrap_or(now);
+        Ok(UrgentTime {
+            at,
+            clock: now,
+            untrusted: Some((verdict.as_str(), guard.reason())),
+        })
     }
 
-    /// Returns the date of a commit for an order that is in force until `until`. If a wrong clock dated the newest
-    /// commit after that, the date is the time that this clock shows.
+    /// Returns the date of a commit for an order that is in force until `until`. If a wrong clock
+    /// dated the newest commit after that, the date is the time that this clock shows.
     pub(super) fn before(&self, until: DateTime<Utc>) -> DateTime<Utc> {
         if self.at < until { self.at } else { self.clock }
     }
 
     /// Returns the warning for a commit that is dated `at`; empty if the clock is trusted.
     pub(super) fn warning(&self, at: DateTime<Utc>) -> String {
-        let Some((verdict, reason)) = &self.untrusted else { return String::new() };
+        let Some((verdict, reason)) = &self.untrusted else {
+            return String::new();
+        };
         let at = at.to_rfc3339_opts(SecondsFormat::Secs, true);
-        format!("warning: the clock is not trusted ({verdict}), so the commit is dated {at}: {reason}\n")
+        format!(
+            "warning: the clock is not trusted ({verdict}), so the commit is dated {at}: {reason}\n"
+        )
     }
 }
 

@@ -1,7 +1,8 @@
-//! `ebbtide compact`: merges the small segments of closed buckets, once, for cron or where ingest runs elsewhere.
+//! `ebbtide compact`: merges the small segments of closed buckets, once, for cron or where ingest
+//! runs elsewhere.
 //!
-//! Exit code: 0 nothing is left to be done, 3 more is left, 4 the clock is not trusted, 1 something failed, 2 wrong
-//! use. Progress is written to stderr, the result to stdout.
+//! Exit code: 0 nothing is left to be done, 3 more is left, 4 the clock is not trusted, 1 something
+//! failed, 2 wrong use. Progress is written to stderr, the result to stdout.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -19,8 +20,8 @@ use ebbtide_base::ids::ProductKey;
 use ebbtide_base::metrics::{Metrics, MetricsError};
 use ebbtide_config::Config;
 use ebbtide_maintenance::{
-    Compaction, CompactionReport, CompactionSettings, OpenProductError, PlannedMerge, ReviewCache, SweepError,
-    SweepSettings, Sweeper, SweeperDeps, TrustedClock, WorkShare,
+    Compaction, CompactionReport, CompactionSettings, OpenProductError, PlannedMerge, ReviewCache,
+    SweepError, SweepSettings, Sweeper, SweeperDeps, TrustedClock, WorkShare,
 };
 use ebbtide_policy::LoadedPolicy;
 
@@ -29,14 +30,16 @@ const MORE_LEFT: u8 = 3;
 
 /// Merge small segments of closed buckets into large ones, once.
 ///
-/// The merged segments have the same rows and tags, sorted by subject. Data that is due within an hour is left to the
-/// sweep, and held data is left as it is. The replaced files are deleted by `ebbtide run` or `ebbtide sweep` after
-/// `maintain.readers_grace`.
+/// The merged segments have the same rows and tags, sorted by subject. Data that is due within an
+/// hour is left to the sweep, and held data is left as it is. The replaced files are deleted by
+/// `ebbtide run` or `ebbtide sweep` after `maintain.readers_grace`.
 ///
-/// Exit code 0: nothing is left to merge. 1: something failed. 2: wrong use. 3: more is left (--steps). 4: the clock
-/// is not trusted; see `ebbtide clock show`.
+/// Exit code 0: nothing is left to merge. 1: something failed. 2: wrong use. 3: more is left
+/// (--steps). 4: the clock is not trusted; see `ebbtide clock show`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  ebbtide compact --dry-run\n  ebbtide compact --product sms --steps 10")]
+#[command(
+    after_help = "Examples:\n  ebbtide compact --dry-run\n  ebbtide compact --product sms --steps 10"
+)]
 pub(super) struct CompactArgs {
     /// Compact only this product.
     #[arg(long, value_parser = ProductKey::new)]
@@ -48,7 +51,12 @@ pub(super) struct CompactArgs {
     #[arg(long)]
     dry_run: bool,
     /// The configuration that names the root and the policy.
-    #[arg(long, short, value_name = "FILE", default_value = "config/ebbtide.yaml")]
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        default_value = "config/ebbtide.yaml"
+    )]
     config: PathBuf,
     /// How to write the result.
     #[arg(long, value_enum, default_value_t)]
@@ -94,21 +102,29 @@ impl CompactArgs {
         loaded: LoadedPolicy,
         clock: SharedClock,
     ) -> Result<CommandOutput, CompactError> {
-        let mut compaction = Compaction::new(CompactionSettings::of(&config.compact), clock.monotonic());
-        let root = maintenance_setup::root(config, &loaded, (!self.dry_run).then(|| clock.now())).await?;
+        let mut compaction =
+            Compaction::new(CompactionSettings::of(&config.compact), clock.monotonic());
+        let root =
+            maintenance_setup::root(config, &loaded, (!self.dry_run).then(|| clock.now())).await?;
         let metrics = Metrics::new()?;
-        let guard = TrustedClock::for_command(Arc::clone(&clock), metrics.clone(), &config.sweep, &root);
+        let guard =
+            TrustedClock::for_command(Arc::clone(&clock), metrics.clone(), &config.sweep, &root);
         let parts = SweeperDeps {
             root,
             policy: loaded.policy,
             clock,
             metrics,
             // The command ends before a clock could settle.
-            settings: SweepSettings { clock_settle: Duration::MAX, ..SweepSettings::of(&config.sweep) },
+            settings: SweepSettings {
+                clock_settle: Duration::MAX,
+                ..SweepSettings::of(&config.sweep)
+            },
             share: WorkShare::All,
             board: ReviewCache::default(),
         };
-        let mut sweeper = Sweeper::open(parts, self.product.as_ref()).await?.with_guard(guard.clone());
+        let mut sweeper = Sweeper::open(parts, self.product.as_ref())
+            .await?
+            .with_guard(guard.clone());
         if self.dry_run {
             let (merges, more) = sweeper.merges(&compaction).await?;
             return Ok(self.tell_plan(&merges, more));
@@ -119,12 +135,15 @@ impl CompactArgs {
         Ok(self.tell(&did, &guard))
     }
 
-    /// Does one merge at a time until nothing is left, the steps are used up or a round makes no progress.
+    /// Does one merge at a time until nothing is left, the steps are used up or a round makes no
+    /// progress.
     async fn rounds(&self, sweeper: &mut Sweeper, compaction: &mut Compaction) -> CompactionReport {
         let mut all = CompactionReport::default();
         loop {
             let done = usize::try_from(all.merges).unwrap_or(usize::MAX);
-            let left = self.steps.map_or(usize::MAX, |steps| steps.saturating_sub(done));
+            let left = self
+                .steps
+                .map_or(usize::MAX, |steps| steps.saturating_sub(done));
             // With no step left, this call still finds out whether there is more.
             let did = sweeper.compact(compaction, left.min(1)).await;
             all.add(&did);
@@ -146,10 +165,21 @@ impl CompactArgs {
     fn tell_plan(&self, planned: &[PlannedMerge], more: bool) -> CommandOutput {
         let lines: Vec<MergeReport> = planned.iter().map(MergeReport::of).collect();
         if self.output == OutputFormat::Json {
-            return CommandOutput::done(json(&CompactPlanReport { merges: lines, more }));
+            return CommandOutput::done(json(&CompactPlanReport {
+                merges: lines,
+                more,
+            }));
         }
         let mut out = String::new();
-        for MergeReport { product, bucket, profile, segments, records, bytes } in &lines {
+        for MergeReport {
+            product,
+            bucket,
+            profile,
+            segments,
+            records,
+            bytes,
+        } in &lines
+        {
             // Writing to a `String` cannot fail.
             let _ = writeln!(
                 out,
@@ -176,7 +206,11 @@ impl CompactArgs {
             _ => 0,
         };
         if self.output == OutputFormat::Json {
-            return CommandOutput { out: json(did), code, ..CommandOutput::default() };
+            return CommandOutput {
+                out: json(did),
+                code,
+                ..CommandOutput::default()
+            };
         }
         let mut out = format!(
             "{}: {} became {}, {} in {}, now {}\n",
@@ -188,7 +222,11 @@ impl CompactArgs {
             counted(did.bytes_out, "byte"),
         );
         if let Some(clock) = did.clock {
-            let _ = writeln!(out, "stopped: the clock is not trusted ({clock}): {}", guard.reason());
+            let _ = writeln!(
+                out,
+                "stopped: the clock is not trusted ({clock}): {}",
+                guard.reason()
+            );
         }
         if did.lost > 0 {
             let _ = writeln!(out, "lost a race and let be: {}", merges(did.lost));
@@ -198,7 +236,11 @@ impl CompactArgs {
         } else if did.more {
             out.push_str("more is left\n");
         }
-        CommandOutput { out, code, ..CommandOutput::default() }
+        CommandOutput {
+            out,
+            code,
+            ..CommandOutput::default()
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! `ebbtide config`: reports the errors in a configuration, and shows the effective configuration with the
-//! environment's overrides.
+//! `ebbtide config`: reports the errors in a configuration, and shows the effective configuration
+//! with the environment's overrides.
 //!
 //! Changes nothing and contacts no server. Must never print a secret.
 
@@ -22,8 +22,9 @@ pub(super) struct ConfigArgs {
 enum Command {
     /// Report every error in a configuration file and in the EBBTIDE_ variables that override it.
     ///
-    /// Reads the files of its secrets, and the policy: settings are checked against it and against each other.
-    /// Creates each Kafka client, so that librdkafka checks its properties. Contacts no broker, registry or table.
+    /// Reads the files of its secrets, and the policy: settings are checked against it and against
+    /// each other. Creates each Kafka client, so that librdkafka checks its properties. Contacts no
+    /// broker, registry or table.
     ///
     /// Exit code 0: no errors (there may be warnings). 1: errors. 2: the file cannot be read.
     #[command(after_help = "Example:\n  ebbtide config check config/ebbtide.yaml")]
@@ -35,8 +36,11 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         output: OutputFormat,
     },
-    /// Print the effective configuration: file, EBBTIDE_ variables and defaults; secrets are hidden.
-    #[command(after_help = "Example:\n  EBBTIDE_INGEST_MEMORY=1GiB ebbtide config show config/ebbtide.yaml")]
+    /// Print the effective configuration: file, EBBTIDE_ variables and defaults; secrets are
+    /// hidden.
+    #[command(
+        after_help = "Example:\n  EBBTIDE_INGEST_MEMORY=1GiB ebbtide config show config/ebbtide.yaml"
+    )]
     Show {
         /// The configuration file.
         #[arg(default_value = "config/ebbtide.yaml")]
@@ -57,7 +61,10 @@ pub(super) fn check(file: &Path, around: &ConfigInputs, output: OutputFormat) ->
     match std::fs::read_to_string(file) {
         Ok(text) => {
             let name = file.display().to_string();
-            let CheckedConfig { config, mut problems } = Config::parse(&name, &text, around);
+            let CheckedConfig {
+                config,
+                mut problems,
+            } = Config::parse(&name, &text, around);
             if let Some(config) = config {
                 problems.extend(check_clients(&config));
                 problems.extend(against_policy(&config));
@@ -68,14 +75,27 @@ pub(super) fn check(file: &Path, around: &ConfigInputs, output: OutputFormat) ->
     }
 }
 
-/// Returns the problems of the settings with each other and with the policy, or those of the policy's file.
+/// Returns the problems of the settings with each other and with the policy, or those of the
+/// policy's file.
 fn against_policy(config: &Config) -> Vec<Problem> {
     let checked = match read_policy(&config.policy) {
         Ok(checked) => checked,
-        Err(error) => return vec![of_policy(config, error.to_string(), "name a readable policy file".to_owned())],
+        Err(error) => {
+            return vec![of_policy(
+                config,
+                error.to_string(),
+                "name a readable policy file".to_owned(),
+            )];
+        }
     };
     match &checked.policy {
-        Some(policy) => check_settings(config, PolicyInUse { policy, text: &checked.text }),
+        Some(policy) => check_settings(
+            config,
+            PolicyInUse {
+                policy,
+                text: &checked.text,
+            },
+        ),
         None => {
             let fix = format!("see `ebbtide policy check {}`", config.policy.display());
             vec![of_policy(config, "the policy has errors".to_owned(), fix)]
@@ -85,7 +105,14 @@ fn against_policy(config: &Config) -> Vec<Problem> {
 
 fn of_policy(config: &Config, what: String, fix: String) -> Problem {
     let Origin { file, at } = config.origins.of("policy");
-    Problem { severity: Severity::Error, file, at, path: "policy".to_owned(), what, mend: fix }
+    Problem {
+        severity: Severity::Error,
+        file,
+        at,
+        path: "policy".to_owned(),
+        what,
+        mend: fix,
+    }
 }
 
 pub(super) fn show(file: &Path, around: &ConfigInputs) -> CommandOutput {
@@ -108,28 +135,47 @@ fn unreadable(file: &Path, error: &std::io::Error) -> CommandOutput {
 mod tests {
     use super::*;
 
-    /// Returns the shipped file as `check` and `show` see it, without the environment of the test process.
+    /// Returns the shipped file as `check` and `show` see it, without the environment of the test
+    /// process.
     fn shipped() -> (PathBuf, ConfigInputs) {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/ebbtide.yaml");
         let folder = PathBuf::from("config");
-        (file, ConfigInputs { folder, ..ConfigInputs::default() })
+        (
+            file,
+            ConfigInputs {
+                folder,
+                ..ConfigInputs::default()
+            },
+        )
     }
 
     #[test]
     fn the_shipped_configuration_has_no_problems() {
         let (file, around) = shipped();
         let outcome = check(&file, &around, OutputFormat::Text);
-        assert_eq!((outcome.code, outcome.out), (0, format!("{}: no problems\n", file.display())));
+        assert_eq!(
+            (outcome.code, outcome.out),
+            (0, format!("{}: no problems\n", file.display()))
+        );
     }
 
     #[test]
     fn a_bad_variable_is_a_problem_in_text_and_in_json() {
         let (file, mut around) = shipped();
-        around.variables.insert("EBBTIDE_LOG_LEVEL".to_owned(), "loud".to_owned());
+        around
+            .variables
+            .insert("EBBTIDE_LOG_LEVEL".to_owned(), "loud".to_owned());
         let outcome = check(&file, &around, OutputFormat::Text);
         assert_eq!(outcome.code, 1);
-        assert!(outcome.out.starts_with("EBBTIDE_LOG_LEVEL:0:0: error: log.level: "), "{}", outcome.out);
-        let json: serde_json::Value = serde_json::from_str(&check(&file, &around, OutputFormat::Json).out).unwrap();
+        assert!(
+            outcome
+                .out
+                .starts_with("EBBTIDE_LOG_LEVEL:0:0: error: log.level: "),
+            "{}",
+            outcome.out
+        );
+        let json: serde_json::Value =
+            serde_json::from_str(&check(&file, &around, OutputFormat::Json).out).unwrap();
         assert_eq!(json["errors"], 1);
         assert_eq!(json["problems"][0]["path"], "log.level");
         assert_eq!(show(&file, &around).code, 1);
@@ -215,11 +261,16 @@ mod tests {
     #[test]
     fn a_property_that_librdkafka_does_not_know_is_a_problem_that_quotes_no_secret() {
         let (file, mut around) = shipped();
-        around.variables.insert("EBBTIDE_KAFKA_PROPERTIES_SASL_PASSWROD".to_owned(), "hunter2".to_owned());
+        around.variables.insert(
+            "EBBTIDE_KAFKA_PROPERTIES_SASL_PASSWROD".to_owned(),
+            "hunter2".to_owned(),
+        );
         let outcome = check(&file, &around, OutputFormat::Text);
         assert_eq!(outcome.code, 1);
         assert!(
-            outcome.out.contains("kafka.properties.sasl.passwrod: No such configuration property"),
+            outcome
+                .out
+                .contains("kafka.properties.sasl.passwrod: No such configuration property"),
             "{}",
             outcome.out
         );
@@ -228,8 +279,18 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_a_wrong_use() {
-        let outcome = check(Path::new("nowhere.yaml"), &ConfigInputs::default(), OutputFormat::Text);
+        let outcome = check(
+            Path::new("nowhere.yaml"),
+            &ConfigInputs::default(),
+            OutputFormat::Text,
+        );
         assert_eq!(outcome.code, 2);
-        assert!(outcome.err.starts_with("error: nowhere.yaml cannot be read: "), "{}", outcome.err);
+        assert!(
+            outcome
+                .err
+                .starts_with("error: nowhere.yaml cannot be read: "),
+            "{}",
+            outcome.err
+        );
     }
 }

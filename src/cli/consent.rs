@@ -1,4 +1,5 @@
-//! `ebbtide consent withdraw`: records the withdrawals of consent that end the retention based on it.
+//! `ebbtide consent withdraw`: records the withdrawals of consent that end the retention based on
+//! it.
 
 use clap::Subcommand;
 
@@ -22,20 +23,21 @@ pub(super) struct ConsentArgs {
 enum Command {
     /// Record that a person withdrew consent.
     ///
-    /// Data that the policy keeps because of consent is due at the withdrawal, unless it is due earlier: in records
-    /// that name the person and whose event is not after the withdrawal. Later events need a new consent. When the
-    /// command exits with 0, the withdrawal is in force in every table that it covers, and in every table that is
-    /// created later. The person is forgotten once every such record has expired anyway.
+    /// Data that the policy keeps because of consent is due at the withdrawal, unless it is due
+    /// earlier: in records that name the person and whose event is not after the withdrawal. Later
+    /// events need a new consent. When the command exits with 0, the withdrawal is in force in
+    /// every table that it covers, and in every table that is created later. The person is
+    /// forgotten once every such record has expired anyway.
     ///
-    /// Exit code 0: it is in force everywhere. 1: it is not. 2: wrong use or refused, nothing was changed. 4: the
-    /// clock is not trusted, and nothing was changed; see `ebbtide clock show`.
+    /// Exit code 0: it is in force everywhere. 1: it is not. 2: wrong use or refused, nothing was
+    /// changed. 4: the clock is not trusted, and nothing was changed; see `ebbtide clock show`.
     #[command(
         after_help = "Examples:\n  ebbtide consent withdraw --subject phone:+31612345678 --at 2026-11-24 --dry-run\n  \
                             printf 'email:ann@example.org' | ebbtide consent withdraw --subject - --at 2026-11-24"
     )]
     Withdraw {
-        /// The person: phone:+31612345678, email:ann@example.org or channel:whatsapp:ID. With `-` it is read from
-        /// standard input, and so is not in the history of the shell.
+        /// The person: phone:+31612345678, email:ann@example.org or channel:whatsapp:ID. With `-`
+        /// it is read from standard input, and so is not in the history of the shell.
         #[arg(long, value_name = "KIND:VALUE")]
         subject: String,
         /// Only the consent given to this tenant, as it is stored in the tables.
@@ -50,8 +52,8 @@ enum Command {
         /// Show what would be recorded, and change nothing.
         #[arg(long)]
         dry_run: bool,
-        /// Record it although the date is implausible, or an unusual share of a table is due immediately. Run with
-        /// --dry-run first.
+        /// Record it although the date is implausible, or an unusual share of a table is due
+        /// immediately. Run with --dry-run first.
         #[arg(long)]
         confirm: bool,
     },
@@ -61,18 +63,43 @@ impl ConsentArgs {
     pub(super) fn run(self) -> CommandOutput {
         #[cfg(feature = "failpoints")]
         let _watched = ebbtide_base::failpoint::watch();
-        self.answer(&clock()).unwrap_or_else(NoticeCliError::outcome)
+        self.answer(&clock())
+            .unwrap_or_else(NoticeCliError::outcome)
     }
 
     fn answer(&self, clock: &SharedClock) -> Result<CommandOutput, NoticeCliError> {
-        let Command::Withdraw { subject, tenant, at: day, products, dry_run, confirm } = &self.command;
-        let subject: Subject = if subject == "-" { value_of_stdin()?.parse()? } else { subject.parse()? };
+        let Command::Withdraw {
+            subject,
+            tenant,
+            at: day,
+            products,
+            dry_run,
+            confirm,
+        } = &self.command;
+        let subject: Subject = if subject == "-" {
+            value_of_stdin()?.parse()?
+        } else {
+            subject.parse()?
+        };
         let policy = self.common.grounds.policy()?;
         let what = format!("{subject} withdrew at");
-        let (tenant, withdrawn_at) = (tenant.clone(), at(&policy, day, (Trigger::ConsentWithdrawn, clock.now()))?);
-        let notice = Notice::ConsentWithdrawal { subject, tenant, withdrawn_at, products: sorted(products) };
+        let (tenant, withdrawn_at) = (
+            tenant.clone(),
+            at(&policy, day, (Trigger::ConsentWithdrawn, clock.now()))?,
+        );
+        let notice = Notice::ConsentWithdrawal {
+            subject,
+            tenant,
+            withdrawn_at,
+            products: sorted(products),
+        };
         let runtime = super::runtime()?;
-        let given = NoticeRequest { what: &what, notice, dry_run: *dry_run, confirmed: *confirm };
+        let given = NoticeRequest {
+            what: &what,
+            notice,
+            dry_run: *dry_run,
+            confirmed: *confirm,
+        };
         runtime.block_on(self.common.take(&policy, given, clock))
     }
 }

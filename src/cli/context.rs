@@ -1,4 +1,5 @@
-//! The options of a subcommand that needs the policy too: `--root` and `--policy`, or both from the configuration.
+//! The options of a subcommand that needs the policy too: `--root` and `--policy`, or both from the
+//! configuration.
 //!
 //! They mean the same for all commands that give an order. Must never open a table.
 
@@ -74,32 +75,47 @@ impl CliContext {
             Some(file) => file.clone(),
             None => self.config()?.policy,
         };
-        read_policy(&file)?.loaded().ok_or(CliContextError::Policy { file })
+        read_policy(&file)?
+            .loaded()
+            .ok_or(CliContextError::Policy { file })
     }
 
-    /// Returns the active policy of the root, whatever the file contains; that of the file if none is active yet. For
-    /// orders that must not wait until the right file is found.
+    /// Returns the active policy of the root, whatever the file contains; that of the file if none
+    /// is active yet. For orders that must not wait until the right file is found.
     pub(super) async fn active_policy(&self, root: &Root) -> Result<Policy, CliContextError> {
-        let controls = Controls::load(root, ControlsVersion(0)).await.map_err(CliContextError::Controls)?;
-        match controls.active().and_then(|(_, active)| active.text.checked("").policy) {
+        let controls = Controls::load(root, ControlsVersion(0))
+            .await
+            .map_err(CliContextError::Controls)?;
+        match controls
+            .active()
+            .and_then(|(_, active)| active.text.checked("").policy)
+        {
             Some(policy) => Ok(policy),
             None => self.policy(),
         }
     }
 
-    /// Returns the limits above which notices need a person's confirmation: those of the configuration if it can be
-    /// used, otherwise the defaults.
+    /// Returns the limits above which notices need a person's confirmation: those of the
+    /// configuration if it can be used, otherwise the defaults.
     pub(super) fn notice_limits(&self) -> NoticeLimits {
-        Config::load(&self.config).config.map(|config| config.notices.limits).unwrap_or_default()
+        Config::load(&self.config)
+            .config
+            .map(|config| config.notices.limits)
+            .unwrap_or_default()
     }
 
-    /// Returns the bounds of the clock: those of the configuration if it can be used, otherwise the defaults.
+    /// Returns the bounds of the clock: those of the configuration if it can be used, otherwise the
+    /// defaults.
     pub(super) fn sweep(&self) -> SweepConfig {
         self.config().map(|config| config.sweep).unwrap_or_default()
     }
 
     /// Returns the configuration, if there is one that can be used.
     pub(super) fn config(&self) -> Result<Config, CliContextError> {
-        Config::load(&self.config).config.ok_or_else(|| CliContextError::Config { file: self.config.clone() })
+        Config::load(&self.config)
+            .config
+            .ok_or_else(|| CliContextError::Config {
+                file: self.config.clone(),
+            })
     }
 }

@@ -1,8 +1,8 @@
 //! `ebbtide find`: a person's records in all tables, with their tags.
 //!
-//! The searched value appears in no error message and no log. Records are written as they are read. The exit code is
-//! like that of `grep`: 0 records were found, 1 none were found and the answer is complete, 2 the answer is not
-//! complete.
+//! The searched value appears in no error message and no log. Records are written as they are read.
+//! The exit code is like that of `grep`: 0 records were found, 1 none were found and the answer is
+//! complete, 2 the answer is not complete.
 
 mod columnar;
 mod csv;
@@ -49,11 +49,12 @@ const TELL_EVERY: Duration = Duration::from_secs(2);
 
 /// Find the records of a person in all tables, with the deadline of each field.
 ///
-/// Shows the fields that a sweep would keep now: expired fields are withheld even if no sweep has deleted them yet. A
-/// held record is shown in full, with the name of the hold. Anonymous cells belong to no person and are never shown.
+/// Shows the fields that a sweep would keep now: expired fields are withheld even if no sweep has
+/// deleted them yet. A held record is shown in full, with the name of the hold. Anonymous cells
+/// belong to no person and are never shown.
 ///
-/// Exit code 0: records were found. 1: none were found, and every table that may have such records was read. 2: the
-/// answer is not complete; output before the error is not all.
+/// Exit code 0: records were found. 1: none were found, and every table that may have such records
+/// was read. 2: the answer is not complete; output before the error is not all.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   ebbtide find --subject phone:+31612345678
@@ -61,8 +62,9 @@ const TELL_EVERY: Duration = Duration::from_secs(2);
   printf 'phone:+31612345678' | ebbtide find --subject - --output json
   ebbtide find --tenant customer-1 --product sms --from 2026-11-01 --to 2026-11-07 --output parquet --file week.parquet")]
 pub(super) struct FindArgs {
-    /// A person that the record names: phone:+31612345678, email:ann@example.org or channel:whatsapp:ID. With `-` it
-    /// is read from standard input, and so is not in the history of the shell.
+    /// A person that the record names: phone:+31612345678, email:ann@example.org or
+    /// channel:whatsapp:ID. With `-` it is read from standard input, and so is not in the history
+    /// of the shell.
     #[arg(long, value_name = "KIND:VALUE")]
     subject: Option<SecretText>,
     /// The kind of the subject, if it is given without one: phone, email or channel.
@@ -89,8 +91,8 @@ pub(super) struct FindArgs {
     /// How to write the records.
     #[arg(long, value_enum, default_value_t)]
     output: RecordFormat,
-    /// Write the records to this new file. For parquet: a folder with one file for each product, unless exactly one
-    /// product is given.
+    /// Write the records to this new file. For parquet: a folder with one file for each product,
+    /// unless exactly one product is given.
     #[arg(long, required_if_eq("output", "parquet"))]
     file: Option<PathBuf>,
     /// The policy. Without it, `policy` of the configuration.
@@ -203,10 +205,19 @@ impl FindArgs {
                 2
             }
         };
-        CommandOutput { err: told, code, ..CommandOutput::default() }
+        CommandOutput {
+            err: told,
+            code,
+            ..CommandOutput::default()
+        }
     }
 
-    fn find(&self, out: &mut dyn Write, told: &mut String, now: DateTime<Utc>) -> Result<FindResult, FindCliError> {
+    fn find(
+        &self,
+        out: &mut dyn Write,
+        told: &mut String,
+        now: DateTime<Utc>,
+    ) -> Result<FindResult, FindCliError> {
         let root = self.place.root()?;
         let policy = Arc::new(self.policy()?);
         let inquiry = self.inquiry(&policy)?;
@@ -217,8 +228,15 @@ impl FindArgs {
         let mut unfinished = PartialFile(None);
         let out: &mut dyn Write = match (&self.file, self.output) {
             (Some(path), RecordFormat::Table | RecordFormat::Json | RecordFormat::Csv) => {
-                let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-                let new = new.map_err(|error| FindCliError::File { file: path.clone(), error })?;
+                let new = OpenOptions::new()
+                    .write(true)
+                    .create_new(true)
+                    .mode(0o600)
+                    .open(path);
+                let new = new.map_err(|error| FindCliError::File {
+                    file: path.clone(),
+                    error,
+                })?;
                 unfinished.0 = Some(path);
                 file = BufWriter::new(new);
                 &mut file
@@ -232,8 +250,14 @@ impl FindArgs {
         *told += &found.text(&inquiry);
         let unknown = found.tables.iter().any(|table| table.unknown > 0);
         let records = found.tables.iter().map(|table| table.records).sum();
-        let strange = tables.passed.iter().any(|(_, why)| *why == SkipReason::NotInPolicy);
-        Ok(FindResult { records, all: !unknown && !strange })
+        let strange = tables
+            .passed
+            .iter()
+            .any(|(_, why)| *why == SkipReason::NotInPolicy);
+        Ok(FindResult {
+            records,
+            all: !unknown && !strange,
+        })
     }
 
     fn policy(&self) -> Result<Policy, FindCliError> {
@@ -248,7 +272,11 @@ impl FindArgs {
         let subject = match &self.subject {
             None => None,
             Some(SecretText(text)) => {
-                let text = if text == "-" { value_of_stdin()? } else { text.clone() };
+                let text = if text == "-" {
+                    value_of_stdin()?
+                } else {
+                    text.clone()
+                };
                 let text = match self.kind {
                     Some(kind) => format!("{}:{text}", kind.name()),
                     None => text,
@@ -256,12 +284,32 @@ impl FindArgs {
                 Some(text.parse::<Subject>()?)
             }
         };
-        let from = self.from.as_deref().map(|text| TimeArg::parse("--from", text)).transpose()?;
-        let to = self.to.as_deref().map(|text| TimeArg::parse("--to", text)).transpose()?;
-        let events = (from.is_some() || to.is_some())
-            .then(|| TimeRange { from: from.map(|from| from.start(policy)), to: to.map(|to| to.end(policy)) });
-        let (tenant, jurisdiction, products) = (self.tenant.clone(), self.jurisdiction, self.products.clone());
-        Ok(SearchRequest { subject, tenant, jurisdiction, events, products })
+        let from = self
+            .from
+            .as_deref()
+            .map(|text| TimeArg::parse("--from", text))
+            .transpose()?;
+        let to = self
+            .to
+            .as_deref()
+            .map(|text| TimeArg::parse("--to", text))
+            .transpose()?;
+        let events = (from.is_some() || to.is_some()).then(|| TimeRange {
+            from: from.map(|from| from.start(policy)),
+            to: to.map(|to| to.end(policy)),
+        });
+        let (tenant, jurisdiction, products) = (
+            self.tenant.clone(),
+            self.jurisdiction,
+            self.products.clone(),
+        );
+        Ok(SearchRequest {
+            subject,
+            tenant,
+            jurisdiction,
+            events,
+            products,
+        })
     }
 
     fn sheet<'w>(
@@ -277,16 +325,21 @@ impl FindArgs {
             (RecordFormat::Csv, _) => {
                 let columns = products.iter().filter_map(|product| desk.columns(product));
                 let names = |columns: arrow::datatypes::SchemaRef| -> Vec<String> {
-                    columns.fields().iter().map(|field| field.name().clone()).collect()
+                    columns
+                        .fields()
+                        .iter()
+                        .map(|field| field.name().clone())
+                        .collect()
                 };
                 RecordOutput::Csv(csv::CsvOutput::new(to, columns.flat_map(names)))
             }
-            (RecordFormat::Parquet, Some(file)) => {
-                RecordOutput::Parquet(Box::new(columnar::ParquetOutput::new(file.clone(), self.products.len() != 1)))
-            }
+            (RecordFormat::Parquet, Some(file)) => RecordOutput::Parquet(Box::new(
+                columnar::ParquetOutput::new(file.clone(), self.products.len() != 1),
+            )),
             // Parquet without a file is refused by the parser.
             (RecordFormat::Table | RecordFormat::Parquet, _) => {
-                let spec = |product: &ProductKey| Some((product.clone(), TableSpec::of(policy, product)?));
+                let spec =
+                    |product: &ProductKey| Some((product.clone(), TableSpec::of(policy, product)?));
                 let specs: BTreeMap<_, _> = products.iter().filter_map(spec).collect();
                 RecordOutput::Text(text::TextOutput::new(to, specs, now))
             }
@@ -302,8 +355,15 @@ impl FindArgs {
         now: DateTime<Utc>,
     ) -> Result<SearchReport, FindCliError> {
         let passed = tables.passed.iter();
-        let passed = passed.map(|(product, why)| SkippedTable { product: product.clone(), why: why.to_string() });
-        let mut told = SearchReport { tables: Vec::new(), passed: passed.collect(), more: false };
+        let passed = passed.map(|(product, why)| SkippedTable {
+            product: product.clone(),
+            why: why.to_string(),
+        });
+        let mut told = SearchReport {
+            tables: Vec::new(),
+            passed: passed.collect(),
+            more: false,
+        };
         let mut left = self.limit.unwrap_or(u64::MAX);
         let progress = Arc::new(SearchProgress::default());
         let mut ticks = interval(TELL_EVERY);
@@ -335,16 +395,25 @@ impl FindArgs {
                         }
                     }
                     SearchEvent::End(summary) => {
-                        told.tables.push(TableSearchReport::new(product, version, summary));
+                        told.tables
+                            .push(TableSearchReport::new(product, version, summary));
                         break;
                     }
                 }
             }
             if left == 0 {
                 told.more = true;
-                let summary = ebbtide_services::record_search::SearchSummary { records, ..Default::default() };
-                if told.tables.last().is_none_or(|last| last.product != *product) {
-                    told.tables.push(TableSearchReport::new(product, version, summary));
+                let summary = ebbtide_services::record_search::SearchSummary {
+                    records,
+                    ..Default::default()
+                };
+                if told
+                    .tables
+                    .last()
+                    .is_none_or(|last| last.product != *product)
+                {
+                    told.tables
+                        .push(TableSearchReport::new(product, version, summary));
                 }
                 break;
             }

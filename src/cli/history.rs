@@ -19,7 +19,8 @@ use ebbtide_table::OPERATIONS;
 
 /// Show what was done to a table, commit by commit, newest last.
 ///
-/// The evidence of each commit counts what it read, stored, dropped or ended. It has no value of any record.
+/// The evidence of each commit counts what it read, stored, dropped or ended. It has no value of
+/// any record.
 ///
 /// Exit code 0: done. 1: the table cannot be read, or there is no such table. 2: wrong use.
 #[derive(Debug, clap::Args)]
@@ -127,8 +128,16 @@ impl HistoryArgs {
         if let Some(operation) = self.operation.as_deref().filter(|_| commits.is_empty()) {
             self.check_operation(operation)?;
         }
-        let told = HistoryReport { product: &self.product, span, commits: &commits };
-        Ok(CommandOutput::done(if self.output == OutputFormat::Text { text(&told)? } else { json(&told) }))
+        let told = HistoryReport {
+            product: &self.product,
+            span,
+            commits: &commits,
+        };
+        Ok(CommandOutput::done(if self.output == OutputFormat::Text {
+            text(&told)?
+        } else {
+            json(&told)
+        }))
     }
 }
 
@@ -143,21 +152,34 @@ impl HistoryArgs {
             || format!("; it may be {}", OPERATIONS.join(", ")),
             |near| format!("; did you mean `{near}`?"),
         );
-        Err(HistoryError::Operation { product: self.product.clone(), operation: operation.to_owned(), near })
+        Err(HistoryError::Operation {
+            product: self.product.clone(),
+            operation: operation.to_owned(),
+            near,
+        })
     }
 }
 
 /// Parses an instant, or a day, which means the instant at which it begins in UTC.
 fn instant(text: &str) -> Result<DateTime<Utc>, String> {
-    let day = text.parse::<NaiveDate>().map(|day| day.and_time(NaiveTime::MIN).and_utc());
+    let day = text
+        .parse::<NaiveDate>()
+        .map(|day| day.and_time(NaiveTime::MIN).and_utc());
     let at = day.or_else(|_| DateTime::parse_from_rfc3339(text).map(|at| at.with_timezone(&Utc)));
     at.map_err(|_| "write a day as 2026-11-24, an instant as 2026-11-24T13:00:00Z".to_owned())
 }
 
 fn text(told: &HistoryReport<'_>) -> Result<String, fmt::Error> {
-    let mut out = format!("History of table {} to version {}\n", told.product, told.span.version);
+    let mut out = format!(
+        "History of table {} to version {}\n",
+        told.product, told.span.version
+    );
     if told.span.oldest_entry > 0 {
-        writeln!(out, "  entries before version {} are cleaned away", told.span.oldest_entry)?;
+        writeln!(
+            out,
+            "  entries before version {} are cleaned away",
+            told.span.oldest_entry
+        )?;
     }
     let lines: Vec<[String; 5]> = told.commits.iter().map(line).collect();
     if lines.is_empty() {
@@ -166,7 +188,13 @@ fn text(told: &HistoryReport<'_>) -> Result<String, fmt::Error> {
     }
     let head = ["version", "made at", "operation", "files", "what it did"].map(str::to_owned);
     let lines: Vec<_> = [head].into_iter().chain(lines).collect();
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        lines
+            .iter()
+            .map(|line| line[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths = [0, 1, 2, 3].map(width);
     for [version, at, operation, files, what] in &lines {
         let [a, b, c, d] = widths;
@@ -194,30 +222,55 @@ fn line(commit: &CommitRecord) -> [String; 5] {
             [version, at, evidence.operation.clone(), files, what]
         }
         CommitKind::Untold { foreign } => {
-            let what = if *foreign { "another engine's commit" } else { "columns and properties" };
-            [version, "-".to_owned(), "-".to_owned(), files, what.to_owned()]
+            let what = if *foreign {
+                "another engine's commit"
+            } else {
+                "columns and properties"
+            };
+            [
+                version,
+                "-".to_owned(),
+                "-".to_owned(),
+                files,
+                what.to_owned(),
+            ]
         }
     }
 }
 
 /// The keys that have columns of their own, or do not describe the commit itself.
-const APART: [&str; 6] = ["operation", "at", "commit", "writer", "policy_version", "totals"];
+const APART: [&str; 6] = [
+    "operation",
+    "at",
+    "commit",
+    "writer",
+    "policy_version",
+    "totals",
+];
 
 /// The largest number of names that are listed. Longer lists are only counted.
 const NAMED: usize = 3;
 
 /// Describes everything in a piece of evidence that is not zero, empty or null.
 fn phrases(evidence: &Map<String, Value>) -> Vec<String> {
-    let told = evidence.iter().filter(|(key, _)| !APART.contains(&key.as_str()));
+    let told = evidence
+        .iter()
+        .filter(|(key, _)| !APART.contains(&key.as_str()));
     told.flat_map(|(key, value)| {
         let name = key.replace('_', " ");
         match value {
             Value::Number(number) if number.as_u64() == Some(0) => Vec::new(),
             Value::Object(parts) if key == "rewrite" => phrases(parts),
-            Value::Object(parts) => phrases(parts).into_iter().map(|part| format!("{name} {part}")).collect(),
+            Value::Object(parts) => phrases(parts)
+                .into_iter()
+                .map(|part| format!("{name} {part}"))
+                .collect(),
             Value::Array(items) if items.is_empty() => Vec::new(),
             Value::Array(items) if items.len() > NAMED => vec![format!("{} {name}", items.len())],
-            Value::Array(items) => vec![format!("{name} {}", items.iter().map(item).collect::<Vec<_>>().join(" and "))],
+            Value::Array(items) => vec![format!(
+                "{name} {}",
+                items.iter().map(item).collect::<Vec<_>>().join(" and ")
+            )],
             Value::Null => Vec::new(),
             value => vec![format!("{name} {}", item(value))],
         }
@@ -227,13 +280,18 @@ fn phrases(evidence: &Map<String, Value>) -> Vec<String> {
 
 /// Formats one item of a list: a partition with its next offset, a loss with its offsets.
 fn item(value: &Value) -> String {
-    if let (Value::String(topic), partition, Value::String(cause), offsets @ Value::Number(_)) =
-        (&value["topic"], &value["partition"], &value["cause"], &value["offsets"])
-    {
+    if let (Value::String(topic), partition, Value::String(cause), offsets @ Value::Number(_)) = (
+        &value["topic"],
+        &value["partition"],
+        &value["cause"],
+        &value["offsets"],
+    ) {
         return format!("{topic}/{partition} {cause}: {offsets} offsets");
     }
     match (value, &value["topic"], &value["partition"], &value["next"]) {
-        (_, Value::String(topic), partition, next @ Value::Number(_)) => format!("{topic}/{partition} to {next}"),
+        (_, Value::String(topic), partition, next @ Value::Number(_)) => {
+            format!("{topic}/{partition} to {next}")
+        }
         (Value::String(text), ..) => text.clone(),
         (value, ..) => value.to_string(),
     }

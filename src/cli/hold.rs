@@ -1,7 +1,8 @@
 //! `ebbtide hold place`, `list` and `release`: orders to keep data past its deadline.
 //!
-//! A command that exits with 0 left nothing half done. A subject's value is shown only if an option asks for it. Exit
-//! code 1: it is not in force everywhere, or there is no such hold; 2: wrong use, nothing was changed.
+//! A command that exits with 0 left nothing half done. A subject's value is shown only if an option
+//! asks for it. Exit code 1: it is not in force everywhere, or there is no such hold; 2: wrong use,
+//! nothing was changed.
 
 mod listing;
 mod placing;
@@ -21,8 +22,8 @@ use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::{IdError, PolicyVersion, ProductKey};
 use ebbtide_base::metrics::{Metrics, MetricsError};
 use ebbtide_controls::{
-    ApplyControlsError, CommitIdentity, HoldId, PlaceHoldError, ReleaseHoldError, ScopeError, SubjectError, forget,
-    release, settle,
+    ApplyControlsError, CommitIdentity, HoldId, PlaceHoldError, ReleaseHoldError, ScopeError,
+    SubjectError, forget, release, settle,
 };
 use ebbtide_maintenance::{ClockStatus, TrustedClock};
 use ebbtide_policy::value_list::{ListError, parse_one};
@@ -44,39 +45,41 @@ pub(super) struct HoldArgs {
 enum Command {
     /// Keep matching data past its deadline, until a date.
     ///
-    /// A record is held if it meets every given condition; at least one must be given. When the command exits with 0,
-    /// the hold is in force in every table that it covers, and in every table that is created later. It covers stored
-    /// data. It does not restore deleted data, and does not cover records that arrive after their deadline.
+    /// A record is held if it meets every given condition; at least one must be given. When the
+    /// command exits with 0, the hold is in force in every table that it covers, and in every table
+    /// that is created later. It covers stored data. It does not restore deleted data, and does not
+    /// cover records that arrive after their deadline.
     ///
-    /// A hold does not wait for a trusted clock: its commit is then dated by the newest commit, and a warning is
-    /// written to stderr.
+    /// A hold does not wait for a trusted clock: its commit is then dated by the newest commit, and
+    /// a warning is written to stderr.
     ///
-    /// Do not put the name of a person into --case or --basis: both are kept after the hold has ended, the subject is
-    /// not.
+    /// Do not put the name of a person into --case or --basis: both are kept after the hold has
+    /// ended, the subject is not.
     ///
-    /// Exit code 0: the hold is in force everywhere. 1: it is not; run `ebbtide hold list`. 2: wrong use, nothing was
-    /// changed.
+    /// Exit code 0: the hold is in force everywhere. 1: it is not; run `ebbtide hold list`. 2:
+    /// wrong use, nothing was changed.
     #[command(after_help = placing::EXAMPLES)]
     Place(placing::PlaceHoldArgs),
     /// List all holds: what they cover, whether they are in force, and in which tables.
     ///
-    /// Exit code 0: every control is in force everywhere. 1: one is not; --repair finishes it. 4: with --repair, the
-    /// clock is not trusted and nothing was forgotten.
+    /// Exit code 0: every control is in force everywhere. 1: one is not; --repair finishes it. 4:
+    /// with --repair, the clock is not trusted and nothing was forgotten.
     List {
         /// Show subjects in full. They are personal data: protect the output.
         #[arg(long)]
         reveal: bool,
-        /// Finish commands that a crash interrupted, and forget the subjects of holds that have ended.
+        /// Finish commands that a crash interrupted, and forget the subjects of holds that have
+        /// ended.
         #[arg(long)]
         repair: bool,
     },
     /// End a hold before its date. The next sweep deletes the data that expired meanwhile.
     ///
-    /// The subject of the hold is forgotten: no byte of it stays under the root. The command can be run again after
-    /// any error.
+    /// The subject of the hold is forgotten: no byte of it stays under the root. The command can be
+    /// run again after any error.
     ///
-    /// Exit code 0: the hold is released everywhere. 1: it is not, or there is no such hold. 2: wrong use. 4: the
-    /// clock is not trusted, and nothing was changed; see `ebbtide clock show`.
+    /// Exit code 0: the hold is released everywhere. 1: it is not, or there is no such hold. 2:
+    /// wrong use. 4: the clock is not trusted, and nothing was changed; see `ebbtide clock show`.
     #[command(after_help = "Example:\n  ebbtide hold release hold-1a2b3c4d")]
     Release {
         /// The name of the hold, from `ebbtide hold list`.
@@ -106,7 +109,9 @@ enum HoldError {
     Settle(#[from] ApplyControlsError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the clock is not trusted ({0}): every control is in force, and no hold was forgotten: {1}")]
+    #[error(
+        "the clock is not trusted ({0}): every control is in force, and no hold was forgotten: {1}"
+    )]
     Forget(&'static str, String),
     #[error(transparent)]
     Clock(#[from] CommitClockError),
@@ -150,9 +155,11 @@ impl HoldArgs {
     fn outcome(&self, clock: &SharedClock) -> CommandOutput {
         self.answer(clock).unwrap_or_else(|error| match error {
             HoldError::Clock(error) => error.outcome(),
-            HoldError::Forget(..) => {
-                CommandOutput { err: format!("error: {error}\n"), code: CLOCK_NOT_TRUSTED, ..CommandOutput::default() }
-            }
+            HoldError::Forget(..) => CommandOutput {
+                err: format!("error: {error}\n"),
+                code: CLOCK_NOT_TRUSTED,
+                ..CommandOutput::default()
+            },
             error if error.is_use() => CommandOutput::usage(error),
             error => CommandOutput::failure(format!("error: {error}\n")),
         })
@@ -179,13 +186,17 @@ impl HoldArgs {
         })
     }
 
-    /// Puts every control in force, and then forgets the holds that have ended. Errors if the clock is not trusted:
-    /// nothing is forgotten then.
+    /// Puts every control in force, and then forgets the holds that have ended. Errors if the clock
+    /// is not trusted: nothing is forgotten then.
     async fn repair(&self, root: &Root, clock: &SharedClock) -> Result<(), HoldError> {
-        let (policy, sweep) = (self.grounds.active_policy(root).await?, self.grounds.sweep());
+        let (policy, sweep) = (
+            self.grounds.active_policy(root).await?,
+            self.grounds.sweep(),
+        );
         let time = UrgentTime::find(root, clock, &sweep).await?;
         settle(root, &signature(policy.version, time.at)).await?;
-        let guard = TrustedClock::for_command(SharedClock::clone(clock), Metrics::new()?, &sweep, root);
+        let guard =
+            TrustedClock::for_command(SharedClock::clone(clock), Metrics::new()?, &sweep, root);
         match guard.update(newest_commit(root).await?).await {
             ClockStatus::Trusted => _ = forget(root, clock.now()).await?,
             verdict => return Err(HoldError::Forget(verdict.as_str(), guard.reason())),
@@ -193,11 +204,20 @@ impl HoldArgs {
         Ok(())
     }
 
-    async fn release(&self, root: &Root, id: &HoldId, clock: &SharedClock) -> Result<CommandOutput, HoldError> {
+    async fn release(
+        &self,
+        root: &Root,
+        id: &HoldId,
+        clock: &SharedClock,
+    ) -> Result<CommandOutput, HoldError> {
         let policy = self.grounds.active_policy(root).await?;
         let at = commit_time(root, clock, &self.grounds.sweep()).await?;
         let released = release(root, id, &signature(policy.version, at)).await?;
-        let shown = ReleaseReport { id: id.to_string(), control: released.version.0, tables: released.tables };
+        let shown = ReleaseReport {
+            id: id.to_string(),
+            control: released.version.0,
+            tables: released.tables,
+        };
         Ok(CommandOutput::done(match self.output {
             OutputFormat::Json => json(&shown),
             OutputFormat::Text => format!(
@@ -219,7 +239,11 @@ struct ReleaseReport {
 
 /// Returns the signature of a commit that this process makes at the time `at`.
 fn signature(policy_version: PolicyVersion, at: DateTime<Utc>) -> CommitIdentity {
-    CommitIdentity { writer: Uuid::new_v4(), at, policy_version }
+    CommitIdentity {
+        writer: Uuid::new_v4(),
+        at,
+        policy_version,
+    }
 }
 
 /// Standard input does not give one value.

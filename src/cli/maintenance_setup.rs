@@ -1,4 +1,5 @@
-//! The common parts of `ebbtide sweep` and `ebbtide compact`: the work of an instance, done once, by its configuration.
+//! The common parts of `ebbtide sweep` and `ebbtide compact`: the work of an instance, done once,
+//! by its configuration.
 //!
 //! Both use the same root and policy as an instance, and refuse what an instance refuses.
 
@@ -12,7 +13,9 @@ use uuid::Uuid;
 
 use ebbtide_base::ids::ProductKey;
 use ebbtide_base::problem::{Problem, Severity};
-use ebbtide_controls::{CommitIdentity, SharedControls, UsePolicyError, record_active, require_active};
+use ebbtide_controls::{
+    CommitIdentity, SharedControls, UsePolicyError, record_active, require_active,
+};
 use ebbtide_policy::LoadedPolicy;
 use ebbtide_services::telemetry;
 use ebbtide_table::{ProbeError, Root, RootError};
@@ -66,7 +69,8 @@ impl MaintenanceSetupError {
     }
 }
 
-/// Runs `command` with the log that the configuration asks for. The reasons of failures are only in the log.
+/// Runs `command` with the log that the configuration asks for. The reasons of failures are only in
+/// the log.
 pub(super) fn logged(config: &Path, command: impl FnOnce() -> CommandOutput) -> CommandOutput {
     #[cfg(feature = "failpoints")]
     let _watched = ebbtide_base::failpoint::watch();
@@ -84,22 +88,43 @@ pub(super) fn configured(
     file: &Path,
     product: Option<&ProductKey>,
 ) -> Result<(Config, LoadedPolicy), MaintenanceSetupError> {
-    let config = Config::load(file).config.ok_or_else(|| MaintenanceSetupError::Config { file: file.to_owned() })?;
+    let config = Config::load(file)
+        .config
+        .ok_or_else(|| MaintenanceSetupError::Config {
+            file: file.to_owned(),
+        })?;
     let loaded = read_policy(&config.policy)?.loaded();
-    let loaded = loaded.ok_or_else(|| MaintenanceSetupError::Policy { file: config.policy.clone() })?;
-    let mut problems = check_grace(&config, PolicyInUse { policy: &loaded.policy, text: &loaded.text });
+    let loaded = loaded.ok_or_else(|| MaintenanceSetupError::Policy {
+        file: config.policy.clone(),
+    })?;
+    let mut problems = check_grace(
+        &config,
+        PolicyInUse {
+            policy: &loaded.policy,
+            text: &loaded.text,
+        },
+    );
     problems.retain(|problem| problem.severity == Severity::Error);
     if !problems.is_empty() {
         return Err(MaintenanceSetupError::Settings(problems));
     }
-    match product.filter(|key| loaded.policy.products.get(key).is_none_or(|product| product.records.is_none())) {
-        Some(product) => Err(MaintenanceSetupError::Product { product: product.clone() }),
+    match product.filter(|key| {
+        loaded
+            .policy
+            .products
+            .get(key)
+            .is_none_or(|product| product.records.is_none())
+    }) {
+        Some(product) => Err(MaintenanceSetupError::Product {
+            product: product.clone(),
+        }),
         None => Ok((config, loaded)),
     }
 }
 
-/// Returns the root, on which the policy must be the active one. If a write at the time `written` follows, the bucket
-/// is tested too, and the policy becomes the active one of a root that has none.
+/// Returns the root, on which the policy must be the active one. If a write at the time `written`
+/// follows, the bucket is tested too, and the policy becomes the active one of a root that has
+/// none.
 pub(super) async fn root(
     config: &Config,
     loaded: &LoadedPolicy,
@@ -114,13 +139,18 @@ pub(super) async fn root(
     Ok(root)
 }
 
-/// Tests the bucket before a commit at the time `at`, and records the policy as the active one of a root that has none.
+/// Tests the bucket before a commit at the time `at`, and records the policy as the active one of a
+/// root that has none.
 pub(super) async fn prepare_commit(
     root: &Root,
     loaded: &LoadedPolicy,
     at: DateTime<Utc>,
 ) -> Result<(), MaintenanceSetupError> {
     root.check().await?;
-    let by = CommitIdentity { writer: Uuid::new_v4(), at, policy_version: loaded.policy.version.clone() };
+    let by = CommitIdentity {
+        writer: Uuid::new_v4(),
+        at,
+        policy_version: loaded.policy.version.clone(),
+    };
     Ok(record_active(root, &SharedControls::new(root.clone()), loaded, &by).await?)
 }

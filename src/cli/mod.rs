@@ -1,9 +1,14 @@
 //! The command line: the subcommands, and the only module that prints.
 //!
-//! Exit codes of most subcommands: 0 done, 1 a problem was found or something failed, 2 wrong use, 4 the clock is not
-//! trusted. `find` differs: 1 nothing was found, 2 the answer is not complete. Results go to stdout, errors to stderr.
-//! A subcommand is one file here, one variant of [`Command`] and one arm of its `run`.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one floor that prints")]
+//! Exit codes of most subcommands: 0 done, 1 a problem was found or something failed, 2 wrong use,
+//! 4 the clock is not trusted. `find` differs: 1 nothing was found, 2 the answer is not complete.
+//! Results go to stdout, errors to stderr. A subcommand is one file here, one variant of
+//! [`Command`] and one arm of its `run`.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the one floor that prints"
+)]
 
 mod clock;
 mod commit_clock;
@@ -42,14 +47,21 @@ use clap::{Parser, Subcommand, ValueEnum};
 use ebbtide_base::clock::ScaledClock;
 use ebbtide_base::clock::{SharedClock, SystemClock};
 
-/// Store communications records from Kafka in Delta Lake tables exactly once, and delete their personal data on time.
+/// Store communications records from Kafka in Delta Lake tables exactly once, and delete their
+/// personal data on time.
 ///
 /// A retention policy gives each field a category, and each category of a record a deadline.
 ///
-/// Exit codes of most commands: 0 done, 1 a problem was found or something failed, 2 wrong use, 4 nothing was changed
-/// since the clock is not trusted. `ebbtide COMMAND --help` lists the codes of a command.
+/// Exit codes of most commands: 0 done, 1 a problem was found or something failed, 2 wrong use, 4
+/// nothing was changed since the clock is not trusted. `ebbtide COMMAND --help` lists the codes of
+/// a command.
 #[derive(Debug, Parser)]
-#[command(name = "ebbtide", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(
+    name = "ebbtide",
+    version,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -127,32 +139,48 @@ struct CommandOutput {
 impl CommandOutput {
     /// Returns the outcome of a command that is done.
     fn done(out: String) -> Self {
-        Self { out, ..Self::default() }
+        Self {
+            out,
+            ..Self::default()
+        }
     }
 
     /// Returns the outcome of a command whose result is a problem found.
     fn problem(out: String) -> Self {
-        Self { out, code: 1, ..Self::default() }
+        Self {
+            out,
+            code: 1,
+            ..Self::default()
+        }
     }
 
     /// Returns the outcome of a command that failed.
     fn failure(err: String) -> Self {
-        Self { err, code: 1, ..Self::default() }
+        Self {
+            err,
+            code: 1,
+            ..Self::default()
+        }
     }
 
     /// Returns the outcome of a wrong use.
     fn usage(what: impl std::fmt::Display) -> Self {
-        Self { err: format!("error: {what}\n"), code: 2, ..Self::default() }
+        Self {
+            err: format!("error: {what}\n"),
+            code: 2,
+            ..Self::default()
+        }
     }
 }
 
-/// Runs the command line `args`, which begins with the program's own name, and prints the outcome. Returns the exit
-/// code of the command; 0 for help and version, 2 if the parser refuses `args`.
+/// Runs the command line `args`, which begins with the program's own name, and prints the outcome.
+/// Returns the exit code of the command; 0 for help and version, 2 if the parser refuses `args`.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match Cli::try_parse_from(args) {
         Ok(cli) => cli.command.run(),
         Err(error) => {
-            // Help and version are answers, not errors. If the reader closed the pipe, it needs neither.
+            // Help and version are answers, not errors. If the reader closed the pipe, it needs
+            // neither.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
@@ -163,7 +191,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(outcome.code)
 }
 
-/// Returns the machine's clock. In builds for tests, the environment can ask for a clock that is ahead of it or faster.
+/// Returns the machine's clock. In builds for tests, the environment can ask for a clock that is
+/// ahead of it or faster.
 fn clock() -> SharedClock {
     #[cfg(feature = "failpoints")]
     if let Some((from, speed)) = ebbtide_config::clock_fast() {
@@ -172,14 +201,21 @@ fn clock() -> SharedClock {
     }
     #[cfg(feature = "failpoints")]
     if let Some(ahead) = ebbtide_config::clock_ahead() {
-        return Arc::new(ScaledClock::ahead(TimeDelta::from_std(ahead).unwrap_or(TimeDelta::MAX), 1));
+        return Arc::new(ScaledClock::ahead(
+            TimeDelta::from_std(ahead).unwrap_or(TimeDelta::MAX),
+            1,
+        ));
     }
     Arc::new(SystemClock::new())
 }
 
-/// Creates the runtime for a subcommand's work on the tables. The reader of the log needs threads of its own.
+/// Creates the runtime for a subcommand's work on the tables. The reader of the log needs threads
+/// of its own.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
 }
 
 /// Formats a value as JSON, with the line break that a terminal needs.

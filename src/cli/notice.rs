@@ -1,7 +1,9 @@
-//! The common parts of `ebbtide contract` and `ebbtide consent`: options, and how a notice is recorded and reported.
+//! The common parts of `ebbtide contract` and `ebbtide consent`: options, and how a notice is
+//! recorded and reported.
 //!
-//! A command that exits with 0 has put its notice in force in every table that it covers. No subject is ever shown.
-//! Exit code 1: it is not in force everywhere; 2: wrong use, nothing was changed.
+//! A command that exits with 0 has put its notice in force in every table that it covers. No
+//! subject is ever shown. Exit code 1: it is not in force everywhere; 2: wrong use, nothing was
+//! changed.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -19,9 +21,9 @@ use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::{Bucket, BucketUnit, Category, Country, ProductKey};
 use ebbtide_base::problem::nearest;
 use ebbtide_controls::{
-    CommitIdentity, DecideError, ImplausibleDate, Notice, NoticeError, NoticeOutcome, NotifyError, Preview,
-    PreviewError, RecordCounts, Screening, ScreeningOutcome, SharedControls, SubjectError, TableEffect, UsePolicyError,
-    consider, notify_screened, require_active,
+    CommitIdentity, DecideError, ImplausibleDate, Notice, NoticeError, NoticeOutcome, NotifyError,
+    Preview, PreviewError, RecordCounts, Screening, ScreeningOutcome, SharedControls, SubjectError,
+    TableEffect, UsePolicyError, consider, notify_screened, require_active,
 };
 use ebbtide_policy::{Boundary, Calendar, Policy, Profile, Resolver, Trigger};
 use ebbtide_query::products;
@@ -95,11 +97,14 @@ impl NoticeCliError {
         Self::TooMuch(Box::new(effect.clone()))
     }
 
-    /// Returns the outcome that the caller sees: a wrong use if the caller can fix it, otherwise a failure.
+    /// Returns the outcome that the caller sees: a wrong use if the caller can fix it, otherwise a
+    /// failure.
     pub(super) fn outcome(self) -> CommandOutput {
         match self {
             Self::Clock(error) => error.outcome(),
-            Self::Active(error) if !error.is_other_policy() => CommandOutput::failure(format!("error: {error}\n")),
+            Self::Active(error) if !error.is_other_policy() => {
+                CommandOutput::failure(format!("error: {error}\n"))
+            }
             Self::Notify(_)
             | Self::Preview(_)
             | Self::Store(_)
@@ -159,29 +164,64 @@ impl NoticeOptions {
         clock: &SharedClock,
     ) -> Result<CommandOutput, NoticeCliError> {
         let root = self.grounds.root()?;
-        require_active(&root, &SharedControls::new(root.clone()), &self.grounds.loaded()?).await?;
-        let NoticeRequest { what, notice, dry_run, confirmed } = given;
+        require_active(
+            &root,
+            &SharedControls::new(root.clone()),
+            &self.grounds.loaded()?,
+        )
+        .await?;
+        let NoticeRequest {
+            what,
+            notice,
+            dry_run,
+            confirmed,
+        } = given;
         let existing = products(&root).await?;
         check_products(policy, notice.products(), &existing)?;
-        let now = if dry_run { clock.now() } else { commit_time(&root, clock, &self.grounds.sweep()).await? };
+        let now = if dry_run {
+            clock.now()
+        } else {
+            commit_time(&root, clock, &self.grounds.sweep()).await?
+        };
         let limits = self.grounds.notice_limits();
-        let screening = if confirmed { Screening::none() } else { Screening::refusing(limits) };
+        let screening = if confirmed {
+            Screening::none()
+        } else {
+            Screening::refusing(limits)
+        };
         let considered = consider(&root, policy, &notice, now, &screening).await?;
         let considered = considered.map_err(NoticeCliError::refused)?;
-        let large = considered.effects.iter().find(|effect| effect.is_too_much(&limits)).cloned();
+        let large = considered
+            .effects
+            .iter()
+            .find(|effect| effect.is_too_much(&limits))
+            .cloned();
         let large = large.filter(|_| !confirmed);
         let noted = match (dry_run, &large) {
             (true, _) => None,
             (false, Some(effect)) => return Err(NoticeCliError::too_much(effect)),
             (false, None) => {
-                let by = CommitIdentity { writer: Uuid::new_v4(), at: now, policy_version: policy.version.clone() };
-                match notify_screened(&root, policy, vec![notice.clone()], &by, &screening).await?.pop() {
+                let by = CommitIdentity {
+                    writer: Uuid::new_v4(),
+                    at: now,
+                    policy_version: policy.version.clone(),
+                };
+                match notify_screened(&root, policy, vec![notice.clone()], &by, &screening)
+                    .await?
+                    .pop()
+                {
                     Some(ScreeningOutcome::Passed(NoticeOutcome::Refused(refused))) => {
                         return Err(NoticeCliError::refused(refused));
                     }
-                    Some(ScreeningOutcome::TooMuch(effect)) => return Err(NoticeCliError::too_much(&effect)),
-                    Some(ScreeningOutcome::Parked { version, .. }) => return Err(NoticeCliError::Waiting(version.0)),
-                    Some(ScreeningOutcome::Passed(NoticeOutcome::Taken { version, known })) => Some((version.0, known)),
+                    Some(ScreeningOutcome::TooMuch(effect)) => {
+                        return Err(NoticeCliError::too_much(&effect));
+                    }
+                    Some(ScreeningOutcome::Parked { version, .. }) => {
+                        return Err(NoticeCliError::Waiting(version.0));
+                    }
+                    Some(ScreeningOutcome::Passed(NoticeOutcome::Taken { version, known })) => {
+                        Some((version.0, known))
+                    }
                     None => None,
                 }
             }
@@ -193,7 +233,15 @@ impl NoticeOptions {
             Some(_) => None,
             None => hint(&root, policy, (&notice, &tables)).await?,
         };
-        let report = NoticeReport { taken, known, control, at, needs_confirmation: large.is_some(), tables, hint };
+        let report = NoticeReport {
+            taken,
+            known,
+            control,
+            at,
+            needs_confirmation: large.is_some(),
+            tables,
+            hint,
+        };
         Ok(CommandOutput::done(match self.output {
             OutputFormat::Json => json(&report),
             OutputFormat::Text => text(what, &utc_and_local(at, policy), &report),
@@ -207,10 +255,14 @@ fn covered(
     existing: Vec<ProductKey>,
     (notice, effects): (&Notice, Vec<TableEffect>),
 ) -> Vec<CoveredTable> {
-    let covers = |product: &ProductKey| notice.products().is_empty() || notice.products().contains(product);
+    let covers =
+        |product: &ProductKey| notice.products().is_empty() || notice.products().contains(product);
     let of_table = |product: ProductKey| CoveredTable {
         reading: reading(policy, &product, notice),
-        effect: effects.iter().find(|effect| effect.product == product).cloned(),
+        effect: effects
+            .iter()
+            .find(|effect| effect.product == product)
+            .cloned(),
         product,
     };
     existing.into_iter().filter(covers).map(of_table).collect()
@@ -218,7 +270,9 @@ fn covered(
 
 fn text(what: &str, at: &str, report: &NoticeReport) -> String {
     let mut out = match (report.control, report.known) {
-        (Some(control), Some(true)) => format!("{what} {at}; that was noted before, as control {control}\n"),
+        (Some(control), Some(true)) => {
+            format!("{what} {at}; that was noted before, as control {control}\n")
+        }
         (Some(control), _) => format!("{what} {at}, as control {control}\n"),
         _ => format!("Nothing was noted. {what} {at}\n"),
     };
@@ -226,19 +280,35 @@ fn text(what: &str, at: &str, report: &NoticeReport) -> String {
         out.push_str("No table is covered yet; those made later begin under it\n");
         return out;
     }
-    out.push_str(if report.taken { "In force in" } else { "It would be in force in" });
+    out.push_str(if report.taken {
+        "In force in"
+    } else {
+        "It would be in force in"
+    });
     out.push_str(" these tables, and in those made later:\n");
-    let width = report.tables.iter().map(|table| table.product.as_str().len()).max().unwrap_or(0);
+    let width = report
+        .tables
+        .iter()
+        .map(|table| table.product.as_str().len())
+        .max()
+        .unwrap_or(0);
     for table in &report.tables {
         // Writing to a `String` cannot fail.
-        let _ =
-            writeln!(out, "  {:<width$}  {}{}", table.product.as_str(), table.reading, counted(table.effect.as_ref()));
+        let _ = writeln!(
+            out,
+            "  {:<width$}  {}{}",
+            table.product.as_str(),
+            table.reading,
+            counted(table.effect.as_ref())
+        );
     }
     if let Some(hint) = &report.hint {
         let _ = writeln!(out, "{hint}");
     }
     if report.needs_confirmation {
-        out.push_str("That is more than notices.max_share allows at once: it is noted with --confirm only\n");
+        out.push_str(
+            "That is more than notices.max_share allows at once: it is noted with --confirm only\n",
+        );
     }
     if report.taken && report.known != Some(true) {
         out.push_str("The sweeps bring stored tags up to date; `ebbtide sweep --dry-run` tells what is left to do\n");
@@ -258,7 +328,13 @@ fn counted(effect: Option<&TableEffect>) -> String {
 
 /// Describes the records that a notice is about, and those of which a part is due immediately.
 pub(super) fn effect_text(effect: &TableEffect) -> String {
-    let TableEffect { records, concerned, due, categories, .. } = effect;
+    let TableEffect {
+        records,
+        concerned,
+        due,
+        categories,
+        ..
+    } = effect;
     let mut text = format!("{concerned} of {records} records concerned, {due} due at once");
     if *due > 0 {
         let categories: Vec<&str> = categories.iter().map(Category::as_str).collect();
@@ -281,20 +357,31 @@ async fn hint(
     policy: &Policy,
     (notice, tables): (&Notice, &[CoveredTable]),
 ) -> Result<Option<String>, PreviewError> {
-    let Some(tenant) = notice.tenant() else { return Ok(None) };
+    let Some(tenant) = notice.tenant() else {
+        return Ok(None);
+    };
     let effects = || tables.iter().filter_map(|table| table.effect.as_ref());
     if effects().any(|effect| effect.concerned > 0) || effects().all(|effect| effect.records == 0) {
         return Ok(None);
     }
-    let near = Preview::open(root, policy, RecordCounts::new()).await?.meant_tenant(notice).await?;
+    let near = Preview::open(root, policy, RecordCounts::new())
+        .await?
+        .meant_tenant(notice)
+        .await?;
     let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-    Ok(Some(format!("No stored record that waits for it names the tenant `{tenant}`{near}")))
+    Ok(Some(format!(
+        "No stored record that waits for it names the tenant `{tenant}`{near}"
+    )))
 }
 
-/// Describes the deadlines of a product that count from a notice: by the rules of its tenant, if it names one.
+/// Describes the deadlines of a product that count from a notice: by the rules of its tenant, if it
+/// names one.
 pub(super) fn reading(policy: &Policy, product: &ProductKey, notice: &Notice) -> String {
     let (trigger, at) = notice.trigger();
-    let records = policy.products.get(product).and_then(|product| product.records.as_ref());
+    let records = policy
+        .products
+        .get(product)
+        .and_then(|product| product.records.as_ref());
     let (Some(records), Some(resolver)) = (records, Resolver::new(policy, product)) else {
         return "the policy has no such product: nothing counts from it".to_owned();
     };
@@ -312,7 +399,10 @@ pub(super) fn reading(policy: &Policy, product: &ProductKey, notice: &Notice) ->
         }
     }
     let told = match trigger {
-        Trigger::ContractEnd => records.tenant.as_ref().is_some_and(|column| records.fields.contains_key(column)),
+        Trigger::ContractEnd => records
+            .tenant
+            .as_ref()
+            .is_some_and(|column| records.fields.contains_key(column)),
         _ => match notice {
             Notice::ConsentWithdrawal { subject, .. } => subject.is_stored_in(records),
             Notice::ContractEnd { .. } => false,
@@ -323,19 +413,32 @@ pub(super) fn reading(policy: &Policy, product: &ProductKey, notice: &Notice) ->
     }
     let waiting = waiting.into_iter().collect::<Vec<_>>().join(", ");
     match (told, Calendar::is_countable(at)) {
-        (false, _) => "stores nothing that tells whose its records are: none can be found".to_owned(),
+        (false, _) => {
+            "stores nothing that tells whose its records are: none can be found".to_owned()
+        }
         (true, true) => format!("{waiting} counted from it"),
         (true, false) => format!("{waiting} open: nothing is counted from that date"),
     }
 }
 
 /// Refuses a named product that has neither records in the policy nor a table.
-fn check_products(policy: &Policy, named: &[ProductKey], existing: &[ProductKey]) -> Result<(), NoticeCliError> {
-    let has_records =
-        |product: &ProductKey| policy.products.get(product).is_some_and(|product| product.records.is_some());
+fn check_products(
+    policy: &Policy,
+    named: &[ProductKey],
+    existing: &[ProductKey],
+) -> Result<(), NoticeCliError> {
+    let has_records = |product: &ProductKey| {
+        policy
+            .products
+            .get(product)
+            .is_some_and(|product| product.records.is_some())
+    };
     for product in named {
         if !has_records(product) && !existing.contains(product) {
-            let known = policy.products.values().filter(|product| product.records.is_some());
+            let known = policy
+                .products
+                .values()
+                .filter(|product| product.records.is_some());
             let near = nearest(product.as_str(), known.map(|product| product.key.as_str()));
             let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
             return Err(NoticeCliError::Product(product.clone(), near));
@@ -344,10 +447,10 @@ fn check_products(policy: &Policy, named: &[ProductKey], existing: &[ProductKey]
     Ok(())
 }
 
-/// Returns the instant that `--at` means for a trigger at `now`. A date means its whole day in the policy's zone: if
-/// buckets are hours, a withdrawal uses the last hour of the day (or now), so that it concerns all of the day. The end
-/// of a contract uses the first hour for ceilings and the last for minimums; a policy that has both requires the
-/// instant.
+/// Returns the instant that `--at` means for a trigger at `now`. A date means its whole day in the
+/// policy's zone: if buckets are hours, a withdrawal uses the last hour of the day (or now), so
+/// that it concerns all of the day. The end of a contract uses the first hour for ceilings and the
+/// last for minimums; a policy that has both requires the instant.
 pub(super) fn at(
     policy: &Policy,
     text: &str,
@@ -407,10 +510,14 @@ pub(super) mod testing {
         Arc::new(ManualClock::at(noon() + TimeDelta::days(days)))
     }
 
-    /// Returns two tables whose newest commit was made at noon, by a hold, and the name of the hold.
+    /// Returns two tables whose newest commit was made at noon, by a hold, and the name of the
+    /// hold.
     pub async fn held_tables() -> (tempfile::TempDir, Root, String) {
         let (folder, root) = two_tables().await;
-        let scope = Scope { tenant: Some("customer-9".to_owned()), ..Scope::default() };
+        let scope = Scope {
+            tenant: Some("customer-9".to_owned()),
+            ..Scope::default()
+        };
         let placed = place(&root, order(scope), &signature()).await.unwrap();
         (folder, root, placed.id.to_string())
     }
@@ -418,17 +525,34 @@ pub(super) mod testing {
     /// Returns the paths of all files and folders under a root, sorted.
     pub fn files(root: &Root) -> Vec<std::path::PathBuf> {
         let entries = walkdir::WalkDir::new(root.folder()).sort_by_file_name();
-        entries.into_iter().map(|entry| entry.unwrap().into_path()).collect()
+        entries
+            .into_iter()
+            .map(|entry| entry.unwrap().into_path())
+            .collect()
     }
 
-    /// Asserts that `answer` refuses a line by a clock that is far off, and that it changes nothing.
-    pub fn assert_refused_by_a_wrong_clock(root: &Root, line: &str, answer: impl Fn(&Root, &str, i64) -> String) {
+    /// Asserts that `answer` refuses a line by a clock that is far off, and that it changes
+    /// nothing.
+    pub fn assert_refused_by_a_wrong_clock(
+        root: &Root,
+        line: &str,
+        answer: impl Fn(&Root, &str, i64) -> String,
+    ) {
         let before = files(root);
-        for (days, verdict) in [(400, "ahead"), (4, "ahead"), (-1, "behind_commit"), (-400, "behind_commit")] {
+        for (days, verdict) in [
+            (400, "ahead"),
+            (4, "ahead"),
+            (-1, "behind_commit"),
+            (-400, "behind_commit"),
+        ] {
             let said = answer(root, line, days);
-            let start = format!("4\nerror: the clock is not trusted ({verdict}), so nothing was changed: ");
+            let start =
+                format!("4\nerror: the clock is not trusted ({verdict}), so nothing was changed: ");
             assert!(said.starts_with(&start), "{line} {days}: {said}");
-            assert!(said.contains("`ebbtide clock show`") && said.contains("`ebbtide clock confirm`"), "{said}");
+            assert!(
+                said.contains("`ebbtide clock show`") && said.contains("`ebbtide clock confirm`"),
+                "{said}"
+            );
             assert_eq!(files(root), before, "{line} {days}");
         }
     }
@@ -437,7 +561,10 @@ pub(super) mod testing {
     pub fn words(command: &str, root: &Root, line: &str) -> Vec<String> {
         let root = root.folder().display().to_string();
         let words = [command].into_iter().chain(line.split(' '));
-        words.chain(["--root", &root, "--policy", "config/policy.yaml"]).map(str::to_owned).collect()
+        words
+            .chain(["--root", &root, "--policy", "config/policy.yaml"])
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Returns the exit code and all output.

@@ -1,6 +1,8 @@
-//! `ebbtide notice`: contract ends and withdrawals that are not applied until a person confirms them.
+//! `ebbtide notice`: contract ends and withdrawals that are not applied until a person confirms
+//! them.
 //!
-//! No subject is ever shown. Exit code 1: a notice waits, or it is not in force everywhere; 2: wrong use.
+//! No subject is ever shown. Exit code 1: a notice waits, or it is not in force everywhere; 2:
+//! wrong use.
 
 use std::fmt::Write;
 
@@ -15,8 +17,8 @@ use super::{CommandOutput, OutputFormat, clock, json};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_controls::{
-    CommitIdentity, Controls, DecideError, LoggedNotice, Notice, ParkedDecision, ParkedState, Preview, TableEffect,
-    confirm, reject,
+    CommitIdentity, Controls, DecideError, LoggedNotice, Notice, ParkedDecision, ParkedState,
+    Preview, TableEffect, confirm, reject,
 };
 use ebbtide_policy::Policy;
 use ebbtide_table::{ControlsVersion, Root};
@@ -33,8 +35,8 @@ pub(super) struct ParkedNoticeArgs {
 enum Command {
     /// List the notices that wait for a decision.
     ///
-    /// A notice from a topic waits if more than notices.max_share of a table would be due immediately. It is not in
-    /// force before it is confirmed.
+    /// A notice from a topic waits if more than notices.max_share of a table would be due
+    /// immediately. It is not in force before it is confirmed.
     ///
     /// Exit code 0: none waits. 1: at least one waits.
     List {
@@ -42,15 +44,16 @@ enum Command {
         #[arg(long)]
         all: bool,
     },
-    /// Show one notice, and the records that would be due immediately in the tables as they are now.
+    /// Show one notice, and the records that would be due immediately in the tables as they are
+    /// now.
     Show {
         /// The notice's number, as `list` shows it.
         number: i64,
     },
     /// Apply a notice. When the command exits with 0, it is in force in every table that it covers.
     ///
-    /// Exit code 0: it is in force everywhere. 1: it is not. 2: wrong use, or no such notice waits. 4: the clock is
-    /// not trusted, and nothing was changed; see `ebbtide clock show`.
+    /// Exit code 0: it is in force everywhere. 1: it is not. 2: wrong use, or no such notice waits.
+    /// 4: the clock is not trusted, and nothing was changed; see `ebbtide clock show`.
     #[command(after_help = "Example:\n  ebbtide notice show 17\n  ebbtide notice confirm 17")]
     Confirm {
         /// The notice's number, as `list` shows it.
@@ -60,8 +63,8 @@ enum Command {
     ///
     /// `contract end` and `consent withdraw` with --confirm still record the same.
     ///
-    /// Exit code 0: it is rejected. 1: something failed. 2: wrong use, or no such notice waits. 4: the clock is not
-    /// trusted, and nothing was changed; see `ebbtide clock show`.
+    /// Exit code 0: it is rejected. 1: something failed. 2: wrong use, or no such notice waits. 4:
+    /// the clock is not trusted, and nothing was changed; see `ebbtide clock show`.
     Reject {
         /// The notice's number, as `list` shows it.
         number: i64,
@@ -111,7 +114,8 @@ impl ParkedNoticeArgs {
     pub(super) fn run(self) -> CommandOutput {
         #[cfg(feature = "failpoints")]
         let _watched = ebbtide_base::failpoint::watch();
-        self.answer(&clock()).unwrap_or_else(NoticeCliError::outcome)
+        self.answer(&clock())
+            .unwrap_or_else(NoticeCliError::outcome)
     }
 
     fn answer(&self, clock: &SharedClock) -> Result<CommandOutput, NoticeCliError> {
@@ -120,7 +124,10 @@ impl ParkedNoticeArgs {
             let root = self.common.grounds.root()?;
             match &self.command {
                 Command::List { all } => self.list(&root, *all, clock.now()).await,
-                Command::Show { number } => self.show(&root, ControlsVersion(*number), clock.now()).await,
+                Command::Show { number } => {
+                    self.show(&root, ControlsVersion(*number), clock.now())
+                        .await
+                }
                 Command::Confirm { number } => {
                     let policy = self.common.grounds.active_policy(&root).await?;
                     let by = self.signature(&root, &policy, clock).await?;
@@ -144,21 +151,41 @@ impl ParkedNoticeArgs {
         clock: &SharedClock,
     ) -> Result<CommitIdentity, NoticeCliError> {
         let at = commit_time(root, clock, &self.common.grounds.sweep()).await?;
-        Ok(CommitIdentity { writer: Uuid::new_v4(), at, policy_version: policy.version.clone() })
+        Ok(CommitIdentity {
+            writer: Uuid::new_v4(),
+            at,
+            policy_version: policy.version.clone(),
+        })
     }
 
-    async fn list(&self, root: &Root, all: bool, now: DateTime<Utc>) -> Result<CommandOutput, NoticeCliError> {
+    async fn list(
+        &self,
+        root: &Root,
+        all: bool,
+        now: DateTime<Utc>,
+    ) -> Result<CommandOutput, NoticeCliError> {
         let controls = Controls::load(root, ControlsVersion(0)).await?;
         let parked = controls.parked(now);
-        let waiting = parked.iter().filter(|known| known.state == ParkedState::Waiting).count();
-        let shown = parked.iter().filter(|known| all || known.state == ParkedState::Waiting);
+        let waiting = parked
+            .iter()
+            .filter(|known| known.state == ParkedState::Waiting)
+            .count();
+        let shown = parked
+            .iter()
+            .filter(|known| all || known.state == ParkedState::Waiting);
         let listed: Vec<Listed> = shown.map(Listed::of).collect();
         let out = match self.common.output {
             OutputFormat::Json => json(&listed),
-            OutputFormat::Text if listed.is_empty() => "No notice waits for a decision.\n".to_owned(),
+            OutputFormat::Text if listed.is_empty() => {
+                "No notice waits for a decision.\n".to_owned()
+            }
             OutputFormat::Text => listed.iter().map(Listed::text).collect(),
         };
-        Ok(if waiting == 0 { CommandOutput::done(out) } else { CommandOutput::problem(out) })
+        Ok(if waiting == 0 {
+            CommandOutput::done(out)
+        } else {
+            CommandOutput::problem(out)
+        })
     }
 
     async fn show(
@@ -169,39 +196,58 @@ impl ParkedNoticeArgs {
     ) -> Result<CommandOutput, NoticeCliError> {
         let policy = self.common.grounds.active_policy(root).await?;
         let controls = Controls::load(root, ControlsVersion(0)).await?;
-        let known = controls.parked(now).into_iter().find(|known| known.version == number);
+        let known = controls
+            .parked(now)
+            .into_iter()
+            .find(|known| known.version == number);
         let known = known.ok_or(DecideError::Unknown(number))?;
         let control = known.notice.notice.control();
         let recent = controls.made_due_recently(now);
-        let tables = Preview::open(root, &policy, recent).await?.effects(&[&control], now).await?;
+        let tables = Preview::open(root, &policy, recent)
+            .await?
+            .effects(&[&control], now)
+            .await?;
         let listed = Listed::of(&known);
         if self.common.output == OutputFormat::Json {
             return Ok(CommandOutput::done(json(&Shown { listed, tables })));
         }
         let mut out = listed.text();
         out.push_str("By the tables as they are now:\n");
-        let width = tables.iter().map(|table| table.product.as_str().len()).max().unwrap_or(0);
+        let width = tables
+            .iter()
+            .map(|table| table.product.as_str().len())
+            .max()
+            .unwrap_or(0);
         for table in &tables {
             // Writing to a `String` cannot fail.
-            let _ = writeln!(out, "  {:<width$}  {}", table.product.as_str(), effect_text(table));
+            let _ = writeln!(
+                out,
+                "  {:<width$}  {}",
+                table.product.as_str(),
+                effect_text(table)
+            );
         }
         if known.state == ParkedState::Waiting {
             let number = number.0;
-            let _ =
-                writeln!(out, "Apply it with `ebbtide notice confirm {number}`, or `ebbtide notice reject {number}`");
+            let _ = writeln!(
+                out,
+                "Apply it with `ebbtide notice confirm {number}`, or `ebbtide notice reject {number}`"
+            );
         }
         Ok(CommandOutput::done(out))
     }
 
     fn decided(&self, number: i64, decision: &str, control: Option<i64>) -> CommandOutput {
         CommandOutput::done(match (self.common.output, control) {
-            (OutputFormat::Json, control) => {
-                json(&serde_json::json!({ "number": number, "decision": decision, "control": control }))
-            }
+            (OutputFormat::Json, control) => json(
+                &serde_json::json!({ "number": number, "decision": decision, "control": control }),
+            ),
             (OutputFormat::Text, Some(control)) => {
                 format!("Notice {number} is {decision} and in force, as control {control}\n")
             }
-            (OutputFormat::Text, None) => format!("Notice {number} is {decision}: it is not applied\n"),
+            (OutputFormat::Text, None) => {
+                format!("Notice {number} is {decision}: it is not applied\n")
+            }
         })
     }
 }
@@ -241,10 +287,17 @@ impl Listed {
         let what = match (&self.subject, &self.tenant) {
             (Some(subject), Some(tenant)) => format!("{subject} withdrew consent from {tenant}"),
             (Some(subject), None) => format!("{subject} withdrew consent"),
-            (None, tenant) => format!("the contract with {} ends", tenant.as_deref().unwrap_or("?")),
+            (None, tenant) => format!(
+                "the contract with {} ends",
+                tenant.as_deref().unwrap_or("?")
+            ),
         };
         let products: Vec<&str> = self.products.iter().map(ProductKey::as_str).collect();
-        let products = if products.is_empty() { "all products".to_owned() } else { products.join(", ") };
+        let products = if products.is_empty() {
+            "all products".to_owned()
+        } else {
+            products.join(", ")
+        };
         let mut text = format!(
             "{}  {}: {what} at {}, {products}; parked {} since it would make at least {} of {} records of {} due at once",
             self.number,

@@ -1,6 +1,8 @@
-//! `ebbtide partition list` and `accept-loss`: partitions that are not read, and the decision to continue.
+//! `ebbtide partition list` and `accept-loss`: partitions that are not read, and the decision to
+//! continue.
 //!
-//! Exit codes: 0 done, 1 a partition is refused, a topic could not be read, or the command failed, 2 wrong use.
+//! Exit codes: 0 done, 1 a partition is refused, a topic could not be read, or the command failed,
+//! 2 wrong use.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -16,7 +18,9 @@ use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
 use ebbtide_config::Config;
 use ebbtide_ingest::kafka::{RefusedProperty, refused_properties};
-use ebbtide_ingest::partitions::{InspectPartitionsError, LossCase, PartitionClient, PartitionReport, accept_loss};
+use ebbtide_ingest::partitions::{
+    InspectPartitionsError, LossCase, PartitionClient, PartitionReport, accept_loss,
+};
 use ebbtide_policy::{LoadedPolicy, Policy};
 use ebbtide_table::{LossCause, OpenError, Root, Table, TableSpec};
 
@@ -26,7 +30,13 @@ pub(super) struct PartitionArgs {
     #[command(subcommand)]
     command: Command,
     /// The configuration that names the brokers, the root and the policy.
-    #[arg(long, short, global = true, value_name = "FILE", default_value = "config/ebbtide.yaml")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FILE",
+        default_value = "config/ebbtide.yaml"
+    )]
     config: PathBuf,
     /// How to write the result.
     #[arg(long, global = true, value_enum, default_value_t)]
@@ -35,9 +45,11 @@ pub(super) struct PartitionArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the partitions of all topics: the table's next offset, what Kafka has, and why a partition is refused.
+    /// List the partitions of all topics: the table's next offset, what Kafka has, and why a
+    /// partition is refused.
     ///
-    /// Exit code 0: every partition may be read. 1: one is refused, or a topic could not be read; the others are listed.
+    /// Exit code 0: every partition may be read. 1: one is refused, or a topic could not be read;
+    /// the others are listed.
     List {
         /// List only partitions that are refused.
         #[arg(long)]
@@ -45,12 +57,14 @@ enum Command {
     },
     /// Accept that records of a refused partition are lost, and continue reading after them.
     ///
-    /// Shows the lost offsets and records the decision in the table, where `table audit` counts it. Changes nothing
-    /// in Kafka and no stored row. Running instances continue within seconds. Records that Kafka deleted cannot be
-    /// read again; records that are stored elsewhere can be produced again.
+    /// Shows the lost offsets and records the decision in the table, where `table audit` counts it.
+    /// Changes nothing in Kafka and no stored row. Running instances continue within seconds.
+    /// Records that Kafka deleted cannot be read again; records that are stored elsewhere can be
+    /// produced again.
     ///
-    /// Exit code 0: the decision is recorded, or the partition is not refused. 1: something failed. 2: wrong use. 4:
-    /// the clock is not trusted, and nothing was changed; see `ebbtide clock show`.
+    /// Exit code 0: the decision is recorded, or the partition is not refused. 1: something failed.
+    /// 2: wrong use. 4: the clock is not trusted, and nothing was changed; see
+    /// `ebbtide clock show`.
     #[command(
         after_help = "Examples:\n  ebbtide partition accept-loss --topic traffic.sms --partition 3 --dry-run\n  \
                             ebbtide partition accept-loss --topic traffic.sms --partition 3"
@@ -138,9 +152,17 @@ impl PartitionArgs {
         super::runtime()?.block_on(async {
             match &self.command {
                 Command::List { refused } => self.list(&config, &loaded, *refused).await,
-                Command::AcceptLoss { topic, partition, dry_run } => {
-                    let partition = TopicPartition { topic: topic.clone(), partition: Partition(*partition) };
-                    self.accept(&config, &loaded, &partition, (!dry_run).then_some(clock)).await
+                Command::AcceptLoss {
+                    topic,
+                    partition,
+                    dry_run,
+                } => {
+                    let partition = TopicPartition {
+                        topic: topic.clone(),
+                        partition: Partition(*partition),
+                    };
+                    self.accept(&config, &loaded, &partition, (!dry_run).then_some(clock))
+                        .await
                 }
             }
         })
@@ -157,17 +179,32 @@ impl PartitionArgs {
         let client = PartitionClient::new(&config.kafka)?;
         let (mut reports, mut faults) = (Vec::new(), BTreeMap::new());
         for product in policy.products.values() {
-            let Some(records) = &product.records else { continue };
-            let Some(table) = table(&root, policy, &product.key).await? else { continue };
+            let Some(records) = &product.records else {
+                continue;
+            };
+            let Some(table) = table(&root, policy, &product.key).await? else {
+                continue;
+            };
             let list = client.list(&table, &records.topics)?;
             reports.extend(list.reports);
             faults.extend(list.faults);
         }
         let any = reports.iter().any(|report| report.refused.is_some());
         reports.retain(|report| !refused || report.refused.is_some());
-        let out = if self.output == OutputFormat::Json { json(&reports) } else { list_text(&reports)? };
-        let err = faults.values().map(|why| format!("error: {why}\n")).collect();
-        Ok(CommandOutput { out, err, code: u8::from(any || !faults.is_empty()) })
+        let out = if self.output == OutputFormat::Json {
+            json(&reports)
+        } else {
+            list_text(&reports)?
+        };
+        let err = faults
+            .values()
+            .map(|why| format!("error: {why}\n"))
+            .collect();
+        Ok(CommandOutput {
+            out,
+            err,
+            code: u8::from(any || !faults.is_empty()),
+        })
     }
 
     /// Decides about one partition; without a clock, only shows the decision.
@@ -180,10 +217,15 @@ impl PartitionArgs {
     ) -> Result<CommandOutput, PartitionError> {
         let policy = &loaded.policy;
         let reads = |product: &&ebbtide_policy::Product| {
-            product.records.as_ref().is_some_and(|records| records.topics.contains(&partition.topic))
+            product
+                .records
+                .as_ref()
+                .is_some_and(|records| records.topics.contains(&partition.topic))
         };
         let product = policy.products.values().find(reads);
-        let product = &product.ok_or_else(|| PartitionError::Topic(partition.topic.clone()))?.key;
+        let product = &product
+            .ok_or_else(|| PartitionError::Topic(partition.topic.clone()))?
+            .key;
         let root = maintenance_setup::root(config, loaded, None).await?;
         let at = match clock {
             Some(clock) => Some(commit_time(&root, clock, &config.sweep).await?),
@@ -196,17 +238,27 @@ impl PartitionArgs {
         let mut table = found.ok_or_else(|| PartitionError::NoTable(product.clone()))?;
         let case = PartitionClient::new(&config.kafka)?.look(&table, partition)?;
         let version = match (&case.refusal, at) {
-            (Some(refusal), Some(at)) => Some(accept_loss(&mut table, refusal, &policy.version, at).await?),
+            (Some(refusal), Some(at)) => {
+                Some(accept_loss(&mut table, refusal, &policy.version, at).await?)
+            }
             _ => None,
         };
         let decision = AcceptLossReport::new(product, partition, &case, version);
-        let out = if self.output == OutputFormat::Json { json(&decision) } else { decision.text(&case)? };
+        let out = if self.output == OutputFormat::Json {
+            json(&decision)
+        } else {
+            decision.text(&case)?
+        };
         Ok(CommandOutput::done(out))
     }
 }
 
 /// Returns the existing table of a product; `None` if the table does not exist.
-async fn table(root: &Root, policy: &Policy, product: &ProductKey) -> Result<Option<Table>, PartitionError> {
+async fn table(
+    root: &Root,
+    policy: &Policy,
+    product: &ProductKey,
+) -> Result<Option<Table>, PartitionError> {
     let spec = TableSpec::all(policy).find(|spec| spec.product == *product);
     match spec {
         Some(spec) => Ok(Table::existing(root, spec).await?),
@@ -215,7 +267,12 @@ async fn table(root: &Root, policy: &Policy, product: &ProductKey) -> Result<Opt
 }
 
 impl AcceptLossReport {
-    fn new(product: &ProductKey, partition: &TopicPartition, case: &LossCase, version: Option<u64>) -> Self {
+    fn new(
+        product: &ProductKey,
+        partition: &TopicPartition,
+        case: &LossCase,
+        version: Option<u64>,
+    ) -> Self {
         let refusal = case.refusal.as_ref();
         Self {
             product: product.clone(),
@@ -233,10 +290,22 @@ impl AcceptLossReport {
 
     fn text(&self, case: &LossCase) -> Result<String, fmt::Error> {
         let mut out = String::new();
-        let at = self.table.map_or_else(|| "has nothing of it".to_owned(), |next| format!("is at offset {next}"));
-        writeln!(out, "{}: table {} {at}, Kafka has {}.", self.partition, self.product, case.kafka.range())?;
+        let at = self.table.map_or_else(
+            || "has nothing of it".to_owned(),
+            |next| format!("is at offset {next}"),
+        );
+        writeln!(
+            out,
+            "{}: table {} {at}, Kafka has {}.",
+            self.partition,
+            self.product,
+            case.kafka.range()
+        )?;
         let (Some(loss), Some(resume)) = (&self.loss, self.resume) else {
-            writeln!(out, "The partition is not refused: there is nothing to decide, and nothing was changed.")?;
+            writeln!(
+                out,
+                "The partition is not refused: there is nothing to decide, and nothing was changed."
+            )?;
             return Ok(out);
         };
         writeln!(out, "Loss: {loss}.")?;
@@ -259,20 +328,33 @@ fn list_text(reports: &[PartitionReport]) -> Result<String, fmt::Error> {
     if reports.is_empty() {
         return Ok("No partition that could be read is refused.\n".to_owned());
     }
-    let offset = |offset: Option<Offset>| offset.map_or_else(|| "-".to_owned(), |offset| offset.to_string());
+    let offset =
+        |offset: Option<Offset>| offset.map_or_else(|| "-".to_owned(), |offset| offset.to_string());
     let mut lines = vec![["partition", "table", "first", "end"].map(str::to_owned)];
-    lines.extend(
-        reports.iter().map(|report| {
-            [report.partition.to_string(), offset(report.table), offset(report.first), offset(report.end)]
-        }),
-    );
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    lines.extend(reports.iter().map(|report| {
+        [
+            report.partition.to_string(),
+            offset(report.table),
+            offset(report.first),
+            offset(report.end),
+        ]
+    }));
+    let width = |column: usize| {
+        lines
+            .iter()
+            .map(|line| line[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths = [0, 1, 2, 3].map(width);
     let mut out = String::new();
     let states = std::iter::once("state".to_owned()).chain(reports.iter().map(state));
     for ([partition, table, first, end], state) in lines.iter().zip(states) {
         let [a, b, c, d] = widths;
-        writeln!(out, "{partition:<a$}  {table:>b$}  {first:>c$}  {end:>d$}  {state}")?;
+        writeln!(
+            out,
+            "{partition:<a$}  {table:>b$}  {first:>c$}  {end:>d$}  {state}"
+        )?;
     }
     Ok(out)
 }
@@ -280,7 +362,9 @@ fn list_text(reports: &[PartitionReport]) -> Result<String, fmt::Error> {
 fn state(report: &PartitionReport) -> String {
     match (&report.refused, report.first) {
         (Some(why), _) => format!("refused: {why}"),
-        (None, None) if report.fault.is_some() => "unknown: Kafka's position could not be read".to_owned(),
+        (None, None) if report.fault.is_some() => {
+            "unknown: Kafka's position could not be read".to_owned()
+        }
         (None, None) => "not in Kafka".to_owned(),
         (None, Some(_)) => "read".to_owned(),
     }

@@ -20,24 +20,45 @@ struct ProblemReport<'a> {
 
 /// Returns the report about `file`.
 pub(super) fn problems(file: &Path, problems: &[Problem], output: OutputFormat) -> CommandOutput {
-    let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
+    let count = |severity| {
+        problems
+            .iter()
+            .filter(|problem| problem.severity == severity)
+            .count()
+    };
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let file = file.display().to_string();
     let text = match output {
-        OutputFormat::Json => json(&ProblemReport { file, errors, warnings, problems }),
+        OutputFormat::Json => json(&ProblemReport {
+            file,
+            errors,
+            warnings,
+            problems,
+        }),
         OutputFormat::Text => {
-            let lines: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
+            let lines: String = problems
+                .iter()
+                .map(|problem| format!("{problem}\n"))
+                .collect();
             match (errors, warnings) {
                 (0, 0) => format!("{lines}{file}: no problems\n"),
-                _ => format!("{lines}{file}: {}, {}\n", counted(errors, "error"), counted(warnings, "warning")),
+                _ => format!(
+                    "{lines}{file}: {}, {}\n",
+                    counted(errors, "error"),
+                    counted(warnings, "warning")
+                ),
             }
         }
     };
-    if errors == 0 { CommandOutput::done(text) } else { CommandOutput::problem(text) }
+    if errors == 0 {
+        CommandOutput::done(text)
+    } else {
+        CommandOutput::problem(text)
+    }
 }
 
-/// Returns the note for a number without a calling code: some of its records may not be `done` ("found", "held"). `None`
-/// for any other subject.
+/// Returns the note for a number without a calling code: some of its records may not be `done`
+/// ("found", "held"). `None` for any other subject.
 pub(super) fn national_note(subject: Option<&Subject>, done: &str) -> Option<String> {
     subject.filter(|subject| subject.is_national()).map(|_| {
         format!(
@@ -48,7 +69,10 @@ pub(super) fn national_note(subject: Option<&Subject>, done: &str) -> Option<Str
 }
 
 /// Formats a number of things, with the singular or plural of `what`.
-pub(super) fn counted<N: std::fmt::Display + PartialEq + From<u8>>(number: N, what: &str) -> String {
+pub(super) fn counted<N: std::fmt::Display + PartialEq + From<u8>>(
+    number: N,
+    what: &str,
+) -> String {
     let plural = if number == N::from(1) { "" } else { "s" };
     format!("{number} {what}{plural}")
 }

@@ -1,6 +1,8 @@
-//! `ebbtide residue`: searches everything under the root for given values, and shows where they are.
+//! `ebbtide residue`: searches everything under the root for given values, and shows where they
+//! are.
 //!
-//! The exit code distinguishes clean, found and not completely searched. Must never print a value, only its line.
+//! The exit code distinguishes clean, found and not completely searched. Must never print a value,
+//! only its line.
 
 use std::fmt::{self, Write as _};
 use std::io::{Read, Write as _};
@@ -16,26 +18,28 @@ use super::root_args::{LocateRootError, RootArgs};
 use super::{CommandOutput, OutputFormat, json};
 use ebbtide_base::clock::{Clock, SystemClock};
 use ebbtide_query::residue::{
-    BloomCounts, PrepareValuesError, ResidueOutcome, ResidueProgress, ResidueReport, ResidueSearchError, SearchCounts,
-    SearchValues, default_countries, search,
+    BloomCounts, PrepareValuesError, ResidueOutcome, ResidueProgress, ResidueReport,
+    ResidueSearchError, SearchCounts, SearchValues, default_countries, search,
 };
 
 /// The interval between the progress messages of a long search.
 const TOLD_EVERY: Duration = Duration::from_secs(5);
 
-/// Search every byte under the root for given values: files, names, Parquet pages, statistics, filters, logs.
+/// Search every byte under the root for given values: files, names, Parquet pages, statistics,
+/// filters, logs.
 ///
-/// Each value is searched as given and in its canonical forms (a number without its plus sign, an address in lower
-/// case, the id of a channel), escaped, encoded and as binary. A finding names the file, the place in it and the line
-/// of the value in the list, never the value. See docs/residue.md.
+/// Each value is searched as given and in its canonical forms (a number without its plus sign, an
+/// address in lower case, the id of a channel), escaped, encoded and as binary. A finding names the
+/// file, the place in it and the line of the value in the list, never the value. See
+/// docs/residue.md.
 ///
-/// Exit code 0: everything was searched and nothing was found. 1: something was found. 2: wrong use, or something
-/// could not be searched.
+/// Exit code 0: everything was searched and nothing was found. 1: something was found. 2: wrong
+/// use, or something could not be searched.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  ebbtide residue --values gone.txt --root /var/lib/ebbtide")]
 pub(super) struct ResidueArgs {
-    /// The file of values, one per line, as UTF-8 text or UTF-16 with a byte-order mark; `-` for standard input. Keep it
-    /// outside the root. A line that is not one value is refused.
+    /// The file of values, one per line, as UTF-8 text or UTF-16 with a byte-order mark; `-` for
+    /// standard input. Keep it outside the root. A line that is not one value is refused.
     #[arg(long, value_name = "FILE")]
     values: PathBuf,
     /// Accept values of fewer than 4 bytes too. Large files contain such values by chance.
@@ -88,14 +92,26 @@ impl ResidueArgs {
 
     fn answer(&self) -> Result<CommandOutput, ResidueError> {
         let root = self.place.root()?;
-        let text = read(&self.values).map_err(|error| ResidueError::Unreadable { file: self.values.clone(), error })?;
+        let text = read(&self.values).map_err(|error| ResidueError::Unreadable {
+            file: self.values.clone(),
+            error,
+        })?;
         let values = SearchValues::parse(&text, self.allow_short, &default_countries(&root))
-            .map_err(|error| ResidueError::Values { file: self.values.clone(), error })?;
-        let told = ProgressPrinter { clock: SystemClock::new(), last: AtomicU64::new(0) };
+            .map_err(|error| ResidueError::Values {
+                file: self.values.clone(),
+                error,
+            })?;
+        let told = ProgressPrinter {
+            clock: SystemClock::new(),
+            last: AtomicU64::new(0),
+        };
         let found = search(&root, &Arc::new(values), &|progress| told.tell(progress))?;
         let verdict = found.verdict();
         let out = match self.output {
-            OutputFormat::Json => json(&ResidueOutput { verdict, residue: &found }),
+            OutputFormat::Json => json(&ResidueOutput {
+                verdict,
+                residue: &found,
+            }),
             OutputFormat::Text => tell(&found, &root.to_string(), self.limit)?,
         };
         let code = match verdict {
@@ -103,7 +119,11 @@ impl ResidueArgs {
             ResidueOutcome::Found => 1,
             ResidueOutcome::Incomplete => 2,
         };
-        Ok(CommandOutput { out, code, ..CommandOutput::default() })
+        Ok(CommandOutput {
+            out,
+            code,
+            ..CommandOutput::default()
+        })
     }
 }
 
@@ -134,7 +154,12 @@ impl ProgressPrinter {
         let now = self.clock.monotonic().as_millis() as u64;
         let last = self.last.load(Ordering::Relaxed);
         let due = now.saturating_sub(last) >= TOLD_EVERY.as_millis() as u64;
-        if due && self.last.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        if due
+            && self
+                .last
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        {
             let mib = |bytes: u64| bytes >> 20;
             // A progress message that cannot be written does not matter.
             let _ = writeln!(
@@ -171,21 +196,38 @@ fn tell(found: &ResidueReport, root: &str, limit: usize) -> Result<String, fmt::
         )?;
     }
     for missed in found.unsearched.iter().take(limit) {
-        writeln!(out, "COULD NOT BE SEARCHED: {}: {}", missed.file, missed.why)?;
+        writeln!(
+            out,
+            "COULD NOT BE SEARCHED: {}: {}",
+            missed.file, missed.why
+        )?;
     }
     if found.unsearched.len() > limit {
-        writeln!(out, "... and {} more that could not be searched", found.unsearched.len() - limit)?;
+        writeln!(
+            out,
+            "... and {} more that could not be searched",
+            found.unsearched.len() - limit
+        )?;
     }
     tell_blooms(&mut out, &found.blooms)?;
     let places = counted(found.findings.len(), "place");
     let missed = counted(found.unsearched.len(), "part");
     match found.verdict() {
         ResidueOutcome::Clean => writeln!(out, "Clean: none of the values stands anywhere.")?,
-        ResidueOutcome::Incomplete => writeln!(out, "Nothing found, but {missed} could not be searched.")?,
+        ResidueOutcome::Incomplete => {
+            writeln!(out, "Nothing found, but {missed} could not be searched.")?
+        }
         ResidueOutcome::Found => {
-            let but =
-                if found.unsearched.is_empty() { String::new() } else { format!("; {missed} could not be searched") };
-            writeln!(out, "Found {} of {values}, in {places}{but}.", found.found())?;
+            let but = if found.unsearched.is_empty() {
+                String::new()
+            } else {
+                format!("; {missed} could not be searched")
+            };
+            writeln!(
+                out,
+                "Found {} of {values}, in {places}{but}.",
+                found.found()
+            )?;
         }
     }
     Ok(out)
@@ -214,7 +256,11 @@ fn tell_blooms(out: &mut String, blooms: &BloomCounts) -> fmt::Result {
     if blooms.maybe == 0 {
         return Ok(());
     }
-    let chance = if blooms.beyond_chance() { "more than chance explains" } else { "as chance has it" };
+    let chance = if blooms.beyond_chance() {
+        "more than chance explains"
+    } else {
+        "as chance has it"
+    };
     writeln!(
         out,
         "{} said \"maybe\" {} of values that their columns do not hold, {:.1} expected: {chance}",

@@ -1,4 +1,5 @@
-//! The location of the tables, for every subcommand that reads them: `--root`, or `root` of the configuration.
+//! The location of the tables, for every subcommand that reads them: `--root`, or `root` of the
+//! configuration.
 //!
 //! Both mean the same for all subcommands.
 
@@ -37,12 +38,15 @@ impl RootArgs {
         if let Some(root) = &self.root {
             return Ok(Root::open(root, &settings(&self.config))?);
         }
-        let unusable = || LocateRootError::Config { file: self.config.clone() };
+        let unusable = || LocateRootError::Config {
+            file: self.config.clone(),
+        };
         let config = self.config().ok_or_else(unusable)?;
         Ok(Root::open(&config.root, &config.store)?)
     }
 
-    /// Returns the bounds of the clock: those of the configuration if it can be used, otherwise the defaults.
+    /// Returns the bounds of the clock: those of the configuration if it can be used, otherwise the
+    /// defaults.
     pub(super) fn sweep(&self) -> SweepConfig {
         self.config().map(|config| config.sweep).unwrap_or_default()
     }
@@ -53,9 +57,12 @@ impl RootArgs {
     }
 }
 
-/// Returns the access to an object store that a command line names: that of the configuration if it can be used,
-/// otherwise that of the environment.
+/// Returns the access to an object store that a command line names: that of the configuration if it
+/// can be used, otherwise that of the environment.
 pub(super) fn settings(config: &Path) -> ObjectStoreConfig {
     let loaded = Config::load(config).config;
-    loaded.map_or_else(|| ObjectStoreConfig::of(&ConfigInputs::of(config)), |config| config.store)
+    loaded.map_or_else(
+        || ObjectStoreConfig::of(&ConfigInputs::of(config)),
+        |config| config.store,
+    )
 }

@@ -18,13 +18,19 @@ use ebbtide_services::telemetry;
 
 /// Read records from Kafka into the tables, and delete expired data, until SIGTERM or Ctrl-C.
 ///
-/// After the signal, the records that were read are committed and the instance leaves the consumer group.
+/// After the signal, the records that were read are committed and the instance leaves the consumer
+/// group.
 ///
 /// Exit code 0: a clean stop. 1: it could not start or stop; the last lines say why. 2: wrong use.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
     /// The configuration. The variable EBBTIDE_<SECTION>_<KEY> overrides a key
-    #[arg(long, short, value_name = "FILE", default_value = "config/ebbtide.yaml")]
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        default_value = "config/ebbtide.yaml"
+    )]
     config: PathBuf,
 }
 
@@ -32,7 +38,12 @@ impl RunArgs {
     pub(super) fn run(self) -> CommandOutput {
         match self.start() {
             Ok(problems) if problems.is_empty() => CommandOutput::default(),
-            Ok(problems) => CommandOutput::failure(problems.iter().map(|problem| format!("{problem}\n")).collect()),
+            Ok(problems) => CommandOutput::failure(
+                problems
+                    .iter()
+                    .map(|problem| format!("{problem}\n"))
+                    .collect(),
+            ),
             Err(error) => CommandOutput::failure(format!("error: {error:#}\n")),
         }
     }
@@ -40,15 +51,28 @@ impl RunArgs {
     /// Runs until a signal comes. Returns the problems that prevented the start, if any.
     fn start(&self) -> anyhow::Result<Vec<Problem>> {
         let checked = Config::load(&self.config);
-        let Some(config) = checked.config else { return Ok(checked.problems) };
+        let Some(config) = checked.config else {
+            return Ok(checked.problems);
+        };
         telemetry::init(&config.log)?;
         warn(&checked.problems);
         let checked = read_policy(&config.policy)?;
         let problems = checked.problems.clone();
-        let Some(loaded) = checked.loaded() else { return Ok(problems) };
+        let Some(loaded) = checked.loaded() else {
+            return Ok(problems);
+        };
         warn(&problems);
-        let problems = check(&config, PolicyInUse { policy: &loaded.policy, text: &loaded.text });
-        if problems.iter().any(|problem| problem.severity == Severity::Error) {
+        let problems = check(
+            &config,
+            PolicyInUse {
+                policy: &loaded.policy,
+                text: &loaded.text,
+            },
+        );
+        if problems
+            .iter()
+            .any(|problem| problem.severity == Severity::Error)
+        {
             return Ok(problems);
         }
         warn(&problems);
@@ -99,10 +123,12 @@ fn serve(config: Config, LoadedPolicy { policy, text }: LoadedPolicy) -> anyhow:
         // Bound before anything else starts, so that a port in use is reported immediately.
         let port = OperationsPort::bind(listen).await?;
         let mut done = asked.clone();
-        tokio::spawn(port.serve(Arc::clone(&app.health), app.metrics.clone(), async move {
-            // An error means that the sender was dropped, which is a stop too.
-            let _ = done.wait_for(|stop| *stop).await;
-        }));
+        tokio::spawn(
+            port.serve(Arc::clone(&app.health), app.metrics.clone(), async move {
+                // An error means that the sender was dropped, which is a stop too.
+                let _ = done.wait_for(|stop| *stop).await;
+            }),
+        );
         Ok(app.run(asked).await?)
     })
 }

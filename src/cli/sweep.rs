@@ -1,7 +1,7 @@
 //! `ebbtide sweep`: deletes expired data, once, for cron or where ingest runs elsewhere.
 //!
-//! Exit code: 0 all due work is done, 3 more is left, 4 the clock is not trusted, 1 something failed, 2 wrong use.
-//! Progress is written to stderr, the result to stdout.
+//! Exit code: 0 all due work is done, 3 more is left, 4 the clock is not trusted, 1 something
+//! failed, 2 wrong use. Progress is written to stderr, the result to stdout.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -20,8 +20,8 @@ use ebbtide_base::ids::{Deadline, ProductKey};
 use ebbtide_base::metrics::{Metrics, MetricsError};
 use ebbtide_config::{Config, SweepConfig};
 use ebbtide_maintenance::{
-    ClockStatus, OpenProductError, PlanBounds, PlannedTask, ReviewCache, SweepAction, SweepError, SweepReport,
-    SweepSettings, Sweeper, SweeperDeps, TrustedClock, WorkShare,
+    ClockStatus, OpenProductError, PlanBounds, PlannedTask, ReviewCache, SweepAction, SweepError,
+    SweepReport, SweepSettings, Sweeper, SweeperDeps, TrustedClock, WorkShare,
 };
 use ebbtide_policy::{LoadedPolicy, Policy};
 use ebbtide_services::app::upkeep;
@@ -32,19 +32,23 @@ const MORE_LEFT: u8 = 3;
 
 /// Delete expired data, once.
 ///
-/// Drops the columns of expired categories, and ends records whose last category has expired. Held data is kept. Then
-/// deletes files that were replaced longer ago than `maintain.readers_grace`.
+/// Drops the columns of expired categories, and ends records whose last category has expired. Held
+/// data is kept. Then deletes files that were replaced longer ago than `maintain.readers_grace`.
 ///
-/// Exit code 0: no expired data is left. 1: something failed, or a file could not be deleted. 2: wrong use. 3: more
-/// is left (--steps). 4: the clock is not trusted, and nothing more was deleted; see `ebbtide clock show`.
+/// Exit code 0: no expired data is left. 1: something failed, or a file could not be deleted. 2:
+/// wrong use. 3: more is left (--steps). 4: the clock is not trusted, and nothing more was deleted;
+/// see `ebbtide clock show`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  ebbtide sweep --dry-run\n  ebbtide sweep --product sms --steps 100\n  \
-                        ebbtide sweep --dry-run --until 2027-01-01T00:00:00Z")]
+#[command(
+    after_help = "Examples:\n  ebbtide sweep --dry-run\n  ebbtide sweep --product sms --steps 100\n  \
+                        ebbtide sweep --dry-run --until 2027-01-01T00:00:00Z"
+)]
 pub(super) struct SweepArgs {
     /// Sweep only this product.
     #[arg(long, value_parser = ProductKey::new)]
     product: Option<ProductKey>,
-    /// Delete only data that was due at this time. A time in the future is accepted only with --dry-run.
+    /// Delete only data that was due at this time. A time in the future is accepted only with
+    /// --dry-run.
     #[arg(long, value_name = "INSTANT")]
     until: Option<DateTime<Utc>>,
     /// Do at most N pieces of work.
@@ -54,7 +58,12 @@ pub(super) struct SweepArgs {
     #[arg(long)]
     dry_run: bool,
     /// The configuration that names the root and the policy.
-    #[arg(long, short, value_name = "FILE", default_value = "config/ebbtide.yaml")]
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        default_value = "config/ebbtide.yaml"
+    )]
     config: PathBuf,
     /// How to write the result.
     #[arg(long, value_enum, default_value_t)]
@@ -66,7 +75,9 @@ pub(super) struct SweepArgs {
 enum SweepCliError {
     #[error(transparent)]
     Once(#[from] MaintenanceSetupError),
-    #[error("--until lies in the future: nothing goes before it is due; see what would, with --dry-run")]
+    #[error(
+        "--until lies in the future: nothing goes before it is due; see what would, with --dry-run"
+    )]
     Future,
     #[error(transparent)]
     Open(#[from] OpenProductError),
@@ -108,10 +119,12 @@ impl SweepArgs {
         loaded: LoadedPolicy,
         clock: SharedClock,
     ) -> Result<CommandOutput, SweepCliError> {
-        let root = maintenance_setup::root(config, &loaded, (!self.dry_run).then(|| clock.now())).await?;
+        let root =
+            maintenance_setup::root(config, &loaded, (!self.dry_run).then(|| clock.now())).await?;
         let policy = loaded.policy;
         let metrics = Metrics::new()?;
-        let guard = TrustedClock::for_command(Arc::clone(&clock), metrics.clone(), &config.sweep, &root);
+        let guard =
+            TrustedClock::for_command(Arc::clone(&clock), metrics.clone(), &config.sweep, &root);
         let parts = SweeperDeps {
             root: root.clone(),
             policy: Arc::clone(&policy),
@@ -121,9 +134,13 @@ impl SweepArgs {
             share: WorkShare::All,
             board: ReviewCache::default(),
         };
-        let mut sweeper = Sweeper::open(parts, self.product.as_ref()).await?.with_guard(guard.clone());
+        let mut sweeper = Sweeper::open(parts, self.product.as_ref())
+            .await?
+            .with_guard(guard.clone());
         if self.dry_run {
-            let (works, more) = sweeper.plan(self.until.unwrap_or_else(|| clock.now())).await?;
+            let (works, more) = sweeper
+                .plan(self.until.unwrap_or_else(|| clock.now()))
+                .await?;
             return Ok(self.tell_plan(&works, more));
         }
         guard.update(sweeper.newest_commit()).await;
@@ -148,11 +165,16 @@ impl SweepArgs {
     ) -> Result<Unlinked, SweepCliError> {
         let (upkeep, mut unlinked) = (upkeep(&config.maintain), Unlinked::default());
         for spec in TableSpec::all(policy) {
-            if self.product.as_ref().is_some_and(|only| *only != spec.product) {
+            if self
+                .product
+                .as_ref()
+                .is_some_and(|only| *only != spec.product)
+            {
                 continue;
             }
             let mut table = Table::open(root, spec).await?;
-            // One pass deletes a bounded number of files; after a pass that deletes none, no later pass deletes any.
+            // One pass deletes a bounded number of files; after a pass that deletes none, no later
+            // pass deletes any.
             loop {
                 let done = match table.maintain(clock.now(), &upkeep).await {
                     Ok(done) => done,
@@ -170,10 +192,15 @@ impl SweepArgs {
                 }
             }
         }
-        let old = clock.now().checked_sub_signed(upkeep.keep_orphans).unwrap_or_default();
+        let old = clock
+            .now()
+            .checked_sub_signed(upkeep.keep_orphans)
+            .unwrap_or_default();
         match root.give_up_uploads(old).await {
             Ok(done) => unlinked.failures.extend(done.failures),
-            Err(error) => tracing::warn!(%error, "unfinished uploads could not be listed; the next sweep tries again"),
+            Err(error) => {
+                tracing::warn!(%error, "unfinished uploads could not be listed; the next sweep tries again")
+            }
         }
         if !unlinked.failures.is_empty() {
             let count = unlinked.failures.count;
@@ -186,9 +213,9 @@ impl SweepArgs {
     async fn rounds(&self, sweeper: &mut Sweeper) -> SweepReport {
         let mut all = SweepReport::default();
         loop {
-            let left = self
-                .steps
-                .map_or(usize::MAX, |steps| steps.saturating_sub(usize::try_from(all.works).unwrap_or(steps)));
+            let left = self.steps.map_or(usize::MAX, |steps| {
+                steps.saturating_sub(usize::try_from(all.works).unwrap_or(steps))
+            });
             let round = sweeper.round(self.until, left).await;
             all.add(&round);
             if round.works > 0 && all.more {
@@ -207,8 +234,23 @@ impl SweepArgs {
             return CommandOutput::done(json(&SweepPlanReport { works: lines, more }));
         }
         let mut out = String::new();
-        for TaskReport { product, bucket, profile, action, due, segments, records, held, bytes } in &lines {
-            let held = if *held > 0 { format!(", {held} more held") } else { String::new() };
+        for TaskReport {
+            product,
+            bucket,
+            profile,
+            action,
+            due,
+            segments,
+            records,
+            held,
+            bytes,
+        } in &lines
+        {
+            let held = if *held > 0 {
+                format!(", {held} more held")
+            } else {
+                String::new()
+            };
             // Writing to a `String` cannot fail.
             let _ = writeln!(
                 out,
@@ -227,7 +269,12 @@ impl SweepArgs {
         CommandOutput::done(out)
     }
 
-    fn tell(&self, round: &SweepReport, unlinked: &Unlinked, guard: &TrustedClock) -> CommandOutput {
+    fn tell(
+        &self,
+        round: &SweepReport,
+        unlinked: &Unlinked,
+        guard: &TrustedClock,
+    ) -> CommandOutput {
         let code = match round {
             _ if round.failed > 0 || unlinked.unknown > 0 || !unlinked.failures.is_empty() => 1,
             SweepReport { clock: Some(_), .. } => CLOCK_NOT_TRUSTED,
@@ -237,9 +284,18 @@ impl SweepArgs {
         let reason = round.clock.map(|_| guard.reason());
         if self.output == OutputFormat::Json {
             let (files, undeleted) = (unlinked.files, unlinked.failures.count);
-            let out =
-                json(&SweepOutput { round, unlinked: files, undeleted, unknown_tables: unlinked.unknown, reason });
-            return CommandOutput { out, code, ..CommandOutput::default() };
+            let out = json(&SweepOutput {
+                round,
+                unlinked: files,
+                undeleted,
+                unknown_tables: unlinked.unknown,
+                reason,
+            });
+            return CommandOutput {
+                out,
+                code,
+                ..CommandOutput::default()
+            };
         }
         let mut out = done_lines(round, unlinked.files);
         if let Some((clock, reason)) = round.clock.zip(reason) {
@@ -251,14 +307,21 @@ impl SweepArgs {
         }
         if unlinked.unknown > 0 {
             let tables = counted(unlinked.unknown, "table");
-            let _ = writeln!(out, "files to delete are not known in {tables}; the log says why");
+            let _ = writeln!(
+                out,
+                "files to delete are not known in {tables}; the log says why"
+            );
         }
         if round.failed > 0 {
             let _ = writeln!(out, "{} failed; the log says why", pieces(round.failed));
         } else if round.more {
             out.push_str("more is due\n");
         }
-        CommandOutput { out, code, ..CommandOutput::default() }
+        CommandOutput {
+            out,
+            code,
+            ..CommandOutput::default()
+        }
     }
 }
 
@@ -295,20 +358,32 @@ fn done_lines(round: &SweepReport, unlinked: usize) -> String {
     );
     // Writing to a `String` cannot fail.
     if did.retagged > 0 {
-        let _ = writeln!(out, "{} brought up to date", counted(did.retagged, "record"));
+        let _ = writeln!(
+            out,
+            "{} brought up to date",
+            counted(did.retagged, "record")
+        );
     }
     if did.unclassified > 0 {
         let fields = counted(did.unclassified, "field");
-        let _ = writeln!(out, "{fields} left out that the active policy does not name");
+        let _ = writeln!(
+            out,
+            "{fields} left out that the active policy does not name"
+        );
     }
     out
 }
 
 fn settings(sweep: &SweepConfig, dry_run: bool) -> SweepSettings {
     let of = SweepSettings::of(sweep);
-    // One sweep ends before a clock could settle. A dry run only lists the work, so it has a higher bound.
+    // One sweep ends before a clock could settle. A dry run only lists the work, so it has a higher
+    // bound.
     let works = if dry_run { 10_000 } else { of.bounds.works };
-    SweepSettings { clock_settle: Duration::MAX, bounds: PlanBounds { works, ..of.bounds }, ..of }
+    SweepSettings {
+        clock_settle: Duration::MAX,
+        bounds: PlanBounds { works, ..of.bounds },
+        ..of
+    }
 }
 
 #[derive(Serialize)]
@@ -319,7 +394,11 @@ struct SweepPlanReport {
 
 /// Formats a number of pieces of work.
 fn pieces(number: u64) -> String {
-    if number == 1 { "1 piece of work".to_owned() } else { format!("{number} pieces of work") }
+    if number == 1 {
+        "1 piece of work".to_owned()
+    } else {
+        format!("{number} pieces of work")
+    }
 }
 
 /// A planned piece of work.
@@ -345,7 +424,10 @@ impl TaskReport {
             SweepAction::End => "end".to_owned(),
             SweepAction::Retag => "retag".to_owned(),
             SweepAction::Drop(categories) => {
-                let named: Vec<&str> = categories.iter().map(|category| category.as_str()).collect();
+                let named: Vec<&str> = categories
+                    .iter()
+                    .map(|category| category.as_str())
+                    .collect();
                 format!("drop {}", named.join(", "))
             }
         };

@@ -1,4 +1,5 @@
-//! `ebbtide table list`, `show` and `audit`: the contents of the tables and the check of them, as text and as JSON.
+//! `ebbtide table list`, `show` and `audit`: the contents of the tables and the check of them, as
+//! text and as JSON.
 //!
 //! Changes nothing. Exit code 0: no error; 1: the audit found an error, or there is no such table.
 
@@ -13,7 +14,8 @@ use super::root_args::{LocateRootError, RootArgs};
 use super::{CommandOutput, OutputFormat, clock, json};
 use ebbtide_base::ids::ProductKey;
 use ebbtide_query::{
-    Audit, AuditedContents, Leftovers, TableOverview, ViewError, audit, audit_contents, leftovers, products, show,
+    Audit, AuditedContents, Leftovers, TableOverview, ViewError, audit, audit_contents, leftovers,
+    products, show,
 };
 use ebbtide_services::app::upkeep;
 use ebbtide_table::{MaintenanceSettings, StoreError};
@@ -33,18 +35,19 @@ pub(super) struct TableArgs {
 enum Command {
     /// List the products that have a table.
     List,
-    /// Show a table's version, records, segments, bytes, next deadlines, and the next offset of each partition.
+    /// Show a table's version, records, segments, bytes, next deadlines, and the next offset of
+    /// each partition.
     Show {
         /// The product's key in the policy.
         #[arg(value_parser = ProductKey::new)]
         product: ProductKey,
     },
-    /// Check that every record read is accounted for, that offsets have no gap or overlap, and that every file
-    /// exists.
+    /// Check that every record read is accounted for, that offsets have no gap or overlap, and that
+    /// every file exists.
     ///
-    /// Exit code 0: no error was found. 1: the errors are listed, or there is no such table. 2: wrong use. Files that
-    /// should be deleted and still exist are counted (`leftovers.undeleted` in JSON) and do not change the exit code;
-    /// `ebbtide sweep` deletes them or says why not.
+    /// Exit code 0: no error was found. 1: the errors are listed, or there is no such table. 2:
+    /// wrong use. Files that should be deleted and still exist are counted (`leftovers.undeleted`
+    /// in JSON) and do not change the exit code; `ebbtide sweep` deletes them or says why not.
     Audit {
         /// The product's key in the policy.
         #[arg(value_parser = ProductKey::new)]
@@ -77,15 +80,24 @@ enum TableError {
 
 impl TableArgs {
     pub(super) fn run(self) -> CommandOutput {
-        self.answer(clock().now()).unwrap_or_else(|error| match error {
-            TableError::Place(error) => CommandOutput::usage(error),
-            error => CommandOutput { err: format!("error: {error}\n"), code: 1, ..CommandOutput::default() },
-        })
+        self.answer(clock().now())
+            .unwrap_or_else(|error| match error {
+                TableError::Place(error) => CommandOutput::usage(error),
+                error => CommandOutput {
+                    err: format!("error: {error}\n"),
+                    code: 1,
+                    ..CommandOutput::default()
+                },
+            })
     }
 
-    /// Returns the retention of files: that of the configuration if it can be used, otherwise the default.
+    /// Returns the retention of files: that of the configuration if it can be used, otherwise the
+    /// default.
     fn upkeep(&self) -> MaintenanceSettings {
-        self.place.config().map(|config| upkeep(&config.maintain)).unwrap_or_default()
+        self.place
+            .config()
+            .map(|config| upkeep(&config.maintain))
+            .unwrap_or_default()
     }
 
     fn answer(&self, now: DateTime<Utc>) -> Result<CommandOutput, TableError> {
@@ -95,12 +107,26 @@ impl TableArgs {
         Ok(CommandOutput::done(match &self.command {
             Command::List => {
                 let products = runtime.block_on(products(&root))?;
-                if text { products.iter().map(|product| format!("{product}\n")).collect() } else { json(&products) }
+                if text {
+                    products
+                        .iter()
+                        .map(|product| format!("{product}\n"))
+                        .collect()
+                } else {
+                    json(&products)
+                }
             }
             Command::Show { product } => {
                 let seen = runtime.block_on(show(&root, product, now))?;
                 let left = runtime.block_on(leftovers(&root, product, now, &self.upkeep()))?;
-                if text { tell_overview(&seen, &left)? } else { json(&WithLeftovers { seen: &seen, leftovers: left }) }
+                if text {
+                    tell_overview(&seen, &left)?
+                } else {
+                    json(&WithLeftovers {
+                        seen: &seen,
+                        leftovers: left,
+                    })
+                }
             }
             Command::Audit { product, bytes } => {
                 let found = match bytes {
@@ -108,13 +134,23 @@ impl TableArgs {
                     false => runtime.block_on(audit(&root, product))?,
                 };
                 let left = runtime.block_on(leftovers(&root, product, now, &self.upkeep()))?;
-                let judged = AuditOutput { holds: found.holds(), audit: &found };
+                let judged = AuditOutput {
+                    holds: found.holds(),
+                    audit: &found,
+                };
                 let out = if text {
                     tell_audit(&found, &left)?
                 } else {
-                    json(&WithLeftovers { seen: &judged, leftovers: left })
+                    json(&WithLeftovers {
+                        seen: &judged,
+                        leftovers: left,
+                    })
                 };
-                return Ok(if judged.holds { CommandOutput::done(out) } else { CommandOutput::problem(out) });
+                return Ok(if judged.holds {
+                    CommandOutput::done(out)
+                } else {
+                    CommandOutput::problem(out)
+                });
             }
         }))
     }
@@ -138,11 +174,18 @@ struct AuditOutput<'a> {
 /// Writes the lines about files that should be deleted and still exist; no line if there are none.
 fn leftover_lines(out: &mut String, left: &Leftovers) -> fmt::Result {
     if left.in_grace > 0 {
-        writeln!(out, "  replaced  {} within the readers' grace", counted(left.in_grace, "file"))?;
+        writeln!(
+            out,
+            "  replaced  {} within the readers' grace",
+            counted(left.in_grace, "file")
+        )?;
     }
     if left.undeleted > 0 {
         let since = left.undeleted_since.map_or_else(String::new, |since| {
-            format!(", the first since {}", since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+            format!(
+                ", the first since {}",
+                since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+            )
         });
         let files = counted(left.undeleted, "file");
         writeln!(
@@ -163,10 +206,21 @@ fn tell_overview(seen: &TableOverview, left: &Leftovers) -> Result<String, fmt::
     leftover_lines(&mut out, left)?;
     if !seen.deadlines.is_empty() {
         writeln!(out, "\nRecords by when a category is due")?;
-        let head = ["category", "nearest deadline", "due", "24 hours", "7 days", "30 days", "later", "open"];
+        let head = [
+            "category",
+            "nearest deadline",
+            "due",
+            "24 hours",
+            "7 days",
+            "30 days",
+            "later",
+            "open",
+        ];
         let mut lines = vec![head.map(str::to_owned)];
         lines.extend(seen.deadlines.iter().map(|ahead| {
-            let next = ahead.next.map_or_else(|| "-".to_owned(), |next| next.to_string());
+            let next = ahead
+                .next
+                .map_or_else(|| "-".to_owned(), |next| next.to_string());
             let count = |n: u64| n.to_string();
             [
                 ahead.category.to_string(),
@@ -183,7 +237,11 @@ fn tell_overview(seen: &TableOverview, left: &Leftovers) -> Result<String, fmt::
     }
     if !seen.partitions.is_empty() {
         writeln!(out, "\nNext offsets")?;
-        let lines: Vec<_> = seen.partitions.iter().map(|at| [at.partition.to_string(), at.next.to_string()]).collect();
+        let lines: Vec<_> = seen
+            .partitions
+            .iter()
+            .map(|at| [at.partition.to_string(), at.next.to_string()])
+            .collect();
         columns(&mut out, &lines)?;
     }
     Ok(out)
@@ -191,20 +249,39 @@ fn tell_overview(seen: &TableOverview, left: &Leftovers) -> Result<String, fmt::
 
 fn tell_audit(found: &Audit, left: &Leftovers) -> Result<String, fmt::Error> {
     let mut out = String::new();
-    writeln!(out, "Audit of table {} at version {}", found.product, found.version)?;
+    writeln!(
+        out,
+        "Audit of table {} at version {}",
+        found.product, found.version
+    )?;
     if found.oldest_entry > 0 {
         let before = found.oldest_entry;
-        writeln!(out, "  entries before version {before} are cleaned away: what they did is known by its sums alone")?;
+        writeln!(
+            out,
+            "  entries before version {before} are cleaned away: what they did is known by its sums alone"
+        )?;
     }
     if let Some(totals) = &found.totals {
-        let skipped = if totals.skipped > 0 { format!(" + skipped {}", totals.skipped) } else { String::new() };
+        let skipped = if totals.skipped > 0 {
+            format!(" + skipped {}", totals.skipped)
+        } else {
+            String::new()
+        };
         writeln!(
             out,
             "  read {} = stored {} + expired {}{skipped} + dead letters {} in {} commits, {} of them seen",
-            totals.read, totals.stored, totals.expired, totals.dead_letters, totals.commits, found.commits
+            totals.read,
+            totals.stored,
+            totals.expired,
+            totals.dead_letters,
+            totals.commits,
+            found.commits
         )?;
     }
-    if let Some(totals) = found.totals.filter(|totals| totals.removed + totals.suppressed > 0) {
+    if let Some(totals) = found
+        .totals
+        .filter(|totals| totals.removed + totals.suppressed > 0)
+    {
         let (removed, suppressed) = (totals.removed, totals.suppressed);
         writeln!(
             out,
@@ -212,17 +289,40 @@ fn tell_audit(found: &Audit, left: &Leftovers) -> Result<String, fmt::Error> {
             totals.kept()
         )?;
     }
-    if let Some(lost) = found.totals.map(|totals| totals.lost_offsets).filter(|lost| *lost > 0) {
-        writeln!(out, "  {lost} offsets were lost before they were read, and accepted as lost by an operator")?;
+    if let Some(lost) = found
+        .totals
+        .map(|totals| totals.lost_offsets)
+        .filter(|lost| *lost > 0)
+    {
+        writeln!(
+            out,
+            "  {lost} offsets were lost before they were read, and accepted as lost by an operator"
+        )?;
     }
     if found.foreign_commits > 0 {
-        writeln!(out, "  other engines made {} commits and added {} rows", found.foreign_commits, found.foreign_rows)?;
+        writeln!(
+            out,
+            "  other engines made {} commits and added {} rows",
+            found.foreign_commits, found.foreign_rows
+        )?;
     }
-    writeln!(out, "  the table holds {} records in {} files, {} bytes", found.records, found.segments, found.bytes)?;
+    writeln!(
+        out,
+        "  the table holds {} records in {} files, {} bytes",
+        found.records, found.segments, found.bytes
+    )?;
     leftover_lines(&mut out, left)?;
     if let Some(contents) = &found.contents {
-        let AuditedContents { bytes, digests, pages, pages_without_checksum } = contents;
-        writeln!(out, "  read {bytes} bytes: {digests} files have a digest, {pages} pages a checksum")?;
+        let AuditedContents {
+            bytes,
+            digests,
+            pages,
+            pages_without_checksum,
+        } = contents;
+        writeln!(
+            out,
+            "  read {bytes} bytes: {digests} files have a digest, {pages} pages a checksum"
+        )?;
         if *pages_without_checksum > 0 {
             writeln!(
                 out,
@@ -237,8 +337,8 @@ fn tell_audit(found: &Audit, left: &Leftovers) -> Result<String, fmt::Error> {
     Ok(out)
 }
 
-/// Returns the last line of an audit. Files that should be deleted are not an error, but the line does not say then that
-/// everything holds.
+/// Returns the last line of an audit. Files that should be deleted are not an error, but the line
+/// does not say then that everything holds.
 fn verdict(found: &Audit, left: &Leftovers) -> String {
     let holds = match (found.holds(), left.undeleted) {
         (false, _) => return "It does not hold.\n".to_owned(),
@@ -252,9 +352,16 @@ fn verdict(found: &Audit, left: &Leftovers) -> String {
     format!("{holds}{unread}\n")
 }
 
-/// Writes lines of cells. The first column is aligned left, the others right; each is as wide as its widest cell.
+/// Writes lines of cells. The first column is aligned left, the others right; each is as wide as
+/// its widest cell.
 fn columns<const N: usize>(out: &mut String, lines: &[[String; N]]) -> fmt::Result {
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        lines
+            .iter()
+            .map(|line| line[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     for line in lines {
         write!(out, "  {:<first$}", line[0], first = width(0))?;
         for (column, cell) in line.iter().enumerate().skip(1) {

@@ -1,4 +1,5 @@
-//! Helpers of the tests of subcommands: a world, and the configuration, policy and schema that a command reads.
+//! Helpers of the tests of subcommands: a world, and the configuration, policy and schema that a
+//! command reads.
 
 use std::path::Path;
 
@@ -25,17 +26,22 @@ pub struct CommandFixture {
 }
 
 impl CommandFixture {
-    /// Creates an empty table whose records end as `end` says, and the files of the command `run`. `sections` is added
-    /// to a minimal configuration.
+    /// Creates an empty table whose records end as `end` says, and the files of the command `run`.
+    /// `sections` is added to a minimal configuration.
     pub fn new(end: &str, sections: &str, run: Run) -> CommandFixture {
         let place = CommandFixture {
             world: World::new(end),
             folder: tempfile::tempdir().unwrap(),
-            runtime: tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap(),
+            runtime: tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()
+                .unwrap(),
             run,
         };
         let root = place.world.root.folder().display();
-        let config = format!("policy: policy.yaml\nroot: {root}\nkafka: {{ bootstrap_servers: 'a:1' }}\n{sections}");
+        let config = format!(
+            "policy: policy.yaml\nroot: {root}\nkafka: {{ bootstrap_servers: 'a:1' }}\n{sections}"
+        );
         place.write("ebbtide.yaml", &config);
         place.write("policy.yaml", &policy_text(end));
         place.write("sms.avsc", SCHEMA);
@@ -56,10 +62,15 @@ impl CommandFixture {
     /// Returns the outcome of a command line at a time.
     pub fn outcome(&self, line: &str, at: DateTime<Utc>) -> CommandOutput {
         let line = line.replace("HERE", &self.here());
-        (self.run)(&line.split_whitespace().collect::<Vec<_>>(), &self.folder.path().join("ebbtide.yaml"), at)
+        (self.run)(
+            &line.split_whitespace().collect::<Vec<_>>(),
+            &self.folder.path().join("ebbtide.yaml"),
+            at,
+        )
     }
 
-    /// Returns the exit code and all output of a command line at the time of the world's own clock, made [`plain`].
+    /// Returns the exit code and all output of a command line at the time of the world's own clock,
+    /// made [`plain`].
     pub fn says(&self, line: &str) -> (u8, String) {
         let CommandOutput { out, err, code } = self.outcome(line, self.world.clock.now());
         (code, plain(&(out + &err)).replace(&self.here(), "HERE"))
@@ -68,12 +79,21 @@ impl CommandFixture {
     /// Activates the same policy under another version than the one in `policy.yaml`.
     pub fn activate_another(&self) {
         let text = std::fs::read_to_string(self.folder.path().join("policy.yaml")).unwrap();
-        self.write("another.yaml", &text.replace("version: test-1", "version: test-2"));
+        self.write(
+            "another.yaml",
+            &text.replace("version: test-1", "version: test-2"),
+        );
         let read = |name: &str| read_policy(&self.folder.path().join(name)).unwrap();
         let (old, new) = (read("policy.yaml"), read("another.yaml"));
         let policy_version = self.world.policy.version.clone();
-        let by = CommitIdentity { writer: uuid::Uuid::nil(), at: self.world.clock.now(), policy_version };
-        self.runtime.block_on(activate(&self.world.root, (&old, &new), &by)).unwrap();
+        let by = CommitIdentity {
+            writer: uuid::Uuid::nil(),
+            at: self.world.clock.now(),
+            policy_version,
+        };
+        self.runtime
+            .block_on(activate(&self.world.root, (&old, &new), &by))
+            .unwrap();
     }
 
     fn here(&self) -> String {
@@ -83,7 +103,10 @@ impl CommandFixture {
 
 /// Replaces the numbers of bytes, which depend on the versions of libraries.
 pub fn plain(text: &str) -> String {
-    let text = regex::Regex::new(r"\d+ bytes").unwrap().replace_all(text, "N bytes");
-    let bytes = regex::Regex::new(r#""bytes(_in|_out|_copied|_dropped|_rewritten)?": \d+"#).unwrap();
+    let text = regex::Regex::new(r"\d+ bytes")
+        .unwrap()
+        .replace_all(text, "N bytes");
+    let bytes =
+        regex::Regex::new(r#""bytes(_in|_out|_copied|_dropped|_rewritten)?": \d+"#).unwrap();
     bytes.replace_all(&text, "\"bytes$1\": 0").into_owned()
 }

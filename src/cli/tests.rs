@@ -19,7 +19,13 @@ fn ask<'a>(
     tenant: Option<&'a str>,
     field: Option<&'a str>,
 ) -> ExplainRequest<'a> {
-    ExplainRequest { product, country: country.map(|country| country.parse().unwrap()), tenant, field, now: today() }
+    ExplainRequest {
+        product,
+        country: country.map(|country| country.parse().unwrap()),
+        tenant,
+        field,
+        now: today(),
+    }
 }
 
 fn explained(ask: &ExplainRequest<'_>, output: OutputFormat) -> String {
@@ -28,7 +34,8 @@ fn explained(ask: &ExplainRequest<'_>, output: OutputFormat) -> String {
     outcome.out
 }
 
-/// Runs the command line as `run` does, without printing. Returns the parser's error and exit code if it refuses.
+/// Runs the command line as `run` does, without printing. Returns the parser's error and exit code
+/// if it refuses.
 fn ebbtide(args: &[&str]) -> CommandOutput {
     match Cli::try_parse_from(["ebbtide"].iter().chain(args)) {
         Ok(cli) => cli.command.run(),
@@ -50,8 +57,15 @@ fn every_fixture_is_told_everything_that_is_wrong_with_it() {
     names.sort();
     let clean = ["good", "idle", "lost_subjects"];
     for name in names {
-        let outcome = check(Path::new(&format!("tests/policies/{name}.yaml")), OutputFormat::Text);
-        assert_eq!(outcome.code, u8::from(!clean.contains(&name.as_str())), "{name}");
+        let outcome = check(
+            Path::new(&format!("tests/policies/{name}.yaml")),
+            OutputFormat::Text,
+        );
+        assert_eq!(
+            outcome.code,
+            u8::from(!clean.contains(&name.as_str())),
+            "{name}"
+        );
         insta::assert_snapshot!(format!("check_{name}"), outcome.out);
     }
 }
@@ -63,21 +77,30 @@ fn the_shipped_policy_is_clean() {
 
 #[test]
 fn problems_come_as_json_too() {
-    let outcome = check(Path::new("tests/policies/unclassified.yaml"), OutputFormat::Json);
+    let outcome = check(
+        Path::new("tests/policies/unclassified.yaml"),
+        OutputFormat::Json,
+    );
     assert_eq!(outcome.code, 1);
     insta::assert_snapshot!("check_json", outcome.out);
 }
 
 #[test]
 fn a_record_without_a_country_of_its_own_is_explained() {
-    insta::assert_snapshot!("explain_sms", explained(&ask("sms", None, None, None), OutputFormat::Text));
+    insta::assert_snapshot!(
+        "explain_sms",
+        explained(&ask("sms", None, None, None), OutputFormat::Text)
+    );
 }
 
 #[test]
 fn a_country_with_a_minimum_is_explained_field_by_field() {
     insta::assert_snapshot!(
         "explain_voice_it",
-        explained(&ask("voice", Some("IT"), None, Some("callee")), OutputFormat::Text)
+        explained(
+            &ask("voice", Some("IT"), None, Some("callee")),
+            OutputFormat::Text
+        )
     );
 }
 
@@ -89,14 +112,20 @@ fn a_tenants_own_period_is_explained() {
 
 #[test]
 fn an_open_deadline_and_a_fixed_jurisdiction_are_explained() {
-    insta::assert_snapshot!("explain_push", explained(&ask("push", Some("IT"), None, None), OutputFormat::Text));
+    insta::assert_snapshot!(
+        "explain_push",
+        explained(&ask("push", Some("IT"), None, None), OutputFormat::Text)
+    );
 }
 
 #[test]
 fn an_explanation_comes_as_json_too() {
     insta::assert_snapshot!(
         "explain_json",
-        explained(&ask("sms", Some("CH"), None, Some("recipient")), OutputFormat::Json)
+        explained(
+            &ask("sms", Some("CH"), None, Some("recipient")),
+            OutputFormat::Json
+        )
     );
 }
 
@@ -108,10 +137,19 @@ fn a_field_that_is_not_personal_is_said_to_be_so() {
 
 #[test]
 fn what_does_not_exist_is_a_wrong_use_with_the_nearest_that_does() {
-    let asked =
-        [ask("emial", None, None, None), ask("numbers", None, None, None), ask("sms", None, None, Some("recipent"))];
-    let told: Vec<_> = asked.iter().map(|ask| explain_file(Path::new(SHIPPED), ask, OutputFormat::Text)).collect();
-    assert!(told.iter().all(|outcome| outcome.code == 2 && outcome.out.is_empty()));
+    let asked = [
+        ask("emial", None, None, None),
+        ask("numbers", None, None, None),
+        ask("sms", None, None, Some("recipent")),
+    ];
+    let told: Vec<_> = asked
+        .iter()
+        .map(|ask| explain_file(Path::new(SHIPPED), ask, OutputFormat::Text))
+        .collect();
+    assert!(
+        told.iter()
+            .all(|outcome| outcome.code == 2 && outcome.out.is_empty())
+    );
     insta::assert_snapshot!(told.into_iter().map(|outcome| outcome.err).collect::<String>(), @r"
     error: there is no product `emial`; did you mean `email`?
     error: `numbers` has no records of its own, so there is nothing to keep
@@ -121,9 +159,15 @@ fn what_does_not_exist_is_a_wrong_use_with_the_nearest_that_does() {
 
 #[test]
 fn explaining_a_broken_policy_says_what_is_wrong_with_it() {
-    let outcome =
-        explain_file(Path::new("tests/policies/holes.yaml"), &ask("sms", None, None, None), OutputFormat::Text);
-    assert_eq!(outcome, check(Path::new("tests/policies/holes.yaml"), OutputFormat::Text));
+    let outcome = explain_file(
+        Path::new("tests/policies/holes.yaml"),
+        &ask("sms", None, None, None),
+        OutputFormat::Text,
+    );
+    assert_eq!(
+        outcome,
+        check(Path::new("tests/policies/holes.yaml"), OutputFormat::Text)
+    );
 }
 
 #[test]
@@ -135,7 +179,17 @@ fn exit_codes_are_0_for_clean_1_for_problems_and_2_for_a_wrong_use() {
     assert_eq!(code(&["policy", "check", "tests/policies/no_such.yaml"]), 2);
     assert_eq!(code(&["policy", "check", "--output", "xml"]), 2);
     assert_eq!(code(&["policy", "explain"]), 2);
-    assert_eq!(code(&["policy", "explain", "--product", "sms", "--country", "Italy"]), 2);
+    assert_eq!(
+        code(&[
+            "policy",
+            "explain",
+            "--product",
+            "sms",
+            "--country",
+            "Italy"
+        ]),
+        2
+    );
     assert_eq!(code(&["policy", "schema", "--output", "json"]), 0);
     assert_eq!(code(&["no-such-thing"]), 2);
     assert_eq!(code(&["--help"]), 0);
@@ -148,7 +202,10 @@ fn the_help_is_worth_reading() {
     let policy = command.find_subcommand_mut("policy").unwrap();
     let mut text = policy.render_long_help().to_string();
     for name in ["check", "explain", "schema"] {
-        text += &format!("\n--- {name}\n{}", policy.find_subcommand_mut(name).unwrap().render_long_help());
+        text += &format!(
+            "\n--- {name}\n{}",
+            policy.find_subcommand_mut(name).unwrap().render_long_help()
+        );
     }
     insta::assert_snapshot!("help", text);
 }
@@ -166,7 +223,9 @@ fn whole_help() -> Vec<(String, String)> {
     let mut command = Cli::command().term_width(100);
     command.build();
     let mut all = Vec::new();
-    visit_help(&mut command, "ebbtide", &mut |path, help| all.push((path.to_owned(), help)));
+    visit_help(&mut command, "ebbtide", &mut |path, help| {
+        all.push((path.to_owned(), help))
+    });
     all
 }
 
@@ -198,11 +257,19 @@ fn help_of_every_command_that_scripts_call_lists_its_exit_codes() {
         ("partition accept-loss", "0124"),
         ("table audit", "012"),
     ] {
-        let (_, help) = all.iter().find(|(name, _)| *name == format!("ebbtide {path}")).unwrap();
+        let (_, help) = all
+            .iter()
+            .find(|(name, _)| *name == format!("ebbtide {path}"))
+            .unwrap();
         let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-        let (_, listed) = help.split_once("Exit code 0: ").unwrap_or_else(|| panic!("{path}: {help}"));
+        let (_, listed) = help
+            .split_once("Exit code 0: ")
+            .unwrap_or_else(|| panic!("{path}: {help}"));
         for code in codes.chars().skip(1) {
-            assert!(listed.contains(&format!(". {code}: ")), "{path}: {code} is not in: {help}");
+            assert!(
+                listed.contains(&format!(". {code}: ")),
+                "{path}: {code} is not in: {help}"
+            );
         }
     }
 }
@@ -215,8 +282,11 @@ fn help_has_no_words_of_the_old_dialect() {
     for (path, help) in whole_help() {
         // The example of a list of values to search for has this name.
         let help = help.replace("gone.txt", "");
-        let found: Vec<&str> =
-            dialect.iter().flat_map(|words| words.find_iter(&help)).map(|found| found.as_str()).collect();
+        let found: Vec<&str> = dialect
+            .iter()
+            .flat_map(|words| words.find_iter(&help))
+            .map(|found| found.as_str())
+            .collect();
         assert!(found.is_empty(), "{path}: {found:?}\n{help}");
     }
 }

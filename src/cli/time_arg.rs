@@ -31,7 +31,11 @@ impl TimeArg {
             return Ok(TimeArg::Day(day));
         }
         let at = DateTime::parse_from_rfc3339(text);
-        at.map(|at| TimeArg::At(at.with_timezone(&Utc))).map_err(|_| ParseTimeError { what, text: text.to_owned() })
+        at.map(|at| TimeArg::At(at.with_timezone(&Utc)))
+            .map_err(|_| ParseTimeError {
+                what,
+                text: text.to_owned(),
+            })
     }
 
     /// Returns its first instant.
@@ -56,7 +60,10 @@ pub(super) fn utc_and_local(at: DateTime<Utc>, policy: &Policy) -> String {
     let utc = at.format("%Y-%m-%dT%H:%M:%SZ");
     match policy.zone {
         Tz::UTC => utc.to_string(),
-        zone => format!("{utc} ({} {zone})", at.with_timezone(&zone).format("%Y-%m-%d %H:%M")),
+        zone => format!(
+            "{utc} ({} {zone})",
+            at.with_timezone(&zone).format("%Y-%m-%d %H:%M")
+        ),
     }
 }
 

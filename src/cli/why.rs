@@ -1,4 +1,5 @@
-//! `ebbtide why`: what is stored of a record, until when, under which rule and which holds, or which commit deleted it.
+//! `ebbtide why`: what is stored of a record, until when, under which rule and which holds, or
+//! which commit deleted it.
 //!
 //! Changes nothing, and prints no value of the record.
 
@@ -13,22 +14,30 @@ use serde::Serialize;
 
 use super::root_args::{LocateRootError, RootArgs};
 use super::{CommandOutput, OutputFormat, clock, json, report};
-use ebbtide_base::ids::{Bucket, Category, Country, Offset, Partition, ProductKey, Topic, TopicPartition};
+use ebbtide_base::ids::{
+    Bucket, Category, Country, Offset, Partition, ProductKey, Topic, TopicPartition,
+};
 use ebbtide_policy::{Policy, RuleMatch, RuleQuery, resolve};
-use ebbtide_query::{CategoryState, RecordCommit, RecordHints, RecordHistory, RecordKey, RecordStatus, ViewError, why};
+use ebbtide_query::{
+    CategoryState, RecordCommit, RecordHints, RecordHistory, RecordKey, RecordStatus, ViewError,
+    why,
+};
 use ebbtide_services::app::{ReadPolicyError, read_policy};
 use ebbtide_table::StoreError;
 use holds::{RecordHolds, holds};
 
-/// Show what is stored of a record, until when and under which rule, or when and by which commit it was deleted.
+/// Show what is stored of a record, until when and under which rule, or when and by which commit it
+/// was deleted.
 ///
-/// A record is named by topic, partition and offset, or by a value in one of its columns, such as the id of a
-/// message.
+/// A record is named by topic, partition and offset, or by a value in one of its columns, such as
+/// the id of a message.
 ///
 /// Exit code 0: the record is known. 1: nothing is known of such a record. 2: wrong use.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  ebbtide why --product sms --topic traffic.sms --partition 3 --offset 41\n  \
-                        ebbtide why --product sms --id message_id=7f4c")]
+#[command(
+    after_help = "Examples:\n  ebbtide why --product sms --topic traffic.sms --partition 3 --offset 41\n  \
+                        ebbtide why --product sms --id message_id=7f4c"
+)]
 pub(super) struct WhyArgs {
     /// The product's key in the policy.
     #[arg(long, value_parser = ProductKey::new)]
@@ -48,7 +57,8 @@ pub(super) struct WhyArgs {
     /// Look in this bucket only.
     #[arg(long)]
     bucket: Option<Bucket>,
-    /// The policy whose rules are shown. Without it, the policy of the configuration, if there is one.
+    /// The policy whose rules are shown. Without it, the policy of the configuration, if there is
+    /// one.
     #[arg(long)]
     policy: Option<PathBuf>,
     #[command(flatten)]
@@ -73,8 +83,13 @@ impl fmt::Debug for Id {
 }
 
 fn id(text: &str) -> Result<Id, String> {
-    let (column, value) = text.split_once('=').ok_or("write a column and its value: message_id=7f4c")?;
-    Ok(Id { column: column.to_owned(), value: value.to_owned() })
+    let (column, value) = text
+        .split_once('=')
+        .ok_or("write a column and its value: message_id=7f4c")?;
+    Ok(Id {
+        column: column.to_owned(),
+        value: value.to_owned(),
+    })
 }
 
 /// The reason why the state of a record cannot be shown.
@@ -103,9 +118,9 @@ pub(super) enum WhyError {
 impl WhyArgs {
     pub(super) fn run(self) -> CommandOutput {
         self.answer().unwrap_or_else(|error| match error {
-            error @ (WhyError::Place(_) | WhyError::Policy(_) | WhyError::View(ViewError::NoBucket { .. })) => {
-                CommandOutput::usage(error)
-            }
+            error @ (WhyError::Place(_)
+            | WhyError::Policy(_)
+            | WhyError::View(ViewError::NoBucket { .. })) => CommandOutput::usage(error),
             error => CommandOutput::failure(format!("error: {error}\n")),
         })
     }
@@ -121,16 +136,29 @@ impl WhyArgs {
                 checked.policy
             }
             // A policy that was not named on the command line may be missing.
-            None => self.place.config().and_then(|config| read_policy(&config.policy).ok()?.policy),
+            None => self
+                .place
+                .config()
+                .and_then(|config| read_policy(&config.policy).ok()?.policy),
         };
         let sought = match (&self.topic, self.partition, self.offset, &self.id) {
             (Some(topic), Some(partition), Some(offset), _) => RecordKey::Source {
-                partition: TopicPartition { topic: topic.clone(), partition: Partition(partition) },
+                partition: TopicPartition {
+                    topic: topic.clone(),
+                    partition: Partition(partition),
+                },
                 offset: Offset(offset),
             },
-            (_, _, _, Some(Id { column, value })) => RecordKey::Value { column: column.clone(), value: value.clone() },
+            (_, _, _, Some(Id { column, value })) => RecordKey::Value {
+                column: column.clone(),
+                value: value.clone(),
+            },
             // The parser refuses everything else.
-            _ => return Ok(CommandOutput::usage("name a record by --topic, --partition and --offset, or by --id")),
+            _ => {
+                return Ok(CommandOutput::usage(
+                    "name a record by --topic, --partition and --offset, or by --id",
+                ));
+            }
         };
         let known = known(policy.as_ref(), &self.product, self.bucket);
         let runtime = super::runtime()?;
@@ -144,11 +172,25 @@ impl WhyArgs {
             Ok::<_, WhyError>((stories, held))
         })?;
         let each = stories.iter().zip(held);
-        let records = each.map(|(story, held)| RecordReport::of(story, &self.product, policy.as_ref(), held));
-        let told = WhyReport { product: &self.product, records: records.collect() };
-        let nothing = stories.iter().all(|story| matches!(story.fate, RecordStatus::Untold { .. }));
-        let out = if self.output == OutputFormat::Text { text(&told)? } else { json(&told) };
-        Ok(if nothing { CommandOutput::problem(out) } else { CommandOutput::done(out) })
+        let records =
+            each.map(|(story, held)| RecordReport::of(story, &self.product, policy.as_ref(), held));
+        let told = WhyReport {
+            product: &self.product,
+            records: records.collect(),
+        };
+        let nothing = stories
+            .iter()
+            .all(|story| matches!(story.fate, RecordStatus::Untold { .. }));
+        let out = if self.output == OutputFormat::Text {
+            text(&told)?
+        } else {
+            json(&told)
+        };
+        Ok(if nothing {
+            CommandOutput::problem(out)
+        } else {
+            CommandOutput::done(out)
+        })
     }
 }
 
@@ -158,10 +200,17 @@ fn known(policy: Option<&Policy>, product: &ProductKey, bucket: Option<Bucket>) 
     let mut fields: BTreeMap<Category, BTreeSet<String>> = BTreeMap::new();
     for (column, class) in records.iter().flat_map(|records| &records.fields) {
         if let Some(category) = class.category() {
-            fields.entry(category.clone()).or_default().insert(column.clone());
+            fields
+                .entry(category.clone())
+                .or_default()
+                .insert(column.clone());
         }
     }
-    RecordHints { bucket, tenant: records.and_then(|records| records.tenant.clone()), fields }
+    RecordHints {
+        bucket,
+        tenant: records.and_then(|records| records.tenant.clone()),
+        fields,
+    }
 }
 
 #[derive(Serialize)]
@@ -208,9 +257,16 @@ impl<'a> RecordReport<'a> {
         if let (RecordStatus::Here(place), Some(policy)) = (&story.fate, policy) {
             let country = place.jurisdiction.unwrap_or(Country::UNKNOWN);
             for category in place.categories.iter().map(|standing| &standing.category) {
-                let asked = RuleQuery { product, category, country, tenant: place.tenant.as_deref() };
+                let asked = RuleQuery {
+                    product,
+                    category,
+                    country,
+                    tenant: place.tenant.as_deref(),
+                };
                 // A category that is no longer in the policy has no rule.
-                let RuleMatch::Rule(rule) = resolve(&policy.rules, asked) else { continue };
+                let RuleMatch::Rule(rule) = resolve(&policy.rules, asked) else {
+                    continue;
+                };
                 let rule = &policy.rules[rule];
                 rules.insert(
                     category.clone(),
@@ -225,7 +281,12 @@ impl<'a> RecordReport<'a> {
                 );
             }
         }
-        RecordReport { story, rules, held_by: held.by, holds_untold: held.untold }
+        RecordReport {
+            story,
+            rules,
+            held_by: held.by,
+            holds_untold: held.untold,
+        }
     }
 }
 
@@ -249,7 +310,9 @@ fn text(told: &WhyReport<'_>) -> Result<String, fmt::Error> {
 impl RecordReport<'_> {
     fn text(&self, product: &ProductKey, out: &mut String) -> fmt::Result {
         match (&self.story.partition, self.story.offset) {
-            (Some(partition), Some(offset)) => writeln!(out, "Record of {product}, {partition} at offset {offset}")?,
+            (Some(partition), Some(offset)) => {
+                writeln!(out, "Record of {product}, {partition} at offset {offset}")?
+            }
             _ => writeln!(out, "Record of {product}")?,
         }
         if let Some(ingest) = &self.story.ingest {
@@ -258,16 +321,50 @@ impl RecordReport<'_> {
         match &self.story.fate {
             RecordStatus::Here(place) => {
                 let mut tags = vec![format!("segment {}", place.path)];
-                tags.extend(place.jurisdiction.map(|country| format!("jurisdiction {country}")));
-                tags.extend(place.policy_version.as_ref().map(|version| format!("tagged under policy {version}")));
+                tags.extend(
+                    place
+                        .jurisdiction
+                        .map(|country| format!("jurisdiction {country}")),
+                );
+                tags.extend(
+                    place
+                        .policy_version
+                        .as_ref()
+                        .map(|version| format!("tagged under policy {version}")),
+                );
                 writeln!(out, "  here        {}", tags.join(", "))?;
-                let width = place.categories.iter().map(|of| of.category.as_str().len()).max().unwrap_or(0).max(10);
+                let width = place
+                    .categories
+                    .iter()
+                    .map(|of| of.category.as_str().len())
+                    .max()
+                    .unwrap_or(0)
+                    .max(10);
                 for standing in &place.categories {
-                    write!(out, "  {:<width$}  {}", standing.category.as_str(), state(&standing.state))?;
-                    let here = matches!(standing.state, CategoryState::Here { .. } | CategoryState::Unsure);
+                    write!(
+                        out,
+                        "  {:<width$}  {}",
+                        standing.category.as_str(),
+                        state(&standing.state)
+                    )?;
+                    let here = matches!(
+                        standing.state,
+                        CategoryState::Here { .. } | CategoryState::Unsure
+                    );
                     if let Some(ruled) = self.rules.get(&standing.category).filter(|_| here) {
-                        let RuleReport { rule, keep, boundary, trigger, grace, policy_version } = ruled;
-                        let bound = if boundary == "at_most" { "at most" } else { "at least" };
+                        let RuleReport {
+                            rule,
+                            keep,
+                            boundary,
+                            trigger,
+                            grace,
+                            policy_version,
+                        } = ruled;
+                        let bound = if boundary == "at_most" {
+                            "at most"
+                        } else {
+                            "at least"
+                        };
                         write!(
                             out,
                             "; rule {rule} of policy {policy_version}: {bound} {keep} from {trigger}, gone within {grace}"
@@ -276,9 +373,20 @@ impl RecordReport<'_> {
                     writeln!(out)?;
                 }
             }
-            RecordStatus::Gone { by, perhaps_never_stored } => {
+            RecordStatus::Gone {
+                by,
+                perhaps_never_stored,
+            } => {
                 let one = by.len() == 1 && !perhaps_never_stored;
-                writeln!(out, "  gone        {}", if one { "ended by" } else { "ended by one of these" })?;
+                writeln!(
+                    out,
+                    "  gone        {}",
+                    if one {
+                        "ended by"
+                    } else {
+                        "ended by one of these"
+                    }
+                )?;
                 for by in by {
                     writeln!(out, "              {}", step(by))?;
                 }
@@ -289,18 +397,32 @@ impl RecordReport<'_> {
                     )?;
                 }
             }
-            RecordStatus::NeverStored { expired, skipped, dead_letters } => {
-                let mut why: Vec<String> =
-                    dead_letters.iter().map(|(code, n)| format!("{n} dead letters ({code})")).collect();
+            RecordStatus::NeverStored {
+                expired,
+                skipped,
+                dead_letters,
+            } => {
+                let mut why: Vec<String> = dead_letters
+                    .iter()
+                    .map(|(code, n)| format!("{n} dead letters ({code})"))
+                    .collect();
                 if *skipped > 0 {
-                    why.push(format!("{skipped} that are records of another name than the product's"));
+                    why.push(format!(
+                        "{skipped} that are records of another name than the product's"
+                    ));
                 }
                 if *expired > 0 {
                     why.insert(0, format!("{expired} past all their deadlines on arrival"));
                 }
-                let why =
-                    if why.is_empty() { "none: the topic had no record there".to_owned() } else { why.join(", ") };
-                writeln!(out, "  not stored  of the records that this commit read, it did not store {why}")?;
+                let why = if why.is_empty() {
+                    "none: the topic had no record there".to_owned()
+                } else {
+                    why.join(", ")
+                };
+                writeln!(
+                    out,
+                    "  not stored  of the records that this commit read, it did not store {why}"
+                )?;
             }
             RecordStatus::NotRead { next: Some(next) } => {
                 writeln!(out, "  not read    the table reads on at offset {next}")?
@@ -333,16 +455,26 @@ fn state(state: &CategoryState) -> String {
         CategoryState::Here { until: Some(until) } => format!("here until {until}"),
         CategoryState::Here { until: None } => "here, its deadline is open".to_owned(),
         CategoryState::Gone { by: Some(by) } => format!("gone, by {}", step(by)),
-        CategoryState::Gone { by: None } => "gone, by a commit whose entry is cleaned away".to_owned(),
+        CategoryState::Gone { by: None } => {
+            "gone, by a commit whose entry is cleaned away".to_owned()
+        }
         CategoryState::LeftOut => "never stored: it was due when the record arrived".to_owned(),
         CategoryState::Unsure => "without a deadline: open, or never there".to_owned(),
     }
 }
 
 fn step(step: &RecordCommit) -> String {
-    let Some(operation) = &step.operation else { return format!("version {} of another engine", step.version) };
-    let at = step.at.map(|at| format!(" at {}", at.to_rfc3339_opts(SecondsFormat::Secs, true))).unwrap_or_default();
-    let commit = step.commit.map(|commit| format!(", commit {commit}")).unwrap_or_default();
+    let Some(operation) = &step.operation else {
+        return format!("version {} of another engine", step.version);
+    };
+    let at = step
+        .at
+        .map(|at| format!(" at {}", at.to_rfc3339_opts(SecondsFormat::Secs, true)))
+        .unwrap_or_default();
+    let commit = step
+        .commit
+        .map(|commit| format!(", commit {commit}"))
+        .unwrap_or_default();
     format!("version {} ({operation}{at}{commit})", step.version)
 }
 

@@ -1,4 +1,5 @@
-//! Fuzzes the decoder against apache-avro with random schemas, random bodies and damaged bodies, for a given time.
+//! Fuzzes the decoder against apache-avro with random schemas, random bodies and damaged bodies,
+//! for a given time.
 //!
 //! The seed alone reproduces each case. Exits with 1 on a finding.
 //! Run it with `cargo test --release --test fuzz -- --seconds 60`.
@@ -29,7 +30,11 @@ struct Limits {
 }
 
 fn limits(args: &[String]) -> Option<Limits> {
-    let mut limits = Limits { time: Duration::from_secs(60), cases: u64::MAX, seed: 0 };
+    let mut limits = Limits {
+        time: Duration::from_secs(60),
+        cases: u64::MAX,
+        seed: 0,
+    };
     for pair in args.chunks(2) {
         let [name, value] = pair else { return None };
         let value = value.parse().ok()?;

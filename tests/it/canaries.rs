@@ -1,6 +1,7 @@
-//! Canaries: thousands of values that are stored nowhere else, planted in every personal field of all products. Before
-//! they are due, `ebbtide residue` and an independent search find every one, and no value that was not planted. After
-//! they are due and swept, both find none of them in any byte, and still find every other one, compacted or not.
+//! Canaries: thousands of values that are stored nowhere else, planted in every personal field of
+//! all products. Before they are due, `ebbtide residue` and an independent search find every one,
+//! and no value that was not planted. After they are due and swept, both find none of them in any
+//! byte, and still find every other one, compacted or not.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -31,10 +32,13 @@ struct Canary {
 /// The fields that cannot have a canary: an enum has no unique values.
 const ENUMS: [(&str, &str); 2] = [("consent", "act"), ("widget", "preferred_channel")];
 
-/// Plants at least `values` values. Returns the file of acknowledged records, the values, and values that no one
-/// produced.
+/// Plants at least `values` values. Returns the file of acknowledged records, the values, and
+/// values that no one produced.
 fn plant(scene: &Scene<'_>, values: usize) -> (PathBuf, Vec<Canary>, Vec<String>) {
-    let (out, strangers) = (scene.scratch.join("canaries.jsonl"), scene.scratch.join("strangers.txt"));
+    let (out, strangers) = (
+        scene.scratch.join("canaries.jsonl"),
+        scene.scratch.join("strangers.txt"),
+    );
     let arguments = args![
         "--bootstrap",
         scene.kafka.bootstrap(),
@@ -58,14 +62,22 @@ fn plant(scene: &Scene<'_>, values: usize) -> (PathBuf, Vec<Canary>, Vec<String>
         serde_json::from_value::<Vec<Canary>>(line["canaries"].clone()).unwrap()
     });
     let planted: Vec<Canary> = planted.collect();
-    let strangers = fs::read_to_string(strangers).unwrap().lines().map(str::to_owned).collect();
+    let strangers = fs::read_to_string(strangers)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect();
     (out, planted, strangers)
 }
 
 /// Writes a file of values for both searches, outside the root.
 fn file_of<'a>(scene: &Scene<'_>, values: impl Iterator<Item = &'a str>) -> PathBuf {
     let file = scene.scratch.join("values.txt");
-    fs::write(&file, values.map(|value| format!("{value}\n")).collect::<String>()).unwrap();
+    fs::write(
+        &file,
+        values.map(|value| format!("{value}\n")).collect::<String>(),
+    )
+    .unwrap();
     file
 }
 
@@ -82,32 +94,59 @@ fn residue(scene: &Scene<'_>, values: &Path) -> (BTreeSet<u64>, i32, String) {
     let told = String::from_utf8(output.stdout).unwrap();
     let json: Value = serde_json::from_str(&told).unwrap_or_else(|_| panic!("no JSON: {told}"));
     let said = told + &String::from_utf8(output.stderr).unwrap();
-    assert_eq!(json["unsearched"], serde_json::json!([]), "everything must be searched");
-    let found = json["findings"].as_array().unwrap().iter().map(|finding| finding["line"].as_u64().unwrap());
+    assert_eq!(
+        json["unsearched"],
+        serde_json::json!([]),
+        "everything must be searched"
+    );
+    let found = json["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["line"].as_u64().unwrap());
     (found.collect(), output.status.code().unwrap(), said)
 }
 
 /// Returns the lines that the independent search finds.
 fn independent(scene: &Scene<'_>, values: &Path) -> BTreeSet<u64> {
-    let said = python::run("search.py", args!["--root", scene.root.display(), "--values", values.display()]);
+    let said = python::run(
+        "search.py",
+        args!["--root", scene.root.display(), "--values", values.display()],
+    );
     let json: Value = serde_json::from_str(&said).unwrap();
-    assert_eq!(json["unread"], serde_json::json!([]), "everything must be read");
-    json["found"].as_array().unwrap().iter().map(|line| line.as_u64().unwrap()).collect()
+    assert_eq!(
+        json["unread"],
+        serde_json::json!([]),
+        "everything must be read"
+    );
+    json["found"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line.as_u64().unwrap())
+        .collect()
 }
 
-/// Days ahead after which some deadlines of the shipped policy have passed: 90 days, 6, 12, 24 months, 5, 10 years.
+/// Days ahead after which some deadlines of the shipped policy have passed: 90 days, 6, 12, 24
+/// months, 5, 10 years.
 const TIMES: [u64; 6] = [92, 190, 370, 740, 1830, 3655];
 
-/// Asserts that both searches find every canary except those that are `gone`, and that `residue` shows no value.
+/// Asserts that both searches find every canary except those that are `gone`, and that `residue`
+/// shows no value.
 fn judge(scene: &Scene<'_>, canaries: &[Canary], gone: impl Fn(&Canary) -> bool) {
     let file = file_of(scene, canaries.iter().map(|canary| canary.value.as_str()));
     let lines = canaries.iter().zip(1..).filter(|(canary, _)| !gone(canary));
     let living: BTreeSet<u64> = lines.map(|(_, line)| line).collect();
     let judge = |who: &str, found: &BTreeSet<u64>| {
         let of = |line: &u64| &canaries[usize::try_from(*line).unwrap() - 1];
-        let (left, lost): (Vec<_>, Vec<_>) =
-            (found.difference(&living).map(of).take(10).collect(), living.difference(found).map(of).take(10).collect());
-        assert!(left.is_empty() && lost.is_empty(), "{who}: still there: {left:#?}, gone too early: {lost:#?}");
+        let (left, lost): (Vec<_>, Vec<_>) = (
+            found.difference(&living).map(of).take(10).collect(),
+            living.difference(found).map(of).take(10).collect(),
+        );
+        assert!(
+            left.is_empty() && lost.is_empty(),
+            "{who}: still there: {left:#?}, gone too early: {lost:#?}"
+        );
     };
     let (found, code, said) = residue(scene, &file);
     judge("residue", &found);
@@ -116,16 +155,22 @@ fn judge(scene: &Scene<'_>, canaries: &[Canary], gone: impl Fn(&Canary) -> bool)
     assert!(told.is_none(), "residue tells {told:?}");
     judge("the independent search", &independent(scene, &file));
     // Searched alone, too: with many values, a filter that answers "maybe" has another weight.
-    let due: Vec<&str> = canaries.iter().filter(|canary| gone(canary)).map(|canary| canary.value.as_str()).collect();
+    let due: Vec<&str> = canaries
+        .iter()
+        .filter(|canary| gone(canary))
+        .map(|canary| canary.value.as_str())
+        .collect();
     if !due.is_empty() {
         let (found, code, said) = residue(scene, &file_of(scene, due.into_iter()));
         assert_eq!((found.len(), code), (0, 0), "{said}");
     }
 }
 
-/// Advances the clock, sweeps the data that is due, and searches for every canary with both searches.
+/// Advances the clock, sweeps the data that is due, and searches for every canary with both
+/// searches.
 fn swept_away(scene: &mut Scene<'_>, canaries: &[Canary]) {
-    scene.sections = "maintain:\n  readers_grace: 0s\n  orphan_age: 3650d\n  log_retention: 3650d\n".to_owned();
+    scene.sections =
+        "maintain:\n  readers_grace: 0s\n  orphan_age: 3650d\n  log_retention: 3650d\n".to_owned();
     let mut gone_before = 0;
     // Tomorrow all buckets are closed. From then on, the sweeps read compacted segments.
     let did = compact(scene, 2 * 24 * 3600);
@@ -142,16 +187,25 @@ fn swept_away(scene: &mut Scene<'_>, canaries: &[Canary]) {
         let count = canaries.iter().filter(|canary| gone(canary)).count();
         assert!(count > gone_before, "by day {days} more is due than before");
         gone_before = count;
-        // The rest of each bucket may be merged. The next sweep deletes the files that were replaced.
+        // The rest of each bucket may be merged. The next sweep deletes the files that were
+        // replaced.
         compact(scene, ahead);
-        println!("day {days}: {count} of {} gone, after {:?}: {did}", canaries.len(), began.elapsed());
+        println!(
+            "day {days}: {count} of {} gone, after {:?}: {did}",
+            canaries.len(),
+            began.elapsed()
+        );
     }
-    let dated = canaries.iter().filter(|canary| canary.expires.is_some()).count();
+    let dated = canaries
+        .iter()
+        .filter(|canary| canary.expires.is_some())
+        .count();
     assert_eq!(gone_before, dated, "every canary with a deadline is gone");
 }
 
 #[test]
-fn every_planted_value_is_found_by_both_searches_while_it_lives_and_not_in_any_byte_once_it_was_swept() {
+fn every_planted_value_is_found_by_both_searches_while_it_lives_and_not_in_any_byte_once_it_was_swept()
+ {
     let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &[], 2);
     let (acked, canaries, strangers) = plant(&scene, 10_000);
     assert!(canaries.len() >= 10_000, "{}", canaries.len());
@@ -159,8 +213,11 @@ fn every_planted_value_is_found_by_both_searches_while_it_lives_and_not_in_any_b
     let mut ebbtide = scene.start("ebbtide", &[]);
     ebbtide.ready();
     scene.caught_up(Duration::from_secs(300), &mut [&mut ebbtide.process]);
-    // More records in the same buckets, in a commit of their own: buckets of one commit have nothing to merge.
-    let beside = scene.produce(2000, 0, "beside").finish(Duration::from_secs(60));
+    // More records in the same buckets, in a commit of their own: buckets of one commit have
+    // nothing to merge.
+    let beside = scene
+        .produce(2000, 0, "beside")
+        .finish(Duration::from_secs(60));
     scene.caught_up(Duration::from_secs(300), &mut [&mut ebbtide.process]);
     ebbtide.stop();
     scene.check(&[acked, beside], "duckdb");
@@ -174,12 +231,17 @@ fn every_planted_value_is_found_by_both_searches_while_it_lives_and_not_in_any_b
     swept_away(&mut scene, &canaries);
 }
 
-/// Asserts that every personal field of the policy has a canary, and that some canaries will be due and others stay
-/// open.
+/// Asserts that every personal field of the policy has a canary, and that some canaries will be due
+/// and others stay open.
 fn every_personal_field_is_planted(scene: &Scene<'_>, canaries: &[Canary]) {
-    let planted: HashSet<(&str, &str, &str)> =
-        canaries.iter().map(|c| (c.product.as_str(), c.column.as_str(), c.category.as_str())).collect();
-    let fields = python::run("personal_fields.py", args!["--policy", scene.policy.display()]);
+    let planted: HashSet<(&str, &str, &str)> = canaries
+        .iter()
+        .map(|c| (c.product.as_str(), c.column.as_str(), c.category.as_str()))
+        .collect();
+    let fields = python::run(
+        "personal_fields.py",
+        args!["--policy", scene.policy.display()],
+    );
     let fields: Vec<[String; 3]> = serde_json::from_str(&fields).unwrap();
     assert!(fields.len() > 80, "{}", fields.len());
     let bare: Vec<_> = fields
@@ -190,5 +252,8 @@ fn every_personal_field_is_planted(scene: &Scene<'_>, canaries: &[Canary]) {
         .filter(|[product, column, _]| !ENUMS.contains(&(product.as_str(), column.as_str())))
         .collect();
     assert!(bare.is_empty(), "no canary stands in {bare:?}");
-    assert!(canaries.iter().any(|canary| canary.expires.is_some()) && canaries.iter().any(|c| c.expires.is_none()));
+    assert!(
+        canaries.iter().any(|canary| canary.expires.is_some())
+            && canaries.iter().any(|c| c.expires.is_none())
+    );
 }

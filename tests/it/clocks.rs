@@ -1,5 +1,5 @@
-//! A wrong clock deletes nothing: at the start, after a restart, ahead or behind, until it is right or a person
-//! confirms it.
+//! A wrong clock deletes nothing: at the start, after a restart, ahead or behind, until it is right
+//! or a person confirms it.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -16,7 +16,8 @@ use crate::support::{eventually, kafka, registry};
 /// Creates records that are due in hours, stored by an instance whose clock was right.
 fn filled(seed: &str) -> Scene<'static> {
     let mut scene = Scene::short(kafka::shared(), registry::shared().base(), 1);
-    scene.sections = "maintain:\n  readers_grace: 0s\n  orphan_age: 3650d\nsweep:\n  every: 500ms\n".to_owned();
+    scene.sections =
+        "maintain:\n  readers_grace: 0s\n  orphan_age: 3650d\nsweep:\n  every: 500ms\n".to_owned();
     scene.produce(400, 0, seed).finish(Duration::from_secs(60));
     let mut instance = scene.start("filling", &[("EBBTIDE_SWEEP_ENABLED", "false")]);
     scene.caught_up(Duration::from_secs(60), &mut [&mut instance.process]);
@@ -26,13 +27,24 @@ fn filled(seed: &str) -> Scene<'static> {
 
 /// Returns the files of rows.
 fn files(scene: &Scene<'_>) -> BTreeSet<PathBuf> {
-    let all = walkdir::WalkDir::new(scene.root.join("tables")).into_iter().map(|entry| entry.unwrap().into_path());
-    all.filter(|path| path.extension().is_some_and(|extension| extension == "parquet")).collect()
+    let all = walkdir::WalkDir::new(scene.root.join("tables"))
+        .into_iter()
+        .map(|entry| entry.unwrap().into_path());
+    all.filter(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "parquet")
+    })
+    .collect()
 }
 
 fn start(scene: &Scene<'_>, clock: &ShiftedClock, name: &str) -> Ebbtide {
     let environment = clock.environment();
-    scene.start(name, &environment.each_ref().map(|(name, value)| (*name, value.as_str())))
+    scene.start(
+        name,
+        &environment
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str())),
+    )
 }
 
 /// Returns the reason that `/readyz` gives for a part.
@@ -47,7 +59,11 @@ fn trouble(instance: &Ebbtide, part: &str) -> Option<String> {
 
 fn distrusts(instance: &mut Ebbtide) -> String {
     eventually("the clock is distrusted", Duration::from_secs(60), || {
-        assert!(instance.process.ended().is_none(), "ebbtide ended:\n{}", instance.process.tail());
+        assert!(
+            instance.process.ended().is_none(),
+            "ebbtide ended:\n{}",
+            instance.process.tail()
+        );
         trouble(instance, "clock").filter(|_| instance.metric("ebbtide_clock_trusted") == 0.0)
     })
 }
@@ -63,11 +79,23 @@ fn command_by_a_clock_that_is_far_off_deletes_nothing_until_it_is_confirmed() {
         for command in ["sweep", "compact"] {
             let said = clock.ebbtide(&scene, command);
             assert_eq!(said.code, 4, "{command} {days}: {}{}", said.out, said.err);
-            assert!(said.out.contains("the clock is not trusted"), "{command} {days}: {}", said.out);
-            assert!(said.out.contains("`ebbtide clock confirm`"), "{command} {days}: {}", said.out);
+            assert!(
+                said.out.contains("the clock is not trusted"),
+                "{command} {days}: {}",
+                said.out
+            );
+            assert!(
+                said.out.contains("`ebbtide clock confirm`"),
+                "{command} {days}: {}",
+                said.out
+            );
         }
         let shown = clock.ebbtide(&scene, "clock show");
-        assert!(shown.code == 1 && shown.out.contains("NOT TRUSTED"), "{days}: {}", shown.out);
+        assert!(
+            shown.code == 1 && shown.out.contains("NOT TRUSTED"),
+            "{days}: {}",
+            shown.out
+        );
         assert_eq!(files(&scene), before, "{days}");
     }
     clock.set(100);
@@ -91,12 +119,18 @@ fn instance_that_starts_by_a_wrong_clock_reads_and_deletes_nothing() {
     let scene = filled("started");
     let clock = ShiftedClock::new(&scene);
     let before = files(&scene);
-    scene.produce(100, 0, "started, more").finish(Duration::from_secs(60));
+    scene
+        .produce(100, 0, "started, more")
+        .finish(Duration::from_secs(60));
     for days in [100, -100] {
         clock.set(days);
         let mut instance = start(&scene, &clock, "wrong");
         let reason = distrusts(&mut instance);
-        let side = if days > 0 { "days after the last trusted time" } else { "days before the newest commit" };
+        let side = if days > 0 {
+            "days after the last trusted time"
+        } else {
+            "days before the newest commit"
+        };
         assert!(reason.contains(side), "{reason}");
         // Long enough for several rounds of the sweep.
         std::thread::sleep(Duration::from_secs(4));
@@ -133,7 +167,10 @@ fn jump_of_a_running_instance_stays_distrusted_after_a_restart() {
     instance.process.kill();
     let mut instance = start(&scene, &clock, "restarted");
     let reason = distrusts(&mut instance);
-    assert!(reason.contains("31 days after the last trusted time"), "{reason}");
+    assert!(
+        reason.contains("31 days after the last trusted time"),
+        "{reason}"
+    );
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(files(&scene), before);
 
@@ -166,11 +203,23 @@ fn command_by_a_wrong_clock_leaves_no_date_that_stops_the_right_instances() {
         ] {
             let said = clock.ebbtide(&scene, &command);
             assert_eq!(said.code, 4, "{command} {days}: {}{}", said.out, said.err);
-            assert!(said.err.contains("the clock is not trusted ("), "{command} {days}: {}", said.err);
-            assert!(said.err.contains("`ebbtide clock show`"), "{command} {days}: {}", said.err);
+            assert!(
+                said.err.contains("the clock is not trusted ("),
+                "{command} {days}: {}",
+                said.err
+            );
+            assert!(
+                said.err.contains("`ebbtide clock show`"),
+                "{command} {days}: {}",
+                said.err
+            );
         }
         let said = clock.ebbtide(&scene, hold);
-        assert!(said.code == 0 && said.err.contains("warning: the clock is not trusted ("), "{days}: {}", said.err);
+        assert!(
+            said.code == 0 && said.err.contains("warning: the clock is not trusted ("),
+            "{days}: {}",
+            said.err
+        );
         assert!(clock.ebbtide(&scene, &format!("{hold} --dry-run")).code == 0);
     }
     clock.set(0);

@@ -1,5 +1,5 @@
-//! Compaction, as foreign readers see it: tables of few large segments have the same records as those of many small
-//! ones.
+//! Compaction, as foreign readers see it: tables of few large segments have the same records as
+//! those of many small ones.
 
 use std::time::Duration;
 
@@ -16,7 +16,18 @@ fn segments(scene: &Scene<'_>) -> u64 {
     let tables = std::fs::read_dir(scene.root.join("tables")).unwrap();
     let tables = tables.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let count = |table: String| {
-        let said = ebbtide(0, args!["table", "audit", table, "--output", "json", "--root", scene.root.display()]);
+        let said = ebbtide(
+            0,
+            args![
+                "table",
+                "audit",
+                table,
+                "--output",
+                "json",
+                "--root",
+                scene.root.display()
+            ],
+        );
         let audit: Value = serde_json::from_str(&said.out).unwrap();
         assert_eq!(audit["holds"], true, "{audit}");
         audit["segments"].as_u64().unwrap()
@@ -26,16 +37,29 @@ fn segments(scene: &Scene<'_>) -> u64 {
 
 #[test]
 fn compacted_tables_are_read_back_row_for_row_by_foreign_readers() {
-    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms", "voice", "email"], 2);
-    scene.sections = "maintain:\n  orphan_age: 3650d\ncompact:\n  every: 500ms\n  late: 100ms\n".to_owned();
+    let mut scene = Scene::new(
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms", "voice", "email"],
+        2,
+    );
+    scene.sections =
+        "maintain:\n  orphan_age: 3650d\ncompact:\n  every: 500ms\n  late: 100ms\n".to_owned();
     // This test is not about the retention of the topics.
     scene.retention_check = "warn";
     let mut acked = Vec::new();
-    let off = [("EBBTIDE_COMPACT_ENABLED", "false"), ("EBBTIDE_SWEEP_ENABLED", "false")];
+    let off = [
+        ("EBBTIDE_COMPACT_ENABLED", "false"),
+        ("EBBTIDE_SWEEP_ENABLED", "false"),
+    ];
     let mut instance = scene.start("ebbtide", &off);
     instance.ready();
     for round in 0..4 {
-        acked.push(scene.produce_of(round == 0, 900, 0, &format!("round {round}")).finish(Duration::from_secs(60)));
+        acked.push(
+            scene
+                .produce_of(round == 0, 900, 0, &format!("round {round}"))
+                .finish(Duration::from_secs(60)),
+        );
         scene.caught_up(Duration::from_secs(60), &mut [&mut instance.process]);
     }
     instance.stop();
@@ -45,7 +69,10 @@ fn compacted_tables_are_read_back_row_for_row_by_foreign_readers() {
     // Tomorrow, when all buckets are closed, an instance merges them without a command.
     let ahead = 30 * HOUR;
     let (name, value) = living(ahead);
-    let mut instance = scene.start("compacting", &[(name, &value), ("EBBTIDE_SWEEP_ENABLED", "false")]);
+    let mut instance = scene.start(
+        "compacting",
+        &[(name, &value), ("EBBTIDE_SWEEP_ENABLED", "false")],
+    );
     eventually("small segments become one", Duration::from_secs(60), || {
         (instance.metric("ebbtide_compactions_total") >= 3.0).then_some(())
     });
@@ -57,9 +84,21 @@ fn compacted_tables_are_read_back_row_for_row_by_foreign_readers() {
     assert!(after < before, "{before} segments became {after}");
     let said = ebbtide(
         0,
-        args!["history", "sms", "--operation", "compact", "--output", "json", "--root", scene.root.display()],
+        args![
+            "history",
+            "sms",
+            "--operation",
+            "compact",
+            "--output",
+            "json",
+            "--root",
+            scene.root.display()
+        ],
     );
     let history: Value = serde_json::from_str(&said.out).unwrap();
-    assert!(!history["commits"].as_array().unwrap().is_empty(), "{history}");
+    assert!(
+        !history["commits"].as_array().unwrap().is_empty(),
+        "{history}"
+    );
     scene.check(&acked, WITH_SPARK);
 }

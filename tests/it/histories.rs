@@ -1,9 +1,10 @@
-//! Random histories of a table: policies and their changes, traffic, late records, compaction, holds, contract ends,
-//! withdrawals, jumps of time, one instance or two. After each step, a slow model that reads the table as foreign
-//! readers do (`tests/python/history.py`) checks the table. This module carries out the steps.
+//! Random histories of a table: policies and their changes, traffic, late records, compaction,
+//! holds, contract ends, withdrawals, jumps of time, one instance or two. After each step, a slow
+//! model that reads the table as foreign readers do (`tests/python/history.py`) checks the table.
+//! This module carries out the steps.
 //!
-//! A failure is reported with its seed; `SOAK_HISTORIES_FROM` and `SOAK_HISTORIES` in the environment choose the seeds
-//! of the long run.
+//! A failure is reported with its seed; `SOAK_HISTORIES_FROM` and `SOAK_HISTORIES` in the
+//! environment choose the seeds of the long run.
 
 mod instance;
 mod records;
@@ -28,14 +29,17 @@ fn after_each_step_of_two_hundred_histories_foreign_readers_see_what_an_obvious_
 #[test]
 #[ignore = "five thousand histories take many minutes: `make soak`"]
 fn five_thousand_histories() {
-    let set = |name: &str, usual: u64| std::env::var(name).map_or(usual, |set| set.parse().unwrap());
+    let set =
+        |name: &str, usual: u64| std::env::var(name).map_or(usual, |set| set.parse().unwrap());
     run(set("SOAK_HISTORIES_FROM", 200), set("SOAK_HISTORIES", 5000));
 }
 
 /// Runs the histories of `count` seeds from `first` on, with as many readers as there are hands.
 fn run(first: u64, count: u64) {
     // Syncs cost nothing in memory, and no power cut is tested here.
-    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let folder = tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap();
     let hands = 2;
     std::thread::scope(|scope| {
         for hand in 0..hands {
@@ -51,25 +55,39 @@ fn tell(folder: &Path, first: u64, count: u64) {
     let mut reader = Command::new(python::interpreter())
         .arg("-B")
         .arg(python::script("history.py"))
-        .args([folder.to_str().unwrap(), &first.to_string(), &count.to_string()])
+        .args([
+            folder.to_str().unwrap(),
+            &first.to_string(),
+            &count.to_string(),
+        ])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let (mut answers, said) = (reader.stdin.take().unwrap(), BufReader::new(reader.stdout.take().unwrap()));
-    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (mut answers, said) = (
+        reader.stdin.take().unwrap(),
+        BufReader::new(reader.stdout.take().unwrap()),
+    );
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
     let (mut world, mut told) = (None, 0);
     for line in said.lines() {
         let answer = match serde_json::from_str(&line.unwrap()).unwrap() {
-            Step::Open { folder, policy, now, ahead } => {
-                match runtime.block_on(World::open(&folder, &policy, instant(now), &ahead)) {
-                    Ok(opened) => {
-                        world = Some(opened);
-                        json!({ "refused": [] })
-                    }
-                    Err(refused) => json!({ "refused": refused }),
+            Step::Open {
+                folder,
+                policy,
+                now,
+                ahead,
+            } => match runtime.block_on(World::open(&folder, &policy, instant(now), &ahead)) {
+                Ok(opened) => {
+                    world = Some(opened);
+                    json!({ "refused": [] })
                 }
-            }
+                Err(refused) => json!({ "refused": refused }),
+            },
             Step::End { histories } => {
                 told = histories;
                 json!({})
@@ -80,5 +98,8 @@ fn tell(folder: &Path, first: u64, count: u64) {
         let _ = writeln!(answers, "{answer}");
     }
     let status = reader.wait().unwrap();
-    assert!(status.success() && told == count, "histories from seed {first} on: {told} of {count}, {status}");
+    assert!(
+        status.success() && told == count,
+        "histories from seed {first} on: {told} of {count}, {status}"
+    );
 }

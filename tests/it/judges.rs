@@ -1,5 +1,5 @@
-//! Tests of the judges: the comparison with what was produced must refuse lost, repeated, changed and unknown records,
-//! and the audit must refuse a table whose file is gone.
+//! Tests of the judges: the comparison with what was produced must refuse lost, repeated, changed
+//! and unknown records, and the audit must refuse a table whose file is gone.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,14 @@ use crate::support::{kafka, python, registry};
 /// Returns what the comparison says of the scene's tables if `lines` had been acknowledged.
 fn verdict(scene: &Scene<'_>, lines: &[Value]) -> String {
     let acked = scene.scratch.join("tampered.jsonl");
-    fs::write(&acked, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    fs::write(
+        &acked,
+        lines
+            .iter()
+            .map(|line| format!("{line}\n"))
+            .collect::<String>(),
+    )
+    .unwrap();
     let dead = scene.dead_letters().1;
     let arguments = args![
         "--root",
@@ -36,14 +43,22 @@ fn verdict(scene: &Scene<'_>, lines: &[Value]) -> String {
 #[test]
 fn the_comparison_does_not_pass_what_is_lost_doubled_changed_or_nobodys() {
     let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
-    let acked = scene.produce(100, 0, "judged").finish(Duration::from_secs(60));
+    let acked = scene
+        .produce(100, 0, "judged")
+        .finish(Duration::from_secs(60));
     let mut ebbtide = scene.start("ebbtide", &[]);
     scene.caught_up(Duration::from_secs(60), &mut [&mut ebbtide.process]);
     ebbtide.stop();
-    let lines: Vec<Value> =
-        fs::read_to_string(acked).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = fs::read_to_string(acked)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(verdict(&scene, &lines), "");
-    let good = lines.iter().position(|line| !line["record"].is_null()).unwrap();
+    let good = lines
+        .iter()
+        .position(|line| !line["record"].is_null())
+        .unwrap();
 
     let mut changed = lines.clone();
     changed[good]["record"]["route"] = "another".into();
@@ -64,16 +79,34 @@ fn the_comparison_does_not_pass_what_is_lost_doubled_changed_or_nobodys() {
 #[test]
 fn the_audit_does_not_pass_a_table_whose_file_is_gone() {
     let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
-    scene.produce(50, 0, "audited").finish(Duration::from_secs(60));
+    scene
+        .produce(50, 0, "audited")
+        .finish(Duration::from_secs(60));
     let mut ebbtide = scene.start("ebbtide", &[]);
     scene.caught_up(Duration::from_secs(60), &mut [&mut ebbtide.process]);
     ebbtide.stop();
     scene.audit();
-    let files = walkdir::WalkDir::new(scene.root.join("tables/sms")).into_iter().filter_map(Result::ok);
-    let is_data =
-        |path: &Path| path.extension().is_some_and(|e| e == "parquet") && !path.to_string_lossy().contains("_delta");
-    let file = files.map(|entry| entry.into_path()).find(|path| is_data(path)).unwrap();
+    let files = walkdir::WalkDir::new(scene.root.join("tables/sms"))
+        .into_iter()
+        .filter_map(Result::ok);
+    let is_data = |path: &Path| {
+        path.extension().is_some_and(|e| e == "parquet")
+            && !path.to_string_lossy().contains("_delta")
+    };
+    let file = files
+        .map(|entry| entry.into_path())
+        .find(|path| is_data(path))
+        .unwrap();
     fs::remove_file(file).unwrap();
-    let audit = Command::new(program()).args(["table", "audit", "sms", "--root"]).arg(&scene.root).output().unwrap();
-    assert_eq!(audit.status.code(), Some(1), "{}", String::from_utf8_lossy(&audit.stdout));
+    let audit = Command::new(program())
+        .args(["table", "audit", "sms", "--root"])
+        .arg(&scene.root)
+        .output()
+        .unwrap();
+    assert_eq!(
+        audit.status.code(),
+        Some(1),
+        "{}",
+        String::from_utf8_lossy(&audit.stdout)
+    );
 }

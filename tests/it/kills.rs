@@ -1,5 +1,5 @@
-//! An instance is killed without warning, again and again, and at every named step of a commit: no record is lost or
-//! stored twice.
+//! An instance is killed without warning, again and again, and at every named step of a commit: no
+//! record is lost or stored twice.
 //!
 //! `SOAK_KILLS` in the environment asks for more kills than the few of `make test`.
 
@@ -13,7 +13,12 @@ use crate::support::scene::{KILLED_IN_BETWEEN, Scene};
 use crate::support::{kafka, registry};
 
 fn scene() -> Scene<'static> {
-    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms", "voice", "conversations"], 4);
+    let mut scene = Scene::new(
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms", "voice", "conversations"],
+        4,
+    );
     // Small commits, so that most kills hit one; the group gives up a dead member soon.
     scene.set("commit_age", "150ms");
     scene.session = 1500;
@@ -32,7 +37,11 @@ fn killed_at_random_again_and_again_under_load() {
         if random.random_bool(0.8) {
             let patience = Instant::now() + Duration::from_secs(20);
             while ebbtide.metric("ebbtide_records_total") < 1.0 && Instant::now() < patience {
-                assert!(ebbtide.process.ended().is_none(), "life {kill} ended by itself:\n{}", ebbtide.process.tail());
+                assert!(
+                    ebbtide.process.ended().is_none(),
+                    "life {kill} ended by itself:\n{}",
+                    ebbtide.process.tail()
+                );
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
@@ -56,7 +65,12 @@ fn killed_at_every_named_step_of_a_commit() {
         for failpoints in [format!("{step}=return"), format!("{step}=3*off->return")] {
             let mut ebbtide = scene.start("ebbtide", &[("FAILPOINTS", &failpoints)]);
             let status = ebbtide.process.wait(KILLED_IN_BETWEEN);
-            assert_eq!(status.code(), Some(128 + 6), "{failpoints} must abort it:\n{}", ebbtide.process.tail());
+            assert_eq!(
+                status.code(),
+                Some(128 + 6),
+                "{failpoints} must abort it:\n{}",
+                ebbtide.process.tail()
+            );
         }
     }
     let mut ebbtide = scene.start("ebbtide", &[]);

@@ -1,5 +1,5 @@
-//! Lag and buffers are correct at all times while a lane waits: for the registry, for the dead-letter topic, for the
-//! store.
+//! Lag and buffers are correct at all times while a lane waits: for the registry, for the
+//! dead-letter topic, for the store.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -12,22 +12,35 @@ use crate::support::{eventually, kafka, registry};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Asserts that the lag in seconds grows with the clock between two readings, and that records are buffered.
+/// Asserts that the lag in seconds grows with the clock between two readings, and that records are
+/// buffered.
 fn grows(ebbtide: &mut Ebbtide) {
     eventually("the gauges show that records wait", PATIENCE, || {
-        assert!(ebbtide.process.ended().is_none(), "{}", ebbtide.process.tail());
+        assert!(
+            ebbtide.process.ended().is_none(),
+            "{}",
+            ebbtide.process.tail()
+        );
         let of = |name| ebbtide.metric(name);
-        (of("ebbtide_ingest_lag_seconds") >= 2.0 && of("ebbtide_ingest_lag_records") >= 1.0).then_some(())
+        (of("ebbtide_ingest_lag_seconds") >= 2.0 && of("ebbtide_ingest_lag_records") >= 1.0)
+            .then_some(())
     });
     let (began, seconds) = (Instant::now(), ebbtide.metric("ebbtide_ingest_lag_seconds"));
     sleep(Duration::from_secs(6));
-    let (passed, later) = (began.elapsed().as_secs_f64(), ebbtide.metric("ebbtide_ingest_lag_seconds"));
-    assert!((-1.0..=2.0).contains(&(later - seconds - passed)), "{seconds} s, and {passed} s later {later} s");
+    let (passed, later) = (
+        began.elapsed().as_secs_f64(),
+        ebbtide.metric("ebbtide_ingest_lag_seconds"),
+    );
+    assert!(
+        (-1.0..=2.0).contains(&(later - seconds - passed)),
+        "{seconds} s, and {passed} s later {later} s"
+    );
 }
 
 fn returns_to_zero(ebbtide: &mut Ebbtide) {
     eventually("lag and buffers return to 0", PATIENCE, || {
-        let lag = ebbtide.metric("ebbtide_ingest_lag_seconds") + ebbtide.metric("ebbtide_ingest_lag_records");
+        let lag = ebbtide.metric("ebbtide_ingest_lag_seconds")
+            + ebbtide.metric("ebbtide_ingest_lag_records");
         (lag == 0.0).then_some(())
     });
 }
@@ -42,9 +55,11 @@ fn lag_grows_while_the_registry_is_down_and_counts_what_comes_meanwhile() {
     grows(&mut ebbtide);
     assert!(ebbtide.metric("ebbtide_buffered_bytes") > 0.0);
     scene.produce_in("commit", 30, "more").finish(PATIENCE);
-    eventually("the new records are counted", Duration::from_secs(10), || {
-        (ebbtide.metric("ebbtide_ingest_lag_records") >= 40.0).then_some(())
-    });
+    eventually(
+        "the new records are counted",
+        Duration::from_secs(10),
+        || (ebbtide.metric("ebbtide_ingest_lag_records") >= 40.0).then_some(()),
+    );
     grows(&mut ebbtide);
     door.open();
     scene.caught_up(PATIENCE, &mut [&mut ebbtide.process]);
@@ -58,11 +73,15 @@ fn lag_grows_while_the_dead_letter_topic_takes_nothing() {
     let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
     let mut ebbtide = scene.start("ebbtide", &[]);
     ebbtide.ready();
-    scene.kafka.delete(std::slice::from_ref(&scene.dead_letters));
+    scene
+        .kafka
+        .delete(std::slice::from_ref(&scene.dead_letters));
     // One in 51 has no value and is a dead letter.
     scene.produce(100, 0, "letters").finish(PATIENCE);
     grows(&mut ebbtide);
-    scene.kafka.create(std::slice::from_ref(&scene.dead_letters), 1, &[]);
+    scene
+        .kafka
+        .create(std::slice::from_ref(&scene.dead_letters), 1, &[]);
     scene.caught_up(Duration::from_secs(120), &mut [&mut ebbtide.process]);
     returns_to_zero(&mut ebbtide);
     ebbtide.stop();

@@ -1,5 +1,6 @@
-//! Dead letters that their topic refuses for ever or for some time, against real Kafka: each arrives once, in the best
-//! form that the topic accepts, and other products are stored meanwhile. Also, lanes that cannot work report it.
+//! Dead letters that their topic refuses for ever or for some time, against real Kafka: each
+//! arrives once, in the best form that the topic accepts, and other products are stored meanwhile.
+//! Also, lanes that cannot work report it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,14 +25,26 @@ const PRODUCTS: [&str; 2] = ["sms", "conversations"];
 /// Returns a text of `length` that no codec makes much smaller, and that is not a record.
 fn noise(length: usize, seed: u64) -> String {
     let mut random = rand::rngs::StdRng::seed_from_u64(seed);
-    (0..length).map(|_| char::from(random.random_range(b'A'..=b'z'))).collect()
+    (0..length)
+        .map(|_| char::from(random.random_range(b'A'..=b'z')))
+        .collect()
 }
 
 /// Sends messages to partition 0 of a topic, one per line.
 fn say(scene: &Scene<'_>, topic: &str, messages: &[String]) {
     let lines = scene.scratch.join("said");
     fs::write(&lines, messages.join("\n")).unwrap();
-    run("broker.py", args!["say", "--bootstrap", scene.kafka.bootstrap(), "--lines", lines.display(), topic]);
+    run(
+        "broker.py",
+        args![
+            "say",
+            "--bootstrap",
+            scene.kafka.bootstrap(),
+            "--lines",
+            lines.display(),
+            topic
+        ],
+    );
 }
 
 /// Returns the dead letters by source offset. Asserts that each exists once.
@@ -39,37 +52,76 @@ fn letters_by_offset(scene: &Scene<'_>) -> BTreeMap<(String, i64), Value> {
     let (letters, _) = scene.dead_letters();
     let place = |letter: &Value| {
         let header = |name: &str| letter["headers"][name].as_str().unwrap().to_owned();
-        let from = format!("{}/{}", header("ebbtide.topic"), header("ebbtide.partition"));
+        let from = format!(
+            "{}/{}",
+            header("ebbtide.topic"),
+            header("ebbtide.partition")
+        );
         (from, header("ebbtide.offset").parse().unwrap())
     };
     let count = letters.len();
-    let by_offset: BTreeMap<_, _> = letters.into_iter().map(|letter| (place(&letter), letter)).collect();
-    assert_eq!(by_offset.len(), count, "some letters were delivered more than once");
+    let by_offset: BTreeMap<_, _> = letters
+        .into_iter()
+        .map(|letter| (place(&letter), letter))
+        .collect();
+    assert_eq!(
+        by_offset.len(),
+        count,
+        "some letters were delivered more than once"
+    );
     by_offset
 }
 
 fn quarantined(scene: &Scene<'_>) -> Vec<PathBuf> {
-    let files = walkdir::WalkDir::new(scene.root.join("_quarantine")).into_iter().filter_map(Result::ok);
-    files.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path).collect()
+    let files = walkdir::WalkDir::new(scene.root.join("_quarantine"))
+        .into_iter()
+        .filter_map(Result::ok);
+    files
+        .filter(|entry| entry.file_type().is_file())
+        .map(walkdir::DirEntry::into_path)
+        .collect()
 }
 
 fn ready(instance: &Ebbtide) -> (u16, String) {
     instance.ask("/readyz").unwrap_or_default()
 }
 
-/// Sends letters of many sizes to a dead-letter topic of one limit. Returns the offsets that arrived completely, those
-/// that arrived without their record, and the number that was quarantined.
+/// Sends letters of many sizes to a dead-letter topic of one limit. Returns the offsets that
+/// arrived completely, those that arrived without their record, and the number that was
+/// quarantined.
 fn play(limit: u32) -> (Vec<usize>, Vec<usize>, f64) {
     let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &PRODUCTS, 1);
     scene.dead_letters = format!("{}.limited", scene.dead_letters);
     let setting = format!("max.message.bytes={limit}");
-    scene.kafka.create(std::slice::from_ref(&scene.dead_letters), 1, &[&setting]);
-    // Many small messages, whose batch is larger than any of them, with larger messages between them.
-    let sizes: Vec<usize> = (0..40).map(|row| if row % 10 == 9 { 50_000 } else { 300 + 40 * row }).collect();
-    let messages: Vec<String> = sizes.iter().zip(0..).map(|(size, seed)| noise(*size, seed)).collect();
-    let topic = scene.topics.iter().find(|topic| topic.ends_with("sms")).unwrap().clone();
+    scene
+        .kafka
+        .create(std::slice::from_ref(&scene.dead_letters), 1, &[&setting]);
+    // Many small messages, whose batch is larger than any of them, with larger messages between
+    // them.
+    let sizes: Vec<usize> = (0..40)
+        .map(|row| {
+            if row % 10 == 9 {
+                50_000
+            } else {
+                300 + 40 * row
+            }
+        })
+        .collect();
+    let messages: Vec<String> = sizes
+        .iter()
+        .zip(0..)
+        .map(|(size, seed)| noise(*size, seed))
+        .collect();
+    let topic = scene
+        .topics
+        .iter()
+        .find(|topic| topic.ends_with("sms"))
+        .unwrap()
+        .clone();
     say(&scene, &topic, &messages);
-    let acked = scene.produce(200, 0, "letters").finish(Duration::from_secs(60));
+    let acked = scene
+        .produce(200, 0, "letters")
+        .finish(Duration::from_secs(60));
     let mut instance = scene.start("ebbtide", &[]);
     scene.caught_up(Duration::from_secs(60), &mut [&mut instance.process]);
     let quarantine = instance.metric("ebbtide_quarantined_letters_total");
@@ -78,23 +130,41 @@ fn play(limit: u32) -> (Vec<usize>, Vec<usize>, f64) {
     let letters = letters_by_offset(&scene);
     let (mut whole, mut reduced) = (Vec::new(), Vec::new());
     for (row, message) in messages.iter().enumerate() {
-        let Some(letter) = letters.get(&(format!("{topic}/0"), i64::try_from(row).unwrap())) else { continue };
+        let Some(letter) = letters.get(&(format!("{topic}/0"), i64::try_from(row).unwrap())) else {
+            continue;
+        };
         let headers = &letter["headers"];
         assert_eq!(headers["ebbtide.code"], "bad_magic", "{headers}");
         if letter["value"].is_null() {
-            let digest: String = Sha256::digest(message).iter().map(|byte| format!("{byte:02x}")).collect();
+            let digest: String = Sha256::digest(message)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
             assert_eq!(headers["ebbtide.value-sha256"], digest.as_str());
-            assert_eq!(headers["ebbtide.value-bytes"], message.len().to_string().as_str());
+            assert_eq!(
+                headers["ebbtide.value-bytes"],
+                message.len().to_string().as_str()
+            );
             reduced.push(row);
         } else {
             assert!(headers["ebbtide.omitted"].is_null(), "{headers}");
             whole.push(row);
         }
     }
-    let kept: Vec<Vec<u8>> = quarantined(&scene).into_iter().map(|file| fs::read(file).unwrap()).collect();
+    let kept: Vec<Vec<u8>> = quarantined(&scene)
+        .into_iter()
+        .map(|file| fs::read(file).unwrap())
+        .collect();
     for (row, message) in messages.iter().enumerate() {
-        let is_kept = kept.iter().any(|file| file.windows(message.len()).any(|part| part == message.as_bytes()));
-        assert_eq!(is_kept, !whole.contains(&row) && !reduced.contains(&row), "letter {row} of {limit}");
+        let is_kept = kept.iter().any(|file| {
+            file.windows(message.len())
+                .any(|part| part == message.as_bytes())
+        });
+        assert_eq!(
+            is_kept,
+            !whole.contains(&row) && !reduced.contains(&row),
+            "letter {row} of {limit}"
+        );
     }
     scene.audit();
     assert!(acked.exists());
@@ -114,7 +184,10 @@ fn letter_arrives_in_the_best_form_that_its_topic_takes() {
     // Some of the small messages fit, and headers alone fit.
     let (whole, reduced, quarantined) = play(1_400);
     assert_eq!((whole.len() + reduced.len(), quarantined), (40, 0.0));
-    assert!(!whole.is_empty() && reduced.len() > 4, "{whole:?} {reduced:?}");
+    assert!(
+        !whole.is_empty() && reduced.len() > 4,
+        "{whole:?} {reduced:?}"
+    );
 
     // Nothing fits, not even headers. The producer's tombstones are quarantined too.
     let (whole, reduced, quarantined) = play(150);
@@ -130,14 +203,22 @@ fn missing_dead_letter_topic_holds_its_product_and_no_other() {
     scene.tombstones = 0;
     scene.retention_check = "warn";
     scene.set("lanes", "1");
-    let topic = |name: &str| scene.topics.iter().find(|topic| topic.ends_with(name)).unwrap().clone();
+    let topic = |name: &str| {
+        scene
+            .topics
+            .iter()
+            .find(|topic| topic.ends_with(name))
+            .unwrap()
+            .clone()
+    };
     let (sms, conversations) = (topic("sms"), topic("conversations"));
     let mut instance = scene.start("ebbtide", &[]);
     instance.ready();
     say(&scene, &sms, &[noise(100, 1)]);
     let why = eventually("it says what is missing", Duration::from_secs(60), || {
         let (status, why) = ready(&instance);
-        (status == 503 && why.contains("letters/") && why.contains(&scene.dead_letters)).then_some(why)
+        (status == 503 && why.contains("letters/") && why.contains(&scene.dead_letters))
+            .then_some(why)
     });
     assert!(why.contains("create the topic"), "{why}");
 
@@ -145,17 +226,25 @@ fn missing_dead_letter_topic_holds_its_product_and_no_other() {
     let mut producer = scene.produce(usize::MAX / 2, 60, "neighbour");
     let next_commit = |patience: u64| {
         let before = scene.committed(&conversations, 0);
-        eventually("the neighbour is committed", Duration::from_secs(patience), || {
-            (scene.committed(&conversations, 0) > before).then_some(())
-        });
+        eventually(
+            "the neighbour is committed",
+            Duration::from_secs(patience),
+            || (scene.committed(&conversations, 0) > before).then_some(()),
+        );
     };
     // The first commit waits for the producer to start.
     next_commit(60);
     (0..3).for_each(|_| next_commit(5));
-    assert_eq!(scene.committed(&sms, 0), 0, "no commit may pass a letter that is not delivered");
+    assert_eq!(
+        scene.committed(&sms, 0),
+        0,
+        "no commit may pass a letter that is not delivered"
+    );
     let acked = producer.stop(Duration::from_secs(60));
 
-    scene.kafka.create(std::slice::from_ref(&scene.dead_letters), 1, &[]);
+    scene
+        .kafka
+        .create(std::slice::from_ref(&scene.dead_letters), 1, &[]);
     scene.caught_up(Duration::from_secs(60), &mut [&mut instance.process]);
     instance.ready();
     instance.stop();
@@ -170,10 +259,18 @@ fn full_disk_makes_each_dead_letter_once() {
     let volume = Volume::mount(&mut scene, "1m");
     let mut producer = scene.produce(usize::MAX / 2, 400, "disk");
     let mut instance = volume.start(&scene, "ebbtide");
-    eventually("commits fail on the full disk", Duration::from_secs(120), || {
-        assert!(instance.process.ended().is_none(), "it must wait:\n{}", instance.process.tail());
-        instance.has_trouble("table/").then_some(())
-    });
+    eventually(
+        "commits fail on the full disk",
+        Duration::from_secs(120),
+        || {
+            assert!(
+                instance.process.ended().is_none(),
+                "it must wait:\n{}",
+                instance.process.tail()
+            );
+            instance.has_trouble("table/").then_some(())
+        },
+    );
     sleep(Duration::from_secs(20));
     volume.remount("size=400m");
     let acked = producer.stop(Duration::from_secs(90));
@@ -189,8 +286,19 @@ fn client_that_cannot_be_made_ends_the_start() {
     for (session, properties, said) in [
         // Longer than `max.poll.interval.ms`, which only the creation of a consumer reports.
         (400_000, &[][..], "max.poll.interval.ms"),
-        (6000, &[("security.protocol", "ssl"), ("ssl.ca.location", "/nowhere/ca.pem")][..], "ssl.ca.location"),
-        (6000, &[("max.in.flight.requests.per.connection", "6")][..], "max.in.flight"),
+        (
+            6000,
+            &[
+                ("security.protocol", "ssl"),
+                ("ssl.ca.location", "/nowhere/ca.pem"),
+            ][..],
+            "ssl.ca.location",
+        ),
+        (
+            6000,
+            &[("max.in.flight.requests.per.connection", "6")][..],
+            "max.in.flight",
+        ),
     ] {
         let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
         scene.retention_check = "warn";
@@ -201,7 +309,10 @@ fn client_that_cannot_be_made_ends_the_start() {
         let mut instance = scene.start("refused", &[]);
         let status = instance.process.wait(Duration::from_secs(30));
         let log = instance.process.log();
-        assert!(!status.success() && log.contains(said), "{said}: {status}\n{log}");
+        assert!(
+            !status.success() && log.contains(said),
+            "{said}: {status}\n{log}"
+        );
     }
 }
 
@@ -223,21 +334,33 @@ fn lane_that_the_group_refuses_is_not_ready_until_it_is_taken() {
         scene.topics[0]
     ];
     let mut member = Process::start(&interpreter(), join, &[], &scene.scratch.join("member.log"));
-    eventually("the other member has joined", Duration::from_secs(90), || {
-        member.log().contains("joined").then_some(())
-    });
+    eventually(
+        "the other member has joined",
+        Duration::from_secs(90),
+        || member.log().contains("joined").then_some(()),
+    );
     let mut instance = scene.start("ebbtide", &[]);
-    let why = eventually("it says that it is refused", Duration::from_secs(60), || {
-        let (status, why) = ready(&instance);
-        (status == 503 && why.contains("lane/")).then_some(why)
-    });
+    let why = eventually(
+        "it says that it is refused",
+        Duration::from_secs(60),
+        || {
+            let (status, why) = ready(&instance);
+            (status == 503 && why.contains("lane/")).then_some(why)
+        },
+    );
     assert!(why.contains("refused"), "{why}");
     assert!(instance.metric("ebbtide_lanes_failing") >= 1.0);
     sleep(Duration::from_secs(8));
-    assert_eq!(ready(&instance).0, 503, "it is not ready while it is refused");
+    assert_eq!(
+        ready(&instance).0,
+        503,
+        "it is not ready while it is refused"
+    );
 
     member.kill();
-    let acked = scene.produce(100, 0, "taken").finish(Duration::from_secs(60));
+    let acked = scene
+        .produce(100, 0, "taken")
+        .finish(Duration::from_secs(60));
     scene.caught_up(Duration::from_secs(120), &mut [&mut instance.process]);
     instance.ready();
     assert_eq!(instance.metric("ebbtide_lanes_failing"), 0.0);

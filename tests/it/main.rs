@@ -1,6 +1,10 @@
-//! All integration tests in one binary, so that the suite links once. Real servers are started by the helpers of `support`
-//! on free ports of 127.0.0.1, in temporary folders, and stopped with the test that started them.
-#![expect(clippy::disallowed_methods, reason = "tests wait by the clock and read their own environment")]
+//! All integration tests in one binary, so that the suite links once. Real servers are started by
+//! the helpers of `support` on free ports of 127.0.0.1, in temporary folders, and stopped with the
+//! test that started them.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests wait by the clock and read their own environment"
+)]
 
 #[cfg(test)]
 mod architecture;

@@ -1,5 +1,5 @@
-//! Offsets without records: markers, aborted and open transactions, compaction, retention. They are treated neither as
-//! records nor as losses, and lag is 0 once everything readable is committed.
+//! Offsets without records: markers, aborted and open transactions, compaction, retention. They are
+//! treated neither as records nor as losses, and lag is 0 once everything readable is committed.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -11,20 +11,37 @@ use crate::support::{eventually, kafka, registry};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn scene(partitions: u32) -> Scene<'static> {
-    Scene::new(kafka::shared(), registry::shared().base(), &["sms"], partitions)
+    Scene::new(
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms"],
+        partitions,
+    )
 }
 
-/// Asserts that no record waits, no partition is refused, and no lane left the group because of a gap.
+/// Asserts that no record waits, no partition is refused, and no lane left the group because of a
+/// gap.
 fn is_idle(ebbtide: &mut Ebbtide) {
     eventually("lag returns to 0", Duration::from_secs(20), || {
-        assert!(ebbtide.process.ended().is_none(), "{}", ebbtide.process.tail());
+        assert!(
+            ebbtide.process.ended().is_none(),
+            "{}",
+            ebbtide.process.tail()
+        );
         let (_, metrics) = ebbtide.ask("/metrics")?;
-        let lags: Vec<&str> = metrics.lines().filter(|line| line.starts_with("ebbtide_ingest_lag_")).collect();
+        let lags: Vec<&str> = metrics
+            .lines()
+            .filter(|line| line.starts_with("ebbtide_ingest_lag_"))
+            .collect();
         (!lags.is_empty() && lags.iter().all(|line| line.ends_with(" 0"))).then_some(())
     });
     assert_eq!(ebbtide.metric("ebbtide_refused_partitions"), 0.0);
     let (_, metrics) = ebbtide.ask("/metrics").unwrap();
-    assert!(metrics.contains("ebbtide_rebalances_total{outcome=\"rejoined\"} 0\n"), "{}", ebbtide.process.tail());
+    assert!(
+        metrics.contains("ebbtide_rebalances_total{outcome=\"rejoined\"} 0\n"),
+        "{}",
+        ebbtide.process.tail()
+    );
 }
 
 #[test]
@@ -59,7 +76,9 @@ fn aborted_records_at_the_end_are_passed_and_committed_even_if_the_process_is_ki
     let mut ebbtide = scene.start("first", &[]);
     scene.caught_up(PATIENCE, &mut [&mut ebbtide.process]);
     is_idle(&mut ebbtide);
-    scene.produce_in("abort", 90, "aborted again").finish(PATIENCE);
+    scene
+        .produce_in("abort", 90, "aborted again")
+        .finish(PATIENCE);
     scene.caught_up(PATIENCE, &mut [&mut ebbtide.process]);
     is_idle(&mut ebbtide);
     ebbtide.process.kill();
@@ -83,7 +102,8 @@ fn an_open_transaction_is_no_lag_and_what_was_aborted_before_it_is_passed() {
         let written = std::fs::read_to_string(&open.acked).ok()?;
         (written.lines().count() == 50).then_some(())
     });
-    // No record after the first one of the open transaction may be read, whichever producer wrote it.
+    // No record after the first one of the open transaction may be read, whichever producer wrote
+    // it.
     scene.produce_in("abort", 20, "aborted").finish(PATIENCE);
     acked.push(scene.produce_in("commit", 20, "committed").finish(PATIENCE));
     let mut ebbtide = scene.start("ebbtide", &[]);
@@ -132,15 +152,22 @@ fn a_lane_that_goes_back_to_the_offset_of_a_marker_goes_on_with_the_next_record(
     let mut first = scene.start("first", &[]);
     first.ready();
     sleep(Duration::from_secs(4));
-    // These records are buffered and not committed when the second instance takes partitions: the first one returns to
-    // the table's offsets.
-    scene.produce_in("abort", 80, "aborted again").finish(PATIENCE);
+    // These records are buffered and not committed when the second instance takes partitions: the
+    // first one returns to the table's offsets.
+    scene
+        .produce_in("abort", 80, "aborted again")
+        .finish(PATIENCE);
     acked.push(scene.produce_in("commit", 80, "two").finish(PATIENCE));
     sleep(Duration::from_secs(2));
     scene.set("commit_age", "500ms");
     let mut second = scene.start("second", &[]);
-    eventually("the first goes back", PATIENCE, || first.process.log().contains("going back").then_some(()));
-    scene.caught_up(Duration::from_secs(120), &mut [&mut first.process, &mut second.process]);
+    eventually("the first goes back", PATIENCE, || {
+        first.process.log().contains("going back").then_some(())
+    });
+    scene.caught_up(
+        Duration::from_secs(120),
+        &mut [&mut first.process, &mut second.process],
+    );
     is_idle(&mut first);
     is_idle(&mut second);
     first.stop();
@@ -166,18 +193,26 @@ fn a_restart_in_the_middle_of_what_compaction_removed_continues() {
     ebbtide.stop();
     let stopped_at = scene.committed(&scene.topics[0], 0);
     assert_eq!(scene.stored("sms"), 100);
-    // All but the newest record of each key are removed, also every record from the table's offset up to the last
-    // records.
+    // All but the newest record of each key are removed, also every record from the table's offset
+    // up to the last records.
     scene.produce_keyed(5, 100, "two").finish(PATIENCE);
     sleep(Duration::from_secs(2));
-    scene.produce_keyed(5, 1, "rolls the segment").finish(PATIENCE);
+    scene
+        .produce_keyed(5, 1, "rolls the segment")
+        .finish(PATIENCE);
     eventually("the topic is compacted", Duration::from_secs(120), || {
         let left = scene.kafka.dump(&scene.topics[0]);
-        let after = left.iter().filter(|message| message["offset"].as_i64().unwrap() >= stopped_at).count();
+        let after = left
+            .iter()
+            .filter(|message| message["offset"].as_i64().unwrap() >= stopped_at)
+            .count();
         (after < 20).then_some(())
     });
     let left = scene.kafka.dump(&scene.topics[0]);
-    let left = left.iter().filter(|message| message["offset"].as_i64().unwrap() >= stopped_at).count();
+    let left = left
+        .iter()
+        .filter(|message| message["offset"].as_i64().unwrap() >= stopped_at)
+        .count();
     let mut ebbtide = scene.start("again", &[]);
     scene.caught_up(PATIENCE, &mut [&mut ebbtide.process]);
     is_idle(&mut ebbtide);

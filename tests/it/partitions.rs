@@ -1,5 +1,6 @@
-//! Partitions that must not be read: records that retention deleted too early, topics that were recreated. Only these
-//! are refused, by name; an operator decides, and the decision is recorded in the evidence.
+//! Partitions that must not be read: records that retention deleted too early, topics that were
+//! recreated. Only these are refused, by name; an operator decides, and the decision is recorded in
+//! the evidence.
 
 use std::time::Duration;
 
@@ -11,12 +12,21 @@ use crate::support::{eventually, kafka, registry};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn scene(partitions: u32) -> Scene<'static> {
-    Scene::new(kafka::shared(), registry::shared().base(), &["sms"], partitions)
+    Scene::new(
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms"],
+        partitions,
+    )
 }
 
 fn refused(ebbtide: &mut Ebbtide, partitions: f64) -> String {
     eventually("the partitions are refused", PATIENCE, || {
-        assert!(ebbtide.process.ended().is_none(), "{}", ebbtide.process.tail());
+        assert!(
+            ebbtide.process.ended().is_none(),
+            "{}",
+            ebbtide.process.tail()
+        );
         let all = ebbtide.metric("ebbtide_refused_partitions") == partitions;
         let (status, said) = ebbtide.ask("/readyz").filter(|_| all)?;
         (status == 503 && said.contains("accept-loss")).then_some(said)
@@ -24,26 +34,42 @@ fn refused(ebbtide: &mut Ebbtide, partitions: f64) -> String {
 }
 
 fn continues(ebbtide: &mut Ebbtide) {
-    eventually("the partition is taken up again without a restart", PATIENCE, || {
-        assert!(ebbtide.process.ended().is_none(), "{}", ebbtide.process.tail());
-        (ebbtide.metric("ebbtide_refused_partitions") == 0.0).then_some(())
-    });
+    eventually(
+        "the partition is taken up again without a restart",
+        PATIENCE,
+        || {
+            assert!(
+                ebbtide.process.ended().is_none(),
+                "{}",
+                ebbtide.process.tail()
+            );
+            (ebbtide.metric("ebbtide_refused_partitions") == 0.0).then_some(())
+        },
+    );
     ebbtide.ready();
 }
 
 fn accept<'w>(topic: &'w str, partition: &'w str) -> [&'w str; 6] {
-    ["partition", "accept-loss", "--topic", topic, "--partition", partition]
+    [
+        "partition",
+        "accept-loss",
+        "--topic",
+        topic,
+        "--partition",
+        partition,
+    ]
 }
 
 fn audited(scene: &Scene<'_>) -> serde_json::Value {
     let root = scene.root.display().to_string();
-    let (code, said) = scene.command(&["table", "audit", "sms", "--output", "json", "--root", &root]);
+    let (code, said) =
+        scene.command(&["table", "audit", "sms", "--output", "json", "--root", &root]);
     assert_eq!(code, 0, "{said}");
     serde_json::from_str(&said).unwrap()
 }
 
-/// Reads a topic of 120 records to its end; then the topic is deleted and recreated with `records`, while the instance
-/// runs or not.
+/// Reads a topic of 120 records to its end; then the topic is deleted and recreated with `records`,
+/// while the instance runs or not.
 fn recreated(records: usize, live: bool) {
     let scene = scene(1);
     let topic = scene.topics[0].clone();
@@ -57,24 +83,41 @@ fn recreated(records: usize, live: bool) {
     scene.kafka.delete(&scene.topics);
     scene.kafka.create(&scene.topics, 1, &[]);
     if records > 0 {
-        scene.produce_in("commit", records, "after").finish(PATIENCE);
+        scene
+            .produce_in("commit", records, "after")
+            .finish(PATIENCE);
     }
     if !live {
         ebbtide = scene.start("after", &[]);
     }
     let said = refused(&mut ebbtide, 1.0);
-    assert!(said.contains(&format!("{topic}/0")) && said.contains(&format!("at offset {end}")), "{said}");
-    assert!(said.contains("deleted and created again") && said.contains("accept-loss"), "{said}");
-    assert_eq!((scene.stored("sms"), scene.committed(&topic, 0)), (stored, end), "nothing of it is stored");
+    assert!(
+        said.contains(&format!("{topic}/0")) && said.contains(&format!("at offset {end}")),
+        "{said}"
+    );
+    assert!(
+        said.contains("deleted and created again") && said.contains("accept-loss"),
+        "{said}"
+    );
+    assert_eq!(
+        (scene.stored("sms"), scene.committed(&topic, 0)),
+        (stored, end),
+        "nothing of it is stored"
+    );
 
     let (code, said) = scene.command(&["partition", "list", "--refused"]);
     assert!(code == 1 && said.contains(&topic), "{said}");
     let (code, said) = scene.command(&[accept(&topic, "0").as_slice(), &["--dry-run"]].concat());
     assert!(code == 0 && said.contains("Nothing was changed"), "{said}");
     let (code, said) = scene.command(&accept(&topic, "0"));
-    assert!(code == 0 && said.contains("reading continues at offset 0"), "{said}");
+    assert!(
+        code == 0 && said.contains("reading continues at offset 0"),
+        "{said}"
+    );
     continues(&mut ebbtide);
-    eventually("the new topic is stored", PATIENCE, || (scene.stored("sms") == stored + records as u64).then_some(()));
+    eventually("the new topic is stored", PATIENCE, || {
+        (scene.stored("sms") == stored + records as u64).then_some(())
+    });
     ebbtide.stop();
     scene.audit();
     let (code, said) = scene.command(&accept(&topic, "0"));
@@ -88,7 +131,8 @@ fn a_recreated_topic_that_is_empty_is_refused_at_start() {
 
 #[test]
 fn a_recreated_topic_that_is_as_long_is_refused_at_start() {
-    // With 120 records and tombstones the old topic ends at 123, the new one with its marker at 123.
+    // With 120 records and tombstones the old topic ends at 123, the new one with its marker at
+    // 123.
     recreated(122, false);
 }
 
@@ -121,16 +165,29 @@ fn lost_records_refuse_their_partition_alone_until_the_loss_is_accepted() {
     let mut ebbtide = scene.start("second", &[]);
     let said = refused(&mut ebbtide, 1.0);
     let range = format!("offsets {before} to {} were deleted", before + 16);
-    assert!(said.contains(&format!("{topic}/1")) && said.contains(&range), "{said}");
-    assert!(ebbtide.process.log().contains(&range), "{}", ebbtide.process.tail());
+    assert!(
+        said.contains(&format!("{topic}/1")) && said.contains(&range),
+        "{said}"
+    );
+    assert!(
+        ebbtide.process.log().contains(&range),
+        "{}",
+        ebbtide.process.tail()
+    );
     let ends = scene.kafka.ends(&scene.topics)[0].1.clone();
     eventually("the other partitions go on", PATIENCE, || {
-        [0, 2].iter().all(|p| scene.committed(&topic, *p) == ends[*p]).then_some(())
+        [0, 2]
+            .iter()
+            .all(|p| scene.committed(&topic, *p) == ends[*p])
+            .then_some(())
     });
     assert_eq!(scene.committed(&topic, 1), before);
 
     let (code, said) = scene.command(&[accept(&topic, "1").as_slice(), &["--dry-run"]].concat());
-    assert!(code == 0 && said.contains("at most 17 records") && said.contains("Nothing was changed"), "{said}");
+    assert!(
+        code == 0 && said.contains("at most 17 records") && said.contains("Nothing was changed"),
+        "{said}"
+    );
     assert_eq!(scene.committed(&topic, 1), before);
     let (code, said) = scene.command(&accept(&topic, "1"));
     assert!(code == 0 && said.contains("Accepted in version"), "{said}");
@@ -140,7 +197,14 @@ fn lost_records_refuse_their_partition_alone_until_the_loss_is_accepted() {
     let audit = audited(&scene);
     assert_eq!(audit["totals"]["lost_offsets"], 17, "{audit}");
     let root = scene.root.display().to_string();
-    let (_, said) = scene.command(&["history", "sms", "--operation", "accept-loss", "--root", &root]);
+    let (_, said) = scene.command(&[
+        "history",
+        "sms",
+        "--operation",
+        "accept-loss",
+        "--root",
+        &root,
+    ]);
     assert!(said.contains("17 offsets"), "{said}");
 }
 
@@ -148,8 +212,8 @@ fn lost_records_refuse_their_partition_alone_until_the_loss_is_accepted() {
 fn records_that_are_deleted_while_the_lane_waits_are_refused_and_the_rest_goes_on() {
     let door = Proxy::to(registry::shared().port());
     let mut scene = Scene::new(kafka::shared(), door.base(), &["sms"], 2);
-    // The client's queue is small, and a partition that waits is paused: records that are produced then are not fetched
-    // before the registry answers.
+    // The client's queue is small, and a partition that waits is paused: records that are produced
+    // then are not fetched before the registry answers.
     scene.property("fetch.message.max.bytes", "2000");
     scene.property("queued.max.messages.kbytes", "4");
     scene.property("queued.min.messages", "10");
@@ -157,15 +221,22 @@ fn records_that_are_deleted_while_the_lane_waits_are_refused_and_the_rest_goes_o
     door.shut();
     scene.produce(1000, 0, "fetched").finish(PATIENCE);
     let mut ebbtide = scene.start("ebbtide", &[]);
-    eventually("it waits for the registry", PATIENCE, || ebbtide.has_trouble("registry").then_some(()));
+    eventually("it waits for the registry", PATIENCE, || {
+        ebbtide.has_trouble("registry").then_some(())
+    });
     std::thread::sleep(Duration::from_secs(4));
     scene.produce(1000, 0, "unread").finish(PATIENCE);
     let ends = scene.kafka.ends(&scene.topics)[0].1.clone();
     scene.kafka.delete_before(&topic, 0, ends[0] - 3);
     door.open();
     let said = refused(&mut ebbtide, 1.0);
-    assert!(said.contains(&format!("{topic}/0")) && said.contains("were deleted"), "{said}");
-    eventually("the other partition goes on", PATIENCE, || (scene.committed(&topic, 1) == ends[1]).then_some(()));
+    assert!(
+        said.contains(&format!("{topic}/0")) && said.contains("were deleted"),
+        "{said}"
+    );
+    eventually("the other partition goes on", PATIENCE, || {
+        (scene.committed(&topic, 1) == ends[1]).then_some(())
+    });
     let (code, said) = scene.command(&accept(&topic, "0"));
     assert_eq!(code, 0, "{said}");
     continues(&mut ebbtide);
@@ -174,5 +245,9 @@ fn records_that_are_deleted_while_the_lane_waits_are_refused_and_the_rest_goes_o
     let audit = audited(&scene);
     let lost = audit["totals"]["lost_offsets"].as_u64().unwrap();
     let read = audit["totals"]["read"].as_u64().unwrap();
-    assert_eq!(read + lost, (ends[0] + ends[1]) as u64, "each offset was read or is counted as lost: {audit}");
+    assert_eq!(
+        read + lost,
+        (ends[0] + ends[1]) as u64,
+        "each offset was read or is counted as lost: {audit}"
+    );
 }

@@ -9,7 +9,9 @@ use crate::support::{kafka, registry};
 #[test]
 fn every_product_is_read_back_row_for_row_by_three_readers_with_the_oracles_tags() {
     let scene = Scene::new(kafka::shared(), registry::shared().base(), &[], 2);
-    let acked = scene.produce_of(true, 5200, 0, "all").finish(Duration::from_secs(120));
+    let acked = scene
+        .produce_of(true, 5200, 0, "all")
+        .finish(Duration::from_secs(120));
     let mut ebbtide = scene.start("ebbtide", &[]);
     ebbtide.ready();
     scene.caught_up(Duration::from_secs(300), &mut [&mut ebbtide.process]);
@@ -17,6 +19,14 @@ fn every_product_is_read_back_row_for_row_by_three_readers_with_the_oracles_tags
     let counts = scene.check(&[acked], ALL);
     let stored = counts["stored"].as_object().unwrap();
     assert_eq!(stored.len(), 3, "{counts}");
-    assert!(stored.values().all(|rows| rows.as_i64() > Some(5000) && rows == &stored["duckdb"]), "{counts}");
-    assert!(counts["expired"].as_i64() > Some(10), "the producer must make records past all their deadlines: {counts}");
+    assert!(
+        stored
+            .values()
+            .all(|rows| rows.as_i64() > Some(5000) && rows == &stored["duckdb"]),
+        "{counts}"
+    );
+    assert!(
+        counts["expired"].as_i64() > Some(10),
+        "the producer must make records past all their deadlines: {counts}"
+    );
 }

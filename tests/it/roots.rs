@@ -1,4 +1,5 @@
-//! Folders with names that are special in URLs work as roots: tables are written, swept, searched and read by others.
+//! Folders with names that are special in URLs work as roots: tables are written, swept, searched
+//! and read by others.
 
 use std::time::Duration;
 
@@ -6,7 +7,8 @@ use crate::support::scene::Scene;
 use crate::support::swept::ebbtide;
 use crate::support::{kafka, registry};
 
-/// Commands that must succeed on a root; `{config}`, `{root}` and `{values}` stand for the scene's files.
+/// Commands that must succeed on a root; `{config}`, `{root}` and `{values}` stand for the scene's
+/// files.
 const COMMANDS: [&str; 11] = [
     "config check {config}",
     "sweep --config {config}",
@@ -32,21 +34,33 @@ fn run(scene: &Scene<'_>, command: &str, ahead: u64) {
     };
     let words: Vec<String> = command.split(' ').map(fill).collect();
     let said = ebbtide(ahead, &words);
-    assert_eq!(said.code, 0, "{command} on {}: {}{}", scene.root.display(), said.out, said.err);
+    assert_eq!(
+        said.code,
+        0,
+        "{command} on {}: {}{}",
+        scene.root.display(),
+        said.out,
+        said.err
+    );
 }
 
-/// Asserts that tables work in a root of that name. `readers` are the foreign engines that find the files of such a
-/// root: several do not decode their own URLs correctly.
+/// Asserts that tables work in a root of that name. `readers` are the foreign engines that find the
+/// files of such a root: several do not decode their own URLs correctly.
 fn holds_tables(name: &str, readers: Option<&str>) {
     let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
     scene.root = scene.scratch.join(name).join("store");
     scene.seen = scene.root.clone();
-    scene.sections = "maintain:\n  checkpoint_every: 2\n  orphan_age: 3650d\n  readers_grace: 1s\n".to_owned();
+    scene.sections =
+        "maintain:\n  checkpoint_every: 2\n  orphan_age: 3650d\n  readers_grace: 1s\n".to_owned();
     let mut acked = Vec::new();
     for part in ["first", "second"] {
         let mut instance = scene.start(part, &[]);
         for again in ["a", "b"] {
-            acked.push(scene.produce(150, 0, &format!("{part}{again}")).finish(Duration::from_secs(60)));
+            acked.push(
+                scene
+                    .produce(150, 0, &format!("{part}{again}"))
+                    .finish(Duration::from_secs(60)),
+            );
             scene.caught_up(Duration::from_secs(60), &mut [&mut instance.process]);
         }
         instance.stop();
@@ -61,8 +75,9 @@ fn holds_tables(name: &str, readers: Option<&str>) {
     // The content is due then: the rewritten table is complete too.
     run(&scene, "sweep --config {config}", 400 * 86_400);
     scene.audit();
-    let beside =
-        std::fs::read_dir(scene.scratch.path()).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir());
+    let beside = std::fs::read_dir(scene.scratch.path())
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().path().is_dir());
     assert_eq!(beside.count(), 1, "something was written beside the root");
 }
 

@@ -1,4 +1,5 @@
-//! Schemas of real producers and registries: unusual ones, several in one topic, and ones that are registered late.
+//! Schemas of real producers and registries: unusual ones, several in one topic, and ones that are
+//! registered late.
 
 use std::fs;
 use std::path::PathBuf;
@@ -41,7 +42,11 @@ rules:
 "#;
 
 fn records_line(records: &str) -> String {
-    if records.is_empty() { String::new() } else { format!("    {records}\n") }
+    if records.is_empty() {
+        String::new()
+    } else {
+        format!("    {records}\n")
+    }
 }
 
 /// Returns the product's schema, with more keys and fields.
@@ -53,8 +58,14 @@ fn sms(more: &Value, fields: &[Value]) -> Value {
         {"name": "recipient", "type": "string"},
         {"name": "body", "type": ["null", "string"], "default": null},
     ]});
-    schema.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    schema["fields"].as_array_mut().unwrap().extend_from_slice(fields);
+    schema
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    schema["fields"]
+        .as_array_mut()
+        .unwrap()
+        .extend_from_slice(fields);
     schema
 }
 
@@ -69,20 +80,34 @@ impl Stage {
         let (scratch, prefix) = (Scratch::new(), next_prefix());
         let topic = format!("{prefix}.sms");
         let policy = scratch.join("policy.yaml");
-        fs::write(&policy, POLICY.replace("TOPIC", &topic).replace("RECORDS", &records_line(records))).unwrap();
+        fs::write(
+            &policy,
+            POLICY
+                .replace("TOPIC", &topic)
+                .replace("RECORDS", &records_line(records)),
+        )
+        .unwrap();
         fs::write(scratch.join("sms.avsc"), sms(&json!({}), &[]).to_string()).unwrap();
         let front = RegistryFront::of(registry::shared().port());
         let (places, counted) = ((policy, vec![topic]), (prefix, partitions));
-        Self { scene: Scene::with_policy(kafka::shared(), front.base(), scratch, places, counted), front }
+        Self {
+            scene: Scene::with_policy(kafka::shared(), front.base(), scratch, places, counted),
+            front,
+        }
     }
 
-    /// Produces the messages of a plan. Returns the file of acknowledged messages, and the place of each message of the
-    /// plan.
+    /// Produces the messages of a plan. Returns the file of acknowledged messages, and the place of
+    /// each message of the plan.
     fn produce(&self, plan: &[Value], name: &str) -> (PathBuf, Vec<Value>) {
         let file = |kind: &str| self.scene.scratch.join(format!("{name}-{kind}"));
         let (planned, acked, sent) = (file("plan.json"), file("acked.jsonl"), file("sent.jsonl"));
         fs::write(&planned, json!(plan).to_string()).unwrap();
-        let servers = args!["--bootstrap", self.scene.kafka.bootstrap(), "--registry", registry::shared().base()];
+        let servers = args![
+            "--bootstrap",
+            self.scene.kafka.bootstrap(),
+            "--registry",
+            registry::shared().base()
+        ];
         let files = args![
             "--policy",
             self.scene.policy.display(),
@@ -95,11 +120,16 @@ impl Stage {
         ];
         python::run("framed.py", &[servers.to_vec(), files.to_vec()].concat());
         let sent = fs::read_to_string(sent).unwrap();
-        (acked, sent.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+        (
+            acked,
+            sent.lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect(),
+        )
     }
 
-    /// Asserts that each message of the plan that should be a dead letter is one, under its code and with its reason,
-    /// and that no other message is.
+    /// Asserts that each message of the plan that should be a dead letter is one, under its code
+    /// and with its reason, and that no other message is.
     fn assert_letters(&self, plan: &[Value], sent: &[Value]) {
         let (letters, _) = self.scene.dead_letters();
         let mut found: Vec<(i64, i64, String, String)> = letters
@@ -107,13 +137,20 @@ impl Stage {
             .map(|letter| {
                 let text = |key: &str| letter["headers"][key].as_str().unwrap().to_owned();
                 let number = |key: &str| text(key).parse().unwrap();
-                (number("ebbtide.partition"), number("ebbtide.offset"), text("ebbtide.code"), text("ebbtide.reason"))
+                (
+                    number("ebbtide.partition"),
+                    number("ebbtide.offset"),
+                    text("ebbtide.code"),
+                    text("ebbtide.reason"),
+                )
             })
             .collect();
         found.sort();
         let wanted = sent.iter().filter_map(|sent| {
             let message = &plan[usize::try_from(sent["number"].as_u64()?).ok()?];
-            let code = message["expect"].as_str().filter(|expect| !matches!(*expect, "stored" | "skipped"))?;
+            let code = message["expect"]
+                .as_str()
+                .filter(|expect| !matches!(*expect, "stored" | "skipped"))?;
             Some((
                 sent["partition"].as_i64()?,
                 sent["offset"].as_i64()?,
@@ -125,8 +162,16 @@ impl Stage {
         wanted.sort_unstable();
         assert_eq!(found.len(), wanted.len(), "{found:?}");
         for ((partition, offset, code, reason), wanted) in found.iter().zip(wanted) {
-            assert_eq!((*partition, *offset, code.as_str()), (wanted.0, wanted.1, wanted.2), "{reason}");
-            assert!(reason.contains(wanted.3), "{reason:?} says nothing of {:?}", wanted.3);
+            assert_eq!(
+                (*partition, *offset, code.as_str()),
+                (wanted.0, wanted.1, wanted.2),
+                "{reason}"
+            );
+            assert!(
+                reason.contains(wanted.3),
+                "{reason:?} says nothing of {:?}",
+                wanted.3
+            );
         }
     }
 }
@@ -143,12 +188,25 @@ fn producers_schemas_are_read_where_their_bytes_can_be() {
     let stage = Stage::new("", 1);
     let mut answers = Answers::default();
     let mut plan = Vec::new();
-    for space in ["my-team.sms", "com.example.Gateway$Messages", "2nd.v1", "пример.Sms", ""] {
-        plan.push(own(&mut answers, sms(&json!({ "namespace": space }), &[]), ""));
+    for space in [
+        "my-team.sms",
+        "com.example.Gateway$Messages",
+        "2nd.v1",
+        "пример.Sms",
+        "",
+    ] {
+        plan.push(own(
+            &mut answers,
+            sms(&json!({ "namespace": space }), &[]),
+            "",
+        ));
     }
     for (field, tail) in [
         (json!({"name": "straße", "type": "string"}), "0261"),
-        (json!({"name": "cell-id", "type": {"type": "string", "logicalType": "uuid"}}), "06612f62"),
+        (
+            json!({"name": "cell-id", "type": {"type": "string", "logicalType": "uuid"}}),
+            "06612f62",
+        ),
         (
             json!({"name": "gen", "type": {"type": "enum", "name": "Gen", "symbols": ["4G", "5G SA"], "default": "6G"}}),
             "02",
@@ -157,12 +215,19 @@ fn producers_schemas_are_read_where_their_bytes_can_be() {
             json!({"name": "x", "type": {"type": "fixed", "name": "X", "size": 2, "logicalType": "decimal", "precision": 99}, "default": 7}),
             "0102",
         ),
-        (json!({"name": "reply_to", "type": ["null", "Sms"], "doc": 3, "order": "none"}), "00"),
+        (
+            json!({"name": "reply_to", "type": ["null", "Sms"], "doc": 3, "order": "none"}),
+            "00",
+        ),
         (json!({"name": "later", "type": ["null", "Nowhere"]}), "00"),
     ] {
         plan.push(own(&mut answers, sms(&json!({}), &[field]), tail));
     }
-    let mut broken = own(&mut answers, sms(&json!({}), &[json!({"name": "later", "type": "Nowhere"})]), "00");
+    let mut broken = own(
+        &mut answers,
+        sms(&json!({}), &[json!({"name": "later", "type": "Nowhere"})]),
+        "00",
+    );
     broken["expect"] = json!("incompatible_schema");
     broken["reason"] = json!("`Nowhere` is not defined");
     plan.extend([broken.clone(), broken]);
@@ -178,7 +243,10 @@ fn producers_schemas_are_read_where_their_bytes_can_be() {
     let party = json!({"type": "record", "name": "Party", "namespace": "example.shared", "fields": [{"name": "hash", "type": "Hash"}]});
     let link = |name: &str| json!({ "name": format!("example.shared.{name}"), "subject": format!("{topic}/{name}"), "version": 1 });
     let one = |name: &str, schema: Value, references: Value| json!({ "subject": format!("{topic}%2F{name}"), "schema": schema, "references": references });
-    let root = sms(&json!({}), &[json!({"name": "party", "type": "example.shared.Party"})]);
+    let root = sms(
+        &json!({}),
+        &[json!({"name": "party", "type": "example.shared.Party"})],
+    );
     plan.push(json!({ "tail": "0a0b", "expect": "stored", "register": [
         one("Hash", fixed, json!([])),
         one("Party", party, json!([link("Hash")])),
@@ -187,22 +255,36 @@ fn producers_schemas_are_read_where_their_bytes_can_be() {
     stage.front.set(answers);
     let (acked, sent) = stage.produce(&plan, "odd");
     let mut ebbtide = stage.scene.start("ebbtide", &[]);
-    stage.scene.caught_up(Duration::from_secs(90), &mut [&mut ebbtide.process]);
+    stage
+        .scene
+        .caught_up(Duration::from_secs(90), &mut [&mut ebbtide.process]);
     ebbtide.stop();
     stage.assert_letters(&plan, &sent);
     stage.scene.check(&[acked], ALL);
     let log = ebbtide.process.log();
-    assert_eq!(log.matches("`Nowhere` is not defined").count(), 2, "one line for each of two schemas:\n{log}");
+    assert_eq!(
+        log.matches("`Nowhere` is not defined").count(),
+        2,
+        "one line for each of two schemas:\n{log}"
+    );
 }
 
-/// Returns three SMS, two receipts, a null and an SMS as one object, under schemas of their own and under a union.
+/// Returns three SMS, two receipts, a null and an SMS as one object, under schemas of their own and
+/// under a union.
 fn mixed(topic: &str, receipt: &str) -> Vec<Value> {
     let kind = |schema: &Value, name: &str| json!([{ "subject": format!("{topic}-{name}"), "schema": schema }]);
     let own = sms(&json!({}), &[]);
-    let other = sms(&json!({ "name": "SmsReceipt" }), &[json!({"name": "handset", "type": "string"})]);
-    let old = sms(&json!({ "name": "TextMessage", "namespace": "example.old" }), &[]);
+    let other = sms(
+        &json!({ "name": "SmsReceipt" }),
+        &[json!({"name": "handset", "type": "string"})],
+    );
+    let old = sms(
+        &json!({ "name": "TextMessage", "namespace": "example.old" }),
+        &[],
+    );
     let union = json!([own, other, "null"]);
-    let reason = "the writer's record `example.it.SmsReceipt` is not the product's `example.it.Sms`";
+    let reason =
+        "the writer's record `example.it.SmsReceipt` is not the product's `example.it.Sms`";
     let refused = |message: Value| {
         let mut message = message;
         message["expect"] = json!(receipt);
@@ -226,7 +308,9 @@ fn play(records: &str, receipt: &str, old: &str) -> (u64, Value) {
     plan[5]["expect"] = json!(old);
     let (acked, sent) = stage.produce(&plan, "mixed");
     let mut ebbtide = stage.scene.start("ebbtide", &[]);
-    stage.scene.caught_up(Duration::from_secs(90), &mut [&mut ebbtide.process]);
+    stage
+        .scene
+        .caught_up(Duration::from_secs(90), &mut [&mut ebbtide.process]);
     // Records are counted after their commit can be read.
     eventually("all records are counted", Duration::from_secs(60), || {
         (ebbtide.metric("ebbtide_records_total") >= plan.len() as f64).then_some(())
@@ -235,29 +319,41 @@ fn play(records: &str, receipt: &str, old: &str) -> (u64, Value) {
     ebbtide.stop();
     stage.assert_letters(&plan, &sent);
     let counts = stage.scene.check(&[acked], ALL);
-    let skipped = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix(r#"ebbtide_records_total{outcome="skipped",product="sms"} "#));
+    let skipped = metrics.lines().find_map(|line| {
+        line.strip_prefix(r#"ebbtide_records_total{outcome="skipped",product="sms"} "#)
+    });
     (skipped.unwrap().parse().unwrap(), counts)
 }
 
 #[test]
 fn records_of_other_names_are_dead_letters_where_the_policy_says_nothing() {
     let (skipped, counts) = play("", "incompatible_schema", "incompatible_schema");
-    assert_eq!((skipped, counts["stored"]["duckdb"].as_u64()), (0, Some(3)), "{counts}");
+    assert_eq!(
+        (skipped, counts["stored"]["duckdb"].as_u64()),
+        (0, Some(3)),
+        "{counts}"
+    );
 }
 
 #[test]
 fn records_of_other_names_are_skipped_and_counted_where_the_policy_says_so() {
     let (skipped, counts) = play("records: { others: skip }", "skipped", "skipped");
-    assert_eq!((skipped, counts["stored"]["duckdb"].as_u64()), (3, Some(3)), "{counts}");
+    assert_eq!(
+        (skipped, counts["stored"]["duckdb"].as_u64()),
+        (3, Some(3)),
+        "{counts}"
+    );
 }
 
 #[test]
 fn records_that_the_policy_lists_are_the_products() {
     let records = "records: { names: [Sms, example.old.TextMessage], others: skip }";
     let (skipped, counts) = play(records, "skipped", "stored");
-    assert_eq!((skipped, counts["stored"]["duckdb"].as_u64()), (2, Some(4)), "{counts}");
+    assert_eq!(
+        (skipped, counts["stored"]["duckdb"].as_u64()),
+        (2, Some(4)),
+        "{counts}"
+    );
 }
 
 #[test]
@@ -266,15 +362,27 @@ fn schemas_that_the_registry_learns_of_later_cost_no_record_and_hold_nothing_els
     stage.scene.set("lanes", "1");
     stage.scene.schema_wait = "30s";
     let mut answers = Answers::default();
-    let mut late = own(&mut answers, sms(&json!({}), &[json!({"name": "a", "type": "int"})]), "02");
-    let known = own(&mut answers, sms(&json!({}), &[json!({"name": "b", "type": "int"})]), "02");
-    answers.late.insert(u32::try_from(late["id"].as_u64().unwrap()).unwrap(), Duration::from_secs(16));
+    let mut late = own(
+        &mut answers,
+        sms(&json!({}), &[json!({"name": "a", "type": "int"})]),
+        "02",
+    );
+    let known = own(
+        &mut answers,
+        sms(&json!({}), &[json!({"name": "b", "type": "int"})]),
+        "02",
+    );
+    answers.late.insert(
+        u32::try_from(late["id"].as_u64().unwrap()).unwrap(),
+        Duration::from_secs(16),
+    );
     stage.front.set(answers);
     let mut ebbtide = stage.scene.start("ebbtide", &[]);
     let ready = || ebbtide.ask("/readyz").filter(|answer| answer.0 == 200);
     eventually("the instance is ready", Duration::from_secs(60), ready);
 
-    // Partition 0 waits for the late schema, 1 has known schemas, 2 waits for a schema that is never registered.
+    // Partition 0 waits for the late schema, 1 has known schemas, 2 waits for a schema that is
+    // never registered.
     late["partition"] = json!(0);
     let good = |partition: u32| {
         let mut message = known.clone();
@@ -282,10 +390,21 @@ fn schemas_that_the_registry_learns_of_later_cost_no_record_and_hold_nothing_els
         message
     };
     let never = json!({ "id": 999_999_999, "partition": 2, "expect": "unknown_schema", "reason": "id 999999999" });
-    let plan = vec![good(0), late.clone(), good(0), late, good(1), never.clone(), good(2), never, good(1)];
+    let plan = vec![
+        good(0),
+        late.clone(),
+        good(0),
+        late,
+        good(1),
+        never.clone(),
+        good(2),
+        never,
+        good(1),
+    ];
     let began = Instant::now();
     let (acked, sent) = stage.produce(&plan, "late");
-    // What must happen soon is measured from here, without the time that the producer takes to start.
+    // What must happen soon is measured from here, without the time that the producer takes to
+    // start.
     let produced = began.elapsed();
     let committed = |partition: usize, offset: i64| {
         let topic = stage.scene.topics[0].clone();
@@ -298,19 +417,35 @@ fn schemas_that_the_registry_learns_of_later_cost_no_record_and_hold_nothing_els
     let apart = committed(1, 2) - produced;
     let waited = committed(0, 4);
     let given_up = committed(2, 3);
-    assert!(apart < Duration::from_secs(11), "a partition that waits for nothing waited {apart:?}");
-    assert!(waited >= Duration::from_secs(11) && waited - produced < Duration::from_secs(28), "{waited:?}");
-    assert!(given_up >= Duration::from_secs(29) && given_up - produced < Duration::from_secs(45), "{given_up:?}");
+    assert!(
+        apart < Duration::from_secs(11),
+        "a partition that waits for nothing waited {apart:?}"
+    );
+    assert!(
+        waited >= Duration::from_secs(11) && waited - produced < Duration::from_secs(28),
+        "{waited:?}"
+    );
+    assert!(
+        given_up >= Duration::from_secs(29) && given_up - produced < Duration::from_secs(45),
+        "{given_up:?}"
+    );
 
     // The id was given up: its next records do not wait any more, and neither do other records.
-    let again = vec![json!({ "id": 999_999_999, "partition": 2, "expect": "unknown_schema" }), good(2)];
+    let again = vec![
+        json!({ "id": 999_999_999, "partition": 2, "expect": "unknown_schema" }),
+        good(2),
+    ];
     let (more, sent_again) = stage.produce(&again, "again");
     let began = Instant::now();
     let topic = stage.scene.topics[0].clone();
     eventually("the second is committed", Duration::from_secs(60), || {
         (stage.scene.committed(&topic, 2) >= 5).then_some(())
     });
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        began.elapsed()
+    );
     ebbtide.stop();
     let plan = [plan, again].concat();
     let shifted = sent_again.into_iter().map(|mut sent| {
@@ -333,18 +468,36 @@ fn registry_that_fails_for_one_id_holds_no_partition_of_known_schemas() {
     let mut stage = Stage::new("", 3);
     stage.scene.set("lanes", "1");
     let mut answers = Answers::default();
-    let failing = own(&mut answers, sms(&json!({}), &[json!({"name": "a", "type": "int"})]), "02");
-    let known = own(&mut answers, sms(&json!({}), &[json!({"name": "b", "type": "int"})]), "02");
-    let new = own(&mut answers, sms(&json!({}), &[json!({"name": "c", "type": "int"})]), "02");
+    let failing = own(
+        &mut answers,
+        sms(&json!({}), &[json!({"name": "a", "type": "int"})]),
+        "02",
+    );
+    let known = own(
+        &mut answers,
+        sms(&json!({}), &[json!({"name": "b", "type": "int"})]),
+        "02",
+    );
+    let new = own(
+        &mut answers,
+        sms(&json!({}), &[json!({"name": "c", "type": "int"})]),
+        "02",
+    );
     let answers = |failing: &Value, fails: bool| {
-        let mut some = Answers { own: answers.own.clone(), ..Answers::default() };
-        some.failing.extend(fails.then(|| u32::try_from(failing["id"].as_u64().unwrap()).unwrap()));
+        let mut some = Answers {
+            own: answers.own.clone(),
+            ..Answers::default()
+        };
+        some.failing
+            .extend(fails.then(|| u32::try_from(failing["id"].as_u64().unwrap()).unwrap()));
         some
     };
     stage.front.set(answers(&failing, true));
     let mut ebbtide = stage.scene.start("ebbtide", &[]);
     let status = |ebbtide: &Ebbtide, wanted: u16| {
-        eventually("readiness", Duration::from_secs(60), || ebbtide.ask("/readyz").filter(|of| of.0 == wanted));
+        eventually("readiness", Duration::from_secs(60), || {
+            ebbtide.ask("/readyz").filter(|of| of.0 == wanted)
+        });
     };
     status(&ebbtide, 200);
     let (first, sent) = stage.produce(&[at(&failing, 0), at(&known, 1)], "first");
@@ -366,7 +519,9 @@ fn registry_that_fails_for_one_id_holds_no_partition_of_known_schemas() {
     assert_eq!((stage.scene.committed(&topic, 0), sent.len()), (0, 2));
     status(&ebbtide, 503);
     stage.front.set(answers(&failing, false));
-    stage.scene.caught_up(Duration::from_secs(90), &mut [&mut ebbtide.process]);
+    stage
+        .scene
+        .caught_up(Duration::from_secs(90), &mut [&mut ebbtide.process]);
     status(&ebbtide, 200);
     ebbtide.stop();
     stage.scene.check(&[first, second, third], ALL);
@@ -376,29 +531,58 @@ fn registry_that_fails_for_one_id_holds_no_partition_of_known_schemas() {
 fn thousands_of_unknown_ids_hold_no_other_partition_and_are_reported_together() {
     let mut stage = Stage::new("", 2);
     stage.scene.set("lanes", "1");
-    let mut answers = Answers { delay: Duration::from_millis(40), ..Answers::default() };
-    let known = own(&mut answers, sms(&json!({}), &[json!({"name": "b", "type": "int"})]), "02");
-    let new = own(&mut answers, sms(&json!({}), &[json!({"name": "c", "type": "int"})]), "02");
+    let mut answers = Answers {
+        delay: Duration::from_millis(40),
+        ..Answers::default()
+    };
+    let known = own(
+        &mut answers,
+        sms(&json!({}), &[json!({"name": "b", "type": "int"})]),
+        "02",
+    );
+    let new = own(
+        &mut answers,
+        sms(&json!({}), &[json!({"name": "c", "type": "int"})]),
+        "02",
+    );
     stage.front.set(answers);
     let mut ebbtide = stage.scene.start("ebbtide", &[]);
-    eventually("it is ready", Duration::from_secs(60), || ebbtide.ask("/readyz").filter(|of| of.0 == 200));
-    let garbage = |id: u32| json!({ "id": 800_000_000 + id, "partition": 0, "expect": "unknown_schema" });
-    let plan: Vec<Value> = (0..1_000).map(garbage).chain([at(&known, 0), at(&known, 1)]).collect();
+    eventually("it is ready", Duration::from_secs(60), || {
+        ebbtide.ask("/readyz").filter(|of| of.0 == 200)
+    });
+    let garbage =
+        |id: u32| json!({ "id": 800_000_000 + id, "partition": 0, "expect": "unknown_schema" });
+    let plan: Vec<Value> = (0..1_000)
+        .map(garbage)
+        .chain([at(&known, 0), at(&known, 1)])
+        .collect();
     let (acked, sent) = stage.produce(&plan, "garbage");
     let topic = stage.scene.topics[0].clone();
-    eventually("the other partition is committed", Duration::from_secs(10), || {
-        (stage.scene.committed(&topic, 1) >= 1).then_some(())
-    });
+    eventually(
+        "the other partition is committed",
+        Duration::from_secs(10),
+        || (stage.scene.committed(&topic, 1) >= 1).then_some(()),
+    );
     let (more, _) = stage.produce(&[at(&new, 1)], "new");
     eventually("a new schema is found", Duration::from_secs(10), || {
         (stage.scene.committed(&topic, 1) >= 2).then_some(())
     });
-    assert!(stage.scene.committed(&topic, 0) < 1_001, "the test asks for too few ids");
-    stage.scene.caught_up(Duration::from_secs(180), &mut [&mut ebbtide.process]);
+    assert!(
+        stage.scene.committed(&topic, 0) < 1_001,
+        "the test asks for too few ids"
+    );
+    stage
+        .scene
+        .caught_up(Duration::from_secs(180), &mut [&mut ebbtide.process]);
     ebbtide.stop();
     stage.assert_letters(&plan, &sent);
     stage.scene.check(&[acked, more], ALL);
     let log = ebbtide.process.log();
-    let warnings = log.matches("the registry does not know a schema; its records").count();
-    assert!((1..20).contains(&warnings), "{warnings} warnings of 1,000 ids");
+    let warnings = log
+        .matches("the registry does not know a schema; its records")
+        .count();
+    assert!(
+        (1..20).contains(&warnings),
+        "{warnings} warnings of 1,000 ids"
+    );
 }

@@ -1,4 +1,5 @@
-//! Tests of the helpers: servers start and stop, the producer's records are in the topics, the oracle compares.
+//! Tests of the helpers: servers start and stop, the producer's records are in the topics, the
+//! oracle compares.
 
 use std::time::Duration;
 
@@ -10,18 +11,33 @@ use crate::support::{process::Process, proxy::Proxy, registry};
 
 #[test]
 fn the_producers_records_stand_in_the_topics_they_were_acknowledged_for() {
-    let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms", "push"], 2);
+    let scene = Scene::new(
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms", "push"],
+        2,
+    );
     let mut producer = scene.produce(200, 0, "1");
     let acked = producer.finish(Duration::from_secs(60));
     assert_eq!(std::fs::read_to_string(acked).unwrap().lines().count(), 204);
-    let held: i64 = scene.kafka.ends(&scene.topics).iter().flat_map(|(_, ends)| ends).sum();
+    let held: i64 = scene
+        .kafka
+        .ends(&scene.topics)
+        .iter()
+        .flat_map(|(_, ends)| ends)
+        .sum();
     assert_eq!(held, 204);
 }
 
 #[test]
 fn a_process_does_not_outlive_its_value() {
     let scratch = Scratch::new();
-    let process = Process::start("/bin/sleep".as_ref(), &["600".to_owned()], &[], &scratch.join("sleep.log"));
+    let process = Process::start(
+        "/bin/sleep".as_ref(),
+        &["600".to_owned()],
+        &[],
+        &scratch.join("sleep.log"),
+    );
     let pid = process.pid();
     assert!(std::path::Path::new(&format!("/proc/{pid}")).exists());
     drop(process);
@@ -44,14 +60,23 @@ fn a_small_disk_fills_turns_read_only_and_grows_for_those_who_see_it_alone() {
     let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
     let volume = Volume::mount(&mut scene, "1m");
     let file = scene.seen.join("file");
-    assert!(std::fs::write(&file, vec![0; 2 << 20]).is_err(), "it must be full");
+    assert!(
+        std::fs::write(&file, vec![0; 2 << 20]).is_err(),
+        "it must be full"
+    );
     volume.remount("size=8m");
     std::fs::write(&file, vec![0; 2 << 20]).unwrap();
     volume.remount("ro");
-    assert!(std::fs::write(&file, "more").is_err(), "it must be read-only");
+    assert!(
+        std::fs::write(&file, "more").is_err(),
+        "it must be read-only"
+    );
     volume.remount("rw");
     std::fs::write(&file, "other").unwrap();
     assert!(!scene.root.join("file").exists());
     volume.unload(&mut scene);
-    assert_eq!(std::fs::read_to_string(scene.root.join("file")).unwrap(), "other");
+    assert_eq!(
+        std::fs::read_to_string(scene.root.join("file")).unwrap(),
+        "other"
+    );
 }

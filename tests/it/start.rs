@@ -1,4 +1,5 @@
-//! The checks before the first record, the refusals then, and what an instance reports about itself once it runs.
+//! The checks before the first record, the refusals then, and what an instance reports about itself
+//! once it runs.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -16,7 +17,10 @@ fn a_topic_that_keeps_records_longer_than_the_policy_is_refused_with_what_to_set
     let status = ebbtide.process.wait(Duration::from_secs(60));
     let said = ebbtide.process.log();
     assert_ne!(status.code(), Some(0), "{said}");
-    assert!(said.contains(&scene.topics[0]) && said.contains("retention.ms"), "{said}");
+    assert!(
+        said.contains(&scene.topics[0]) && said.contains("retention.ms"),
+        "{said}"
+    );
 
     scene.retention_check = "warn";
     let mut ebbtide = scene.start("warned", &[]);
@@ -27,7 +31,10 @@ fn a_topic_that_keeps_records_longer_than_the_policy_is_refused_with_what_to_set
     let (_, metrics) = ebbtide.ask("/metrics").unwrap();
     for (topic, ok) in [(&scene.topics[0], 0), (&scene.dead_letters, 1)] {
         let series = format!("ebbtide_topic_retention_ok{{topic=\"{topic}\"}} {ok}\n");
-        assert!(metrics.contains(&series), "{series} is not exported:\n{metrics}");
+        assert!(
+            metrics.contains(&series),
+            "{series} is not exported:\n{metrics}"
+        );
     }
     ebbtide.stop();
 }
@@ -37,18 +44,25 @@ fn dead_letters_that_are_kept_longer_than_the_policy_are_refused_too() {
     let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
     let dead_letters = std::slice::from_ref(&scene.dead_letters);
     scene.kafka.delete(dead_letters);
-    scene.kafka.create(dead_letters, 1, &["cleanup.policy=compact"]);
+    scene
+        .kafka
+        .create(dead_letters, 1, &["cleanup.policy=compact"]);
     let mut ebbtide = scene.start("refused", &[]);
     let status = ebbtide.process.wait(Duration::from_secs(60));
     let said = ebbtide.process.log();
     assert_ne!(status.code(), Some(0), "{said}");
-    assert!(said.contains(&scene.dead_letters) && said.contains("cleanup.policy=delete"), "{said}");
+    assert!(
+        said.contains(&scene.dead_letters) && said.contains("cleanup.policy=delete"),
+        "{said}"
+    );
 }
 
 #[test]
 fn a_topic_that_was_made_anew_is_refused_and_never_skipped_or_rewound() {
     let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
-    scene.produce(300, 0, "before").finish(Duration::from_secs(60));
+    scene
+        .produce(300, 0, "before")
+        .finish(Duration::from_secs(60));
     let mut ebbtide = scene.start("before", &[]);
     scene.caught_up(Duration::from_secs(60), &mut [&mut ebbtide.process]);
     ebbtide.stop();
@@ -56,12 +70,20 @@ fn a_topic_that_was_made_anew_is_refused_and_never_skipped_or_rewound() {
 
     scene.kafka.delete(&scene.topics);
     scene.kafka.create(&scene.topics, 1, &[]);
-    scene.produce(50, 0, "behind").finish(Duration::from_secs(60));
+    scene
+        .produce(50, 0, "behind")
+        .finish(Duration::from_secs(60));
     let mut ebbtide = scene.start("behind", &[]);
     eventually("the partition is refused", Duration::from_secs(60), || {
-        assert!(ebbtide.process.ended().is_none(), "{}", ebbtide.process.tail());
+        assert!(
+            ebbtide.process.ended().is_none(),
+            "{}",
+            ebbtide.process.tail()
+        );
         let refused = ebbtide.metric("ebbtide_refused_partitions") >= 1.0;
-        ebbtide.ask("/readyz").filter(|(status, _)| refused && *status == 503)
+        ebbtide
+            .ask("/readyz")
+            .filter(|(status, _)| refused && *status == 503)
     });
     std::thread::sleep(Duration::from_secs(2));
     ebbtide.stop();
@@ -71,8 +93,15 @@ fn a_topic_that_was_made_anew_is_refused_and_never_skipped_or_rewound() {
 
 #[test]
 fn promtool_finds_nothing_wrong_with_the_metrics_of_a_running_instance() {
-    let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms", "push"], 1);
-    scene.produce(200, 0, "metrics").finish(Duration::from_secs(60));
+    let scene = Scene::new(
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms", "push"],
+        1,
+    );
+    scene
+        .produce(200, 0, "metrics")
+        .finish(Duration::from_secs(60));
     let mut ebbtide = scene.start("ebbtide", &[]);
     scene.caught_up(Duration::from_secs(60), &mut [&mut ebbtide.process]);
     let (status, metrics) = ebbtide.ask("/metrics").unwrap();
@@ -85,8 +114,17 @@ fn promtool_finds_nothing_wrong_with_the_metrics_of_a_running_instance() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    promtool.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
+    promtool
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(metrics.as_bytes())
+        .unwrap();
     let output = promtool.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.trim().is_empty(), "promtool: {said}\n{metrics}");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && said.trim().is_empty(),
+        "promtool: {said}\n{metrics}"
+    );
 }

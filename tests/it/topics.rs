@@ -1,5 +1,6 @@
-//! Random histories of Kafka topics with a real broker: transactions, gaps, retention, compaction, topics that are
-//! created again, a registry that lags, a dead-letter topic that refuses, kills (`tests/python/topic_histories.py`).
+//! Random histories of Kafka topics with a real broker: transactions, gaps, retention, compaction,
+//! topics that are created again, a registry that lags, a dead-letter topic that refuses, kills
+//! (`tests/python/topic_histories.py`).
 //!
 //! `SOAK_TOPICS_FROM` and `SOAK_TOPICS` in the environment choose the seeds of the long run.
 
@@ -17,8 +18,12 @@ fn two_hundred_topic_histories_end_as_the_model_says() {
 #[test]
 #[ignore = "five thousand histories take more than an hour: `make soak`"]
 fn five_thousand_topic_histories() {
-    let set = |name: &str, usual: u64| std::env::var(name).map_or(usual, |set| set.parse().unwrap());
-    run((set("SOAK_TOPICS_FROM", 200), set("SOAK_TOPICS", 5000)), LONG);
+    let set =
+        |name: &str, usual: u64| std::env::var(name).map_or(usual, |set| set.parse().unwrap());
+    run(
+        (set("SOAK_TOPICS_FROM", 200), set("SOAK_TOPICS", 5000)),
+        LONG,
+    );
 }
 
 /// The number of histories that share one instance, and the number of rounds of each.
@@ -32,10 +37,16 @@ const LONG: Size = (20, 5);
 fn run((first, count): (u64, u64), (side_by_side, rounds): Size) {
     let kafka = kafka::Kafka::start();
     // Syncs cost nothing in memory, and no power cut is tested here.
-    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let folder = tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap();
     let mut player = Command::new(python::interpreter())
         .args(["-B", &python::script("topic_histories.py")])
-        .args([program().as_os_str(), kafka.bootstrap().as_ref(), folder.path().join("groups").as_os_str()])
+        .args([
+            program().as_os_str(),
+            kafka.bootstrap().as_ref(),
+            folder.path().join("groups").as_os_str(),
+        ])
         .args([first, count, side_by_side, rounds].map(|number| number.to_string()))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -48,5 +59,8 @@ fn run((first, count): (u64, u64), (side_by_side, rounds): Size) {
         output.push_str(&line);
         output.push('\n');
     }
-    assert!(player.wait().unwrap().success(), "histories are wrong:\n{output}");
+    assert!(
+        player.wait().unwrap().success(),
+        "histories are wrong:\n{output}"
+    );
 }

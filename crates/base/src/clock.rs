@@ -14,8 +14,8 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> DateTime<Utc>;
     /// Returns the time since a fixed instant of this process. It never decreases.
     fn monotonic(&self) -> Duration;
-    /// Returns the time of the machine during which `time` passes on this clock: the time to sleep for a wait of
-    /// `time`.
+    /// Returns the time of the machine during which `time` passes on this clock: the time to sleep
+    /// for a wait of `time`.
     fn machine(&self, time: Duration) -> Duration {
         time
     }
@@ -37,9 +37,14 @@ pub struct SystemClock {
 impl SystemClock {
     /// Creates the machine's clock. Its monotonic time is zero now.
     #[must_use]
-    #[allow(clippy::disallowed_methods, reason = "the one room that may read the clock")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one room that may read the clock"
+    )]
     pub fn new() -> Self {
-        Self { started: Instant::now() }
+        Self {
+            started: Instant::now(),
+        }
     }
 }
 
@@ -50,7 +55,10 @@ impl Default for SystemClock {
 }
 
 impl Clock for SystemClock {
-    #[allow(clippy::disallowed_methods, reason = "the one room that may read the clock")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one room that may read the clock"
+    )]
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }
@@ -66,8 +74,8 @@ impl Clock for SystemClock {
 
 /// A clock that begins at a given time and runs faster than the machine's clock by a whole factor.
 ///
-/// Wall and monotonic time run at the same speed, so a comparison of them finds no jump. The machine's wall clock is
-/// read at most once: later changes to it have no effect here.
+/// Wall and monotonic time run at the same speed, so a comparison of them finds no jump. The
+/// machine's wall clock is read at most once: later changes to it have no effect here.
 #[derive(Debug)]
 pub struct ScaledClock {
     began: DateTime<Utc>,
@@ -78,36 +86,56 @@ pub struct ScaledClock {
 impl ScaledClock {
     /// Creates a clock that shows `began` now and runs `speed` times as fast as the machine's.
     #[must_use]
-    #[allow(clippy::disallowed_methods, reason = "the one room that may read the clock")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one room that may read the clock"
+    )]
     pub fn at(began: DateTime<Utc>, speed: u32) -> Self {
-        Self { began, speed, started: Instant::now() }
+        Self {
+            began,
+            speed,
+            started: Instant::now(),
+        }
     }
 
     /// Creates a clock that is `by` ahead of the machine's now and runs `speed` times as fast.
     #[must_use]
     pub fn ahead(by: TimeDelta, speed: u32) -> Self {
         let now = SystemClock::new().now();
-        Self::at(now.checked_add_signed(by).unwrap_or(DateTime::<Utc>::MAX_UTC), speed)
+        Self::at(
+            now.checked_add_signed(by)
+                .unwrap_or(DateTime::<Utc>::MAX_UTC),
+            speed,
+        )
     }
 
-    /// Creates a clock that shows `anchor` when the machine's clock does, and runs `speed` times as fast before and
-    /// after. All processes of a machine with the same arguments agree on the time.
+    /// Creates a clock that shows `anchor` when the machine's clock does, and runs `speed` times as
+    /// fast before and after. All processes of a machine with the same arguments agree on the time.
     #[must_use]
     pub fn anchored(anchor: DateTime<Utc>, speed: u32) -> Self {
         let passed = SystemClock::new().now() - anchor;
-        let began = i32::try_from(speed).ok().and_then(|speed| passed.checked_mul(speed));
-        Self::at(began.and_then(|began| anchor.checked_add_signed(began)).unwrap_or(DateTime::<Utc>::MAX_UTC), speed)
+        let began = i32::try_from(speed)
+            .ok()
+            .and_then(|speed| passed.checked_mul(speed));
+        Self::at(
+            began
+                .and_then(|began| anchor.checked_add_signed(began))
+                .unwrap_or(DateTime::<Utc>::MAX_UTC),
+            speed,
+        )
     }
 }
 
-/// The minimum wait of a fast clock, unless a shorter wait is requested. Without it, tasks would check tables a
-/// thousand times a second, or list all files every second, and do little else.
+/// The minimum wait of a fast clock, unless a shorter wait is requested. Without it, tasks would
+/// check tables a thousand times a second, or list all files every second, and do little else.
 const LEAST_WAIT: Duration = Duration::from_secs(3);
 
 impl Clock for ScaledClock {
     fn now(&self) -> DateTime<Utc> {
         let since = TimeDelta::from_std(self.monotonic()).unwrap_or(TimeDelta::MAX);
-        self.began.checked_add_signed(since).unwrap_or(DateTime::<Utc>::MAX_UTC)
+        self.began
+            .checked_add_signed(since)
+            .unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
     fn monotonic(&self) -> Duration {
@@ -129,29 +157,43 @@ impl ManualClock {
     /// Creates a clock that shows `now` until it is changed.
     #[must_use]
     pub fn at(now: DateTime<Utc>) -> Self {
-        Self { state: Mutex::new((now, Duration::ZERO)) }
+        Self {
+            state: Mutex::new((now, Duration::ZERO)),
+        }
     }
 
     /// Advances wall and monotonic time by `step`.
     pub fn advance(&self, step: Duration) {
-        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut state = self
+            .state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         state.0 += TimeDelta::from_std(step).unwrap_or(TimeDelta::MAX);
         state.1 += step;
     }
 
     /// Sets the wall time alone, as an operator or a broken time server would.
     pub fn set_wall(&self, now: DateTime<Utc>) {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).0 = now;
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .0 = now;
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> DateTime<Utc> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).0
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .0
     }
 
     fn monotonic(&self) -> Duration {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).1
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .1
     }
 }
 
@@ -178,22 +220,38 @@ mod tests {
         let late = ScaledClock::anchored(anchor, 1000);
         let (one, other) = (early.now(), late.now());
         // A thousand times the time between two readings on a busy machine.
-        assert!((one - other).abs() < TimeDelta::seconds(20), "{one} {other}");
+        assert!(
+            (one - other).abs() < TimeDelta::seconds(20),
+            "{one} {other}"
+        );
         assert!(one - anchor >= TimeDelta::seconds(60_000), "{one}");
     }
 
     #[test]
     fn a_wait_by_a_fast_clock_is_shorter_and_never_none() {
         let clock = ScaledClock::at(DateTime::from_timestamp(1_790_000_000, 0).unwrap(), 1000);
-        assert_eq!(clock.machine(Duration::from_secs(36_000)), Duration::from_secs(36));
-        assert_eq!(clock.machine(Duration::from_secs(15)), Duration::from_secs(3));
-        assert_eq!(clock.machine(Duration::from_millis(100)), Duration::from_millis(100));
+        assert_eq!(
+            clock.machine(Duration::from_secs(36_000)),
+            Duration::from_secs(36)
+        );
+        assert_eq!(
+            clock.machine(Duration::from_secs(15)),
+            Duration::from_secs(3)
+        );
+        assert_eq!(
+            clock.machine(Duration::from_millis(100)),
+            Duration::from_millis(100)
+        );
     }
 
     #[test]
     fn a_clock_ahead_is_ahead_by_what_it_is_told() {
         let by = TimeDelta::days(200);
-        let (before, clock, after) = (SystemClock::new().now(), ScaledClock::ahead(by, 1), SystemClock::new().now());
+        let (before, clock, after) = (
+            SystemClock::new().now(),
+            ScaledClock::ahead(by, 1),
+            SystemClock::new().now(),
+        );
         let began = clock.began - by;
         assert!(before <= began && began <= after);
     }

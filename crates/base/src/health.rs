@@ -1,7 +1,8 @@
-//! The problems that keep this process from being ready, and the times at which they began. The tasks set them, and
-//! `/readyz` shows them.
+//! The problems that keep this process from being ready, and the times at which they began. The
+//! tasks set them, and `/readyz` shows them.
 //!
-//! A problem stays until the task that reported it clears it. A reason must never contain a secret or a record's value.
+//! A problem stays until the task that reported it clears it. A reason must never contain a secret
+//! or a record's value.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -29,7 +30,8 @@ pub enum Component {
     Partition(TopicPartition),
     /// The wall clock.
     Clock,
-    /// Files of one folder that should be deleted: a product's table, or `_controls`, `_uploads`, `_quarantine`.
+    /// Files of one folder that should be deleted: a product's table, or `_controls`, `_uploads`,
+    /// `_quarantine`.
     Files(String),
     /// The dead letters of one product.
     Letters(ProductKey),
@@ -86,17 +88,20 @@ pub struct Health {
 }
 
 impl Health {
-    /// Creates the health of a process that is starting: not ready until [`Health::over`] is called for
-    /// [`Component::Process`].
+    /// Creates the health of a process that is starting: not ready until [`Health::over`] is called
+    /// for [`Component::Process`].
     #[must_use]
     pub fn starting(clock: SharedClock) -> Self {
-        let health = Self { clock, troubles: Mutex::default() };
+        let health = Self {
+            clock,
+            troubles: Mutex::default(),
+        };
         health.trouble(Component::Process, "starting");
         health
     }
 
-    /// Reports a problem of `part`. Returns true if there was none before, so that the caller logs it once. A new
-    /// reason replaces the old one, and the time of the beginning is kept.
+    /// Reports a problem of `part`. Returns true if there was none before, so that the caller logs
+    /// it once. A new reason replaces the old one, and the time of the beginning is kept.
     pub fn trouble(&self, part: Component, reason: impl Into<String>) -> bool {
         let now = self.clock.now();
         let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,7 +116,11 @@ impl Health {
 
     /// Clears the problem of `part`. Returns true if there was one.
     pub fn over(&self, part: &Component) -> bool {
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).remove(part).is_some()
+        self.troubles
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(part)
+            .is_some()
     }
 
     /// Returns the current problems.
@@ -123,13 +132,18 @@ impl Health {
             reason: reason.clone(),
             since: *since,
         };
-        Readiness { ready: troubles.is_empty(), troubles: troubles.iter().map(one).collect() }
+        Readiness {
+            ready: troubles.is_empty(),
+            troubles: troubles.iter().map(one).collect(),
+        }
     }
 }
 
 impl std::fmt::Debug for Health {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Health").field("readiness", &self.readiness()).finish()
+        f.debug_struct("Health")
+            .field("readiness", &self.readiness())
+            .finish()
     }
 }
 
@@ -151,7 +165,10 @@ mod tests {
 
         assert!(health.trouble(Component::Registry, "refused"));
         clock.advance(Duration::from_secs(5));
-        assert!(!health.trouble(Component::Registry, "timed out"), "it is still the same trouble");
+        assert!(
+            !health.trouble(Component::Registry, "timed out"),
+            "it is still the same trouble"
+        );
         let now = health.readiness();
         assert!(!now.ready);
         assert_eq!(now.troubles[0].reason, "timed out");

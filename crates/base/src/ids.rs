@@ -1,7 +1,8 @@
-//! The names and units that several layers share: products, categories, countries, buckets, deadlines, offsets.
+//! The names and units that several layers share: products, categories, countries, buckets,
+//! deadlines, offsets.
 //!
-//! A value of one of these types is well formed: an illegal one does not parse. Must never read a clock, a file or the
-//! environment.
+//! A value of one of these types is well formed: an illegal one does not parse. Must never read a
+//! clock, a file or the environment.
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,7 +28,9 @@ pub struct IdError {
 pub fn is_snake(text: &str) -> bool {
     text.len() <= 64
         && text.starts_with(|first: char| first.is_ascii_lowercase())
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
 fn snake(what: &'static str, text: &str) -> Result<Arc<str>, IdError> {
@@ -47,8 +50,8 @@ fn snake(what: &'static str, text: &str) -> Result<Arc<str>, IdError> {
 #[serde(transparent)]
 pub struct ProductKey(Arc<str>);
 
-/// The kind of personal data of a field (`phone_number`, `content`). Never `none`: data that is not personal has no
-/// category.
+/// The kind of personal data of a field (`phone_number`, `content`). Never `none`: data that is not
+/// personal has no category.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Category(Arc<str>);
@@ -68,7 +71,8 @@ pub struct PolicyVersion(Arc<str>);
 #[serde(transparent)]
 pub struct Topic(Arc<str>);
 
-/// The short hash that names a profile: 12 lower-case hexadecimal digits, the value of the `profile` partition.
+/// The short hash that names a profile: 12 lower-case hexadecimal digits, the value of the
+/// `profile` partition.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct ProfileId(Arc<str>);
@@ -110,7 +114,8 @@ impl RuleId {
 }
 
 impl PolicyVersion {
-    /// Parses a policy version. Errors if it is empty, longer than 64 bytes or contains control characters.
+    /// Parses a policy version. Errors if it is empty, longer than 64 bytes or contains control
+    /// characters.
     pub fn new(text: &str) -> Result<Self, IdError> {
         if text.is_empty() || text.len() > 64 || text.chars().any(char::is_control) {
             return Err(IdError {
@@ -127,7 +132,12 @@ impl Topic {
     /// Parses a topic name by Kafka's own rule: 1 to 249 of `[a-zA-Z0-9._-]`, not `.` or `..`.
     pub fn new(text: &str) -> Result<Self, IdError> {
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if text.is_empty() || text.len() > 249 || text == "." || text == ".." || !text.chars().all(legal) {
+        if text.is_empty()
+            || text.len() > 249
+            || text == "."
+            || text == ".."
+            || !text.chars().all(legal)
+        {
             return Err(IdError {
                 what: "topic",
                 text: text.to_owned(),
@@ -141,7 +151,11 @@ impl Topic {
 impl ProfileId {
     /// Parses a profile id. Errors unless it is 12 lower-case hexadecimal digits.
     pub fn new(text: &str) -> Result<Self, IdError> {
-        if text.len() != 12 || !text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+        if text.len() != 12
+            || !text
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        {
             return Err(IdError {
                 what: "profile id",
                 text: text.to_owned(),
@@ -154,7 +168,13 @@ impl ProfileId {
     /// Returns the id whose digits are the first six bytes of a hash.
     #[must_use]
     pub fn of_hash(bytes: [u8; 6]) -> Self {
-        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
+        Self(
+            bytes
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+                .into(),
+        )
     }
 }
 
@@ -186,9 +206,17 @@ macro_rules! text_id {
         }
     )*};
 }
-text_id!(ProductKey, Category, RuleId, PolicyVersion, Topic, ProfileId);
+text_id!(
+    ProductKey,
+    Category,
+    RuleId,
+    PolicyVersion,
+    Topic,
+    ProfileId
+);
 
-/// A country by ISO 3166-1 alpha-2, upper case; [`Country::UNKNOWN`] (`ZZ`, a user-assigned code) if it is not known.
+/// A country by ISO 3166-1 alpha-2, upper case; [`Country::UNKNOWN`] (`ZZ`, a user-assigned code)
+/// if it is not known.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Country([u8; 2]);
 
@@ -198,13 +226,16 @@ impl Country {
     /// The number of values that [`Country::index`] can take.
     pub const INDEXES: usize = 26 * 26;
 
-    /// Parses two upper-case letters. Does not check that the code is assigned: the policy's check does.
+    /// Parses two upper-case letters. Does not check that the code is assigned: the policy's check
+    /// does.
     pub fn new(text: &str) -> Result<Self, IdError> {
         match text.as_bytes() {
             [a, b] if a.is_ascii_uppercase() && b.is_ascii_uppercase() => Ok(Self([*a, *b])),
-            _ => {
-                Err(IdError { what: "country", text: text.to_owned(), why: "use two upper-case letters of ISO 3166-1" })
-            }
+            _ => Err(IdError {
+                what: "country",
+                text: text.to_owned(),
+                why: "use two upper-case letters of ISO 3166-1",
+            }),
         }
     }
 
@@ -264,7 +295,8 @@ pub enum BucketUnit {
     Hour,
 }
 
-/// The day or hour of the event, in the policy's zone: rows of one bucket and profile share every deadline.
+/// The day or hour of the event, in the policy's zone: rows of one bucket and profile share every
+/// deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Bucket {
     /// A calendar day of the policy's zone; written as `2026-11-24`.
@@ -299,11 +331,13 @@ impl FromStr for Bucket {
         if let Ok(day) = NaiveDate::from_str(text) {
             return Ok(Bucket::Day(day));
         }
-        DateTime::parse_from_rfc3339(text).map(|start| Bucket::Hour(start.with_timezone(&Utc))).map_err(|_| IdError {
-            what: "bucket",
-            text: text.to_owned(),
-            why: "write a day as 2026-11-24, an hour as 2026-11-24T13:00:00Z",
-        })
+        DateTime::parse_from_rfc3339(text)
+            .map(|start| Bucket::Hour(start.with_timezone(&Utc)))
+            .map_err(|_| IdError {
+                what: "bucket",
+                text: text.to_owned(),
+                why: "write a day as 2026-11-24, an hour as 2026-11-24T13:00:00Z",
+            })
     }
 }
 
@@ -337,8 +371,11 @@ impl fmt::Display for Deadline {
 #[serde(transparent)]
 pub struct Partition(pub i32);
 
-/// A position in a topic partition: of a record, or of the next one to read where the name says `next`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// A position in a topic partition: of a record, or of the next one to read where the name says
+/// `next`.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Offset(pub i64);
 
@@ -374,11 +411,13 @@ pub struct TopicPartition {
     pub partition: Partition,
 }
 
-/// The id that Kafka gives a topic when it is created: a topic that is deleted and created again has another one.
+/// The id that Kafka gives a topic when it is created: a topic that is deleted and created again
+/// has another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicId(pub u128);
 
-/// The short form of a [`TopicId`] that a table stores with an offset: 63 bits, so that it fits the version of a `txn`.
+/// The short form of a [`TopicId`] that a table stores with an offset: 63 bits, so that it fits the
+/// version of a `txn`.
 ///
 /// Two topics have the same mark with a probability of 2^-61.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -396,10 +435,15 @@ impl TopicId {
 /// Writes the id as Kafka's own tools do: 22 characters of URL-safe base64.
 impl fmt::Display for TopicId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        const DIGITS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         for place in 0..22_u32 {
             // 128 bits are 21 digits of six bits and one of two, which is padded with zeros.
-            let digit = if place < 21 { self.0 >> (122 - 6 * place) } else { self.0 << 4 };
+            let digit = if place < 21 {
+                self.0 >> (122 - 6 * place)
+            } else {
+                self.0 << 4
+            };
             write!(f, "{}", char::from(DIGITS[(digit & 63) as usize]))?;
         }
         Ok(())

@@ -1,5 +1,5 @@
-//! What all crates of Ebbtide share: identifiers, units, the clock, diagnostics, YAML with positions, metrics and the
-//! state of health. No I/O but the clock and the failpoints of tests.
+//! What all crates of Ebbtide share: identifiers, units, the clock, diagnostics, YAML with
+//! positions, metrics and the state of health. No I/O but the clock and the failpoints of tests.
 
 pub mod clock;
 pub mod failpoint;

@@ -1,8 +1,9 @@
-//! Every number that Ebbtide exports, declared once: name, kind, labels and help. `docs/metrics.md` explains each.
+//! Every number that Ebbtide exports, declared once: name, kind, labels and help. `docs/metrics.md`
+//! explains each.
 //!
-//! Metrics have base units, `_total` on counters, and series for every product from the start, so that an alert on a
-//! rate works before the first event. A label must never contain a value that could name a person, tenant, file or
-//! offset.
+//! Metrics have base units, `_total` on counters, and series for every product from the start, so
+//! that an alert on a rate works before the first event. A label must never contain a value that
+//! could name a person, tenant, file or offset.
 
 mod declare;
 
@@ -16,8 +17,17 @@ use declare::MetricRegistrar;
 pub use declare::{MetricDeclaration, MetricKind};
 
 /// Labels that a metric may have, in addition to `le` of histograms.
-pub const LABELS: [&str; 9] =
-    ["product", "category", "topic", "partition", "jurisdiction", "outcome", "code", "action", "horizon"];
+pub const LABELS: [&str; 9] = [
+    "product",
+    "category",
+    "topic",
+    "partition",
+    "jurisdiction",
+    "outcome",
+    "code",
+    "action",
+    "horizon",
+];
 
 /// The `outcome` of a record.
 pub const RECORD_OUTCOMES: [&str; 4] = ["stored", "expired", "skipped", "dead_letter"];
@@ -28,8 +38,8 @@ pub const REBALANCE_OUTCOMES: [&str; 3] = ["assigned", "revoked", "rejoined"];
 /// The `outcome` of a schema's fetch.
 pub const FETCH_OUTCOMES: [&str; 4] = ["found", "unknown", "unreadable", "unavailable"];
 
-/// The `outcome` of a notice: in force, already in force before, waiting for a person, a dead letter; and of a batch
-/// that is read again.
+/// The `outcome` of a notice: in force, already in force before, waiting for a person, a dead
+/// letter; and of a batch that is read again.
 pub const NOTICE_OUTCOMES: [&str; 5] = ["taken", "known", "parked", "refused", "failed"];
 
 /// The `action` of a sweep's task.
@@ -46,18 +56,23 @@ pub const COMPACTED_BYTES: [&str; 2] = ["read", "written"];
 /// The `outcome` of a segment of a merge.
 pub const COMPACTED_SEGMENTS: [&str; 2] = ["replaced", "added"];
 
-/// The `product` of files that belong to no product: those of the control log, unfinished uploads to a bucket, and
-/// quarantined dead letters.
+/// The `product` of files that belong to no product: those of the control log, unfinished uploads
+/// to a bucket, and quarantined dead letters.
 pub const SHARED_FOLDERS: [&str; 3] = ["_controls", "_uploads", "_quarantine"];
 
-/// Seconds of one task of a sweep: from that of a small segment to that of a bucket of a hundred million records.
-const SWEEP_SECONDS: [f64; 12] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+/// Seconds of one task of a sweep: from that of a small segment to that of a bucket of a hundred
+/// million records.
+const SWEEP_SECONDS: [f64; 12] = [
+    0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+];
 
 /// Seconds of a commit: from that of a local disk to that of a remote object store.
-const COMMIT_SECONDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+const COMMIT_SECONDS: [f64; 13] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
 
-/// The reason why the metrics could not be created: a name or label is illegal or used twice. A test would have found
-/// it.
+/// The reason why the metrics could not be created: a name or label is illegal or used twice. A
+/// test would have found it.
 #[derive(Debug, thiserror::Error)]
 #[error("the metrics are inconsistent: {0}")]
 pub struct MetricsError(#[from] prometheus::Error);
@@ -67,7 +82,8 @@ pub struct MetricsError(#[from] prometheus::Error);
 pub struct Metrics {
     /// The registry of all metrics.
     pub registry: Registry,
-    /// Records read, by `product` and `outcome` ([`RECORD_OUTCOMES`]), counted when they are committed.
+    /// Records read, by `product` and `outcome` ([`RECORD_OUTCOMES`]), counted when they are
+    /// committed.
     pub records: IntCounterVec,
     /// Bytes of the values of committed records, by `product`.
     pub bytes: IntCounterVec,
@@ -77,7 +93,8 @@ pub struct Metrics {
     pub commit_seconds: HistogramVec,
     /// Dead letters, by `product` and `code` ([`Fault::code`]).
     pub dead_letters: IntCounterVec,
-    /// Dead letters that were delivered without their record, by `product` (`_notices` for those of notices).
+    /// Dead letters that were delivered without their record, by `product` (`_notices` for those of
+    /// notices).
     pub reduced_letters: IntCounterVec,
     /// Dead letters that were written to the quarantine, by the same.
     pub quarantined_letters: IntCounterVec,
@@ -85,7 +102,8 @@ pub struct Metrics {
     pub quarantine_files: IntGauge,
     /// Lanes, and the reader of notices, that fail or are refused.
     pub lanes_failing: IntGauge,
-    /// Seconds between the oldest record that is not durably committed and now, by `topic` and `partition`.
+    /// Seconds between the oldest record that is not durably committed and now, by `topic` and
+    /// `partition`.
     pub lag_seconds: IntGaugeVec,
     /// Records that are not durably committed, by `topic` and `partition`.
     pub lag_records: IntGaugeVec,
@@ -97,7 +115,8 @@ pub struct Metrics {
     pub unclassified: IntCounterVec,
     /// Values of phone columns that are not numbers and stay text, by `product`.
     pub unparsed_subjects: IntCounterVec,
-    /// Partitions that rebalances moved, and lanes that joined the group again, by `outcome` ([`REBALANCE_OUTCOMES`]).
+    /// Partitions that rebalances moved, and lanes that joined the group again, by `outcome`
+    /// ([`REBALANCE_OUTCOMES`]).
     pub rebalances: IntCounterVec,
     /// Fields not stored because they were already due on arrival, by `product` and `category`.
     pub late_fields: IntCounterVec,
@@ -111,8 +130,8 @@ pub struct Metrics {
     pub refused_partitions: IntGaugeVec,
     /// 1 while `/readyz` reports ready.
     pub ready: IntGauge,
-    /// Fields past deadline and grace that are not held, by `product` and `category`. A field is one category of one
-    /// record.
+    /// Fields past deadline and grace that are not held, by `product` and `category`. A field is
+    /// one category of one record.
     pub overdue_fields: IntGaugeVec,
     /// Seconds since the first of them should have been deleted; 0 if there is none.
     pub oldest_overdue_seconds: IntGauge,
@@ -128,7 +147,8 @@ pub struct Metrics {
     pub retagged: IntCounterVec,
     /// Seconds of one task of a sweep, by `product` and `action` ([`SWEEP_ACTIONS`]).
     pub sweep_seconds: HistogramVec,
-    /// Bytes of column chunks that sweeps copied or dropped, by `product` and `outcome` ([`SWEPT_OUTCOMES`]).
+    /// Bytes of column chunks that sweeps copied or dropped, by `product` and `outcome`
+    /// ([`SWEPT_OUTCOMES`]).
     pub swept_bytes: IntCounterVec,
     /// Fields that sweeps dropped, by `product` and `category`.
     pub dropped_fields: IntCounterVec,
@@ -140,9 +160,11 @@ pub struct Metrics {
     pub sweep_failures: IntCounterVec,
     /// Merges of compaction, by `product` and `outcome` ([`MERGE_OUTCOMES`]).
     pub compactions: IntCounterVec,
-    /// Bytes of segments that merges read and wrote, by `product` and `outcome` ([`COMPACTED_BYTES`]).
+    /// Bytes of segments that merges read and wrote, by `product` and `outcome`
+    /// ([`COMPACTED_BYTES`]).
     pub compacted_bytes: IntCounterVec,
-    /// Segments that merges replaced and added, by `product` and `outcome` ([`COMPACTED_SEGMENTS`]).
+    /// Segments that merges replaced and added, by `product` and `outcome`
+    /// ([`COMPACTED_SEGMENTS`]).
     pub compacted_segments: IntCounterVec,
     /// The highest number of segments of one closed bucket and profile, by `product`.
     pub bucket_segments: IntGaugeVec,
@@ -406,7 +428,11 @@ impl Metrics {
     }
 
     /// Creates the series of a product and its categories, at zero.
-    pub fn add_product<'c>(&self, product: &ProductKey, categories: impl IntoIterator<Item = &'c Category>) {
+    pub fn add_product<'c>(
+        &self,
+        product: &ProductKey,
+        categories: impl IntoIterator<Item = &'c Category>,
+    ) {
         let product = product.as_str();
         for outcome in RECORD_OUTCOMES {
             self.records.with_label_values(&[product, outcome]);
@@ -415,7 +441,8 @@ impl Metrics {
             self.commits.with_label_values(&[product, outcome]);
         }
         for fault in Fault::ALL {
-            self.dead_letters.with_label_values(&[product, fault.code()]);
+            self.dead_letters
+                .with_label_values(&[product, fault.code()]);
         }
         for category in categories {
             for counters in [&self.late_fields, &self.dropped_fields] {
@@ -438,9 +465,16 @@ impl Metrics {
             self.compacted_bytes.with_label_values(&[product, outcome]);
         }
         for outcome in COMPACTED_SEGMENTS {
-            self.compacted_segments.with_label_values(&[product, outcome]);
+            self.compacted_segments
+                .with_label_values(&[product, outcome]);
         }
-        for counters in [&self.cells, &self.retagged, &self.sweep_failures, &self.unlinked, &self.unlink_failures] {
+        for counters in [
+            &self.cells,
+            &self.retagged,
+            &self.sweep_failures,
+            &self.unlinked,
+            &self.unlink_failures,
+        ] {
             counters.with_label_values(&[product]);
         }
         for counters in [&self.reduced_letters, &self.quarantined_letters] {
@@ -457,7 +491,11 @@ impl Metrics {
     pub fn forget_partition(&self, gone: &TopicPartition) {
         let partition = gone.partition.to_string();
         let labels = [gone.topic.as_str(), partition.as_str()];
-        for gauges in [&self.lag_seconds, &self.lag_records, &self.refused_partitions] {
+        for gauges in [
+            &self.lag_seconds,
+            &self.lag_records,
+            &self.refused_partitions,
+        ] {
             // An error means that the series did not exist.
             let _ = gauges.remove_label_values(&labels);
         }
@@ -478,7 +516,8 @@ impl Metrics {
         &self.declared
     }
 
-    /// Returns all series in Prometheus' text format, whose media type is [`prometheus::TEXT_FORMAT`].
+    /// Returns all series in Prometheus' text format, whose media type is
+    /// [`prometheus::TEXT_FORMAT`].
     pub fn exposition(&self) -> Result<String, MetricsError> {
         Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
     }

@@ -1,5 +1,5 @@
-//! A problem in a file that a user wrote: its place, its description and its fix. Policy, configuration and schemas use
-//! the same form.
+//! A problem in a file that a user wrote: its place, its description and its fix. Policy,
+//! configuration and schemas use the same form.
 //!
 //! Every problem names its file, line and column. Must never contain a secret or a record's value.
 
@@ -17,7 +17,8 @@ pub enum Severity {
     Warning,
 }
 
-/// A place in a text: both numbers count from 1, columns in characters. Zero means the file as a whole.
+/// A place in a text: both numbers count from 1, columns in characters. Zero means the file as a
+/// whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
 pub struct TextPosition {
     /// The line.
@@ -50,7 +51,11 @@ impl fmt::Display for Problem {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        write!(f, "{}:{}:{}: {severity}: ", self.file, self.at.line, self.at.column)?;
+        write!(
+            f,
+            "{}:{}:{}: {severity}: ",
+            self.file, self.at.line, self.at.column
+        )?;
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
         }
@@ -69,31 +74,63 @@ impl Problems {
     /// Creates an empty collection for `file`.
     #[must_use]
     pub fn of(file: &str) -> Self {
-        Self { file: file.to_owned(), found: Vec::new() }
+        Self {
+            file: file.to_owned(),
+            found: Vec::new(),
+        }
     }
 
     /// Adds an error. Both texts are one sentence without a full stop.
-    pub fn error(&mut self, at: TextPosition, path: &str, what: impl Into<String>, mend: impl Into<String>) {
+    pub fn error(
+        &mut self,
+        at: TextPosition,
+        path: &str,
+        what: impl Into<String>,
+        mend: impl Into<String>,
+    ) {
         let (file, path) = (self.file.clone(), path.to_owned());
-        self.found.push(Problem { severity: Severity::Error, file, at, path, what: what.into(), mend: mend.into() });
+        self.found.push(Problem {
+            severity: Severity::Error,
+            file,
+            at,
+            path,
+            what: what.into(),
+            mend: mend.into(),
+        });
     }
 
     /// Adds a warning. Both texts are one sentence without a full stop.
-    pub fn warning(&mut self, at: TextPosition, path: &str, what: impl Into<String>, mend: impl Into<String>) {
+    pub fn warning(
+        &mut self,
+        at: TextPosition,
+        path: &str,
+        what: impl Into<String>,
+        mend: impl Into<String>,
+    ) {
         let (file, path) = (self.file.clone(), path.to_owned());
-        self.found.push(Problem { severity: Severity::Warning, file, at, path, what: what.into(), mend: mend.into() });
+        self.found.push(Problem {
+            severity: Severity::Warning,
+            file,
+            at,
+            path,
+            what: what.into(),
+            mend: mend.into(),
+        });
     }
 
     /// Returns true if any of them is an error.
     #[must_use]
     pub fn any_error(&self) -> bool {
-        self.found.iter().any(|problem| problem.severity == Severity::Error)
+        self.found
+            .iter()
+            .any(|problem| problem.severity == Severity::Error)
     }
 
     /// Returns all problems, in the order of the file.
     #[must_use]
     pub fn into_sorted(mut self) -> Vec<Problem> {
-        self.found.sort_by(|a, b| (a.at, &a.path).cmp(&(b.at, &b.path)));
+        self.found
+            .sort_by(|a, b| (a.at, &a.path).cmp(&(b.at, &b.path)));
         self.found
     }
 }

@@ -47,8 +47,8 @@ pub enum Fault {
     /// A message of a notice topic is not a notice.
     #[error("not a notice of the documented form")]
     BadNotice,
-    /// A notice that may not be applied: a contract that would end later without a reason, a withdrawal in the future,
-    /// an implausible date.
+    /// A notice that may not be applied: a contract that would end later without a reason, a
+    /// withdrawal in the future, an implausible date.
     #[error("a notice that may not be taken as it is")]
     RefusedNotice,
 }

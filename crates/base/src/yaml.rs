@@ -1,7 +1,9 @@
-//! YAML as a tree in which each part has its place, so that every later problem can name line and column.
+//! YAML as a tree in which each part has its place, so that every later problem can name line and
+//! column.
 //!
-//! Scalars remain text: the reader decides what `0012` or `NO` means. Keys are unique, anchors work, and a document
-//! that would grow beyond [`MOST_NODES`] by its aliases is refused. Must never interpret a value.
+//! Scalars remain text: the reader decides what `0012` or `NO` means. Keys are unique, anchors
+//! work, and a document that would grow beyond [`MOST_NODES`] by its aliases is refused. Must never
+//! interpret a value.
 
 use std::collections::HashMap;
 
@@ -107,12 +109,18 @@ impl YamlNode {
     }
 }
 
-/// Adds an error for every key of `node` that is not one of `known`, with the nearest known key as the fix. `path` is
-/// the node's own path. A node that is not a mapping gets one error that says so.
+/// Adds an error for every key of `node` that is not one of `known`, with the nearest known key as
+/// the fix. `path` is the node's own path. A node that is not a mapping gets one error that says
+/// so.
 pub fn check_keys(node: &YamlNode, known: &[&str], path: &str, problems: &mut Problems) {
     if !matches!(node.value, YamlValue::Map(_)) {
         let what = format!("expected a mapping, found {}", node.kind());
-        problems.error(node.at, path, what, format!("write one of the keys {}", known.join(", ")));
+        problems.error(
+            node.at,
+            path,
+            what,
+            format!("write one of the keys {}", known.join(", ")),
+        );
         return;
     }
     for entry in node.entries() {
@@ -123,29 +131,48 @@ pub fn check_keys(node: &YamlNode, known: &[&str], path: &str, problems: &mut Pr
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known keys here are {}", known.join(", ")),
         };
-        problems.error(entry.at, &join(path, &entry.key), format!("unknown key `{}`", entry.key), mend);
+        problems.error(
+            entry.at,
+            &join(path, &entry.key),
+            format!("unknown key `{}`", entry.key),
+            mend,
+        );
     }
 }
 
 /// Returns the path of `key` under `path`.
 #[must_use]
 pub fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
-/// Parses one document. Errors with the place if the text is not exactly one YAML document with unique text keys.
+/// Parses one document. Errors with the place if the text is not exactly one YAML document with
+/// unique text keys.
 pub fn parse(text: &str) -> Result<YamlNode, YamlError> {
-    let mut reader = Reader { events: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
+    let mut reader = Reader {
+        events: Parser::new_from_str(text),
+        anchors: HashMap::new(),
+        nodes: 0,
+    };
     let mut root = None;
     while let Some((event, span)) = reader.next()? {
         match event {
             Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
             Event::StreamEnd => break,
-            _ if root.is_some() => return Err(reader.error(span, "a second document; write one alone")),
+            _ if root.is_some() => {
+                return Err(reader.error(span, "a second document; write one alone"));
+            }
             event => root = Some(reader.node(event, span)?),
         }
     }
-    Ok(root.unwrap_or(YamlNode { at: TextPosition { line: 1, column: 1 }, value: YamlValue::Null }))
+    Ok(root.unwrap_or(YamlNode {
+        at: TextPosition { line: 1, column: 1 },
+        value: YamlValue::Null,
+    }))
 }
 
 struct Reader<'t> {
@@ -162,7 +189,10 @@ impl<'t> Reader<'t> {
             Some(Err(error)) => {
                 let marker = error.marker();
                 Err(YamlError {
-                    at: TextPosition { line: marker.line(), column: marker.col() + 1 },
+                    at: TextPosition {
+                        line: marker.line(),
+                        column: marker.col() + 1,
+                    },
                     what: error.info().to_owned(),
                 })
             }
@@ -170,12 +200,17 @@ impl<'t> Reader<'t> {
     }
 
     fn want(&mut self) -> Result<(Event<'t>, Span), YamlError> {
-        self.next()?
-            .ok_or_else(|| YamlError { at: TextPosition::default(), what: "the document ends too early".to_owned() })
+        self.next()?.ok_or_else(|| YamlError {
+            at: TextPosition::default(),
+            what: "the document ends too early".to_owned(),
+        })
     }
 
     fn error(&self, span: Span, what: &str) -> YamlError {
-        YamlError { at: place(span), what: what.to_owned() }
+        YamlError {
+            at: place(span),
+            what: what.to_owned(),
+        }
     }
 
     fn count(&mut self, more: usize, span: Span) -> Result<(), YamlError> {
@@ -198,7 +233,10 @@ impl<'t> Reader<'t> {
                     return Err(self.error(span, "an alias of an anchor that is not there"));
                 };
                 self.count(size(&node), span)?;
-                return Ok(YamlNode { at, value: node.value });
+                return Ok(YamlNode {
+                    at,
+                    value: node.value,
+                });
             }
             _ => return Err(self.error(span, "unexpected end of a list or mapping")),
         };
@@ -237,13 +275,20 @@ impl<'t> Reader<'t> {
                 // An absent value has no place: the place of its key is used.
                 value.at = place(span);
             }
-            entries.push(YamlEntry { key, at: place(span), value });
+            entries.push(YamlEntry {
+                key,
+                at: place(span),
+                value,
+            });
         }
     }
 }
 
 fn place(span: Span) -> TextPosition {
-    TextPosition { line: span.start.line(), column: span.start.col() + 1 }
+    TextPosition {
+        line: span.start.line(),
+        column: span.start.col() + 1,
+    }
 }
 
 fn scalar(text: &str, style: ScalarStyle) -> YamlValue {
@@ -257,7 +302,10 @@ fn scalar(text: &str, style: ScalarStyle) -> YamlValue {
 fn size(node: &YamlNode) -> usize {
     1 + match &node.value {
         YamlValue::List(items) => items.iter().map(size).sum::<usize>(),
-        YamlValue::Map(entries) => entries.iter().map(|entry| size(&entry.value)).sum::<usize>(),
+        YamlValue::Map(entries) => entries
+            .iter()
+            .map(|entry| size(&entry.value))
+            .sum::<usize>(),
         _ => 0,
     }
 }

@@ -1,7 +1,9 @@
-//! The properties of the Kafka client library that an operator may set, and the problems of the others.
+//! The properties of the Kafka client library that an operator may set, and the problems of the
+//! others.
 //!
-//! Ebbtide's guarantees depend on some properties; others contradict each other or the group's protocol. Each is
-//! refused with its place and a fix before any client is created. The values may be secrets: no text here quotes one.
+//! Ebbtide's guarantees depend on some properties; others contradict each other or the group's
+//! protocol. Each is refused with its place and a fix before any client is created. The values may
+//! be secrets: no text here quotes one.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +16,12 @@ const LEAST_RECEIVE_BYTES: u64 = 2 << 20;
 /// The minimum of `queue.buffering.max.kbytes`: the largest record with its headers must fit
 /// (`ingest.max_message_bytes` is 256 MiB at most).
 const LEAST_QUEUE_KBYTES: u64 = 512 << 10;
-/// The longest interval between two statistics of the client: lag and the state of the brokers are read from them.
+/// The longest interval between two statistics of the client: lag and the state of the brokers are
+/// read from them.
 const MOST_STATISTICS_MS: u64 = 60_000;
 
-/// A property with the values that Ebbtide accepts. If there are none, the property must not be set.
+/// A property with the values that Ebbtide accepts. If there are none, the property must not be
+/// set.
 struct FixedProperty {
     name: &'static str,
     allowed: &'static [&'static str],
@@ -29,48 +33,105 @@ const NO: &[&str] = &["false", "f", "0"];
 const YES: &[&str] = &["true", "t", "1"];
 
 const fn never(name: &'static str, what: &'static str, fix: &'static str) -> FixedProperty {
-    FixedProperty { name, allowed: &[], what, fix }
+    FixedProperty {
+        name,
+        allowed: &[],
+        what,
+        fix,
+    }
 }
 
 const OFFSETS: &str = "Ebbtide commits offsets with the data";
 const LEAVE_OUT: &str = "leave it out";
 const MOCK: &str = "it would replace the brokers by a simulation inside the process";
-const OLD_BROKERS: &str =
-    "without it records of aborted transactions would be stored, and dead letters lose their headers";
+const OLD_BROKERS: &str = "without it records of aborted transactions would be stored, and dead letters lose their headers";
 
 const FIXED: [FixedProperty; 31] = [
-    never("group.id", "Ebbtide sets `group.id`", "write the group as `kafka.group`"),
+    never(
+        "group.id",
+        "Ebbtide sets `group.id`",
+        "write the group as `kafka.group`",
+    ),
     never("enable.auto.commit", OFFSETS, LEAVE_OUT),
     never("auto.commit.interval.ms", OFFSETS, LEAVE_OUT),
     never("enable.auto.offset.store", OFFSETS, LEAVE_OUT),
     never("offset.store.method", OFFSETS, LEAVE_OUT),
     never("offset.store.path", OFFSETS, LEAVE_OUT),
     never("offset.store.sync.interval.ms", OFFSETS, LEAVE_OUT),
-    never("auto.offset.reset", "a partition starts where its table ends, and nothing may be skipped", LEAVE_OUT),
-    never("group.protocol.type", "the group has no members but consumers", LEAVE_OUT),
-    never("enable.idempotence", "the dead letters' producer is always idempotent", LEAVE_OUT),
+    never(
+        "auto.offset.reset",
+        "a partition starts where its table ends, and nothing may be skipped",
+        LEAVE_OUT,
+    ),
+    never(
+        "group.protocol.type",
+        "the group has no members but consumers",
+        LEAVE_OUT,
+    ),
+    never(
+        "enable.idempotence",
+        "the dead letters' producer is always idempotent",
+        LEAVE_OUT,
+    ),
     never(
         "transactional.id",
         "exactly once comes from the table's own commit, not from a Kafka transaction",
         LEAVE_OUT,
     ),
-    never("transaction.timeout.ms", "Ebbtide uses no Kafka transaction", LEAVE_OUT),
-    never("message.timeout.ms", "Ebbtide decides how long a dead letter waits before it is sent again", LEAVE_OUT),
+    never(
+        "transaction.timeout.ms",
+        "Ebbtide uses no Kafka transaction",
+        LEAVE_OUT,
+    ),
+    never(
+        "message.timeout.ms",
+        "Ebbtide decides how long a dead letter waits before it is sent again",
+        LEAVE_OUT,
+    ),
     never(
         "message.max.bytes",
         "Ebbtide sets it for the dead letters' producer, the only client that sends records",
         "leave it out; `ingest.max_message_bytes` and the topic's `max.message.bytes` limit a record",
     ),
-    never("queuing.strategy", "dead letters are sent in their order", LEAVE_OUT),
-    never("topic.blacklist", "a source topic on it would never be read, and nothing would say so", LEAVE_OUT),
-    never("log_level", "Ebbtide decides what the client logs", "set `log.level`, with librdkafka=debug"),
-    never("internal.termination.signal", "the client would take the signal that stops this process", LEAVE_OUT),
+    never(
+        "queuing.strategy",
+        "dead letters are sent in their order",
+        LEAVE_OUT,
+    ),
+    never(
+        "topic.blacklist",
+        "a source topic on it would never be read, and nothing would say so",
+        LEAVE_OUT,
+    ),
+    never(
+        "log_level",
+        "Ebbtide decides what the client logs",
+        "set `log.level`, with librdkafka=debug",
+    ),
+    never(
+        "internal.termination.signal",
+        "the client would take the signal that stops this process",
+        LEAVE_OUT,
+    ),
     never("enabled_events", "Ebbtide sets it", LEAVE_OUT),
-    never("broker.version.fallback", OLD_BROKERS, "leave it out; Kafka 0.11 is the oldest broker that works"),
-    never("api.version.fallback.ms", OLD_BROKERS, "leave it out; Kafka 0.11 is the oldest broker that works"),
+    never(
+        "broker.version.fallback",
+        OLD_BROKERS,
+        "leave it out; Kafka 0.11 is the oldest broker that works",
+    ),
+    never(
+        "api.version.fallback.ms",
+        OLD_BROKERS,
+        "leave it out; Kafka 0.11 is the oldest broker that works",
+    ),
     never("test.mock.num.brokers", MOCK, LEAVE_OUT),
     never("test.mock.broker.rtt", MOCK, LEAVE_OUT),
-    FixedProperty { name: "api.version.request", allowed: YES, what: OLD_BROKERS, fix: LEAVE_OUT },
+    FixedProperty {
+        name: "api.version.request",
+        allowed: YES,
+        what: OLD_BROKERS,
+        fix: LEAVE_OUT,
+    },
     FixedProperty {
         name: "isolation.level",
         allowed: &["read_committed"],
@@ -107,7 +168,12 @@ const FIXED: [FixedProperty; 31] = [
         what: "a topic that is missing would be created with a retention that nobody chose",
         fix: "leave it out, and create the topics with their retention",
     },
-    FixedProperty { name: "log.queue", allowed: NO, what: "the client's log would be lost", fix: LEAVE_OUT },
+    FixedProperty {
+        name: "log.queue",
+        allowed: NO,
+        what: "the client's log would be lost",
+        fix: LEAVE_OUT,
+    },
 ];
 
 /// The problem of a property, and the fix: one sentence each, without a full stop.
@@ -117,31 +183,46 @@ pub(super) type PropertyProblem = (String, String);
 pub(super) fn refusal(name: &str, given: &BTreeMap<String, Property>) -> Option<PropertyProblem> {
     let value = given.get(name)?.expose();
     if let Some(fixed) = FIXED.iter().find(|fixed| fixed.name == name) {
-        let allowed = fixed.allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(value));
+        let allowed = fixed
+            .allowed
+            .iter()
+            .any(|allowed| allowed.eq_ignore_ascii_case(value));
         return (!allowed).then(|| (fixed.what.to_owned(), fixed.fix.to_owned()));
     }
-    let of_protocol =
-        if uses_consumer_protocol(given) { of_consumer_protocol(name) } else { of_classic_protocol(name, given) };
-    of_protocol.or_else(|| of_texts(name, value)).or_else(|| of_numbers(name, number(given, name)?))
+    let of_protocol = if uses_consumer_protocol(given) {
+        of_consumer_protocol(name)
+    } else {
+        of_classic_protocol(name, given)
+    };
+    of_protocol
+        .or_else(|| of_texts(name, value))
+        .or_else(|| of_numbers(name, number(given, name)?))
 }
 
 /// Returns true if the properties choose the group protocol of Kafka 4 (KIP-848).
 #[must_use]
 pub fn uses_consumer_protocol(given: &BTreeMap<String, Property>) -> bool {
-    given.get("group.protocol").is_some_and(|protocol| protocol.expose().eq_ignore_ascii_case("consumer"))
+    given
+        .get("group.protocol")
+        .is_some_and(|protocol| protocol.expose().eq_ignore_ascii_case("consumer"))
 }
 
 fn of_consumer_protocol(name: &str) -> Option<PropertyProblem> {
     let fix = match name {
-        "session.timeout.ms" => "leave it out; the brokers decide (group.consumer.session.timeout.ms)",
-        "heartbeat.interval.ms" => "leave it out; the brokers decide (group.consumer.heartbeat.interval.ms)",
+        "session.timeout.ms" => {
+            "leave it out; the brokers decide (group.consumer.session.timeout.ms)"
+        }
+        "heartbeat.interval.ms" => {
+            "leave it out; the brokers decide (group.consumer.heartbeat.interval.ms)"
+        }
         "partition.assignment.strategy" => {
             "leave it out; `group.remote.assignor` chooses one of the brokers' assignors"
         }
         _ => return None,
     };
     Some((
-        "it is of the classic group protocol and does not go with `group.protocol: consumer`".to_owned(),
+        "it is of the classic group protocol and does not go with `group.protocol: consumer`"
+            .to_owned(),
         fix.to_owned(),
     ))
 }
@@ -154,13 +235,19 @@ fn of_classic_protocol(name: &str, given: &BTreeMap<String, Property>) -> Option
             "set that too, or write `partition.assignment.strategy`".to_owned(),
         )),
         "heartbeat.interval.ms" if number(given, name)? >= session => Some((
-            format!("the group would expel a member between two heartbeats: session.timeout.ms is {session}"),
+            format!(
+                "the group would expel a member between two heartbeats: session.timeout.ms is {session}"
+            ),
             format!("write {} or less", (session / 3).max(1)),
         )),
-        "session.timeout.ms" if number(given, "heartbeat.interval.ms").unwrap_or(3000) >= session => {
+        "session.timeout.ms"
+            if number(given, "heartbeat.interval.ms").unwrap_or(3000) >= session =>
+        {
             let heartbeat = number(given, "heartbeat.interval.ms").unwrap_or(3000);
             Some((
-                format!("the group would expel a member between two heartbeats: heartbeat.interval.ms is {heartbeat}"),
+                format!(
+                    "the group would expel a member between two heartbeats: heartbeat.interval.ms is {heartbeat}"
+                ),
                 format!("write {} or more", heartbeat.saturating_mul(3)),
             ))
         }
@@ -175,7 +262,9 @@ fn of_classic_protocol(name: &str, given: &BTreeMap<String, Property>) -> Option
 fn of_texts(name: &str, value: &str) -> Option<PropertyProblem> {
     match name {
         "bootstrap.servers" => {
-            let wrong = value.split(',').position(|server| !is_server(server.trim()))?;
+            let wrong = value
+                .split(',')
+                .position(|server| !is_server(server.trim()))?;
             Some((
                 format!("server {} of the list is not a host and a port", wrong + 1),
                 "write HOST:PORT,HOST:PORT".to_owned(),
@@ -189,7 +278,8 @@ fn of_texts(name: &str, value: &str) -> Option<PropertyProblem> {
     }
 }
 
-/// Returns true for `HOST`, `HOST:PORT` and `[IPV6]:PORT`, each with or without a leading `PROTOCOL://`.
+/// Returns true for `HOST`, `HOST:PORT` and `[IPV6]:PORT`, each with or without a leading
+/// `PROTOCOL://`.
 fn is_server(text: &str) -> bool {
     let text = text.split_once("://").map_or(text, |(_, rest)| rest);
     let (host, port) = match text.rsplit_once(':') {
@@ -198,7 +288,10 @@ fn is_server(text: &str) -> bool {
     };
     let is_bare_ipv6 = host.contains(':') && !host.starts_with('[');
     let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-    !host.is_empty() && !is_bare_ipv6 && is_port && !host.contains(|c: char| c.is_whitespace() || c == '/')
+    !host.is_empty()
+        && !is_bare_ipv6
+        && is_port
+        && !host.contains(|c: char| c.is_whitespace() || c == '/')
 }
 
 /// Kafka allows 249; a suffix for each member is appended.
@@ -223,9 +316,10 @@ fn of_numbers(name: &str, value: u64) -> Option<PropertyProblem> {
             "a dead letter that is larger would never be sent".to_owned(),
             format!("write {LEAST_QUEUE_KBYTES} or more, or leave it out"),
         )),
-        "retries" if value == 0 => {
-            Some(("an idempotent producer needs retries".to_owned(), "write 1 or more, or leave it out".to_owned()))
-        }
+        "retries" if value == 0 => Some((
+            "an idempotent producer needs retries".to_owned(),
+            "write 1 or more, or leave it out".to_owned(),
+        )),
         "max.in.flight.requests.per.connection" if value > 5 => Some((
             "an idempotent producer keeps the order of at most 5 requests".to_owned(),
             "write 5 or less, or leave it out".to_owned(),

@@ -1,8 +1,8 @@
-//! The operator's configuration: one YAML file, overridden by `EBBTIDE_*` variables. The only reader of the
-//! environment.
+//! The operator's configuration: one YAML file, overridden by `EBBTIDE_*` variables. The only
+//! reader of the environment.
 //!
-//! All problems are reported together, each with its place and its fix, and a [`Config`] is complete and consistent.
-//! Must never print a secret or put one in a problem.
+//! All problems are reported together, each with its place and its fix, and a [`Config`] is
+//! complete and consistent. Must never print a secret or put one in a problem.
 
 mod client_rules;
 mod environment;
@@ -33,7 +33,8 @@ pub use units::show_duration;
 use ebbtide_base::problem::{Problem, Problems, TextPosition};
 use ebbtide_base::yaml;
 
-/// Every key of the file by its path, except the open `kafka.properties.*`. `config/ebbtide.yaml` explains each.
+/// Every key of the file by its path, except the open `kafka.properties.*`. `config/ebbtide.yaml`
+/// explains each.
 pub const KEYS: [&str; 57] = [
     "policy",
     "root",
@@ -128,8 +129,8 @@ pub struct Config {
 /// The broker, the group and the dead letters.
 #[derive(Debug, Clone)]
 pub struct KafkaConfig {
-    /// librdkafka's own properties, each under its canonical name. They always contain `bootstrap.servers`, and never a
-    /// property that Ebbtide sets itself.
+    /// librdkafka's own properties, each under its canonical name. They always contain
+    /// `bootstrap.servers`, and never a property that Ebbtide sets itself.
     pub properties: BTreeMap<String, Property>,
     /// The consumer group.
     pub group: String,
@@ -139,7 +140,8 @@ pub struct KafkaConfig {
     pub retention_check: RetentionCheck,
 }
 
-/// The limits above which a notice needs a person's decision before it takes effect (docs/triggers.md).
+/// The limits above which a notice needs a person's decision before it takes effect
+/// (docs/triggers.md).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NoticeLimits {
     /// The first day on which a contract can have ended or consent been withdrawn.
@@ -195,7 +197,8 @@ pub struct SchemasConfig {
 /// A Confluent-compatible schema registry.
 #[derive(Debug, Clone)]
 pub struct RegistryConfig {
-    /// The base URLs of its servers (http or https, without credentials), at least one; `schemas/ids/7` is appended.
+    /// The base URLs of its servers (http or https, without credentials), at least one;
+    /// `schemas/ids/7` is appended.
     pub urls: Vec<Url>,
     /// The credentials.
     pub auth: RegistryAuth,
@@ -203,8 +206,8 @@ pub struct RegistryConfig {
     pub ca: Option<PathBuf>,
     /// The longest time that one request may take.
     pub timeout: Duration,
-    /// The longest time that records wait for a schema that the registry does not know yet. Zero: its first answer
-    /// counts.
+    /// The longest time that records wait for a schema that the registry does not know yet. Zero:
+    /// its first answer counts.
     pub unknown_schema_wait: Duration,
 }
 
@@ -252,8 +255,8 @@ pub struct MaintenanceConfig {
     pub log_retention: Duration,
     /// The age from which a file that no commit names is deleted.
     pub orphan_age: Duration,
-    /// The time for which a replaced file is kept for readers of an older version. It counts as part of every rule's
-    /// grace.
+    /// The time for which a replaced file is kept for readers of an older version. It counts as
+    /// part of every rule's grace.
     pub readers_grace: Duration,
     /// The retention of a dead letter in the quarantine, unless the policy sets a shorter one.
     pub quarantine_retention: Duration,
@@ -268,14 +271,16 @@ pub struct SweepConfig {
     pub every: Duration,
     /// The maximum number of bytes that the cells of one bucket may take while they are made.
     pub memory: u64,
-    /// The time for which a task waits for the instance that should do it. After that any instance may do it.
+    /// The time for which a task waits for the instance that should do it. After that any instance
+    /// may do it.
     pub takeover: Duration,
-    /// The difference between the wall clock and the machine's running time above which the clock counts as having
-    /// jumped.
+    /// The difference between the wall clock and the machine's running time above which the clock
+    /// counts as having jumped.
     pub clock_tolerance: Duration,
     /// The time for which the clock must run evenly after a jump before it is trusted again.
     pub clock_settle: Duration,
-    /// The longest time by which the clock may be ahead of the last trusted time without a confirmation.
+    /// The longest time by which the clock may be ahead of the last trusted time without a
+    /// confirmation.
     pub clock_max_step: Duration,
 }
 
@@ -301,7 +306,8 @@ pub struct CompactConfig {
     pub enabled: bool,
     /// The interval between two searches for segments to merge.
     pub every: Duration,
-    /// The time after the end of a bucket during which it is not compacted, because late records may arrive.
+    /// The time after the end of a bucket during which it is not compacted, because late records
+    /// may arrive.
     pub late: Duration,
     /// The maximum number of bytes of a compacted segment.
     pub target: u64,
@@ -353,41 +359,67 @@ pub struct ConfigInputs {
 }
 
 impl ConfigInputs {
-    /// Returns this process's environment and the folder of `file`. Variables that are not UTF-8 are left out.
+    /// Returns this process's environment and the folder of `file`. Variables that are not UTF-8
+    /// are left out.
     #[must_use]
-    #[allow(clippy::disallowed_methods, reason = "the one room that may read the environment")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one room that may read the environment"
+    )]
     pub fn of(file: &Path) -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
         let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
-        Self { variables: std::env::vars_os().filter_map(text).collect(), folder }
+        Self {
+            variables: std::env::vars_os().filter_map(text).collect(),
+            folder,
+        }
     }
 }
 
-/// Returns the time by which this process's clock is ahead of the machine's clock: `CLOCK_AHEAD` in the environment, in
-/// seconds. It lets tests see data expire without waiting. A clock that is ahead deletes data, so no other build has
+/// Returns the time by which this process's clock is ahead of the machine's clock: `CLOCK_AHEAD` in
+/// the environment, in seconds. It lets tests see data expire without waiting. A clock that is
+/// ahead deletes data, so no other build has this.
+#[cfg(feature = "failpoints")]
+#[must_use]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one room that may read the environment"
+)]
+pub fn clock_ahead() -> Option<Duration> {
+    std::env::var("CLOCK_AHEAD")
+        .ok()?
+        .parse()
+        .ok()
+        .map(Duration::from_secs)
+}
+
+/// Returns the start and speed of a clock that is faster than the machine's clock and agrees with
+/// it at one instant: `CLOCK_FROM` (RFC 3339) and `CLOCK_SPEED` in the environment. It is for the
+/// test of a whole retention period, whose processes must agree on the time; no other build has
 /// this.
 #[cfg(feature = "failpoints")]
 #[must_use]
-#[allow(clippy::disallowed_methods, reason = "the one room that may read the environment")]
-pub fn clock_ahead() -> Option<Duration> {
-    std::env::var("CLOCK_AHEAD").ok()?.parse().ok().map(Duration::from_secs)
-}
-
-/// Returns the start and speed of a clock that is faster than the machine's clock and agrees with it at one instant:
-/// `CLOCK_FROM` (RFC 3339) and `CLOCK_SPEED` in the environment. It is for the test of a whole retention period, whose
-/// processes must agree on the time; no other build has this.
-#[cfg(feature = "failpoints")]
-#[must_use]
-#[allow(clippy::disallowed_methods, reason = "the one room that may read the environment")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one room that may read the environment"
+)]
 pub fn clock_fast() -> Option<(chrono::DateTime<chrono::Utc>, u32)> {
     let from = chrono::DateTime::parse_from_rfc3339(&std::env::var("CLOCK_FROM").ok()?).ok()?;
-    Some((from.to_utc(), std::env::var("CLOCK_SPEED").ok()?.parse().ok().filter(|speed| *speed > 0)?))
+    Some((
+        from.to_utc(),
+        std::env::var("CLOCK_SPEED")
+            .ok()?
+            .parse()
+            .ok()
+            .filter(|speed| *speed > 0)?,
+    ))
 }
 
 impl Config {
-    /// Reads `file` and this process's environment. A file that cannot be read is reported as a problem.
+    /// Reads `file` and this process's environment. A file that cannot be read is reported as a
+    /// problem.
     #[must_use]
     pub fn load(file: &Path) -> CheckedConfig {
         let name = file.display().to_string();
@@ -401,12 +433,16 @@ impl Config {
                     format!("cannot be read: {error}"),
                     "name a readable YAML file",
                 );
-                CheckedConfig { config: None, problems: problems.into_sorted() }
+                CheckedConfig {
+                    config: None,
+                    problems: problems.into_sorted(),
+                }
             }
         }
     }
 
-    /// Reads a configuration from `text`; `file` is its name in problems. Reads the files that secrets name.
+    /// Reads a configuration from `text`; `file` is its name in problems. Reads the files that
+    /// secrets name.
     #[must_use]
     pub fn parse(file: &str, text: &str, around: &ConfigInputs) -> CheckedConfig {
         let mut problems = Problems::of(file);
@@ -414,7 +450,10 @@ impl Config {
             Ok(tree) => tree,
             Err(error) => {
                 problems.error(error.at, "", error.what, "mend the YAML");
-                return CheckedConfig { config: None, problems: problems.into_sorted() };
+                return CheckedConfig {
+                    config: None,
+                    problems: problems.into_sorted(),
+                };
             }
         };
         let variables = environment::overlay(&mut tree, &around.variables, &mut problems);
@@ -422,7 +461,10 @@ impl Config {
         let config = sections::config(&tree, origins, around, &mut problems);
         let failed = problems.any_error();
         let problems = environment::named(problems.into_sorted(), &variables);
-        CheckedConfig { config: config.filter(|_| !failed), problems }
+        CheckedConfig {
+            config: config.filter(|_| !failed),
+            problems,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The place at which each setting is set: its line in the file, or its variable.
 //!
-//! Checks that run after the file was read (against the policy, with the Kafka client) use it to name the places of
-//! their problems.
+//! Checks that run after the file was read (against the policy, with the Kafka client) use it to
+//! name the places of their problems.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,8 @@ use super::property::canonical;
 use ebbtide_base::problem::TextPosition;
 use ebbtide_base::yaml::{YamlNode, join};
 
-/// The place of every setting that the file or a variable sets, by the setting's path (`sweep.every`).
+/// The place of every setting that the file or a variable sets, by the setting's path
+/// (`sweep.every`).
 #[derive(Debug, Clone, Default)]
 pub struct Origins {
     file: String,
@@ -36,10 +37,13 @@ impl fmt::Display for Origin {
 }
 
 impl Origins {
-    /// Collects the places of `tree`, which is the content of `file` overlaid with the variables of `set_by` (path to
-    /// name).
+    /// Collects the places of `tree`, which is the content of `file` overlaid with the variables of
+    /// `set_by` (path to name).
     pub(super) fn read(file: &str, tree: &YamlNode, set_by: &BTreeMap<String, String>) -> Self {
-        let mut origins = Self { file: file.to_owned(), set: BTreeMap::new() };
+        let mut origins = Self {
+            file: file.to_owned(),
+            set: BTreeMap::new(),
+        };
         origins.collect(tree, "", set_by);
         origins
     }
@@ -48,19 +52,28 @@ impl Origins {
         for entry in node.entries() {
             let path = join(path, &entry.key);
             let origin = match set_by.get(&path) {
-                Some(variable) => Origin { file: variable.clone(), at: TextPosition::default() },
-                None => Origin { file: self.file.clone(), at: entry.value.at },
+                Some(variable) => Origin {
+                    file: variable.clone(),
+                    at: TextPosition::default(),
+                },
+                None => Origin {
+                    file: self.file.clone(),
+                    at: entry.value.at,
+                },
             };
             if let Some(property) = path.strip_prefix(PROPERTIES) {
-                self.set.insert(format!("{PROPERTIES}{}", canonical(property)), origin.clone());
+                self.set.insert(
+                    format!("{PROPERTIES}{}", canonical(property)),
+                    origin.clone(),
+                );
             }
             self.set.insert(path.clone(), origin);
             self.collect(&entry.value, &path, set_by);
         }
     }
 
-    /// Returns the place of `path`. If it is not set: the place of the section that it belongs to, or the file's
-    /// beginning.
+    /// Returns the place of `path`. If it is not set: the place of the section that it belongs to,
+    /// or the file's beginning.
     #[must_use]
     pub fn of(&self, path: &str) -> Origin {
         let mut path = path;
@@ -70,7 +83,12 @@ impl Origins {
             }
             match path.rsplit_once('.') {
                 Some((section, _)) => path = section,
-                None => return Origin { file: self.file.clone(), at: TextPosition { line: 1, column: 1 } },
+                None => {
+                    return Origin {
+                        file: self.file.clone(),
+                        at: TextPosition { line: 1, column: 1 },
+                    };
+                }
             }
         }
     }
@@ -94,7 +112,10 @@ mod tests {
         let tree = ebbtide_base::yaml::parse(
             "sweep:\n  every: 1m\nkafka:\n  properties:\n    metadata.broker.list: a:1\n    client.id: x\n",
         );
-        let set_by = BTreeMap::from([("kafka.properties.client.id".to_owned(), "EBBTIDE_X".to_owned())]);
+        let set_by = BTreeMap::from([(
+            "kafka.properties.client.id".to_owned(),
+            "EBBTIDE_X".to_owned(),
+        )]);
         let origins = Origins::read("e.yaml", &tree.unwrap(), &set_by);
         for (path, place, is_set) in [
             ("sweep.every", "e.yaml:2", true),
@@ -103,7 +124,11 @@ mod tests {
             ("kafka.properties.bootstrap.servers", "e.yaml:5", true),
             ("kafka.properties.client.id", "EBBTIDE_X", true),
         ] {
-            assert_eq!((origins.of(path).to_string().as_str(), origins.is_set(path)), (place, is_set), "{path}");
+            assert_eq!(
+                (origins.of(path).to_string().as_str(), origins.is_set(path)),
+                (place, is_set),
+                "{path}"
+            );
         }
     }
 }

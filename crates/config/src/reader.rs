@@ -1,6 +1,7 @@
 //! Reads one section of the tree, key by key. Collects problems and continues with the default.
 //!
-//! An unknown key is refused, and the nearest known key is suggested. Must never quote a value that may be secret.
+//! An unknown key is refused, and the nearest known key is suggested. Must never quote a value that
+//! may be secret.
 
 use std::path::PathBuf;
 
@@ -18,15 +19,23 @@ pub(super) struct Section<'n> {
 impl<'n> Section<'n> {
     /// Opens the whole document and checks its keys.
     pub fn root(tree: &'n YamlNode, problems: &mut Problems) -> Self {
-        let root = Self { node: Some(tree), path: String::new() };
+        let root = Self {
+            node: Some(tree),
+            path: String::new(),
+        };
         root.check(problems);
         root
     }
 
     /// Opens the section under `key` and checks its keys.
     pub fn open(&self, key: &str, problems: &mut Problems) -> Section<'n> {
-        let node = self.get(key).filter(|node| !matches!(node.value, YamlValue::Null));
-        let section = Section { node, path: join(&self.path, key) };
+        let node = self
+            .get(key)
+            .filter(|node| !matches!(node.value, YamlValue::Null));
+        let section = Section {
+            node,
+            path: join(&self.path, key),
+        };
         section.check(problems);
         section
     }
@@ -44,7 +53,8 @@ impl<'n> Section<'n> {
 
     /// Returns the place where the section begins; the beginning of the file if it is absent.
     pub fn at(&self) -> TextPosition {
-        self.node.map_or(TextPosition { line: 1, column: 1 }, |node| node.at)
+        self.node
+            .map_or(TextPosition { line: 1, column: 1 }, |node| node.at)
     }
 
     /// Returns the node under `key`.
@@ -57,8 +67,8 @@ impl<'n> Section<'n> {
         join(&self.path, key)
     }
 
-    /// Returns the text under `key`; `None` if it is absent, empty or not a scalar. The last two are reported as
-    /// problems.
+    /// Returns the text under `key`; `None` if it is absent, empty or not a scalar. The last two
+    /// are reported as problems.
     pub fn text(&self, key: &str, problems: &mut Problems) -> Option<&'n str> {
         scalar(self.get(key)?, &self.path_of(key), problems)
     }
@@ -66,7 +76,12 @@ impl<'n> Section<'n> {
     /// Returns the text under `key`. Its absence is reported as a problem too.
     pub fn required(&self, key: &str, mend: &str, problems: &mut Problems) -> Option<&'n str> {
         if self.get(key).is_none() {
-            problems.error(self.at(), &self.path_of(key), format!("`{key}` is missing"), mend);
+            problems.error(
+                self.at(),
+                &self.path_of(key),
+                format!("`{key}` is missing"),
+                mend,
+            );
         }
         self.text(key, problems)
     }
@@ -79,7 +94,9 @@ impl<'n> Section<'n> {
         problems: &mut Problems,
         parse: impl Fn(&str) -> Result<T, UnitProblem>,
     ) -> T {
-        let Some(text) = self.text(key, problems) else { return default };
+        let Some(text) = self.text(key, problems) else {
+            return default;
+        };
         match parse(text) {
             Ok(value) => value,
             Err((what, mend)) => {
@@ -90,28 +107,54 @@ impl<'n> Section<'n> {
     }
 
     /// Adds an error about the value under `key`.
-    pub fn error(&self, key: &str, what: impl Into<String>, mend: impl Into<String>, problems: &mut Problems) {
+    pub fn error(
+        &self,
+        key: &str,
+        what: impl Into<String>,
+        mend: impl Into<String>,
+        problems: &mut Problems,
+    ) {
         let at = self.get(key).map_or(self.at(), |node| node.at);
         problems.error(at, &self.path_of(key), what, mend);
     }
 
     /// Returns the path under `key`. A relative path is relative to the file's folder.
-    pub fn file(&self, key: &str, around: &ConfigInputs, problems: &mut Problems) -> Option<PathBuf> {
-        self.text(key, problems).map(|text| around.folder.join(text))
+    pub fn file(
+        &self,
+        key: &str,
+        around: &ConfigInputs,
+        problems: &mut Problems,
+    ) -> Option<PathBuf> {
+        self.text(key, problems)
+            .map(|text| around.folder.join(text))
     }
 
     /// Returns the secret under `key`: a literal, `{ file: PATH }` or `{ env: NAME }`.
-    pub fn secret(&self, key: &str, around: &ConfigInputs, problems: &mut Problems) -> Option<Secret> {
+    pub fn secret(
+        &self,
+        key: &str,
+        around: &ConfigInputs,
+        problems: &mut Problems,
+    ) -> Option<Secret> {
         secret(self.get(key)?, &self.path_of(key), around, problems)
     }
 }
 
 /// Returns the node's text. A node that is not a scalar or is blank is reported as a problem.
-pub(super) fn scalar<'n>(node: &'n YamlNode, path: &str, problems: &mut Problems) -> Option<&'n str> {
+pub(super) fn scalar<'n>(
+    node: &'n YamlNode,
+    path: &str,
+    problems: &mut Problems,
+) -> Option<&'n str> {
     match node.text() {
         Some(text) if !text.trim().is_empty() => Some(text),
         Some(_) => {
-            problems.error(node.at, path, "the value is empty", "write one, or leave the key out");
+            problems.error(
+                node.at,
+                path,
+                "the value is empty",
+                "write one, or leave the key out",
+            );
             None
         }
         None => {
@@ -122,8 +165,14 @@ pub(super) fn scalar<'n>(node: &'n YamlNode, path: &str, problems: &mut Problems
     }
 }
 
-/// Returns the node's secret: a literal, `{ file: PATH }` (without line ends at its end) or `{ env: NAME }`.
-pub(super) fn secret(node: &YamlNode, path: &str, around: &ConfigInputs, problems: &mut Problems) -> Option<Secret> {
+/// Returns the node's secret: a literal, `{ file: PATH }` (without line ends at its end) or
+/// `{ env: NAME }`.
+pub(super) fn secret(
+    node: &YamlNode,
+    path: &str,
+    around: &ConfigInputs,
+    problems: &mut Problems,
+) -> Option<Secret> {
     const FORM: &str = "write { file: PATH } or { env: NAME }";
     if !matches!(node.value, YamlValue::Map(_)) {
         return scalar(node, path, problems).map(Secret::new);
@@ -137,14 +186,25 @@ pub(super) fn secret(node: &YamlNode, path: &str, around: &ConfigInputs, problem
         }
         (None, Some(variable)) => {
             let name = scalar(variable, &join(path, "env"), problems)?;
-            around.variables.get(name).cloned().ok_or_else(|| format!("the secret's variable `{name}` is not set"))
+            around
+                .variables
+                .get(name)
+                .cloned()
+                .ok_or_else(|| format!("the secret's variable `{name}` is not set"))
         }
         _ => Err("a secret comes from exactly one place".to_owned()),
     };
     match text {
-        Ok(text) if !text.trim().is_empty() => Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
+        Ok(text) if !text.trim().is_empty() => {
+            Some(Secret::new(text.trim_end_matches(['\r', '\n'])))
+        }
         Ok(_) => {
-            problems.error(node.at, path, "the secret is empty", "put it where the configuration says it is");
+            problems.error(
+                node.at,
+                path,
+                "the secret is empty",
+                "put it where the configuration says it is",
+            );
             None
         }
         Err(what) => {
@@ -158,8 +218,12 @@ pub(super) fn secret(node: &YamlNode, path: &str, around: &ConfigInputs, problem
 fn children(path: &str) -> Vec<&'static str> {
     let mut keys: Vec<&str> = Vec::new();
     for key in KEYS {
-        let rest =
-            if path.is_empty() { Some(key) } else { key.strip_prefix(path).and_then(|rest| rest.strip_prefix('.')) };
+        let rest = if path.is_empty() {
+            Some(key)
+        } else {
+            key.strip_prefix(path)
+                .and_then(|rest| rest.strip_prefix('.'))
+        };
         if let Some(child) = rest.and_then(|rest| rest.split('.').next())
             && !keys.contains(&child)
         {

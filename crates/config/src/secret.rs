@@ -1,6 +1,7 @@
 //! A text that must not be seen: passwords, tokens, keys.
 //!
-//! No formatting of a secret, or of a value that contains one, prints it. Must never implement `Serialize`.
+//! No formatting of a secret, or of a value that contains one, prints it. Must never implement
+//! `Serialize`.
 
 use std::fmt;
 

@@ -13,9 +13,9 @@ use super::property::canonical;
 use super::reader::{Section, scalar, secret};
 use super::units::{UnitProblem, bytes, duration, show_bytes};
 use super::{
-    CompactConfig, Config, ConfigInputs, HttpConfig, IngestConfig, KafkaConfig, LogConfig, LogFormat,
-    MaintenanceConfig, NoticeLimits, NoticesConfig, Origins, Property, RegistryAuth, RegistryConfig, RetentionCheck,
-    SchemasConfig, SweepConfig, store_access,
+    CompactConfig, Config, ConfigInputs, HttpConfig, IngestConfig, KafkaConfig, LogConfig,
+    LogFormat, MaintenanceConfig, NoticeLimits, NoticesConfig, Origins, Property, RegistryAuth,
+    RegistryConfig, RetentionCheck, SchemasConfig, SweepConfig, store_access,
 };
 use ebbtide_base::ids::{IdError, Topic};
 use ebbtide_base::problem::Problems;
@@ -29,7 +29,8 @@ const LANE_MEMORY: u64 = 32 * MIB;
 /// The number of messages of the maximum size that must fit into a lane's memory.
 const LANE_MESSAGES: u64 = 8;
 
-/// Reads the whole tree. Returns `None` if a part without a default is missing. Every problem is in `problems`.
+/// Reads the whole tree. Returns `None` if a part without a default is missing. Every problem is in
+/// `problems`.
 pub(super) fn config(
     tree: &YamlNode,
     origins: Origins,
@@ -37,8 +38,16 @@ pub(super) fn config(
     problems: &mut Problems,
 ) -> Option<Config> {
     let root = Section::root(tree, problems);
-    let policy = root.required("policy", "name the policy's file: policy: policy.yaml", problems);
-    let tables = root.required("root", "say where the tables are: root: /var/lib/ebbtide", problems);
+    let policy = root.required(
+        "policy",
+        "name the policy's file: policy: policy.yaml",
+        problems,
+    );
+    let tables = root.required(
+        "root",
+        "say where the tables are: root: /var/lib/ebbtide",
+        problems,
+    );
     let store = store_access::reach(&root.open("store", problems), around, problems);
     let kafka = kafka(&root.open("kafka", problems), around, problems);
     let notices = notices(&root.open("notices", problems), problems);
@@ -53,7 +62,11 @@ pub(super) fn config(
     let place = around.folder.join(tables);
     Some(Config {
         policy: around.folder.join(policy?),
-        root: if tables.contains("://") { tables.to_owned() } else { place.to_string_lossy().into_owned() },
+        root: if tables.contains("://") {
+            tables.to_owned()
+        } else {
+            place.to_string_lossy().into_owned()
+        },
         store,
         kafka: kafka?,
         notices,
@@ -68,12 +81,19 @@ pub(super) fn config(
     })
 }
 
-fn kafka(section: &Section<'_>, around: &ConfigInputs, problems: &mut Problems) -> Option<KafkaConfig> {
+fn kafka(
+    section: &Section<'_>,
+    around: &ConfigInputs,
+    problems: &mut Problems,
+) -> Option<KafkaConfig> {
     let mut properties = properties(section, around, problems);
     let servers = section.text("bootstrap_servers", problems);
     match (servers, properties.contains_key("bootstrap.servers")) {
         (Some(servers), false) => {
-            properties.insert("bootstrap.servers".to_owned(), Property::Plain(servers.to_owned()));
+            properties.insert(
+                "bootstrap.servers".to_owned(),
+                Property::Plain(servers.to_owned()),
+            );
             if let Some((what, fix)) = client_rules::refusal("bootstrap.servers", &properties) {
                 section.error("bootstrap_servers", what, fix, problems);
             }
@@ -91,74 +111,144 @@ fn kafka(section: &Section<'_>, around: &ConfigInputs, problems: &mut Problems) 
     let group = section.value("group", "ebbtide".to_owned(), problems, |text| {
         if text.trim() != text || text.contains(char::is_control) {
             let fix = "write it without spaces around it and without control characters";
-            return Err(("the name of the group cannot be written elsewhere as it is here".to_owned(), fix.to_owned()));
+            return Err((
+                "the name of the group cannot be written elsewhere as it is here".to_owned(),
+                fix.to_owned(),
+            ));
         }
         Ok(text.to_owned())
     });
-    let dead_letter_topic = section.value("dead_letter_topic", "ebbtide.dead-letters".to_owned(), problems, topic);
-    let retention_check = section.value("retention_check", RetentionCheck::Refuse, problems, |text| match text {
-        "refuse" => Ok(RetentionCheck::Refuse),
-        "warn" => Ok(RetentionCheck::Warn),
-        _ => Err(choice(text, "refuse or warn")),
-    });
-    Some(KafkaConfig { properties, group, dead_letter_topic, retention_check })
+    let dead_letter_topic = section.value(
+        "dead_letter_topic",
+        "ebbtide.dead-letters".to_owned(),
+        problems,
+        topic,
+    );
+    let retention_check = section.value(
+        "retention_check",
+        RetentionCheck::Refuse,
+        problems,
+        |text| match text {
+            "refuse" => Ok(RetentionCheck::Refuse),
+            "warn" => Ok(RetentionCheck::Warn),
+            _ => Err(choice(text, "refuse or warn")),
+        },
+    );
+    Some(KafkaConfig {
+        properties,
+        group,
+        dead_letter_topic,
+        retention_check,
+    })
 }
 
 fn topic(text: &str) -> Result<String, UnitProblem> {
     let refused = |error: IdError| (format!("{text:?} is not a topic"), error.why.to_owned());
-    Topic::new(text).map(|topic| topic.to_string()).map_err(refused)
+    Topic::new(text)
+        .map(|topic| topic.to_string())
+        .map_err(refused)
 }
 
 fn notices(section: &Section<'_>, problems: &mut Problems) -> NoticesConfig {
     let mut named = |key: &str| section.value(key, None, problems, |text| topic(text).map(Some));
     let (contracts, consents) = (named("contracts"), named("consents"));
-    NoticesConfig { contracts, consents, limits: notice_limits(section, problems) }
+    NoticesConfig {
+        contracts,
+        consents,
+        limits: notice_limits(section, problems),
+    }
 }
 
 fn notice_limits(section: &Section<'_>, problems: &mut Problems) -> NoticeLimits {
     let default = NoticeLimits::default();
     let earliest = section.value("earliest", default.earliest, problems, |text| {
-        text.parse().map_err(|_| (format!("{text:?} is not a date"), "write one like 2000-01-01".to_owned()))
+        text.parse().map_err(|_| {
+            (
+                format!("{text:?} is not a date"),
+                "write one like 2000-01-01".to_owned(),
+            )
+        })
     });
-    let contract_ahead = section.value("contract_ahead", default.contract_ahead, problems, |text| {
-        within(duration(text)?, Duration::ZERO, Duration::from_secs(36_500 * 24 * HOUR), "0s and 36500d")
-    });
+    let contract_ahead =
+        section.value("contract_ahead", default.contract_ahead, problems, |text| {
+            within(
+                duration(text)?,
+                Duration::ZERO,
+                Duration::from_secs(36_500 * 24 * HOUR),
+                "0s and 36500d",
+            )
+        });
     let max_share = section.value("max_share", default.max_share, problems, |text| {
-        let share: f64 =
-            text.parse().map_err(|_| (format!("{text:?} is not a number"), "write one like 0.2".to_owned()))?;
+        let share: f64 = text.parse().map_err(|_| {
+            (
+                format!("{text:?} is not a number"),
+                "write one like 0.2".to_owned(),
+            )
+        })?;
         // A value that is not a number is in no range.
-        within(if share.is_nan() { -1.0 } else { share }, 0.0, 1.0, "0 and 1")
+        within(
+            if share.is_nan() { -1.0 } else { share },
+            0.0,
+            1.0,
+            "0 and 1",
+        )
     });
-    let max_share_from = section
-        .value("max_share_from", default.max_share_from, problems, |text| text.parse().map_err(|_| whole_number(text)));
-    NoticeLimits { earliest, contract_ahead, max_share, max_share_from }
+    let max_share_from =
+        section.value("max_share_from", default.max_share_from, problems, |text| {
+            text.parse().map_err(|_| whole_number(text))
+        });
+    NoticeLimits {
+        earliest,
+        contract_ahead,
+        max_share,
+        max_share_from,
+    }
 }
 
 /// Reads the client library's properties, each under its canonical name.
-fn properties(section: &Section<'_>, around: &ConfigInputs, problems: &mut Problems) -> BTreeMap<String, Property> {
+fn properties(
+    section: &Section<'_>,
+    around: &ConfigInputs,
+    problems: &mut Problems,
+) -> BTreeMap<String, Property> {
     let mut read = BTreeMap::new();
-    let Some(node) = section.get("properties").filter(|node| !matches!(node.value, YamlValue::Null)) else {
+    let Some(node) = section
+        .get("properties")
+        .filter(|node| !matches!(node.value, YamlValue::Null))
+    else {
         return read;
     };
     let path = section.path_of("properties");
     if !matches!(node.value, YamlValue::Map(_)) {
         let what = format!("expected a mapping, found {}", node.kind());
-        problems.error(node.at, &path, what, "write librdkafka's properties: { security.protocol: sasl_ssl }");
+        problems.error(
+            node.at,
+            &path,
+            what,
+            "write librdkafka's properties: { security.protocol: sasl_ssl }",
+        );
     }
     for entry in node.entries() {
         let path = join(&path, &entry.key);
         let name = canonical(&entry.key);
-        if let Some(other) =
-            node.entries().iter().take_while(|other| other.key != entry.key).find(|other| canonical(&other.key) == name)
+        if let Some(other) = node
+            .entries()
+            .iter()
+            .take_while(|other| other.key != entry.key)
+            .find(|other| canonical(&other.key) == name)
         {
-            let what = format!("`{}` and `{}` are one property, set twice", other.key, entry.key);
+            let what = format!(
+                "`{}` and `{}` are one property, set twice",
+                other.key, entry.key
+            );
             problems.error(entry.value.at, &path, what, "keep one of the two");
             continue;
         }
         let value = if matches!(entry.value.value, YamlValue::Map(_)) {
             secret(&entry.value, &path, around, problems).map(Property::Hidden)
         } else {
-            scalar(&entry.value, &path, problems).map(|text| Property::literal(&entry.key, text.to_owned()))
+            scalar(&entry.value, &path, problems)
+                .map(|text| Property::literal(&entry.key, text.to_owned()))
         };
         if let Some(value) = value {
             read.insert(name.to_owned(), value);
@@ -173,42 +263,84 @@ fn properties(section: &Section<'_>, around: &ConfigInputs, problems: &mut Probl
     read
 }
 
-fn schemas(section: &Section<'_>, around: &ConfigInputs, problems: &mut Problems) -> Option<SchemasConfig> {
+fn schemas(
+    section: &Section<'_>,
+    around: &ConfigInputs,
+    problems: &mut Problems,
+) -> Option<SchemasConfig> {
     let folder = section.file("folder", around, problems);
     let registry = section.open("registry", problems);
     if !registry.is_there() {
-        return Some(SchemasConfig { registry: None, folder });
+        return Some(SchemasConfig {
+            registry: None,
+            folder,
+        });
     }
     let auth = auth(&registry, around, problems);
     let ca = registry.file("ca", around, problems);
     let timeout = registry.value("timeout", Duration::from_secs(10), problems, |text| {
-        within(duration(text)?, Duration::from_millis(100), Duration::from_secs(300), "100ms and 5m")
+        within(
+            duration(text)?,
+            Duration::from_millis(100),
+            Duration::from_secs(300),
+            "100ms and 5m",
+        )
     });
-    let unknown_schema_wait = registry.value("unknown_schema_wait", Duration::from_secs(30), problems, |text| {
-        within(duration(text)?, Duration::ZERO, Duration::from_secs(600), "0s and 10m")
-    });
-    let text = registry.required("url", "name the registry: url: https://registry:8081", problems)?;
-    let urls: Vec<Url> =
-        text.split(',').map(|url| registry_url(url.trim(), &registry, problems)).collect::<Option<_>>()?;
+    let unknown_schema_wait = registry.value(
+        "unknown_schema_wait",
+        Duration::from_secs(30),
+        problems,
+        |text| {
+            within(
+                duration(text)?,
+                Duration::ZERO,
+                Duration::from_secs(600),
+                "0s and 10m",
+            )
+        },
+    );
+    let text = registry.required(
+        "url",
+        "name the registry: url: https://registry:8081",
+        problems,
+    )?;
+    let urls: Vec<Url> = text
+        .split(',')
+        .map(|url| registry_url(url.trim(), &registry, problems))
+        .collect::<Option<_>>()?;
     if urls.iter().any(|url| url.scheme() == "http") && !matches!(auth, RegistryAuth::None) {
         let at = registry.get("url").map_or(registry.at(), |node| node.at);
         let what = "the credentials travel unencrypted";
         problems.warning(at, &registry.path_of("url"), what, "use https");
     }
-    Some(SchemasConfig { registry: Some(RegistryConfig { urls, auth, ca, timeout, unknown_schema_wait }), folder })
+    Some(SchemasConfig {
+        registry: Some(RegistryConfig {
+            urls,
+            auth,
+            ca,
+            timeout,
+            unknown_schema_wait,
+        }),
+        folder,
+    })
 }
 
 /// Parses one URL of the registry's list.
 fn registry_url(text: &str, registry: &Section<'_>, problems: &mut Problems) -> Option<Url> {
     let (what, fix) = match Url::parse(text) {
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            ("the URL holds credentials".to_owned(), "write them under `basic`")
-        }
-        Ok(url) if !matches!(url.scheme(), "http" | "https") || !url.has_host() => {
-            ("the URL is neither http nor https".to_owned(), "write https://HOST:PORT, or a list of them with commas")
-        }
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => (
+            "the URL holds credentials".to_owned(),
+            "write them under `basic`",
+        ),
+        Ok(url) if !matches!(url.scheme(), "http" | "https") || !url.has_host() => (
+            "the URL is neither http nor https".to_owned(),
+            "write https://HOST:PORT, or a list of them with commas",
+        ),
         Ok(url) => return Some(url),
-        Err(error) => (format!("not a URL: {error}"), "write https://HOST:PORT, or a list of them with commas"),
+        Err(error) => (
+            format!("not a URL: {error}"),
+            "write https://HOST:PORT, or a list of them with commas",
+        ),
     };
     registry.error("url", what, fix, problems);
     None
@@ -218,7 +350,12 @@ fn auth(registry: &Section<'_>, around: &ConfigInputs, problems: &mut Problems) 
     let basic = registry.open("basic", problems);
     let bearer = registry.secret("bearer", around, problems);
     if basic.is_there() && registry.get("bearer").is_some() {
-        registry.error("bearer", "`basic` and `bearer` stand beside one another", "keep one of the two", problems);
+        registry.error(
+            "bearer",
+            "`basic` and `bearer` stand beside one another",
+            "keep one of the two",
+            problems,
+        );
     }
     if basic.is_there() {
         let user = basic.required("user", "write the user's name", problems);
@@ -228,30 +365,49 @@ fn auth(registry: &Section<'_>, around: &ConfigInputs, problems: &mut Problems) 
         }
         let password = basic.secret("password", around, problems);
         if let (Some(user), Some(password)) = (user, password) {
-            return RegistryAuth::Basic { user: user.to_owned(), password };
+            return RegistryAuth::Basic {
+                user: user.to_owned(),
+                password,
+            };
         }
     }
     bearer.map_or(RegistryAuth::None, RegistryAuth::Bearer)
 }
 
 fn ingest(section: &Section<'_>, problems: &mut Problems) -> IngestConfig {
-    let memory = section
-        .value("memory", 512 * MIB, problems, |text| within(bytes(text)?, 16 * MIB, 1 << 40, "16MiB and 1024GiB"));
-    // Values that are not set follow from the memory, so that a lower memory alone is still a consistent configuration.
+    let memory = section.value("memory", 512 * MIB, problems, |text| {
+        within(bytes(text)?, 16 * MIB, 1 << 40, "16MiB and 1024GiB")
+    });
+    // Values that are not set follow from the memory, so that a lower memory alone is still a
+    // consistent configuration.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let roomy = usize::try_from(memory / LANE_MEMORY).unwrap_or(usize::MAX).clamp(1, 256);
+    let roomy = usize::try_from(memory / LANE_MEMORY)
+        .unwrap_or(usize::MAX)
+        .clamp(1, 256);
     let lanes = section.value("lanes", cores.min(roomy), problems, |text| {
         let lanes = text.parse().map_err(|_| whole_number(text))?;
         within(lanes, 1, 256, "1 and 256")
     });
-    let commit_bytes = section.value("commit_bytes", (128 * MIB).min(memory / 4), problems, |text| {
-        within(bytes(text)?, MIB, 1 << 40, "1MiB and 1024GiB")
+    let commit_bytes = section.value(
+        "commit_bytes",
+        (128 * MIB).min(memory / 4),
+        problems,
+        |text| within(bytes(text)?, MIB, 1 << 40, "1MiB and 1024GiB"),
+    );
+    let max_message_bytes = section.value("max_message_bytes", MIB, problems, |text| {
+        within(bytes(text)?, 1024, 256 * MIB, "1KiB and 256MiB")
     });
-    let max_message_bytes = section
-        .value("max_message_bytes", MIB, problems, |text| within(bytes(text)?, 1024, 256 * MIB, "1KiB and 256MiB"));
     if commit_bytes > memory / 2 {
-        let what = format!("{} is more than half of ingest.memory", show_bytes(commit_bytes));
-        section.error("commit_bytes", what, format!("write at most {}", show_bytes(memory / 2)), problems);
+        let what = format!(
+            "{} is more than half of ingest.memory",
+            show_bytes(commit_bytes)
+        );
+        section.error(
+            "commit_bytes",
+            what,
+            format!("write at most {}", show_bytes(memory / 2)),
+            problems,
+        );
     }
     let share = memory / u64::try_from(lanes).unwrap_or(u64::MAX);
     if max_message_bytes > share / LANE_MESSAGES {
@@ -266,7 +422,12 @@ fn ingest(section: &Section<'_>, problems: &mut Problems) -> IngestConfig {
     let time = |key: &str, default: u64, most: u64, problems: &mut Problems| {
         section.value(key, Duration::from_secs(default), problems, |text| {
             let most = Duration::from_secs(most);
-            within(duration(text)?, Duration::from_millis(100), most, &format!("100ms and {}h", most.as_secs() / HOUR))
+            within(
+                duration(text)?,
+                Duration::from_millis(100),
+                most,
+                &format!("100ms and {}h", most.as_secs() / HOUR),
+            )
         })
     };
     IngestConfig {
@@ -287,16 +448,31 @@ fn maintain(section: &Section<'_>, problems: &mut Problems) -> MaintenanceConfig
     });
     let age = |key: &str, default: u64, problems: &mut Problems| {
         section.value(key, Duration::from_secs(default), problems, |text| {
-            within(duration(text)?, Duration::from_secs(HOUR), Duration::from_secs(3650 * 24 * HOUR), "1h and 3650d")
+            within(
+                duration(text)?,
+                Duration::from_secs(HOUR),
+                Duration::from_secs(3650 * 24 * HOUR),
+                "1h and 3650d",
+            )
         })
     };
     MaintenanceConfig {
         checkpoint_every,
         log_retention: age("log_retention", 30 * 24 * HOUR, problems),
         orphan_age: age("orphan_age", 6 * HOUR, problems),
-        readers_grace: section.value("readers_grace", Duration::from_secs(HOUR), problems, |text| {
-            within(duration(text)?, Duration::ZERO, Duration::from_secs(30 * 24 * HOUR), "0s and 30d")
-        }),
+        readers_grace: section.value(
+            "readers_grace",
+            Duration::from_secs(HOUR),
+            problems,
+            |text| {
+                within(
+                    duration(text)?,
+                    Duration::ZERO,
+                    Duration::from_secs(30 * 24 * HOUR),
+                    "0s and 30d",
+                )
+            },
+        ),
         quarantine_retention: age("quarantine_retention", 7 * 24 * HOUR, problems),
     }
 }
@@ -308,11 +484,17 @@ fn sweep(section: &Section<'_>, problems: &mut Problems) -> SweepConfig {
         "false" => Ok(false),
         _ => Err(choice(text, "true or false")),
     });
-    let memory =
-        section.value("memory", usual.memory, problems, |text| within(bytes(text)?, MIB, 1 << 40, "1MiB and 1024GiB"));
+    let memory = section.value("memory", usual.memory, problems, |text| {
+        within(bytes(text)?, MIB, 1 << 40, "1MiB and 1024GiB")
+    });
     let time = |key: &str, default: Duration, problems: &mut Problems| {
         section.value(key, default, problems, |text| {
-            within(duration(text)?, Duration::from_millis(100), Duration::from_secs(24 * HOUR), "100ms and 24h")
+            within(
+                duration(text)?,
+                Duration::from_millis(100),
+                Duration::from_secs(24 * HOUR),
+                "100ms and 24h",
+            )
         })
     };
     SweepConfig {
@@ -323,7 +505,12 @@ fn sweep(section: &Section<'_>, problems: &mut Problems) -> SweepConfig {
         clock_tolerance: time("clock_tolerance", usual.clock_tolerance, problems),
         clock_settle: time("clock_settle", usual.clock_settle, problems),
         clock_max_step: section.value("clock_max_step", usual.clock_max_step, problems, |text| {
-            within(duration(text)?, Duration::from_secs(HOUR), Duration::from_secs(3650 * 24 * HOUR), "1h and 3650d")
+            within(
+                duration(text)?,
+                Duration::from_secs(HOUR),
+                Duration::from_secs(3650 * 24 * HOUR),
+                "1h and 3650d",
+            )
         }),
     }
 }
@@ -336,24 +523,42 @@ fn compact(section: &Section<'_>, problems: &mut Problems) -> CompactConfig {
     });
     let time = |key: &str, default: u64, problems: &mut Problems| {
         section.value(key, Duration::from_secs(default), problems, |text| {
-            within(duration(text)?, Duration::from_millis(100), Duration::from_secs(30 * 24 * HOUR), "100ms and 30d")
+            within(
+                duration(text)?,
+                Duration::from_millis(100),
+                Duration::from_secs(30 * 24 * HOUR),
+                "100ms and 30d",
+            )
         })
     };
     CompactConfig {
         enabled,
         every: time("every", 600, problems),
         late: time("late", HOUR, problems),
-        target: section.value("target", GIB, problems, |text| within(bytes(text)?, MIB, 16 * GIB, "1MiB and 16GiB")),
-        memory: section
-            .value("memory", 256 * MIB, problems, |text| within(bytes(text)?, 64 * MIB, 1 << 40, "64MiB and 1024GiB")),
+        target: section.value("target", GIB, problems, |text| {
+            within(bytes(text)?, MIB, 16 * GIB, "1MiB and 16GiB")
+        }),
+        memory: section.value("memory", 256 * MIB, problems, |text| {
+            within(bytes(text)?, 64 * MIB, 1 << 40, "64MiB and 1024GiB")
+        }),
     }
 }
 
 fn http(section: &Section<'_>, problems: &mut Problems) -> HttpConfig {
-    let listen = section.value("listen", SocketAddr::from(([127, 0, 0, 1], 9464)), problems, |text| {
-        let mend = "write ADDRESS:PORT: 0.0.0.0:9464, [::]:9464";
-        text.parse().map_err(|_| (format!("{text:?} is not an address and port"), mend.to_owned()))
-    });
+    let listen = section.value(
+        "listen",
+        SocketAddr::from(([127, 0, 0, 1], 9464)),
+        problems,
+        |text| {
+            let mend = "write ADDRESS:PORT: 0.0.0.0:9464, [::]:9464";
+            text.parse().map_err(|_| {
+                (
+                    format!("{text:?} is not an address and port"),
+                    mend.to_owned(),
+                )
+            })
+        },
+    );
     HttpConfig { listen }
 }
 
@@ -368,7 +573,9 @@ fn log(section: &Section<'_>, problems: &mut Problems) -> LogConfig {
         "info,librdkafka=warn,buoyant_kernel=off,deltalake_core=warn".to_owned(),
         problems,
         |text| {
-            let is_level = |level: &str| matches!(level, "off" | "error" | "warn" | "info" | "debug" | "trace");
+            let is_level = |level: &str| {
+                matches!(level, "off" | "error" | "warn" | "info" | "debug" | "trace")
+            };
             let is_part = |part: &str| match part.split_once('=') {
                 Some((target, level)) => !target.trim().is_empty() && is_level(level.trim()),
                 None => is_level(part.trim()),
@@ -377,23 +584,41 @@ fn log(section: &Section<'_>, problems: &mut Problems) -> LogConfig {
                 return Ok(text.split(',').map(str::trim).collect::<Vec<_>>().join(","));
             }
             let what = format!("{text:?} is not a log level");
-            Err((what, "write off, error, warn, info, debug or trace, and target=level parts behind it".to_owned()))
+            Err((
+                what,
+                "write off, error, warn, info, debug or trace, and target=level parts behind it"
+                    .to_owned(),
+            ))
         },
     );
     LogConfig { format, level }
 }
 
 pub(super) fn choice(text: &str, choices: &str) -> UnitProblem {
-    (format!("{text:?} is not known here"), format!("write {choices}"))
+    (
+        format!("{text:?} is not known here"),
+        format!("write {choices}"),
+    )
 }
 
 fn whole_number(text: &str) -> UnitProblem {
-    (format!("{text:?} is not a whole number"), "write digits alone".to_owned())
+    (
+        format!("{text:?} is not a whole number"),
+        "write digits alone".to_owned(),
+    )
 }
 
-pub(super) fn within<T: PartialOrd>(value: T, least: T, most: T, range: &str) -> Result<T, UnitProblem> {
+pub(super) fn within<T: PartialOrd>(
+    value: T,
+    least: T,
+    most: T,
+    range: &str,
+) -> Result<T, UnitProblem> {
     if value < least || value > most {
-        return Err(("the value is out of its range".to_owned(), format!("write one between {range}")));
+        return Err((
+            "the value is out of its range".to_owned(),
+            format!("write one between {range}"),
+        ));
     }
     Ok(value)
 }

@@ -1,6 +1,8 @@
-//! The access to an object store: the section `store`, and the variables in which clouds provide their credentials.
+//! The access to an object store: the section `store`, and the variables in which clouds provide
+//! their credentials.
 //!
-//! The client receives every such variable from here, so that nothing else reads the environment for it.
+//! The client receives every such variable from here, so that nothing else reads the environment
+//! for it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +14,8 @@ use super::units::duration;
 use super::{ConfigInputs, Secret};
 use ebbtide_base::problem::Problems;
 
-/// The prefixes of the variables that describe the access to a cloud's store, by the clouds' own names.
+/// The prefixes of the variables that describe the access to a cloud's store, by the clouds' own
+/// names.
 const CLOUDS: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 
 /// The access to an object store. Not used if the root is a folder.
@@ -34,7 +37,8 @@ pub struct ObjectStoreConfig {
     pub ca: Option<PathBuf>,
     /// The longest time that one request may take.
     pub timeout: Duration,
-    /// The time for which a request that the store rejected is retried before the failure is reported.
+    /// The time for which a request that the store rejected is retried before the failure is
+    /// reported.
     pub retry_for: Duration,
     /// The environment's variables of the three clouds. Any may be secret.
     pub variables: BTreeMap<String, Secret>,
@@ -58,18 +62,28 @@ impl Default for ObjectStoreConfig {
 }
 
 impl ObjectStoreConfig {
-    /// Returns the access that the environment alone describes, for callers without a configuration.
+    /// Returns the access that the environment alone describes, for callers without a
+    /// configuration.
     #[must_use]
     pub fn of(around: &ConfigInputs) -> ObjectStoreConfig {
         let of_cloud = |name: &str| CLOUDS.iter().any(|cloud| name.starts_with(cloud));
         let variables = around.variables.iter().filter(|(name, _)| of_cloud(name));
-        let variables = variables.map(|(name, value)| (name.clone(), Secret::new(value.clone()))).collect();
-        ObjectStoreConfig { variables, ..ObjectStoreConfig::default() }
+        let variables = variables
+            .map(|(name, value)| (name.clone(), Secret::new(value.clone())))
+            .collect();
+        ObjectStoreConfig {
+            variables,
+            ..ObjectStoreConfig::default()
+        }
     }
 }
 
 /// Reads the section.
-pub(super) fn reach(section: &Section<'_>, around: &ConfigInputs, problems: &mut Problems) -> ObjectStoreConfig {
+pub(super) fn reach(
+    section: &Section<'_>,
+    around: &ConfigInputs,
+    problems: &mut Problems,
+) -> ObjectStoreConfig {
     let mut switch = |key: &str| {
         section.value(key, false, problems, |text| match text {
             "true" => Ok(true),
@@ -88,10 +102,20 @@ pub(super) fn reach(section: &Section<'_>, around: &ConfigInputs, problems: &mut
         allow_http,
         ca: section.file("ca", around, problems),
         timeout: section.value("timeout", usual.timeout, problems, |text| {
-            within(duration(text)?, Duration::from_secs(1), Duration::from_secs(600), "1s and 10m")
+            within(
+                duration(text)?,
+                Duration::from_secs(1),
+                Duration::from_secs(600),
+                "1s and 10m",
+            )
         }),
         retry_for: section.value("retry_for", usual.retry_for, problems, |text| {
-            within(duration(text)?, Duration::from_secs(1), Duration::from_secs(240), "1s and 4m")
+            within(
+                duration(text)?,
+                Duration::from_secs(1),
+                Duration::from_secs(240),
+                "1s and 4m",
+            )
         }),
         ..usual
     };
@@ -101,12 +125,25 @@ pub(super) fn reach(section: &Section<'_>, around: &ConfigInputs, problems: &mut
         } else {
             ("secret_access_key", "access_key_id")
         };
-        section.error(there, format!("it is of no use without `{missing}`"), "write both, or neither", problems);
+        section.error(
+            there,
+            format!("it is of no use without `{missing}`"),
+            "write both, or neither",
+            problems,
+        );
     }
-    let plain = store.endpoint.as_deref().is_some_and(|endpoint| !endpoint.starts_with("https://"));
+    let plain = store
+        .endpoint
+        .as_deref()
+        .is_some_and(|endpoint| !endpoint.starts_with("https://"));
     if plain && !store.allow_http {
         let mend = "write https://HOST:PORT, or allow_http: true where what is sent may be seen";
-        section.error("endpoint", "the endpoint is not one of https", mend, problems);
+        section.error(
+            "endpoint",
+            "the endpoint is not one of https",
+            mend,
+            problems,
+        );
     }
     store
 }

@@ -1,4 +1,5 @@
-//! Tests of the configuration as an operator uses it: the shipped file, every kind of mistake, variables and secrets.
+//! Tests of the configuration as an operator uses it: the shipped file, every kind of mistake,
+//! variables and secrets.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +11,14 @@ const SHIPPED: &str = include_str!("../../../config/ebbtide.yaml");
 const LEAST: &str = "policy: p.yaml\nroot: /data\nkafka: { bootstrap_servers: 'a:1' }\n";
 
 fn around(variables: &[(&str, &str)]) -> ConfigInputs {
-    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    ConfigInputs { variables, folder: PathBuf::from("/etc/ebbtide") }
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    ConfigInputs {
+        variables,
+        folder: PathBuf::from("/etc/ebbtide"),
+    }
 }
 
 fn parse(text: &str, variables: &[(&str, &str)]) -> CheckedConfig {
@@ -20,7 +27,9 @@ fn parse(text: &str, variables: &[(&str, &str)]) -> CheckedConfig {
 
 fn good(text: &str, variables: &[(&str, &str)]) -> Config {
     let checked = parse(text, variables);
-    checked.config.unwrap_or_else(|| panic!("{}", lines(&checked.problems)))
+    checked
+        .config
+        .unwrap_or_else(|| panic!("{}", lines(&checked.problems)))
 }
 
 fn bad(text: &str, variables: &[(&str, &str)]) -> String {
@@ -30,13 +39,19 @@ fn bad(text: &str, variables: &[(&str, &str)]) -> String {
 }
 
 fn lines(problems: &[Problem]) -> String {
-    problems.iter().map(|problem| format!("{problem}\n")).collect()
+    problems
+        .iter()
+        .map(|problem| format!("{problem}\n"))
+        .collect()
 }
 
-/// Returns the shipped file with every setting that is off switched on, except `basic`, which `bearer` excludes.
+/// Returns the shipped file with every setting that is off switched on, except `basic`, which
+/// `bearer` excludes.
 fn all_on() -> String {
     let on = |line: &str| match line.trim_start().strip_prefix('#') {
-        Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) && !rest.starts_with("basic") => {
+        Some(rest)
+            if rest.starts_with(|c: char| c.is_ascii_lowercase()) && !rest.starts_with("basic") =>
+        {
             line.replacen('#', "", 1)
         }
         _ => line.to_owned(),
@@ -62,7 +77,10 @@ fn every_known_key_stands_in_the_shipped_file() {
     let text = all_on() + "    basic: { user: u, password: p }\n";
     // `basic` must be next to the registry's other keys.
     let text = text.replace("    basic: { user: u, password: p }\n", "");
-    let text = text.replace("    bearer:", "    basic: { user: u, password: p }\n    bearer:");
+    let text = text.replace(
+        "    bearer:",
+        "    basic: { user: u, password: p }\n    bearer:",
+    );
     let tree = yaml::parse(&text).unwrap();
     let mut found = BTreeSet::new();
     for key in KEYS {
@@ -70,7 +88,10 @@ fn every_known_key_stands_in_the_shipped_file() {
         for step in key.split('.') {
             node = node.and_then(|node| node.get(step));
         }
-        assert!(node.is_some(), "config/ebbtide.yaml does not explain `{key}`");
+        assert!(
+            node.is_some(),
+            "config/ebbtide.yaml does not explain `{key}`"
+        );
         found.insert(key);
     }
     assert_eq!(found.len(), KEYS.len(), "a key stands in KEYS twice");
@@ -80,7 +101,9 @@ fn every_known_key_stands_in_the_shipped_file() {
 fn the_defaults_that_the_shipped_file_names_are_the_defaults() {
     let variables = [("REGISTRY_TOKEN", "t")];
     let text = all_on().replace("{ file: /run/secrets/kafka }", "hunter2");
-    let text = text.replace("{ file: /run/secrets/store-id }", "id").replace("{ file: /run/secrets/store-key }", "key");
+    let text = text
+        .replace("{ file: /run/secrets/store-id }", "id")
+        .replace("{ file: /run/secrets/store-key }", "key");
     let on = good(&text, &variables);
     let off = good(SHIPPED, &[]);
     let tail = |config: &Config| {
@@ -165,7 +188,9 @@ fn a_text_that_is_no_yaml_or_no_mapping_is_a_problem_and_not_a_crash() {
 fn a_file_that_is_not_there_is_a_problem() {
     let checked = Config::load(Path::new("/nowhere/ebbtide.yaml"));
     assert!(checked.config.is_none());
-    assert!(lines(&checked.problems).starts_with("/nowhere/ebbtide.yaml:0:0: error: cannot be read: "));
+    assert!(
+        lines(&checked.problems).starts_with("/nowhere/ebbtide.yaml:0:0: error: cannot be read: ")
+    );
 }
 
 #[test]
@@ -184,11 +209,18 @@ fn variables_win_over_the_file_and_reach_sections_that_it_lacks() {
         ],
     );
     assert_eq!(config.ingest.memory, 256 << 20);
-    assert_eq!(config.ingest.commit_bytes, 64 << 20, "it follows the memory");
+    assert_eq!(
+        config.ingest.commit_bytes,
+        64 << 20,
+        "it follows the memory"
+    );
     assert_eq!(config.kafka.properties["bootstrap.servers"].expose(), "b:2");
     assert_eq!(config.kafka.properties["sasl.password"].expose(), "hunter2");
     assert_eq!(config.root, "/etc/ebbtide/tables");
-    assert!(matches!(config.schemas.registry.as_ref().unwrap().auth, RegistryAuth::Basic { .. }));
+    assert!(matches!(
+        config.schemas.registry.as_ref().unwrap().auth,
+        RegistryAuth::Basic { .. }
+    ));
     assert!(!format!("{config:?}{config}").contains("hunter2"));
 }
 
@@ -201,7 +233,13 @@ fn either_spelling_of_the_servers_replaces_the_other_one_of_the_file() {
 
 #[test]
 fn a_mistyped_variable_is_refused_and_a_bad_value_is_told_under_the_variables_name() {
-    let told = bad(LEAST, &[("EBBTIDE_INGEST_MEMROY", "1GiB"), ("EBBTIDE_INGEST_LANES", "many")]);
+    let told = bad(
+        LEAST,
+        &[
+            ("EBBTIDE_INGEST_MEMROY", "1GiB"),
+            ("EBBTIDE_INGEST_LANES", "many"),
+        ],
+    );
     insta::assert_snapshot!(told, @r#"
     ebbtide.yaml:0:0: error: unknown variable `EBBTIDE_INGEST_MEMROY`; did you mean `EBBTIDE_INGEST_MEMORY`?
     EBBTIDE_INGEST_LANES:0:0: error: ingest.lanes: "many" is not a whole number; write digits alone
@@ -227,25 +265,43 @@ fn variables_that_kubernetes_makes_for_a_service_named_ebbtide_do_not_keep_it_fr
 fn a_secret_comes_from_a_file_or_a_variable_and_is_never_formatted() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("password"), "from-file\n").unwrap();
-    let text = format!("{LEAST}schemas: {{ registry: {{ url: 'https://r', bearer: {{ env: EBBTIDE_TOKEN }} }} }}\n")
-        .replace("'a:1' }", "'a:1', properties: { sasl.password: { file: password }, client.id: me } }");
+    let text = format!(
+        "{LEAST}schemas: {{ registry: {{ url: 'https://r', bearer: {{ env: EBBTIDE_TOKEN }} }} }}\n"
+    )
+    .replace(
+        "'a:1' }",
+        "'a:1', properties: { sasl.password: { file: password }, client.id: me } }",
+    );
     let mut around = around(&[("EBBTIDE_TOKEN", "from-env")]);
     around.folder = folder.path().to_path_buf();
-    let config = Config::parse("ebbtide.yaml", &text, &around).config.unwrap();
-    assert_eq!(config.kafka.properties["sasl.password"].expose(), "from-file");
+    let config = Config::parse("ebbtide.yaml", &text, &around)
+        .config
+        .unwrap();
+    assert_eq!(
+        config.kafka.properties["sasl.password"].expose(),
+        "from-file"
+    );
     match &config.schemas.registry.as_ref().unwrap().auth {
         RegistryAuth::Bearer(token) => assert_eq!(token.expose(), "from-env"),
         other => panic!("{other:?}"),
     }
     let shown = format!("{config} {config:?} {config:#?}");
     assert!(!shown.contains("from-file") && !shown.contains("from-env"));
-    assert!(shown.contains("client.id: \"me\""), "what is no secret is shown");
+    assert!(
+        shown.contains("client.id: \"me\""),
+        "what is no secret is shown"
+    );
 }
 
 #[test]
 fn a_secret_that_is_not_there_is_told_by_where_it_should_be() {
-    let text = format!("{LEAST}schemas: {{ registry: {{ url: 'https://r', bearer: {{ env: NOT_SET }} }} }}\n")
-        .replace("'a:1' }", "'a:1', properties: { sasl.password: { file: gone, env: BOTH } } }");
+    let text = format!(
+        "{LEAST}schemas: {{ registry: {{ url: 'https://r', bearer: {{ env: NOT_SET }} }} }}\n"
+    )
+    .replace(
+        "'a:1' }",
+        "'a:1', properties: { sasl.password: { file: gone, env: BOTH } } }",
+    );
     insta::assert_snapshot!(bad(&text, &[]), @r#"
     ebbtide.yaml:3:65: error: kafka.properties.sasl.password: a secret comes from exactly one place; write { file: PATH } or { env: NAME }
     ebbtide.yaml:4:50: error: schemas.registry.bearer: the secret's variable `NOT_SET` is not set; write { file: PATH } or { env: NAME }
@@ -272,14 +328,25 @@ fn a_lane_must_hold_some_of_the_largest_messages() {
     let told = bad(LEAST, &[("EBBTIDE_INGEST_LANES", "256")]);
     insta::assert_snapshot!(told, @"ebbtide.yaml:0:0: error: ingest.max_message_bytes: 1MiB is more than an eighth of a lane's memory, which is 512MiB shared by 256; lower it, or raise `memory`, or lower `lanes`");
     let few = good(LEAST, &[("EBBTIDE_INGEST_MEMORY", "32MiB")]);
-    assert_eq!(few.ingest.lanes, 1, "the lanes follow the memory where they are not written");
+    assert_eq!(
+        few.ingest.lanes, 1,
+        "the lanes follow the memory where they are not written"
+    );
 }
 
 #[test]
 fn the_readmes_first_configuration_is_good() {
     let readme = include_str!("../../../README.md");
-    let text = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
-    let text = text.replace("{ file: /run/secrets/kafka }", "x").replace("{ file: /run/secrets/registry }", "x");
+    let text = readme
+        .split("```yaml\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let text = text
+        .replace("{ file: /run/secrets/kafka }", "x")
+        .replace("{ file: /run/secrets/registry }", "x");
     let checked = parse(&text, &[]);
     assert_eq!(lines(&checked.problems), "");
 }
@@ -288,21 +355,58 @@ fn the_readmes_first_configuration_is_good() {
 fn a_registry_may_be_a_list_of_servers_each_of_which_is_checked() {
     let of = |url: &str| format!("{LEAST}schemas: {{ registry: {{ url: '{url}' }} }}\n");
     let config = good(&of("http://a:8081, https://b:8081/base"), &[]);
-    let urls: Vec<String> = config.schemas.registry.as_ref().unwrap().urls.iter().map(Url::to_string).collect();
+    let urls: Vec<String> = config
+        .schemas
+        .registry
+        .as_ref()
+        .unwrap()
+        .urls
+        .iter()
+        .map(Url::to_string)
+        .collect();
     assert_eq!(urls, ["http://a:8081/", "https://b:8081/base"]);
-    assert_eq!(good(&config.to_string(), &[]).to_string(), config.to_string());
-    for wrong in ["http://a:8081,", "http://a:8081,b:8081", "http://a,http://me:x@b", "http://a,ftp://b"] {
+    assert_eq!(
+        good(&config.to_string(), &[]).to_string(),
+        config.to_string()
+    );
+    for wrong in [
+        "http://a:8081,",
+        "http://a:8081,b:8081",
+        "http://a,http://me:x@b",
+        "http://a,ftp://b",
+    ] {
         let found = bad(&of(wrong), &[]);
-        assert!(found.starts_with("ebbtide.yaml:4:29: error: schemas.registry.url: "), "{wrong}: {found}");
+        assert!(
+            found.starts_with("ebbtide.yaml:4:29: error: schemas.registry.url: "),
+            "{wrong}: {found}"
+        );
     }
 }
 
 #[test]
 fn library_lines_about_damage_that_ebbtide_reports_are_left_out_by_default() {
-    let filter = |text: &str| good(text, &[]).log.level.parse::<tracing_subscriber::filter::Targets>().unwrap();
-    let (usual, own) = (filter(LEAST), filter(&format!("{LEAST}log: {{ level: 'info,buoyant_kernel=error' }}\n")));
-    for target in ["buoyant_kernel", "buoyant_kernel::log_segment", "buoyant_kernel_engine::json"] {
-        assert!(!usual.would_enable(target, &tracing::Level::ERROR), "{target}");
+    let filter = |text: &str| {
+        good(text, &[])
+            .log
+            .level
+            .parse::<tracing_subscriber::filter::Targets>()
+            .unwrap()
+    };
+    let (usual, own) = (
+        filter(LEAST),
+        filter(&format!(
+            "{LEAST}log: {{ level: 'info,buoyant_kernel=error' }}\n"
+        )),
+    );
+    for target in [
+        "buoyant_kernel",
+        "buoyant_kernel::log_segment",
+        "buoyant_kernel_engine::json",
+    ] {
+        assert!(
+            !usual.would_enable(target, &tracing::Level::ERROR),
+            "{target}"
+        );
         assert!(own.would_enable(target, &tracing::Level::ERROR), "{target}");
     }
     assert!(usual.would_enable("ebbtide::store", &tracing::Level::INFO));

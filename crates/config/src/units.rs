@@ -34,9 +34,14 @@ pub(super) fn duration(text: &str) -> Result<Duration, UnitProblem> {
         "d" => Some(86_400_000),
         _ => None,
     };
-    number_and_unit(text, scale).map(Duration::from_millis).ok_or_else(|| {
-        (format!("{text:?} is not a duration"), "write a whole number and ms, s, m, h or d: 10s, 5m, 24h".to_owned())
-    })
+    number_and_unit(text, scale)
+        .map(Duration::from_millis)
+        .ok_or_else(|| {
+            (
+                format!("{text:?} is not a duration"),
+                "write a whole number and ms, s, m, h or d: 10s, 5m, 24h".to_owned(),
+            )
+        })
 }
 
 /// Formats bytes in the largest unit that gives a whole number.
@@ -49,11 +54,17 @@ pub(super) fn show_bytes(bytes: u64) -> String {
     format!("{bytes}B")
 }
 
-/// Formats a duration in the largest unit that gives a whole number. Fractions of a millisecond are dropped.
+/// Formats a duration in the largest unit that gives a whole number. Fractions of a millisecond are
+/// dropped.
 #[must_use]
 pub fn show_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
-    for (unit, scale) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
+    for (unit, scale) in [
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1_000),
+    ] {
         if millis > 0 && millis.is_multiple_of(scale) {
             return format!("{}{unit}", millis / scale);
         }

@@ -1,7 +1,8 @@
 //! Activates a policy: appends it to the control log, then commits it in every table.
 //!
-//! Invariants: no table accepts a commit under another policy once this returns. An interrupted call is finished by the
-//! next call or by [`settle`](super::settle()). A policy that the caller has not seen is never replaced.
+//! Invariants: no table accepts a commit under another policy once this returns. An interrupted
+//! call is finished by the next call or by [`settle`](super::settle()). A policy that the caller
+//! has not seen is never replaced.
 
 use super::activation::PolicyActivation;
 use super::apply::{ApplyControlsError, NotInForceError, put_in_force};
@@ -57,34 +58,46 @@ impl From<ApplyControlsError> for ActivateError {
     }
 }
 
-/// Activates `new` in place of `old`, which the caller compared it with. May be called again after any error.
+/// Activates `new` in place of `old`, which the caller compared it with. May be called again after
+/// any error.
 pub async fn activate(
     root: &Root,
     (old, new): (&CheckedPolicy, &CheckedPolicy),
     by: &CommitIdentity,
 ) -> Result<ActivatedPolicy, ActivateError> {
-    let (Some(before), Some(policy)) = (&old.policy, &new.policy) else { return Err(ActivateError::Faulty) };
+    let (Some(before), Some(policy)) = (&old.policy, &new.policy) else {
+        return Err(ActivateError::Faulty);
+    };
     let mut controls = Controls::load(root, ControlsVersion(0)).await?;
     if controls.active().is_none() {
         check_terms::<ActivateError>(root, &[before, policy]).await?;
     }
-    let activation = PolicyActivation { instead_of: Some(old.text.clone()), ..activation(policy, &new.text, by) };
+    let activation = PolicyActivation {
+        instead_of: Some(old.text.clone()),
+        ..activation(policy, &new.text, by)
+    };
     let (version, control) = append_activation(root, &mut controls, activation, |controls| {
         unused(controls, before, policy)?;
         match controls.active() {
-            Some((_, active)) if active.version != before.version => Err(ActivateError::Moved(active.version.clone())),
+            Some((_, active)) if active.version != before.version => {
+                Err(ActivateError::Moved(active.version.clone()))
+            }
             _ => Ok(()),
         }
     })
     .await?;
     failpoint::reach("control-appended");
     let tables = put_in_force(root, version, &control, by).await?;
-    Ok(ActivatedPolicy { version: policy.version.clone(), control: version, tables })
+    Ok(ActivatedPolicy {
+        version: policy.version.clone(),
+        control: version,
+        tables,
+    })
 }
 
-/// Appends an activation to the control log, unless it is the newest activation already: an interrupted call may have
-/// appended it, or this call before an error. `check` may refuse it, given all controls so far. The policy that it
-/// replaces is left out if a control has it.
+/// Appends an activation to the control log, unless it is the newest activation already: an
+/// interrupted call may have appended it, or this call before an error. `check` may refuse it,
+/// given all controls so far. The policy that it replaces is left out if a control has it.
 pub(super) async fn append_activation<E: From<StoreError>>(
     root: &Root,
     controls: &mut Controls,
@@ -103,9 +116,18 @@ pub(super) async fn append_activation<E: From<StoreError>>(
             return Err(error.into());
         }
         check(controls)?;
-        let instead_of = activation.instead_of.clone().filter(|_| controls.active().is_none());
-        let control = Control::PolicyActivation(PolicyActivation { instead_of, ..activation.clone() });
-        match log.append(controls.version().next(), &control.to_value()?).await {
+        let instead_of = activation
+            .instead_of
+            .clone()
+            .filter(|_| controls.active().is_none());
+        let control = Control::PolicyActivation(PolicyActivation {
+            instead_of,
+            ..activation.clone()
+        });
+        match log
+            .append(controls.version().next(), &control.to_value()?)
+            .await
+        {
             Ok(version) => return Ok((version, control)),
             Err(AppendError::Lost) => {}
             Err(AppendError::Store(error)) => failed = Some(error),
@@ -115,7 +137,11 @@ pub(super) async fn append_activation<E: From<StoreError>>(
 }
 
 /// Returns the activation of a policy.
-pub(super) fn activation(policy: &Policy, text: &PolicyText, by: &CommitIdentity) -> PolicyActivation {
+pub(super) fn activation(
+    policy: &Policy,
+    text: &PolicyText,
+    by: &CommitIdentity,
+) -> PolicyActivation {
     PolicyActivation {
         version: policy.version.clone(),
         sha256: policy.digest.clone(),

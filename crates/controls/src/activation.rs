@@ -1,8 +1,8 @@
-//! The activation of a policy as the control log stores it. It contains the policy's texts, so that the policy of any
-//! time can be read years later.
+//! The activation of a policy as the control log stores it. It contains the policy's texts, so that
+//! the policy of any time can be read years later.
 //!
-//! Invariants: a version has the same text for ever. An activation contains nothing but the policy, because it applies
-//! to every table.
+//! Invariants: a version has the same text for ever. An activation contains nothing but the policy,
+//! because it applies to every table.
 
 use std::sync::Arc;
 
@@ -26,7 +26,8 @@ pub struct PolicyActivation {
     pub activated_at: DateTime<Utc>,
     /// Its texts.
     pub text: PolicyText,
-    /// The texts of the policy that it replaces, if no control has them: only in the first activation of a root.
+    /// The texts of the policy that it replaces, if no control has them: only in the first
+    /// activation of a root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instead_of: Option<PolicyText>,
 }
@@ -76,8 +77,11 @@ pub fn no_longer_active(own: &str, active: &str) -> String {
 
 impl Controls {
     /// Returns every activation with the version of its control, oldest first.
-    pub fn activations(&self) -> impl DoubleEndedIterator<Item = (ControlsVersion, &PolicyActivation)> {
-        self.iter().filter_map(|(version, control)| Some((*version, control.activation()?)))
+    pub fn activations(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = (ControlsVersion, &PolicyActivation)> {
+        self.iter()
+            .filter_map(|(version, control)| Some((*version, control.activation()?)))
     }
 
     /// Returns the active policy; `None` in a root where no instance was ever started.
@@ -88,29 +92,47 @@ impl Controls {
 
     /// Refuses a policy that is not the active one.
     pub fn check_active(&self, policy: &Policy) -> Result<(), InactivePolicy> {
-        let Some((_, active)) = self.active() else { return Ok(()) };
+        let Some((_, active)) = self.active() else {
+            return Ok(());
+        };
         let own = policy.version.clone();
         if active.version == own {
-            return if active.sha256 == policy.digest { Ok(()) } else { Err(InactivePolicy::OtherText { own }) };
+            return if active.sha256 == policy.digest {
+                Ok(())
+            } else {
+                Err(InactivePolicy::OtherText { own })
+            };
         }
         let past = self.was_active(&own);
         let active = active.version.clone();
-        Err(if past { InactivePolicy::Past { own, active } } else { InactivePolicy::Never { own, active } })
+        Err(if past {
+            InactivePolicy::Past { own, active }
+        } else {
+            InactivePolicy::Never { own, active }
+        })
     }
 
     /// Returns true if a policy of that version is active or was active before.
     pub(super) fn was_active(&self, version: &PolicyVersion) -> bool {
-        self.activations().any(|(_, activation)| activation.version == *version)
-            || self.policies().iter().any(|policy| policy.version == *version)
+        self.activations()
+            .any(|(_, activation)| activation.version == *version)
+            || self
+                .policies()
+                .iter()
+                .any(|policy| policy.version == *version)
     }
 
-    /// Returns every policy that was ever active, oldest first. Policies that this version of the program no longer
-    /// accepts are left out.
+    /// Returns every policy that was ever active, oldest first. Policies that this version of the
+    /// program no longer accepts are left out.
     #[must_use]
     pub fn policies(&self) -> &[Arc<Policy>] {
         self.policies.get_or_init(|| {
-            let texts = self.activations().flat_map(|(_, of)| of.instead_of.iter().chain([&of.text]));
-            texts.filter_map(|text| text.checked("").policy.map(Arc::new)).collect()
+            let texts = self
+                .activations()
+                .flat_map(|(_, of)| of.instead_of.iter().chain([&of.text]));
+            texts
+                .filter_map(|text| text.checked("").policy.map(Arc::new))
+                .collect()
         })
     }
 }

@@ -1,7 +1,8 @@
-//! The policy that a process is started with, compared with the active one of the root. The first start records its
-//! own.
+//! The policy that a process is started with, compared with the active one of the root. The first
+//! start records its own.
 //!
-//! Invariant: a root has at most one active policy, and no data is stored or deleted under another one.
+//! Invariant: a root has at most one active policy, and no data is stored or deleted under another
+//! one.
 
 use std::fmt;
 
@@ -38,7 +39,10 @@ impl UsePolicyError {
     /// Returns true if another policy, or another text, would be accepted.
     #[must_use]
     pub fn is_other_policy(&self) -> bool {
-        matches!(self, UsePolicyError::NotActive(_) | UsePolicyError::Stored(_))
+        matches!(
+            self,
+            UsePolicyError::NotActive(_) | UsePolicyError::Stored(_)
+        )
     }
 }
 
@@ -66,22 +70,30 @@ impl fmt::Display for InactivePolicyError {
         if !self.differences.is_empty() {
             write!(f, "; what differs (active -> this one):")?;
         }
-        self.differences.iter().try_for_each(|line| write!(f, "\n  {line}"))
+        self.differences
+            .iter()
+            .try_for_each(|line| write!(f, "\n  {line}"))
     }
 }
 
 impl Controls {
     /// Refuses a policy that is not the active one, with the differences.
     pub fn check_loaded(&self, loaded: &LoadedPolicy) -> Result<(), InactivePolicyError> {
-        let Err(why) = self.check_active(&loaded.policy) else { return Ok(()) };
-        let active = self.active().and_then(|(_, active)| active.text.checked("").loaded());
-        let differences = active.map(|active| differences(&active, loaded)).unwrap_or_default();
+        let Err(why) = self.check_active(&loaded.policy) else {
+            return Ok(());
+        };
+        let active = self
+            .active()
+            .and_then(|(_, active)| active.text.checked("").loaded());
+        let differences = active
+            .map(|active| differences(&active, loaded))
+            .unwrap_or_default();
         Err(InactivePolicyError { why, differences })
     }
 }
 
-/// Refuses a policy that is not the active one of the root. If none is active yet, the policy is compared with those
-/// that the tables were written under. Changes nothing.
+/// Refuses a policy that is not the active one of the root. If none is active yet, the policy is
+/// compared with those that the tables were written under. Changes nothing.
 pub async fn require_active(
     root: &Root,
     controls: &SharedControls,
@@ -95,9 +107,9 @@ pub async fn require_active(
     }
 }
 
-/// Checks like [`require_active`], and records the policy as the active one of a root that has none: in the control log
-/// with its texts, and in every table. If several processes do so at the same time, one succeeds; the others compare
-/// theirs.
+/// Checks like [`require_active`], and records the policy as the active one of a root that has
+/// none: in the control log with its texts, and in every table. If several processes do so at the
+/// same time, one succeeds; the others compare theirs.
 pub async fn record_active(
     root: &Root,
     controls: &SharedControls,
@@ -110,7 +122,10 @@ pub async fn record_active(
         return Ok(());
     }
     // The time of the newest commit, if there is one: such times reveal a wrong clock.
-    let by = CommitIdentity { at: newest_commit(root).await?.unwrap_or(by.at), ..by.clone() };
+    let by = CommitIdentity {
+        at: newest_commit(root).await?.unwrap_or(by.at),
+        ..by.clone()
+    };
     let activation = activation(&loaded.policy, &loaded.text, &by);
     let check = |controls: &Controls| controls.check_loaded(loaded).map_err(UsePolicyError::from);
     let (version, control) = append_activation(root, &mut known, activation, check).await?;

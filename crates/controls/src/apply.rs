@@ -1,8 +1,8 @@
-//! Finishes what a crash interrupted: puts a control that is in the log in force in the tables in which it is not in
-//! force yet.
+//! Finishes what a crash interrupted: puts a control that is in the log in force in the tables in
+//! which it is not in force yet.
 //!
-//! Safe to call at any time, by any number of processes concurrently. Must never lower the version of a table's
-//! controls.
+//! Safe to call at any time, by any number of processes concurrently. Must never lower the version
+//! of a table's controls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,8 +15,8 @@ use super::service::CommitIdentity;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_query::products;
 use ebbtide_table::{
-    CommitError, ControlsVersion, PolicyCommit, Root, StoreError, TableControls, TableControlsCache, TableSpec,
-    raise_controls, take_force,
+    CommitError, ControlsVersion, PolicyCommit, Root, StoreError, TableControls,
+    TableControlsCache, TableSpec, raise_controls, take_force,
 };
 
 /// A control that is in the log and not in force in every table that it covers.
@@ -39,7 +39,11 @@ struct FailedTables<'a>(&'a [(ProductKey, CommitError)]);
 impl fmt::Display for FailedTables<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, (product, why)) in self.0.iter().enumerate() {
-            write!(f, "{}{product} ({why})", if number == 0 { "" } else { ", " })?;
+            write!(
+                f,
+                "{}{product} ({why})",
+                if number == 0 { "" } else { ", " }
+            )?;
         }
         Ok(())
     }
@@ -56,19 +60,20 @@ pub enum ApplyControlsError {
     NotInForce(#[from] NotInForceError),
 }
 
-/// Puts controls in force in the tables in which they are not, and forgets controls that are over. It keeps what it
-/// read of the tables, so that each call reads only what was committed since the call before.
+/// Puts controls in force in the tables in which they are not, and forgets controls that are over.
+/// It keeps what it read of the tables, so that each call reads only what was committed since the
+/// call before.
 pub struct ControlsApplier {
     pub(super) root: Root,
     tables: TableControlsCache,
     pub(super) controls: Controls,
-    /// The control of the policy that was last put in force everywhere, and the tables that existed then, including
-    /// those that were created for the policy.
+    /// The control of the policy that was last put in force everywhere, and the tables that existed
+    /// then, including those that were created for the policy.
     policy: Option<(ControlsVersion, BTreeSet<ProductKey>)>,
 }
 
-/// Puts every control of the log in force in every table under `root` that it covers. Returns the tables that needed
-/// it, each with the version that was put in force.
+/// Puts every control of the log in force in every table under `root` that it covers. Returns the
+/// tables that needed it, each with the version that was put in force.
 pub async fn settle(
     root: &Root,
     by: &CommitIdentity,
@@ -88,10 +93,15 @@ impl ControlsApplier {
         }
     }
 
-    /// Reads what is new in the tables and in the control log, and returns the controls of every table.
+    /// Reads what is new in the tables and in the control log, and returns the controls of every
+    /// table.
     pub(super) async fn look(&mut self) -> Result<Vec<(ProductKey, TableControls)>, StoreError> {
         let tables = self.tables.look().await?;
-        let known = tables.iter().map(|(_, table)| table.controls).max().unwrap_or_default();
+        let known = tables
+            .iter()
+            .map(|(_, table)| table.controls)
+            .max()
+            .unwrap_or_default();
         let refreshed = self.controls.refresh(&self.root, known).await;
         if refreshed.is_err() {
             // After an error the next call reads the log from its start.
@@ -113,31 +123,47 @@ impl ControlsApplier {
             && !self.is_under(version, &tables)
         {
             let taken = put_policy_in_force(root, (version, activation), by).await?;
-            settled.extend(taken.iter().filter(|(_, new)| *new).map(|(product, _)| (product.clone(), version)));
-            self.policy = Some((version, taken.into_iter().map(|(product, _)| product).collect()));
+            settled.extend(
+                taken
+                    .iter()
+                    .filter(|(_, new)| *new)
+                    .map(|(product, _)| (product.clone(), version)),
+            );
+            self.policy = Some((
+                version,
+                taken.into_iter().map(|(product, _)| product).collect(),
+            ));
             tables = self.tables.look().await?;
         }
         for (product, table) in tables {
-            let Some((version, control)) = controls.iter().rfind(|(_, control)| control.covers(&product)) else {
+            let Some((version, control)) = controls
+                .iter()
+                .rfind(|(_, control)| control.covers(&product))
+            else {
                 continue;
             };
             if table.controls < *version {
                 raise(root, &product, (*version, control), by)
                     .await
-                    .map_err(|error| NotInForceError { version: *version, tables: vec![(product.clone(), error)] })?;
+                    .map_err(|error| NotInForceError {
+                        version: *version,
+                        tables: vec![(product.clone(), error)],
+                    })?;
                 settled.push((product, *version));
             }
         }
         Ok(settled)
     }
 
-    /// Returns true if the policy that this control activated is known to be in force in all tables, and all tables
-    /// that it needs exist.
+    /// Returns true if the policy that this control activated is known to be in force in all
+    /// tables, and all tables that it needs exist.
     fn is_under(&self, control: ControlsVersion, tables: &[(ProductKey, TableControls)]) -> bool {
         self.policy.as_ref().is_some_and(|(before, needed)| {
             *before == control
                 && tables.iter().all(|(_, table)| table.policy >= control)
-                && needed.iter().all(|product| tables.iter().any(|(of, _)| of == product))
+                && needed
+                    .iter()
+                    .all(|product| tables.iter().any(|(of, _)| of == product))
         })
     }
 }
@@ -145,11 +171,14 @@ impl ControlsApplier {
 /// Returns every table under `root` with the version of its controls.
 pub async fn standing(root: &Root) -> Result<Vec<(ProductKey, ControlsVersion)>, StoreError> {
     let tables = TableControlsCache::new(root.clone()).look().await?;
-    Ok(tables.into_iter().map(|(product, table)| (product, table.controls)).collect())
+    Ok(tables
+        .into_iter()
+        .map(|(product, table)| (product, table.controls))
+        .collect())
 }
 
-/// Commits one control in every table that it covers, and returns these tables. A failure in one table does not stop
-/// the others.
+/// Commits one control in every table that it covers, and returns these tables. A failure in one
+/// table does not stop the others.
 pub(super) async fn put_in_force(
     root: &Root,
     version: ControlsVersion,
@@ -161,21 +190,33 @@ pub(super) async fn put_in_force(
         return Ok(taken.into_iter().map(|(product, _)| product).collect());
     }
     let (mut done, mut failed) = (Vec::new(), Vec::new());
-    for product in products(root).await?.into_iter().filter(|product| control.covers(product)) {
+    for product in products(root)
+        .await?
+        .into_iter()
+        .filter(|product| control.covers(product))
+    {
         match raise(root, &product, (version, control), by).await {
             Ok(Some(_)) => done.push(product),
-            // The table is being created: its creator reads the control log after it has written the table's first
-            // entry.
+            // The table is being created: its creator reads the control log after it has written
+            // the table's first entry.
             Ok(None) => {}
             Err(error) => failed.push((product, error)),
         }
     }
-    if failed.is_empty() { Ok(done) } else { Err(NotInForceError { version, tables: failed }.into()) }
+    if failed.is_empty() {
+        Ok(done)
+    } else {
+        Err(NotInForceError {
+            version,
+            tables: failed,
+        }
+        .into())
+    }
 }
 
-/// Commits a policy in every table, and creates the tables that it needs. A failure in one table does not stop the
-/// others. Returns the tables in which the policy or a later one is in force, each with true if this call put it in
-/// force.
+/// Commits a policy in every table, and creates the tables that it needs. A failure in one table
+/// does not stop the others. Returns the tables in which the policy or a later one is in force,
+/// each with true if this call put it in force.
 async fn put_policy_in_force(
     root: &Root,
     (version, activation): (ControlsVersion, &PolicyActivation),
@@ -187,18 +228,32 @@ async fn put_policy_in_force(
     };
     let policy = activation.text.checked("").policy.ok_or_else(unreadable)?;
     // The existing tables, and those of the policy with their columns.
-    let mut all: BTreeMap<ProductKey, Option<Arc<TableSpec>>> =
-        products(root).await?.into_iter().map(|product| (product, None)).collect();
+    let mut all: BTreeMap<ProductKey, Option<Arc<TableSpec>>> = products(root)
+        .await?
+        .into_iter()
+        .map(|product| (product, None))
+        .collect();
     all.extend(TableSpec::all(&policy).map(|spec| (spec.product.clone(), Some(spec))));
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     for (product, columns) in all {
-        let taking = PolicyCommit { control: version, policy: policy.version.clone() };
+        let taking = PolicyCommit {
+            control: version,
+            policy: policy.version.clone(),
+        };
         match take_force(root, (&product, columns), taking, by.evidence("activate")).await {
             Ok(new) => done.push((product, new)),
             Err(error) => failed.push((product, error)),
         }
     }
-    if failed.is_empty() { Ok(done) } else { Err(NotInForceError { version, tables: failed }.into()) }
+    if failed.is_empty() {
+        Ok(done)
+    } else {
+        Err(NotInForceError {
+            version,
+            tables: failed,
+        }
+        .into())
+    }
 }
 
 async fn raise(

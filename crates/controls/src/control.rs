@@ -1,7 +1,8 @@
-//! A control as the control log stores it: one JSON object with a format, a kind, and the kind's own fields.
+//! A control as the control log stores it: one JSON object with a format, a kind, and the kind's
+//! own fields.
 //!
-//! Invariant: a control that this version does not fully understand is an error, because an unknown kind, field or
-//! format may be an order. The error quotes nothing of the control.
+//! Invariant: a control that this version does not fully understand is an error, because an unknown
+//! kind, field or format may be an order. The error quotes nothing of the control.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -26,7 +27,8 @@ pub enum Control {
     Hold(Hold),
     /// The end of a hold before its time.
     Release(Release),
-    /// The remainder of a hold that is over. It replaces the hold in the log, without what the hold covered.
+    /// The remainder of a hold that is over. It replaces the hold in the log, without what the hold
+    /// covered.
     PastHold(PastHold),
     /// The activation of a policy in every table.
     PolicyActivation(PolicyActivation),
@@ -34,8 +36,8 @@ pub enum Control {
     ContractEnd(ContractEnd),
     /// A withdrawal of consent.
     ConsentWithdrawal(ConsentWithdrawal),
-    /// The remainder of a withdrawal that no longer concerns any record. It replaces the withdrawal in the log, without
-    /// the subject.
+    /// The remainder of a withdrawal that no longer concerns any record. It replaces the withdrawal
+    /// in the log, without the subject.
     PastWithdrawal(PastWithdrawal),
     /// A notice that is not applied until a person confirms it.
     ParkedNotice(ParkedNotice),
@@ -78,26 +80,32 @@ pub struct PastHold {
 }
 
 impl Control {
-    /// Parses the file of control `version`. Errors if this version of the program does not know its format, its kind
-    /// or one of its fields.
+    /// Parses the file of control `version`. Errors if this version of the program does not know
+    /// its format, its kind or one of its fields.
     pub fn parse(version: ControlsVersion, mut value: Value) -> Result<Control, StoreError> {
         let unreadable = |what: &str| StoreError::ControlsUnreadable {
             version: u64::try_from(version.0).unwrap_or(0),
             what: what.to_owned(),
         };
-        let format = value.as_object_mut().and_then(|fields| fields.remove("format"));
+        let format = value
+            .as_object_mut()
+            .and_then(|fields| fields.remove("format"));
         if format.as_ref().and_then(Value::as_u64) != Some(FORMAT) {
             return Err(unreadable("its format is not of this version"));
         }
         // The parser's own message would quote the control, which contains personal data.
-        serde_json::from_value(value).map_err(|_| unreadable("its kind or a field of it is not known to this version"))
+        serde_json::from_value(value)
+            .map_err(|_| unreadable("its kind or a field of it is not known to this version"))
     }
 
     /// Returns the content of the control's file.
     pub fn to_value(&self) -> Result<Value, StoreError> {
         let refused = || StoreError::Refused("the control is no JSON".to_owned());
         let mut value = serde_json::to_value(self).map_err(|_| refused())?;
-        value.as_object_mut().ok_or_else(refused)?.insert("format".to_owned(), FORMAT.into());
+        value
+            .as_object_mut()
+            .ok_or_else(refused)?
+            .insert("format".to_owned(), FORMAT.into());
         Ok(value)
     }
 
@@ -110,7 +118,9 @@ impl Control {
             Control::PolicyActivation(_) => "activate",
             Control::ContractEnd(_) => "contract_end",
             Control::ConsentWithdrawal(_) | Control::PastWithdrawal(_) => "consent_withdrawn",
-            Control::ParkedNotice(_) | Control::NoticeDecision(_) | Control::PastParkedNotice(_) => "parked_notice",
+            Control::ParkedNotice(_)
+            | Control::NoticeDecision(_)
+            | Control::PastParkedNotice(_) => "parked_notice",
         }
     }
 
@@ -126,24 +136,29 @@ impl Control {
             Control::ConsentWithdrawal(withdrawal) => covers(&withdrawal.products, product),
             Control::PastWithdrawal(past) => covers(&past.products, product),
             // They change no record: a confirmed notice is recorded as a separate control.
-            Control::ParkedNotice(_) | Control::NoticeDecision(_) | Control::PastParkedNotice(_) => false,
+            Control::ParkedNotice(_)
+            | Control::NoticeDecision(_)
+            | Control::PastParkedNotice(_) => false,
         }
     }
 
-    /// Returns true if the control changes what ingest does. A batch that was built without it must then be built
-    /// again.
+    /// Returns true if the control changes what ingest does. A batch that was built without it must
+    /// then be built again.
     #[must_use]
     pub fn changes_ingest(&self) -> bool {
-        // A hold keeps stored data only. A record that arrives past its deadline was never stored, and a hold does not
-        // change that.
+        // A hold keeps stored data only. A record that arrives past its deadline was never stored,
+        // and a hold does not change that.
         match self {
             Control::Hold(_) | Control::Release(_) | Control::PastHold(_) => false,
-            // The function `changes_ingest` of `log.rs` compares the active policy with the policy of the batch.
+            // The function `changes_ingest` of `log.rs` compares the active policy with the policy
+            // of the batch.
             Control::PolicyActivation(_) => false,
             // Records that were tagged before the notice have tags that are no longer correct.
             Control::ContractEnd(_) | Control::ConsentWithdrawal(_) => true,
             Control::PastWithdrawal(_) => false,
-            Control::ParkedNotice(_) | Control::NoticeDecision(_) | Control::PastParkedNotice(_) => false,
+            Control::ParkedNotice(_)
+            | Control::NoticeDecision(_)
+            | Control::PastParkedNotice(_) => false,
         }
     }
 

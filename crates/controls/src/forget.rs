@@ -1,9 +1,10 @@
-//! Forgets what a hold covered once the hold is over, and the subject of a withdrawal once no record that it concerns
-//! can arrive. The control's file is replaced by one that only records that there was such a control.
+//! Forgets what a hold covered once the hold is over, and the subject of a withdrawal once no
+//! record that it concerns can arrive. The control's file is replaced by one that only records that
+//! there was such a control.
 //!
-//! Invariants: a hold that may still be in force in any table is never forgotten. Once a hold is forgotten, no byte of
-//! its subject stays under the root: the new file replaces the old one as a whole, and temporary files that a crash
-//! left are deleted.
+//! Invariants: a hold that may still be in force in any table is never forgotten. Once a hold is
+//! forgotten, no byte of its subject stays under the root: the new file replaces the old one as a
+//! whole, and temporary files that a crash left are deleted.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -13,10 +14,12 @@ use super::hold::covers;
 use super::log::{Controls, HoldState};
 use super::parked::ParkedState;
 use ebbtide_base::ids::ProductKey;
-use ebbtide_table::{ControlLog, ControlsVersion, DeleteFailure, DeleteFailures, Root, StoreError, TableControls};
+use ebbtide_table::{
+    ControlLog, ControlsVersion, DeleteFailure, DeleteFailures, Root, StoreError, TableControls,
+};
 
-/// The time after the end of a hold that was not released at which the hold is forgotten. It is longer than the
-/// difference between the clocks of two machines.
+/// The time after the end of a hold that was not released at which the hold is forgotten. It is
+/// longer than the difference between the clocks of two machines.
 pub const FORGET_AFTER: TimeDelta = TimeDelta::hours(24);
 
 /// The age up to which a file under a temporary name counts as being written.
@@ -37,12 +40,16 @@ impl ForgetReport {
         if self.failures.is_empty() {
             return Ok(self.forgotten);
         }
-        Err(StoreError::Refused(format!("files of the control log stay: {}", self.failures)))
+        Err(StoreError::Refused(format!(
+            "files of the control log stay: {}",
+            self.failures
+        )))
     }
 }
 
-/// Forgets every hold that was released, every one that ended [`FORGET_AFTER`] before `now`, and every withdrawal that
-/// concerns no record any more or that was parked and decided. Returns their number.
+/// Forgets every hold that was released, every one that ended [`FORGET_AFTER`] before `now`, and
+/// every withdrawal that concerns no record any more or that was parked and decided. Returns their
+/// number.
 ///
 /// `now` must be a time that a sweep may use: a forgotten control cannot be restored.
 pub async fn forget(root: &Root, now: DateTime<Utc>) -> Result<usize, StoreError> {
@@ -70,7 +77,9 @@ impl ControlsApplier {
         }
         let over = |state, until: DateTime<Utc>| match state {
             HoldState::InForce => false,
-            HoldState::Ended => until.checked_add_signed(FORGET_AFTER).is_some_and(|due| due <= now),
+            HoldState::Ended => until
+                .checked_add_signed(FORGET_AFTER)
+                .is_some_and(|due| due <= now),
             HoldState::Released { .. } => true,
         };
         past.extend(past_parked(&self.controls, now));
@@ -78,7 +87,8 @@ impl ControlsApplier {
         self.replace_each(past, now).await
     }
 
-    /// Replaces controls in the log and in memory, and deletes temporary files that a crash left there.
+    /// Replaces controls in the log and in memory, and deletes temporary files that a crash left
+    /// there.
     async fn replace_each(
         &mut self,
         past: Vec<(ControlsVersion, Control)>,
@@ -92,23 +102,34 @@ impl ControlsApplier {
                     self.controls.replace(version, control);
                 }
                 Err(error) => {
-                    report
-                        .failures
-                        .add(DeleteFailure { path: format!("control {}", version.0), why: error.to_string() });
+                    report.failures.add(DeleteFailure {
+                        path: format!("control {}", version.0),
+                        why: error.to_string(),
+                    });
                 }
             }
         }
-        let staged = log.sweep_staged(now.checked_sub_signed(IN_FLIGHT).unwrap_or(now)).await?;
+        let staged = log
+            .sweep_staged(now.checked_sub_signed(IN_FLIGHT).unwrap_or(now))
+            .await?;
         report.failures.extend(staged.failures);
         Ok(report)
     }
 }
 
-/// Returns the parked notices that name a person and need no decision any more, each with its replacement: those that
-/// were decided, and those whose records are all past their windows.
+/// Returns the parked notices that name a person and need no decision any more, each with its
+/// replacement: those that were decided, and those whose records are all past their windows.
 fn past_parked(controls: &Controls, now: DateTime<Utc>) -> Vec<(ControlsVersion, Control)> {
-    let over = controls.parked(now).into_iter().filter(|known| known.state != ParkedState::Waiting);
-    let past = over.filter_map(|known| Some((known.version, Control::PastParkedNotice(known.notice.past()?))));
+    let over = controls
+        .parked(now)
+        .into_iter()
+        .filter(|known| known.state != ParkedState::Waiting);
+    let past = over.filter_map(|known| {
+        Some((
+            known.version,
+            Control::PastParkedNotice(known.notice.past()?),
+        ))
+    });
     past.collect()
 }
 
@@ -120,7 +141,9 @@ fn past_holds(
     over: impl Fn(HoldState, DateTime<Utc>) -> bool,
 ) -> Vec<(ControlsVersion, Control)> {
     let holds = forgettable(controls, tables, now, over).into_iter();
-    holds.map(|(version, past)| (version, Control::PastHold(past))).collect()
+    holds
+        .map(|(version, past)| (version, Control::PastHold(past)))
+        .collect()
 }
 
 /// Forgets every hold that was released, independently of the clock.
@@ -132,8 +155,8 @@ pub(super) async fn forget_released(root: &Root, now: DateTime<Utc>) -> Result<u
     settler.replace_each(past, now).await?.into_result()
 }
 
-/// Returns the holds to forget, each with its replacement: those that are over by `over`. If a hold was ended by a
-/// release, the release must be in force in every table that the hold covered.
+/// Returns the holds to forget, each with its replacement: those that are over by `over`. If a hold
+/// was ended by a release, the release must be in force in every table that the hold covered.
 pub(super) fn forgettable(
     controls: &Controls,
     tables: &[(ProductKey, TableControls)],

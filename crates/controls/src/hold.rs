@@ -1,4 +1,5 @@
-//! A hold: an order to keep matching data although it is due, with its author, reason, end and scope.
+//! A hold: an order to keep matching data although it is due, with its author, reason, end and
+//! scope.
 //!
 //! Invariant: the scope of a hold has at least one condition.
 
@@ -82,15 +83,31 @@ pub enum ScopeError {
 }
 
 impl Scope {
-    /// Checks that the scope has a condition and that every condition can be true. Errors otherwise.
+    /// Checks that the scope has a condition and that every condition can be true. Errors
+    /// otherwise.
     pub fn check(&self) -> Result<(), ScopeError> {
-        if *self == Scope::default() || self.events == Some(TimeRange { from: None, to: None }) {
+        if *self == Scope::default()
+            || self.events
+                == Some(TimeRange {
+                    from: None,
+                    to: None,
+                })
+        {
             return Err(ScopeError::Everything);
         }
-        if self.events.is_some_and(|range| range.from.zip(range.to).is_some_and(|(from, to)| from >= to)) {
+        if self.events.is_some_and(|range| {
+            range
+                .from
+                .zip(range.to)
+                .is_some_and(|(from, to)| from >= to)
+        }) {
             return Err(ScopeError::NoTime);
         }
-        if self.tenant.as_deref().is_some_and(|tenant| tenant.trim().is_empty()) {
+        if self
+            .tenant
+            .as_deref()
+            .is_some_and(|tenant| tenant.trim().is_empty())
+        {
             return Err(ScopeError::NoTenant);
         }
         Ok(())
@@ -148,10 +165,16 @@ impl FromStr for HoldId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let digits = text.strip_prefix("hold-").unwrap_or_default();
-        if digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)) {
+        if digits.len() == 8
+            && digits
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+        {
             Ok(Self(text.to_owned()))
         } else {
-            Err("a hold's name is hold- and eight hexadecimal digits; `ebbtide hold list` shows them")
+            Err(
+                "a hold's name is hold- and eight hexadecimal digits; `ebbtide hold list` shows them",
+            )
         }
     }
 }

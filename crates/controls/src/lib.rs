@@ -1,9 +1,10 @@
-//! Controls: holds, contract ends, withdrawals of consent, activations of policies, and all other changes of what
-//! writers may do.
+//! Controls: holds, contract ends, withdrawals of consent, activations of policies, and all other
+//! changes of what writers may do.
 //!
-//! Invariants: a control is in force in every table that it covers once [`place`] or [`notify`] returns, and a hold
-//! covers at least the rows that its scope names. The rows that a control covers are determined without I/O. A thin
-//! service appends and commits controls, finishes interrupted calls, and forgets controls that are over.
+//! Invariants: a control is in force in every table that it covers once [`place`] or [`notify`]
+//! returns, and a hold covers at least the rows that its scope names. The rows that a control
+//! covers are determined without I/O. A thin service appends and commits controls, finishes
+//! interrupted calls, and forgets controls that are over.
 
 mod activate;
 mod activation;
@@ -37,18 +38,20 @@ pub use hold::{Hold, HoldId, Scope, ScopeError, TimeRange};
 pub use log::{Controls, ControlsEffect, HoldState, LoggedHold, changes_ingest};
 pub use notice::{ConsentWithdrawal, ContractEnd, Notice, NoticeError, PastWithdrawal};
 pub use notify::{
-    NoticeOutcome, NoticePreview, NotifyError, Screening, ScreeningOutcome, consider, notify, notify_screened,
+    NoticeOutcome, NoticePreview, NotifyError, Screening, ScreeningOutcome, consider, notify,
+    notify_screened,
 };
 pub use parked::{
-    DecideError, LoggedNotice, NoticeDecision, ParkedDecision, ParkedNotice, ParkedState, PastParkedNotice,
-    TriggerNotice, confirm, reject,
+    DecideError, LoggedNotice, NoticeDecision, ParkedDecision, ParkedNotice, ParkedState,
+    PastParkedNotice, TriggerNotice, confirm, reject,
 };
 pub use plausible::{ImplausibleDate, most_at_once, screen_date};
 pub use policy_mismatch::PolicyMismatchError;
 pub use preview::{Preview, PreviewError, TableEffect};
 pub use recent_counts::RecordCounts;
 pub use service::{
-    CommitIdentity, HoldOrder, PlaceHoldError, PlacedHold, ReleaseHoldError, ReleasedHold, place, release,
+    CommitIdentity, HoldOrder, PlaceHoldError, PlacedHold, ReleaseHoldError, ReleasedHold, place,
+    release,
 };
 pub use shared::SharedControls;
 pub use subject::{IdentifierKind, Subject, SubjectError};

@@ -1,7 +1,8 @@
-//! All controls of a root in memory, read from the control log and updated by reading its new entries.
+//! All controls of a root in memory, read from the control log and updated by reading its new
+//! entries.
 //!
-//! Invariants: a control that this version does not understand is an error and is never skipped. A log that ends before
-//! the version that a table has is an error too.
+//! Invariants: a control that this version does not understand is an error and is never skipped. A
+//! log that ends before the version that a table has is an error too.
 
 use std::sync::{Arc, OnceLock};
 
@@ -19,7 +20,8 @@ use ebbtide_table::{ControlLog, ControlsVersion, Root, StoreError};
 #[derive(Debug, Clone, Default)]
 pub struct Controls {
     controls: Vec<(ControlsVersion, Control)>,
-    /// The policies that were ever active, parsed at the first use: parsing a policy costs as much as checking it.
+    /// The policies that were ever active, parsed at the first use: parsing a policy costs as much
+    /// as checking it.
     pub(super) policies: OnceLock<Vec<Arc<Policy>>>,
 }
 
@@ -51,15 +53,17 @@ pub struct LoggedHold<'a> {
 }
 
 impl Controls {
-    /// Reads all controls. `known` is the version of the controls of the caller's table, read before this call. Errors
-    /// if the log ends before that version, because it has then lost a control.
+    /// Reads all controls. `known` is the version of the controls of the caller's table, read
+    /// before this call. Errors if the log ends before that version, because it has then lost a
+    /// control.
     pub async fn load(root: &Root, known: ControlsVersion) -> Result<Controls, StoreError> {
         let mut controls = Controls::default();
         controls.refresh(root, known).await?;
         Ok(controls)
     }
 
-    /// Reads the controls that were appended since the last read. `known` and errors as for [`Controls::load`].
+    /// Reads the controls that were appended since the last read. `known` and errors as for
+    /// [`Controls::load`].
     pub async fn refresh(&mut self, root: &Root, known: ControlsVersion) -> Result<(), StoreError> {
         if let Some(more) = self.more(root, known).await? {
             *self = more;
@@ -67,8 +71,13 @@ impl Controls {
         Ok(())
     }
 
-    /// Returns these controls with those that were appended since the last read; `None` if there are none.
-    pub(super) async fn more(&self, root: &Root, known: ControlsVersion) -> Result<Option<Controls>, StoreError> {
+    /// Returns these controls with those that were appended since the last read; `None` if there
+    /// are none.
+    pub(super) async fn more(
+        &self,
+        root: &Root,
+        known: ControlsVersion,
+    ) -> Result<Option<Controls>, StoreError> {
         let log = ControlLog::open(root);
         let newest = log.newest().await?;
         if newest < self.version() {
@@ -85,7 +94,11 @@ impl Controls {
             false => None,
         };
         let version = more.as_ref().map_or(self.version(), Controls::version);
-        if version < known { Err(lost(version, known)) } else { Ok(more) }
+        if version < known {
+            Err(lost(version, known))
+        } else {
+            Ok(more)
+        }
     }
 
     fn push(&mut self, version: ControlsVersion, control: Control) {
@@ -105,13 +118,19 @@ impl Controls {
     /// Returns controls with the versions from 1 on, oldest first.
     #[cfg(test)]
     pub(super) fn of(controls: impl IntoIterator<Item = Control>) -> Controls {
-        Controls { controls: (1..).map(ControlsVersion).zip(controls).collect(), policies: OnceLock::new() }
+        Controls {
+            controls: (1..).map(ControlsVersion).zip(controls).collect(),
+            policies: OnceLock::new(),
+        }
     }
 
     /// Returns the newest version.
     #[must_use]
     pub fn version(&self) -> ControlsVersion {
-        self.controls.last().map(|(version, _)| *version).unwrap_or_default()
+        self.controls
+            .last()
+            .map(|(version, _)| *version)
+            .unwrap_or_default()
     }
 
     /// Returns every control with its version, oldest first.
@@ -122,7 +141,10 @@ impl Controls {
     /// Returns the holds that are in force at `now`: placed, not released, not ended.
     #[must_use]
     pub fn in_force(&self, now: DateTime<Utc>) -> Holds {
-        let live = self.holds(now).into_iter().filter(|known| known.state == HoldState::InForce);
+        let live = self
+            .holds(now)
+            .into_iter()
+            .filter(|known| known.state == HoldState::InForce);
         Holds::new(live.filter_map(|known| known.hold.ok().cloned()).collect())
     }
 
@@ -136,28 +158,41 @@ impl Controls {
                 _ => return None,
             };
             let state = match self.release_of(id) {
-                Some((by, release)) => HoldState::Released { at: release.released_at, by },
+                Some((by, release)) => HoldState::Released {
+                    at: release.released_at,
+                    by,
+                },
                 None if hold.is_ok_and(|hold| hold.lasts(now)) => HoldState::InForce,
                 None => HoldState::Ended,
             };
-            Some(LoggedHold { version: *version, hold, state })
+            Some(LoggedHold {
+                version: *version,
+                hold,
+                state,
+            })
         });
         holds.collect()
     }
 
     /// Returns the control that released a hold, if there is one.
     fn release_of(&self, id: &HoldId) -> Option<(ControlsVersion, &Release)> {
-        self.controls.iter().find_map(|(version, control)| match control {
-            Control::Release(release) if release.hold == *id => Some((*version, release)),
-            _ => None,
-        })
+        self.controls
+            .iter()
+            .find_map(|(version, control)| match control {
+                Control::Release(release) if release.hold == *id => Some((*version, release)),
+                _ => None,
+            })
     }
 }
 
-/// Returns the error for a log that ends at `newest` although a table or an earlier read has seen control `known`.
+/// Returns the error for a log that ends at `newest` although a table or an earlier read has seen
+/// control `known`.
 fn lost(newest: ControlsVersion, known: ControlsVersion) -> StoreError {
     let version = u64::try_from(newest.next().0).unwrap_or(0);
-    StoreError::ControlsUnreadable { version, what: format!("it is missing, and a table knows {}", known.0) }
+    StoreError::ControlsUnreadable {
+        version,
+        what: format!("it is missing, and a table knows {}", known.0),
+    }
 }
 
 impl LoggedHold<'_> {
@@ -175,12 +210,13 @@ pub enum ControlsEffect {
     Stands,
     /// The batch must be made again.
     Anew,
-    /// Another policy is active, with this version: no batch may be made under the old one any more.
+    /// Another policy is active, with this version: no batch may be made under the old one any
+    /// more.
     Policy(PolicyVersion),
 }
 
-/// Returns the effect of the controls after `since` on a batch that was made under `policy`. Errors if the control log
-/// cannot be read or ends before `known`.
+/// Returns the effect of the controls after `since` on a batch that was made under `policy`. Errors
+/// if the control log cannot be read or ends before `known`.
 pub async fn changes_ingest(
     controls: &SharedControls,
     (since, known): (ControlsVersion, ControlsVersion),
@@ -192,6 +228,13 @@ pub async fn changes_ingest(
     {
         return Ok(ControlsEffect::Policy(active.version.clone()));
     }
-    let changed = controls.iter().filter(|(version, _)| *version > since).any(|(_, control)| control.changes_ingest());
-    Ok(if changed { ControlsEffect::Anew } else { ControlsEffect::Stands })
+    let changed = controls
+        .iter()
+        .filter(|(version, _)| *version > since)
+        .any(|(_, control)| control.changes_ingest());
+    Ok(if changed {
+        ControlsEffect::Anew
+    } else {
+        ControlsEffect::Stands
+    })
 }

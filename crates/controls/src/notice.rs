@@ -1,7 +1,8 @@
 //! Notices of triggers: the end of a contract with a tenant, or a withdrawal of consent.
 //!
-//! Invariants: notices with the same content are recorded as one control, even if they are repeated. The subject of a
-//! withdrawal is stored only while a record that the withdrawal concerns could still arrive.
+//! Invariants: notices with the same content are recorded as one control, even if they are
+//! repeated. The subject of a withdrawal is stored only while a record that the withdrawal concerns
+//! could still arrive.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -14,15 +15,16 @@ use ebbtide_base::ids::ProductKey;
 use ebbtide_policy::{Policy, RetentionPeriod, Trigger};
 use ebbtide_table::ControlsVersion;
 
-/// The margin for differences between the clocks and calendars of two machines or two policies, and one day for the
-/// bucket itself.
+/// The margin for differences between the clocks and calendars of two machines or two policies, and
+/// one day for the bucket itself.
 const MARGIN: TimeDelta = TimeDelta::days(3);
 
-/// The longest time by which a withdrawal may lie in the future: the clock of its sender may run ahead.
+/// The longest time by which a withdrawal may lie in the future: the clock of its sender may run
+/// ahead.
 pub const AHEAD: TimeDelta = TimeDelta::hours(1);
 
-/// The end of the contract with a tenant, in the past or in the future. If there are several notices for one tenant and
-/// product, the newest counts.
+/// The end of the contract with a tenant, in the past or in the future. If there are several
+/// notices for one tenant and product, the newest counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContractEnd {
@@ -38,13 +40,14 @@ pub struct ContractEnd {
     /// The products to which the notice applies. Empty means all products.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub products: Vec<ProductKey>,
-    /// The number of records that this notice and the notices accepted together with it made due, by product. Empty if
-    /// a person confirmed the notice.
+    /// The number of records that this notice and the notices accepted together with it made due,
+    /// by product. Empty if a person confirmed the notice.
     #[serde(default, skip_serializing_if = "RecordCounts::is_empty")]
     pub made_due: RecordCounts,
 }
 
-/// A withdrawal of consent by a person. It concerns the records whose event is not after the withdrawal.
+/// A withdrawal of consent by a person. It concerns the records whose event is not after the
+/// withdrawal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConsentWithdrawal {
@@ -57,14 +60,14 @@ pub struct ConsentWithdrawal {
     pub withdrawn_at: DateTime<Utc>,
     /// The time at which the notice was received.
     pub recorded_at: DateTime<Utc>,
-    /// The time from which every record that the withdrawal concerns is past its window in any case. The withdrawal is
-    /// forgotten then.
+    /// The time from which every record that the withdrawal concerns is past its window in any
+    /// case. The withdrawal is forgotten then.
     pub until: DateTime<Utc>,
     /// The products to which the notice applies. Empty means all products.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub products: Vec<ProductKey>,
-    /// The number of records that this notice and the notices accepted together with it made due, by product. Empty if
-    /// a person confirmed the notice.
+    /// The number of records that this notice and the notices accepted together with it made due,
+    /// by product. Empty if a person confirmed the notice.
     #[serde(default, skip_serializing_if = "RecordCounts::is_empty")]
     pub made_due: RecordCounts,
 }
@@ -78,8 +81,8 @@ pub struct PastWithdrawal {
     /// The products to which the notice applied. Empty means all products.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub products: Vec<ProductKey>,
-    /// The number of records that this notice and the notices accepted together with it made due, by product. Empty if
-    /// a person confirmed the notice.
+    /// The number of records that this notice and the notices accepted together with it made due,
+    /// by product. Empty if a person confirmed the notice.
     #[serde(default, skip_serializing_if = "RecordCounts::is_empty")]
     pub made_due: RecordCounts,
 }
@@ -148,7 +151,9 @@ impl Notice {
     #[must_use]
     pub fn products(&self) -> &[ProductKey] {
         match self {
-            Notice::ContractEnd { products, .. } | Notice::ConsentWithdrawal { products, .. } => products,
+            Notice::ContractEnd { products, .. } | Notice::ConsentWithdrawal { products, .. } => {
+                products
+            }
         }
     }
 
@@ -157,7 +162,9 @@ impl Notice {
     pub fn trigger(&self) -> (Trigger, DateTime<Utc>) {
         match self {
             Notice::ContractEnd { ended_at, .. } => (Trigger::ContractEnd, *ended_at),
-            Notice::ConsentWithdrawal { withdrawn_at, .. } => (Trigger::ConsentWithdrawn, *withdrawn_at),
+            Notice::ConsentWithdrawal { withdrawn_at, .. } => {
+                (Trigger::ConsentWithdrawn, *withdrawn_at)
+            }
         }
     }
 
@@ -180,7 +187,14 @@ impl ContractEnd {
 
     /// Returns true if two notices have the same content.
     pub(super) fn same(&self, other: &ContractEnd) -> bool {
-        let words = |of: &ContractEnd| (of.tenant.clone(), of.ended_at, of.reason.clone(), of.products.clone());
+        let words = |of: &ContractEnd| {
+            (
+                of.tenant.clone(),
+                of.ended_at,
+                of.reason.clone(),
+                of.products.clone(),
+            )
+        };
         words(self) == words(other)
     }
 }
@@ -188,8 +202,14 @@ impl ContractEnd {
 impl ConsentWithdrawal {
     /// Returns true if two notices have the same content.
     pub(super) fn same(&self, other: &ConsentWithdrawal) -> bool {
-        let words =
-            |of: &ConsentWithdrawal| (of.subject.clone(), of.tenant.clone(), of.withdrawn_at, of.products.clone());
+        let words = |of: &ConsentWithdrawal| {
+            (
+                of.subject.clone(),
+                of.tenant.clone(),
+                of.withdrawn_at,
+                of.products.clone(),
+            )
+        };
         words(self) == words(other)
     }
 
@@ -203,13 +223,19 @@ impl ConsentWithdrawal {
     }
 }
 
-/// Returns the time from which every record with an event up to `withdrawn_at` is past its window, by the longest
-/// window of all rules with the trigger `consent_withdrawn`. `None` if there is no such rule.
+/// Returns the time from which every record with an event up to `withdrawn_at` is past its window,
+/// by the longest window of all rules with the trigger `consent_withdrawn`. `None` if there is no
+/// such rule.
 #[must_use]
 pub fn over_after(policy: &Policy, withdrawn_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let rules = policy.rules.iter().filter(|rule| rule.trigger == Trigger::ConsentWithdrawn);
+    let rules = policy
+        .rules
+        .iter()
+        .filter(|rule| rule.trigger == Trigger::ConsentWithdrawn);
     let longest = rules.map(|rule| longest(rule.keep)).max()?;
-    let over = withdrawn_at.checked_add_signed(longest).and_then(|over| over.checked_add_signed(MARGIN));
+    let over = withdrawn_at
+        .checked_add_signed(longest)
+        .and_then(|over| over.checked_add_signed(MARGIN));
     Some(over.unwrap_or(DateTime::<Utc>::MAX_UTC))
 }
 

@@ -1,7 +1,9 @@
-//! Notices of triggers: screened, appended to the control log, then in force by one commit in every table.
+//! Notices of triggers: screened, appended to the control log, then in force by one commit in every
+//! table.
 //!
-//! Once this returns, the accepted notices are in force in every table that they cover. A repeated notice changes
-//! nothing. A call that was cut short is finished by the next or by [`settle`](super::settle()).
+//! Once this returns, the accepted notices are in force in every table that they cover. A repeated
+//! notice changes nothing. A call that was cut short is finished by the next or by
+//! [`settle`](super::settle()).
 
 use std::collections::HashMap;
 
@@ -47,8 +49,8 @@ pub enum ScreeningOutcome {
         /// True if it was parked before.
         known: bool,
     },
-    /// It was not accepted because of the number of records that would be due immediately, in this table first; nothing
-    /// changed.
+    /// It was not accepted because of the number of records that would be due immediately, in this
+    /// table first; nothing changed.
     TooMuch(TableEffect),
 }
 
@@ -63,19 +65,28 @@ impl Screening {
     /// Returns no screening: a person has confirmed the notices.
     #[must_use]
     pub fn none() -> Screening {
-        Screening { limits: None, parks: false }
+        Screening {
+            limits: None,
+            parks: false,
+        }
     }
 
     /// Returns a screening that parks notices that would make too many records due immediately.
     #[must_use]
     pub fn parking(limits: NoticeLimits) -> Screening {
-        Screening { limits: Some(limits), parks: true }
+        Screening {
+            limits: Some(limits),
+            parks: true,
+        }
     }
 
     /// Returns a screening that refuses notices that would make too many records due immediately.
     #[must_use]
     pub fn refusing(limits: NoticeLimits) -> Screening {
-        Screening { limits: Some(limits), parks: false }
+        Screening {
+            limits: Some(limits),
+            parks: false,
+        }
     }
 }
 
@@ -140,48 +151,83 @@ pub async fn notify_screened(
         // The notices before it may be controls by now.
         noted.push(match judge(&controls, policy, notice, by.at, screening) {
             Err(refused) => ScreeningOutcome::Passed(NoticeOutcome::Refused(refused)),
-            Ok(NoticeState::Known(version)) => ScreeningOutcome::Passed(NoticeOutcome::Taken { version, known: true }),
-            Ok(NoticeState::Parked(version)) => ScreeningOutcome::Parked { version, known: true },
+            Ok(NoticeState::Known(version)) => ScreeningOutcome::Passed(NoticeOutcome::Taken {
+                version,
+                known: true,
+            }),
+            Ok(NoticeState::Parked(version)) => ScreeningOutcome::Parked {
+                version,
+                known: true,
+            },
             Ok(NoticeState::New(new)) => match large.of_one(place, &new, by.at).await? {
                 Some(effect) if screening.parks => {
-                    let TableEffect { product, due, records, before, .. } = effect;
-                    let parked = ParkedNotice { notice: new, parked_at: by.at, product, due, records, before };
-                    let version = append_one(root, &mut controls, &Control::ParkedNotice(parked)).await?;
+                    let TableEffect {
+                        product,
+                        due,
+                        records,
+                        before,
+                        ..
+                    } = effect;
+                    let parked = ParkedNotice {
+                        notice: new,
+                        parked_at: by.at,
+                        product,
+                        due,
+                        records,
+                        before,
+                    };
+                    let version =
+                        append_one(root, &mut controls, &Control::ParkedNotice(parked)).await?;
                     failpoint::reach("notice-parked");
-                    ScreeningOutcome::Parked { version, known: false }
+                    ScreeningOutcome::Parked {
+                        version,
+                        known: false,
+                    }
                 }
                 Some(effect) => ScreeningOutcome::TooMuch(effect),
                 None => {
                     let new = new.with_made_due(large.take_made_due());
                     let version = append_one(root, &mut controls, &new.control()).await?;
                     failpoint::reach("control-appended");
-                    ScreeningOutcome::Passed(NoticeOutcome::Taken { version, known: false })
+                    ScreeningOutcome::Passed(NoticeOutcome::Taken {
+                        version,
+                        known: false,
+                    })
                 }
             },
         });
-        any |= matches!(noted.last(), Some(ScreeningOutcome::Passed(NoticeOutcome::Taken { .. })));
+        any |= matches!(
+            noted.last(),
+            Some(ScreeningOutcome::Passed(NoticeOutcome::Taken { .. }))
+        );
     }
-    // The call that appended a known notice may have been interrupted before it was in force everywhere.
+    // The call that appended a known notice may have been interrupted before it was in force
+    // everywhere.
     if any {
         settle(root, by).await?;
     }
     Ok(noted)
 }
 
-async fn append_one(root: &Root, controls: &mut Controls, control: &Control) -> Result<ControlsVersion, StoreError> {
+async fn append_one(
+    root: &Root,
+    controls: &mut Controls,
+    control: &Control,
+) -> Result<ControlsVersion, StoreError> {
     let version = append(root, controls, control).await?;
     controls.refresh(root, version).await?;
     Ok(version)
 }
 
-/// The notices of a batch that would make too many records due immediately, together with those before them that pass.
+/// The notices of a batch that would make too many records due immediately, together with those
+/// before them that pass.
 struct LargeBatch {
     /// `None` if there are no limits: nothing is counted then.
     counting: Option<(Box<Preview>, NoticeLimits)>,
     /// The notices that pass.
     passed: Vec<Control>,
-    /// The notices that were counted, by their index in the batch, with the first table in which they would make too
-    /// many records due.
+    /// The notices that were counted, by their index in the batch, with the first table in which
+    /// they would make too many records due.
     seen: HashMap<usize, Option<TableEffect>>,
     /// The records that the passing notices make due.
     made_due: RecordCounts,
@@ -196,12 +242,17 @@ impl LargeBatch {
         (judged, recent): (Vec<Result<NoticeState, NoticeError>>, RecordCounts),
         (now, screening): (DateTime<Utc>, &Screening),
     ) -> Result<LargeBatch, PreviewError> {
-        let new = judged.into_iter().enumerate().filter_map(|(place, judged)| match judged {
-            Ok(NoticeState::New(new)) => Some((place, new.control())),
-            _ => None,
-        });
+        let new = judged
+            .into_iter()
+            .enumerate()
+            .filter_map(|(place, judged)| match judged {
+                Ok(NoticeState::New(new)) => Some((place, new.control())),
+                _ => None,
+            });
         let new: Vec<(usize, Control)> = new.collect();
-        let limits = screening.limits.filter(|limits| limits.max_share < 1.0 && !new.is_empty());
+        let limits = screening
+            .limits
+            .filter(|limits| limits.max_share < 1.0 && !new.is_empty());
         let counting = match limits {
             Some(limits) => Some((Box::new(Preview::open(root, policy, recent).await?), limits)),
             None => None,
@@ -217,18 +268,34 @@ impl LargeBatch {
         Ok(large)
     }
 
-    /// Counts notices together. Counts them in halves only if that is too much: most batches need one count.
-    async fn search(&mut self, notices: &[(usize, Control)], now: DateTime<Utc>) -> Result<(), PreviewError> {
+    /// Counts notices together. Counts them in halves only if that is too much: most batches need
+    /// one count.
+    async fn search(
+        &mut self,
+        notices: &[(usize, Control)],
+        now: DateTime<Utc>,
+    ) -> Result<(), PreviewError> {
         let mut open = vec![notices];
         while let Some(some) = open.pop() {
-            let Some((preview, limits)) = &mut self.counting else { return Ok(()) };
-            let together: Vec<&Control> = self.passed.iter().chain(some.iter().map(|(_, control)| control)).collect();
+            let Some((preview, limits)) = &mut self.counting else {
+                return Ok(());
+            };
+            let together: Vec<&Control> = self
+                .passed
+                .iter()
+                .chain(some.iter().map(|(_, control)| control))
+                .collect();
             let effects = preview.due(&together, now, limits).await?;
-            let too_much = effects.iter().find(|effect| effect.is_too_much(limits)).cloned();
+            let too_much = effects
+                .iter()
+                .find(|effect| effect.is_too_much(limits))
+                .cloned();
             match (too_much, some) {
                 (None, some) => {
-                    self.seen.extend(some.iter().map(|(place, _)| (*place, None)));
-                    self.passed.extend(some.iter().map(|(_, control)| control.clone()));
+                    self.seen
+                        .extend(some.iter().map(|(place, _)| (*place, None)));
+                    self.passed
+                        .extend(some.iter().map(|(_, control)| control.clone()));
                     self.record(&effects);
                 }
                 (Some(effect), [(place, _)]) => {
@@ -246,12 +313,17 @@ impl LargeBatch {
     /// Adds the records that all passing notices make due.
     fn record(&mut self, effects: &[TableEffect]) {
         for effect in effects.iter().filter(|effect| effect.due > 0) {
-            let before = self.made_due.insert(effect.product.clone(), effect.due).unwrap_or_default();
-            *self.unrecorded.entry(effect.product.clone()).or_default() += effect.due.saturating_sub(before);
+            let before = self
+                .made_due
+                .insert(effect.product.clone(), effect.due)
+                .unwrap_or_default();
+            *self.unrecorded.entry(effect.product.clone()).or_default() +=
+                effect.due.saturating_sub(before);
         }
     }
 
-    /// Takes the records that the next control must record: together, the controls of a batch record all of them.
+    /// Takes the records that the next control must record: together, the controls of a batch
+    /// record all of them.
     fn take_made_due(&mut self) -> RecordCounts {
         std::mem::take(&mut self.unrecorded)
     }
@@ -294,24 +366,39 @@ pub async fn consider(
     let (control, known) = match judge(&controls, policy, notice, at, screening) {
         Err(refused) => return Ok(Err(refused)),
         Ok(NoticeState::Known(version)) => {
-            let known = controls.iter().find(|(of, _)| *of == version).map(|(_, control)| control.clone());
+            let known = controls
+                .iter()
+                .find(|(of, _)| *of == version)
+                .map(|(_, control)| control.clone());
             (known, Some(version))
         }
         Ok(NoticeState::Parked(version)) => {
-            let parked = controls.parked(at).into_iter().find(|known| known.version == version);
+            let parked = controls
+                .parked(at)
+                .into_iter()
+                .find(|known| known.version == version);
             (parked.map(|known| known.notice.notice.control()), None)
         }
         Ok(NoticeState::New(new)) => (Some(new.control()), None),
     };
-    let Some(control) = control else { return Ok(Err(NoticeError::Over)) };
+    let Some(control) = control else {
+        return Ok(Err(NoticeError::Over));
+    };
     let effects = match known {
         Some(_) => Vec::new(),
         None => {
             let recent = controls.made_due_recently(at);
-            Preview::open(root, policy, recent).await?.effects(&[&control], at).await?
+            Preview::open(root, policy, recent)
+                .await?
+                .effects(&[&control], at)
+                .await?
         }
     };
-    Ok(Ok(NoticePreview { control, known, effects }))
+    Ok(Ok(NoticePreview {
+        control,
+        known,
+        effects,
+    }))
 }
 
 /// Returns the state of a notice in the control log, or the reason why it may not be applied.
@@ -322,7 +409,10 @@ fn judge(
     at: DateTime<Utc>,
     screening: &Screening,
 ) -> Result<NoticeState, NoticeError> {
-    if notice.tenant().is_some_and(|tenant| tenant.trim().is_empty()) {
+    if notice
+        .tenant()
+        .is_some_and(|tenant| tenant.trim().is_empty())
+    {
         return Err(NoticeError::NoTenant);
     }
     let mut new = trigger_notice(notice.clone(), at);
@@ -331,13 +421,17 @@ fn judge(
         return Ok(NoticeState::Known(*version));
     }
     if let Some(limits) = &screening.limits {
-        let parked = controls.parked(at).into_iter().find(|known| known.notice.notice.same(&new));
+        let parked = controls
+            .parked(at)
+            .into_iter()
+            .find(|known| known.notice.notice.same(&new));
         match parked.map(|known| (known.version, known.state)) {
             Some((version, ParkedState::Decided(ParkedDecision::Rejected))) => {
                 return Err(NoticeError::Rejected(version));
             }
             Some((version, ParkedState::Waiting)) => return Ok(NoticeState::Parked(version)),
-            Some((_, ParkedState::Decided(ParkedDecision::Confirmed) | ParkedState::Over)) | None => {}
+            Some((_, ParkedState::Decided(ParkedDecision::Confirmed) | ParkedState::Over))
+            | None => {}
         }
         let (trigger, of) = notice.trigger();
         screen_date(trigger, of, at, limits).map_err(NoticeError::Implausible)?;
@@ -354,7 +448,8 @@ fn judge(
             if withdrawal.withdrawn_at > at + AHEAD {
                 return Err(NoticeError::Future(withdrawal.withdrawn_at));
             }
-            withdrawal.until = over_after(policy, withdrawal.withdrawn_at).ok_or(NoticeError::NoRule)?;
+            withdrawal.until =
+                over_after(policy, withdrawal.withdrawn_at).ok_or(NoticeError::NoRule)?;
             if withdrawal.until <= at {
                 return Err(NoticeError::Over);
             }
@@ -363,14 +458,32 @@ fn judge(
     Ok(NoticeState::New(new))
 }
 
-/// Converts a notice to a control that is recorded at `at`. The `until` of a withdrawal is not known yet.
+/// Converts a notice to a control that is recorded at `at`. The `until` of a withdrawal is not
+/// known yet.
 fn trigger_notice(notice: Notice, at: DateTime<Utc>) -> TriggerNotice {
     match notice {
-        Notice::ContractEnd { tenant, ended_at, reason, products } => {
+        Notice::ContractEnd {
+            tenant,
+            ended_at,
+            reason,
+            products,
+        } => {
             let made_due = RecordCounts::new();
-            TriggerNotice::ContractEnd(ContractEnd { tenant, ended_at, recorded_at: at, reason, products, made_due })
+            TriggerNotice::ContractEnd(ContractEnd {
+                tenant,
+                ended_at,
+                recorded_at: at,
+                reason,
+                products,
+                made_due,
+            })
         }
-        Notice::ConsentWithdrawal { subject, tenant, withdrawn_at, products } => {
+        Notice::ConsentWithdrawal {
+            subject,
+            tenant,
+            withdrawn_at,
+            products,
+        } => {
             let (recorded_at, until) = (at, DateTime::<Utc>::MAX_UTC);
             TriggerNotice::ConsentWithdrawal(ConsentWithdrawal {
                 subject,
@@ -385,20 +498,31 @@ fn trigger_notice(notice: Notice, at: DateTime<Utc>) -> TriggerNotice {
     }
 }
 
-/// Returns the end in force that a notice would postpone, in any product. If there are several, returns the latest.
+/// Returns the end in force that a notice would postpone, in any product. If there are several,
+/// returns the latest.
 fn lengthened(controls: &Controls, end: &ContractEnd) -> Option<DateTime<Utc>> {
     let meets = |other: &ContractEnd| {
-        end.products.is_empty() || other.products.is_empty() || other.products.iter().any(|of| end.covers(of))
+        end.products.is_empty()
+            || other.products.is_empty()
+            || other.products.iter().any(|of| end.covers(of))
     };
-    let ends = controls.iter().rev().filter_map(|(_, control)| match control {
-        Control::ContractEnd(other) if other.tenant == end.tenant && meets(other) => Some(other),
-        _ => None,
-    });
-    // From the newest notice to the oldest: a notice that covers all products of `end` replaces all notices before it.
+    let ends = controls
+        .iter()
+        .rev()
+        .filter_map(|(_, control)| match control {
+            Control::ContractEnd(other) if other.tenant == end.tenant && meets(other) => {
+                Some(other)
+            }
+            _ => None,
+        });
+    // From the newest notice to the oldest: a notice that covers all products of `end` replaces all
+    // notices before it.
     let mut known = None;
     for other in ends {
         known = known.max(Some(other.ended_at).filter(|at| *at < end.ended_at));
-        if other.products.is_empty() || (!end.products.is_empty() && end.products.iter().all(|of| other.covers(of))) {
+        if other.products.is_empty()
+            || (!end.products.is_empty() && end.products.iter().all(|of| other.covers(of)))
+        {
             break;
         }
     }

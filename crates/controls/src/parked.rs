@@ -1,8 +1,9 @@
 //! Notices that wait for a person: parked in the control log, then confirmed or rejected.
 //!
-//! A parked notice is not in force in any table. It is parked once, however often it is repeated, and it still waits
-//! after a restart. A confirmation applies the notice first and records the decision after it. After a crash between
-//! the two steps the notice is applied and still waits; confirming it again finishes.
+//! A parked notice is not in force in any table. It is parked once, however often it is repeated,
+//! and it still waits after a restart. A confirmation applies the notice first and records the
+//! decision after it. After a crash between the two steps the notice is applied and still waits;
+//! confirming it again finishes.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -38,7 +39,8 @@ pub struct ParkedNotice {
     pub parked_at: DateTime<Utc>,
     /// The product in which it would have made too many records due immediately.
     pub product: ProductKey,
-    /// The number of records found that would be due immediately. There may be more: counting ended at the limit.
+    /// The number of records found that would be due immediately. There may be more: counting ended
+    /// at the limit.
     pub due: u64,
     /// The number of records of the product at that time.
     pub records: u64,
@@ -126,7 +128,10 @@ pub enum DecideError {
     Log(#[from] StoreError),
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
@@ -137,7 +142,9 @@ impl TriggerNotice {
     pub fn control(&self) -> Control {
         match self {
             TriggerNotice::ContractEnd(end) => Control::ContractEnd(end.clone()),
-            TriggerNotice::ConsentWithdrawal(withdrawal) => Control::ConsentWithdrawal(withdrawal.clone()),
+            TriggerNotice::ConsentWithdrawal(withdrawal) => {
+                Control::ConsentWithdrawal(withdrawal.clone())
+            }
         }
     }
 
@@ -155,12 +162,32 @@ impl TriggerNotice {
     #[must_use]
     pub fn notice(&self) -> Notice {
         match self.clone() {
-            TriggerNotice::ContractEnd(ContractEnd { tenant, ended_at, reason, products, .. }) => {
-                Notice::ContractEnd { tenant, ended_at, reason, products }
-            }
+            TriggerNotice::ContractEnd(ContractEnd {
+                tenant,
+                ended_at,
+                reason,
+                products,
+                ..
+            }) => Notice::ContractEnd {
+                tenant,
+                ended_at,
+                reason,
+                products,
+            },
             TriggerNotice::ConsentWithdrawal(withdrawal) => {
-                let ConsentWithdrawal { subject, tenant, withdrawn_at, products, .. } = withdrawal;
-                Notice::ConsentWithdrawal { subject, tenant, withdrawn_at, products }
+                let ConsentWithdrawal {
+                    subject,
+                    tenant,
+                    withdrawn_at,
+                    products,
+                    ..
+                } = withdrawal;
+                Notice::ConsentWithdrawal {
+                    subject,
+                    tenant,
+                    withdrawn_at,
+                    products,
+                }
             }
         }
     }
@@ -169,7 +196,9 @@ impl TriggerNotice {
     pub(super) fn same(&self, other: &TriggerNotice) -> bool {
         match (self, other) {
             (TriggerNotice::ContractEnd(one), TriggerNotice::ContractEnd(other)) => one.same(other),
-            (TriggerNotice::ConsentWithdrawal(one), TriggerNotice::ConsentWithdrawal(other)) => one.same(other),
+            (TriggerNotice::ConsentWithdrawal(one), TriggerNotice::ConsentWithdrawal(other)) => {
+                one.same(other)
+            }
             _ => false,
         }
     }
@@ -180,9 +209,10 @@ impl ParkedNotice {
     pub(super) fn past(&self) -> Option<PastParkedNotice> {
         match &self.notice {
             TriggerNotice::ContractEnd(_) => None,
-            TriggerNotice::ConsentWithdrawal(_) => {
-                Some(PastParkedNotice { parked_at: self.parked_at, product: self.product.clone() })
-            }
+            TriggerNotice::ConsentWithdrawal(_) => Some(PastParkedNotice {
+                parked_at: self.parked_at,
+                product: self.product.clone(),
+            }),
         }
     }
 }
@@ -217,8 +247,8 @@ impl Controls {
     }
 }
 
-/// Applies a parked notice. It is in force in every table that it covers once this returns. May be called again after
-/// any error.
+/// Applies a parked notice. It is in force in every table that it covers once this returns. May be
+/// called again after any error.
 pub async fn confirm(
     root: &Root,
     policy: &Policy,
@@ -246,7 +276,9 @@ pub async fn reject(
 ) -> Result<(), DecideError> {
     let notice = undecided(root, parked, ParkedDecision::Rejected, by.at).await?;
     let controls = Controls::load(root, ControlsVersion(0)).await?;
-    let applied = controls.iter().any(|(_, control)| super::service::same(control, &notice.control()));
+    let applied = controls
+        .iter()
+        .any(|(_, control)| super::service::same(control, &notice.control()));
     if applied {
         // A confirmation was interrupted, or the same notice was applied by a command.
         return Err(DecideError::Decided(parked, ParkedDecision::Confirmed));
@@ -262,10 +294,15 @@ async fn undecided(
     now: DateTime<Utc>,
 ) -> Result<TriggerNotice, DecideError> {
     let controls = Controls::load(root, ControlsVersion(0)).await?;
-    let known = controls.parked(now).into_iter().find(|known| known.version == parked);
+    let known = controls
+        .parked(now)
+        .into_iter()
+        .find(|known| known.version == parked);
     let known = known.ok_or(DecideError::Unknown(parked))?;
     match known.state {
-        ParkedState::Decided(decision) if decision != wanted => Err(DecideError::Decided(parked, decision)),
+        ParkedState::Decided(decision) if decision != wanted => {
+            Err(DecideError::Decided(parked, decision))
+        }
         _ => Ok(known.notice.notice.clone()),
     }
 }
@@ -278,11 +315,18 @@ async fn decide(
     by: &CommitIdentity,
 ) -> Result<(), DecideError> {
     let mut controls = Controls::load(root, ControlsVersion(0)).await?;
-    let made = NoticeDecision { parked: parked.0, decision, decided_at: by.at, reason };
+    let made = NoticeDecision {
+        parked: parked.0,
+        decision,
+        decided_at: by.at,
+        reason,
+    };
     append(root, &mut controls, &Control::NoticeDecision(made)).await?;
     controls.refresh(root, ControlsVersion(0)).await?;
     match controls.decision_of(parked) {
-        Some(stands) if stands.decision != decision => Err(DecideError::Decided(parked, stands.decision)),
+        Some(stands) if stands.decision != decision => {
+            Err(DecideError::Decided(parked, stands.decision))
+        }
         _ => Ok(()),
     }
 }

@@ -1,7 +1,8 @@
-//! The plausible dates of notices, and the number of records that one may make due immediately. Pure.
+//! The plausible dates of notices, and the number of records that one may make due immediately.
+//! Pure.
 //!
-//! An implausible date is nearly always how a system writes that it has no date, and deletion by such a date cannot be
-//! undone.
+//! An implausible date is nearly always how a system writes that it has no date, and deletion by
+//! such a date cannot be undone.
 
 use std::fmt;
 
@@ -26,7 +27,8 @@ const SENTINELS: [(i32, u32, u32); 12] = [
     (9999, 12, 31),
 ];
 
-/// The maximum offset of a time zone: the time by which a date may differ if it was written in another zone.
+/// The maximum offset of a time zone: the time by which a date may differ if it was written in
+/// another zone.
 const ZONES: TimeDelta = TimeDelta::hours(14);
 
 /// The reason why the date of a notice is implausible.
@@ -57,9 +59,15 @@ impl fmt::Display for ImplausibleDate {
                 f,
                 "{day} is what systems write for \"no end\": what waits for the end of a contract is open without a notice"
             ),
-            ImplausibleDate::Sentinel(day) => write!(f, "{day} is what systems write where they have no date"),
+            ImplausibleDate::Sentinel(day) => {
+                write!(f, "{day} is what systems write where they have no date")
+            }
             ImplausibleDate::Early { at, earliest } => {
-                write!(f, "{} is before {earliest} (notices.earliest)", at.format("%Y-%m-%dT%H:%M:%SZ"))
+                write!(
+                    f,
+                    "{} is before {earliest} (notices.earliest)",
+                    at.format("%Y-%m-%dT%H:%M:%SZ")
+                )
             }
             ImplausibleDate::Late { at, latest } => write!(
                 f,
@@ -81,19 +89,30 @@ pub fn screen_date(
 ) -> Result<(), ImplausibleDate> {
     let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
     for (year, month, day) in SENTINELS {
-        let Some(day) = NaiveDate::from_ymd_opt(year, month, day) else { continue };
-        let from = midnight(day).checked_sub_signed(ZONES).unwrap_or(DateTime::<Utc>::MIN_UTC);
-        let to = midnight(day).checked_add_signed(TimeDelta::hours(24) + ZONES).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let Some(day) = NaiveDate::from_ymd_opt(year, month, day) else {
+            continue;
+        };
+        let from = midnight(day)
+            .checked_sub_signed(ZONES)
+            .unwrap_or(DateTime::<Utc>::MIN_UTC);
+        let to = midnight(day)
+            .checked_add_signed(TimeDelta::hours(24) + ZONES)
+            .unwrap_or(DateTime::<Utc>::MAX_UTC);
         if (from..to).contains(&at) {
             return Err(ImplausibleDate::Sentinel(day));
         }
     }
     // Before this instant, the earliest day has begun in no zone.
     if at < midnight(limits.earliest) - ZONES {
-        return Err(ImplausibleDate::Early { at, earliest: limits.earliest });
+        return Err(ImplausibleDate::Early {
+            at,
+            earliest: limits.earliest,
+        });
     }
     let ahead = TimeDelta::from_std(limits.contract_ahead).unwrap_or(TimeDelta::MAX);
-    let latest = now.checked_add_signed(ahead).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    let latest = now
+        .checked_add_signed(ahead)
+        .unwrap_or(DateTime::<Utc>::MAX_UTC);
     if trigger == Trigger::ContractEnd && at > latest {
         return Err(ImplausibleDate::Late { at, latest });
     }
@@ -110,7 +129,11 @@ pub fn most_at_once(records: u64, limits: &NoticeLimits) -> u64 {
         reason = "a share of a count need not be exact"
     )]
     let share = (records as f64 * limits.max_share) as u64;
-    if limits.max_share >= 1.0 { u64::MAX } else { share.max(limits.max_share_from) }
+    if limits.max_share >= 1.0 {
+        u64::MAX
+    } else {
+        share.max(limits.max_share_from)
+    }
 }
 
 #[cfg(test)]
@@ -122,7 +145,12 @@ mod tests {
     }
 
     fn screened(text: &str, limits: &NoticeLimits) -> Result<(), ImplausibleDate> {
-        screen_date(Trigger::ContractEnd, at(text), at("2026-11-30T12:00:00Z"), limits)
+        screen_date(
+            Trigger::ContractEnd,
+            at(text),
+            at("2026-11-30T12:00:00Z"),
+            limits,
+        )
     }
 
     #[test]
@@ -147,9 +175,16 @@ mod tests {
             "9999-12-31T23:59:59Z",
             "9999-12-30T23:00:00Z",
         ] {
-            assert!(matches!(screened(text, &limits), Err(ImplausibleDate::Sentinel(_))), "{text}");
+            assert!(
+                matches!(screened(text, &limits), Err(ImplausibleDate::Sentinel(_))),
+                "{text}"
+            );
         }
-        for text in ["1970-02-01T00:00:00Z", "1999-12-31T00:00:00Z", "2100-01-01T00:00:00Z"] {
+        for text in [
+            "1970-02-01T00:00:00Z",
+            "1999-12-31T00:00:00Z",
+            "2100-01-01T00:00:00Z",
+        ] {
             assert_eq!(screened(text, &limits), Ok(()), "{text}");
         }
     }
@@ -157,13 +192,32 @@ mod tests {
     #[test]
     fn dates_too_early_and_too_late_are_refused_and_those_between_are_not() {
         let limits = NoticeLimits::default();
-        for text in ["1999-12-31T09:00:00Z", "1980-01-06T00:00:00Z", "1601-01-01T00:00:00Z"] {
-            assert!(matches!(screened(text, &limits), Err(ImplausibleDate::Early { .. })), "{text}");
+        for text in [
+            "1999-12-31T09:00:00Z",
+            "1980-01-06T00:00:00Z",
+            "1601-01-01T00:00:00Z",
+        ] {
+            assert!(
+                matches!(screened(text, &limits), Err(ImplausibleDate::Early { .. })),
+                "{text}"
+            );
         }
-        for text in ["2037-01-01T00:00:00Z", "2099-12-31T00:00:00Z", "9999-11-01T00:00:00Z"] {
-            assert!(matches!(screened(text, &limits), Err(ImplausibleDate::Late { .. })), "{text}");
+        for text in [
+            "2037-01-01T00:00:00Z",
+            "2099-12-31T00:00:00Z",
+            "9999-11-01T00:00:00Z",
+        ] {
+            assert!(
+                matches!(screened(text, &limits), Err(ImplausibleDate::Late { .. })),
+                "{text}"
+            );
         }
-        for text in ["1999-12-31T23:00:00Z", "2001-05-31T00:00:00Z", "2026-11-30T00:00:00Z", "2031-12-31T00:00:00Z"] {
+        for text in [
+            "1999-12-31T23:00:00Z",
+            "2001-05-31T00:00:00Z",
+            "2026-11-30T00:00:00Z",
+            "2031-12-31T00:00:00Z",
+        ] {
             assert_eq!(screened(text, &limits), Ok(()), "{text}");
         }
     }
@@ -175,9 +229,16 @@ mod tests {
             [0, 1_000, 5_000, 10_000].map(|records| most_at_once(records, &limits)),
             [1_000, 1_000, 1_000, 2_000]
         );
-        let all = NoticeLimits { max_share: 1.0, ..limits };
+        let all = NoticeLimits {
+            max_share: 1.0,
+            ..limits
+        };
         assert_eq!(most_at_once(7, &all), u64::MAX);
-        let none = NoticeLimits { max_share: 0.0, max_share_from: 0, ..limits };
+        let none = NoticeLimits {
+            max_share: 0.0,
+            max_share_from: 0,
+            ..limits
+        };
         assert_eq!(most_at_once(7_000_000, &none), 0);
     }
 }

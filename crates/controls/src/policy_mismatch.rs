@@ -1,8 +1,10 @@
-//! A policy compared with the policies that the tables were written under, for a root in which no policy was ever
-//! activated: a root of an earlier version of the program, whose instances used whatever policy they were started with.
+//! A policy compared with the policies that the tables were written under, for a root in which no
+//! policy was ever activated: a root of an earlier version of the program, whose instances used
+//! whatever policy they were started with.
 //!
-//! Finds plain differences: the versions and the resolved rules that segments name, and columns that the policy does
-//! not have. A column that only moved to another category of the product leaves no trace in such tables.
+//! Finds plain differences: the versions and the resolved rules that segments name, and columns
+//! that the policy does not have. A column that only moved to another category of the product
+//! leaves no trace in such tables.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +36,9 @@ pub enum PolicyMismatch {
     #[error("table {0} holds records that were stored under policy {1}, not {2}")]
     Version(ProductKey, String, PolicyVersion),
     /// Segments of the policy's own version were stored under other rules.
-    #[error("table {0} holds records that were stored under policy {1} with {2}, which policy {1} does not say now")]
+    #[error(
+        "table {0} holds records that were stored under policy {1} with {2}, which policy {1} does not say now"
+    )]
     Terms(ProductKey, PolicyVersion, String),
     /// Segments have columns that the policy does not have.
     #[error("table {0} holds columns that policy {1} does not have: {2}")]
@@ -44,11 +48,14 @@ pub enum PolicyMismatch {
 /// Refuses a policy if the tables of a root were clearly written under another one.
 pub async fn check_stored(root: &Root, policy: &Policy) -> Result<(), UsePolicyError> {
     for product in products(root).await? {
-        let Some(tags) = stored_tags(root, &product).await? else { continue };
+        let Some(tags) = stored_tags(root, &product).await? else {
+            continue;
+        };
         if tags.segments == 0 {
             continue;
         }
-        let mut what = other_policy(&product, &tags, policy).or_else(|| other_terms(&product, &tags, policy));
+        let mut what =
+            other_policy(&product, &tags, policy).or_else(|| other_terms(&product, &tags, policy));
         if what.is_none() {
             what = other_columns(root, &product, &tags, policy).await?;
         }
@@ -65,37 +72,76 @@ where
     E: From<StoreError> + From<PolicyMismatchError>,
 {
     for product in products(root).await? {
-        let Some(tags) = stored_tags(root, &product).await? else { continue };
-        if let Some(what) = policies.iter().find_map(|policy| other_terms(&product, &tags, policy)) {
+        let Some(tags) = stored_tags(root, &product).await? else {
+            continue;
+        };
+        if let Some(what) = policies
+            .iter()
+            .find_map(|policy| other_terms(&product, &tags, policy))
+        {
             return Err(PolicyMismatchError { what }.into());
         }
     }
     Ok(())
 }
 
-fn other_policy(product: &ProductKey, tags: &StoredTags, policy: &Policy) -> Option<PolicyMismatch> {
+fn other_policy(
+    product: &ProductKey,
+    tags: &StoredTags,
+    policy: &Policy,
+) -> Option<PolicyMismatch> {
     let (product, own) = (product.clone(), policy.version.clone());
-    if policy.products.get(&product).is_none_or(|product| product.records.is_none()) {
+    if policy
+        .products
+        .get(&product)
+        .is_none_or(|product| product.records.is_none())
+    {
         return Some(PolicyMismatch::Product(product, own));
     }
-    let others: Vec<&str> = tags.versions.iter().filter(|of| **of != own).map(PolicyVersion::as_str).collect();
+    let others: Vec<&str> = tags
+        .versions
+        .iter()
+        .filter(|of| **of != own)
+        .map(PolicyVersion::as_str)
+        .collect();
     (!others.is_empty()).then(|| PolicyMismatch::Version(product, others.join(", "), own))
 }
 
-/// Finds a term of segments of the policy's version that the policy gives to no record of the product.
+/// Finds a term of segments of the policy's version that the policy gives to no record of the
+/// product.
 fn other_terms(product: &ProductKey, tags: &StoredTags, policy: &Policy) -> Option<PolicyMismatch> {
     let resolver = Resolver::new(policy, product)?;
-    let own: Vec<&RetentionTerm> = resolver.profiles().flat_map(|profile| &profile.terms).collect();
+    let own: Vec<&RetentionTerm> = resolver
+        .profiles()
+        .flat_map(|profile| &profile.terms)
+        .collect();
     let alike = |a: &RetentionTerm, b: &RetentionTerm| {
         (&a.category, a.keep, a.trigger, a.boundary) == (&b.category, b.keep, b.trigger, b.boundary)
     };
-    let texts = tags.profiles.iter().filter(|(version, _)| *version == policy.version);
+    let texts = tags
+        .profiles
+        .iter()
+        .filter(|(version, _)| *version == policy.version);
     // A text that another version of the program wrote cannot be compared.
-    let terms = texts.filter_map(|(_, text)| Profile::parse(text)).flat_map(|profile| profile.terms);
-    let other = terms.into_iter().find(|term| !own.iter().any(|own| alike(own, term)))?;
-    let RetentionTerm { category, keep, boundary, trigger, .. } = other;
+    let terms = texts
+        .filter_map(|(_, text)| Profile::parse(text))
+        .flat_map(|profile| profile.terms);
+    let other = terms
+        .into_iter()
+        .find(|term| !own.iter().any(|own| alike(own, term)))?;
+    let RetentionTerm {
+        category,
+        keep,
+        boundary,
+        trigger,
+        ..
+    } = other;
     let told = format!("{category} kept {boundary} {keep} from {trigger}");
-    Some(PolicyMismatch::Terms(product.clone(), policy.version.clone(), told))
+    Some(PolicyMismatch::Terms(
+        product.clone(),
+        policy.version.clone(),
+        told,
+    ))
 }
 
 /// Finds columns of segments that the policy does not have: no rule would set their deadline.
@@ -105,15 +151,25 @@ async fn other_columns(
     tags: &StoredTags,
     policy: &Policy,
 ) -> Result<Option<PolicyMismatch>, UsePolicyError> {
-    let Some(spec) = TableSpec::of(policy, product) else { return Ok(None) };
-    let extra: BTreeSet<String> = tags.columns.iter().filter(|name| spec.column(name).is_none()).cloned().collect();
+    let Some(spec) = TableSpec::of(policy, product) else {
+        return Ok(None);
+    };
+    let extra: BTreeSet<String> = tags
+        .columns
+        .iter()
+        .filter(|name| spec.column(name).is_none())
+        .cloned()
+        .collect();
     if extra.is_empty() {
         return Ok(None);
     }
-    let found = stored_columns(root, product, extra).await.map_err(|error| match error {
-        ViewError::Store(error) => error,
-        error => StoreError::Refused(error.to_string()),
-    })?;
+    let found = stored_columns(root, product, extra)
+        .await
+        .map_err(|error| match error {
+            ViewError::Store(error) => error,
+            error => StoreError::Refused(error.to_string()),
+        })?;
     let named = found.into_iter().collect::<Vec<_>>().join(", ");
-    Ok((!named.is_empty()).then(|| PolicyMismatch::Columns(product.clone(), policy.version.clone(), named)))
+    Ok((!named.is_empty())
+        .then(|| PolicyMismatch::Columns(product.clone(), policy.version.clone(), named)))
 }

@@ -1,6 +1,8 @@
-//! The records that a notice would make due immediately, counted from the tables before it is applied. Reads only.
+//! The records that a notice would make due immediately, counted from the tables before it is
+//! applied. Reads only.
 //!
-//! Rows that cannot be read count as concerned, so that an unreadable segment never lets a notice pass as small.
+//! Rows that cannot be read count as concerned, so that an unreadable segment never lets a notice
+//! pass as small.
 
 mod tenants;
 
@@ -19,8 +21,8 @@ use ebbtide_config::NoticeLimits;
 use ebbtide_policy::{Calendar, Policy, Profile, Records, Trigger};
 use ebbtide_query::products;
 use ebbtide_table::{
-    ControlsVersion, OpenError, Predicate, RewriteError, Root, SegmentIndex, StoreError, StoredSegment, Table,
-    TableSpec,
+    ControlsVersion, OpenError, Predicate, RewriteError, Root, SegmentIndex, StoreError,
+    StoredSegment, Table, TableSpec,
 };
 
 /// The number of times a table is listed again if its segments are replaced while they are read.
@@ -41,13 +43,14 @@ pub struct TableEffect {
     pub categories: BTreeSet<Category>,
     /// The records that other notices made due in the 24 hours before.
     pub before: u64,
-    /// False if counting ended early because the answer was known: `concerned` and `due` are lower bounds then.
+    /// False if counting ended early because the answer was known: `concerned` and `due` are lower
+    /// bounds then.
     pub exact: bool,
 }
 
 impl TableEffect {
-    /// Returns true if the notices make records due, and these records and those of earlier notices together exceed the
-    /// limit.
+    /// Returns true if the notices make records due, and these records and those of earlier notices
+    /// together exceed the limit.
     #[must_use]
     pub fn is_too_much(&self, limits: &NoticeLimits) -> bool {
         self.due > 0 && self.due.saturating_add(self.before) > most_at_once(self.records, limits)
@@ -94,18 +97,38 @@ struct AffectedSegment {
 struct SegmentReplaced;
 
 impl Preview {
-    /// Opens the tables that the policy names and that exist. `before` are the records that other notices made due in
-    /// the 24 hours before.
-    pub async fn open(root: &Root, policy: &Policy, before: RecordCounts) -> Result<Preview, PreviewError> {
+    /// Opens the tables that the policy names and that exist. `before` are the records that other
+    /// notices made due in the 24 hours before.
+    pub async fn open(
+        root: &Root,
+        policy: &Policy,
+        before: RecordCounts,
+    ) -> Result<Preview, PreviewError> {
         let mut tables = Vec::new();
         for product in products(root).await? {
-            let records = policy.products.get(&product).and_then(|product| product.records.clone());
-            let (Some(records), Some(spec)) = (records, TableSpec::of(policy, &product)) else { continue };
-            let Some(table) = Table::existing(root, Arc::new(spec)).await? else { continue };
+            let records = policy
+                .products
+                .get(&product)
+                .and_then(|product| product.records.clone());
+            let (Some(records), Some(spec)) = (records, TableSpec::of(policy, &product)) else {
+                continue;
+            };
+            let Some(table) = Table::existing(root, Arc::new(spec)).await? else {
+                continue;
+            };
             let index = SegmentIndex::load(&table).await?;
-            tables.push(Previewed { table, index, records, profiles: HashMap::new() });
+            tables.push(Previewed {
+                table,
+                index,
+                records,
+                profiles: HashMap::new(),
+            });
         }
-        Ok(Preview { tables, calendar: Calendar::new(policy.zone, policy.bucket), before })
+        Ok(Preview {
+            tables,
+            calendar: Calendar::new(policy.zone, policy.bucket),
+            before,
+        })
     }
 
     /// Counts the effects of notices at `now`, in every table that they cover.
@@ -117,8 +140,9 @@ impl Preview {
         self.counted(notices, now, None).await
     }
 
-    /// Counts the records that the notices together would make due immediately. In each table, counting ends once the
-    /// number exceeds the limits. No table is read for a contract end whose deadlines are not due yet.
+    /// Counts the records that the notices together would make due immediately. In each table,
+    /// counting ends once the number exceeds the limits. No table is read for a contract end whose
+    /// deadlines are not due yet.
     pub async fn due(
         &mut self,
         notices: &[&Control],
@@ -138,11 +162,20 @@ impl Preview {
         for table in &mut self.tables {
             let product = table.table.spec().product.clone();
             let of_table = notices.iter().filter(|control| control.covers(&product));
-            let of_table: Vec<NoticeInForce> =
-                of_table.filter_map(|control| NoticeInForce::of(ControlsVersion(0), control, &self.calendar)).collect();
+            let of_table: Vec<NoticeInForce> = of_table
+                .filter_map(|control| {
+                    NoticeInForce::of(ControlsVersion(0), control, &self.calendar)
+                })
+                .collect();
             if notices.iter().any(|control| control.covers(&product)) {
                 let before = self.before.get(&product).copied().unwrap_or_default();
-                let mut effect = table.effect(&of_table, (&self.calendar, now), limits.map(|of| (of, before))).await?;
+                let mut effect = table
+                    .effect(
+                        &of_table,
+                        (&self.calendar, now),
+                        limits.map(|of| (of, before)),
+                    )
+                    .await?;
                 effect.before = before;
                 effects.push(effect);
             }
@@ -159,16 +192,22 @@ impl Previewed {
         limits: Option<(&NoticeLimits, u64)>,
     ) -> Result<TableEffect, PreviewError> {
         for attempt in 1.. {
-            match self.count(notices, (calendar, now), limits, attempt == ATTEMPTS).await? {
+            match self
+                .count(notices, (calendar, now), limits, attempt == ATTEMPTS)
+                .await?
+            {
                 Ok(effect) => return Ok(effect),
                 Err(SegmentReplaced) => self.index.refresh().await?,
             }
         }
-        Err(StoreError::Refused("a table's segments were replaced again and again".to_owned()).into())
+        Err(
+            StoreError::Refused("a table's segments were replaced again and again".to_owned())
+                .into(),
+        )
     }
 
-    /// Counts over the listed segments. If a segment no longer exists, errors with [`SegmentReplaced`]; in the `last` attempt,
-    /// all of its records count instead.
+    /// Counts over the listed segments. If a segment no longer exists, errors with
+    /// [`SegmentReplaced`]; in the `last` attempt, all of its records count instead.
     async fn count(
         &mut self,
         notices: &[NoticeInForce],
@@ -176,7 +215,12 @@ impl Previewed {
         limits: Option<(&NoticeLimits, u64)>,
         last: bool,
     ) -> Result<Result<TableEffect, SegmentReplaced>, PreviewError> {
-        let segments: Vec<StoredSegment> = self.index.iter().filter(|segment| !segment.cells).cloned().collect();
+        let segments: Vec<StoredSegment> = self
+            .index
+            .iter()
+            .filter(|segment| !segment.cells)
+            .cloned()
+            .collect();
         let records = segments.iter().map(|segment| segment.records).sum();
         let mut effect = TableEffect {
             product: self.table.spec().product.clone(),
@@ -187,9 +231,12 @@ impl Previewed {
             before: 0,
             exact: limits.is_none(),
         };
-        let mut suspected: Vec<AffectedSegment> =
-            segments.into_iter().filter_map(|segment| self.suspected(segment, notices, (calendar, now))).collect();
-        let most = limits.map(|(limits, before)| most_at_once(records, limits).saturating_sub(before));
+        let mut suspected: Vec<AffectedSegment> = segments
+            .into_iter()
+            .filter_map(|segment| self.suspected(segment, notices, (calendar, now)))
+            .collect();
+        let most =
+            limits.map(|(limits, before)| most_at_once(records, limits).saturating_sub(before));
         if most.is_some() {
             suspected.retain(|suspected| !suspected.due.is_empty());
         }
@@ -205,8 +252,12 @@ impl Previewed {
                 Err(RewriteError::Store(error)) => Err(error),
                 Err(_) => Ok(Some(suspected.segment.records)),
             };
-            let Some(due) = of_all(due)? else { return Ok(Err(SegmentReplaced)) };
-            let Some(concerned) = concerned.map_or(Ok(Some(due)), of_all)? else { return Ok(Err(SegmentReplaced)) };
+            let Some(due) = of_all(due)? else {
+                return Ok(Err(SegmentReplaced));
+            };
+            let Some(concerned) = concerned.map_or(Ok(Some(due)), of_all)? else {
+                return Ok(Err(SegmentReplaced));
+            };
             effect.due += due;
             effect.concerned += concerned;
             if due > 0 {
@@ -219,10 +270,18 @@ impl Previewed {
         Ok(Ok(effect))
     }
 
-    async fn matches(&self, segment: &StoredSegment, rows: &[Predicate]) -> Result<u64, RewriteError> {
+    async fn matches(
+        &self,
+        segment: &StoredSegment,
+        rows: &[Predicate],
+    ) -> Result<u64, RewriteError> {
         match rows {
             [] => Ok(0),
-            rows => self.table.matches(segment, &Predicate::Any(rows.to_vec())).await,
+            rows => {
+                self.table
+                    .matches(segment, &Predicate::Any(rows.to_vec()))
+                    .await
+            }
         }
     }
 
@@ -234,10 +293,19 @@ impl Previewed {
         (calendar, now): (&Calendar, DateTime<Utc>),
     ) -> Option<AffectedSegment> {
         let profile = self.profile(&segment.profile)?;
-        let mut found =
-            AffectedSegment { segment, concerned: Vec::new(), due: Vec::new(), categories: BTreeSet::new() };
-        for notice in notices.iter().filter(|notice| profile.has_trigger(notice.trigger())) {
-            let Some(rows) = notice.rows(&self.records) else { continue };
+        let mut found = AffectedSegment {
+            segment,
+            concerned: Vec::new(),
+            due: Vec::new(),
+            categories: BTreeSet::new(),
+        };
+        for notice in notices
+            .iter()
+            .filter(|notice| profile.has_trigger(notice.trigger()))
+        {
+            let Some(rows) = notice.rows(&self.records) else {
+                continue;
+            };
             let due = due_by(&profile, notice, (calendar, now), &found.segment);
             found.concerned.push(rows.clone());
             if !due.is_empty() {
@@ -252,13 +320,18 @@ impl Previewed {
         if let Some(known) = self.profiles.get(id) {
             return known.clone();
         }
-        let profile = self.table.profile_text(id).and_then(Profile::parse).map(Arc::new);
+        let profile = self
+            .table
+            .profile_text(id)
+            .and_then(Profile::parse)
+            .map(Arc::new);
         self.profiles.insert(id.clone(), profile.clone());
         profile
     }
 }
 
-/// Returns the categories of a segment that a notice makes due at `now` and that are stored and not due without it.
+/// Returns the categories of a segment that a notice makes due at `now` and that are stored and not
+/// due without it.
 fn due_by(
     profile: &Profile,
     notice: &NoticeInForce,
@@ -268,13 +341,16 @@ fn due_by(
     let (_, moved) = profile.moved_by(notice.triggered(), calendar, segment.bucket);
     let is_new = |category: &Category| match segment.deadlines.get(category) {
         Some(old) => !old.is_due(now),
-        // Among stored categories, only those with an open term have no deadline; a category that is not stored cannot
-        // be deleted.
-        None => profile
-            .terms
-            .iter()
-            .any(|term| term.category == *category && term.trigger == Trigger::ContractEnd && term.known.is_none()),
+        // Among stored categories, only those with an open term have no deadline; a category that
+        // is not stored cannot be deleted.
+        None => profile.terms.iter().any(|term| {
+            term.category == *category
+                && term.trigger == Trigger::ContractEnd
+                && term.known.is_none()
+        }),
     };
-    let due = moved.into_iter().filter(|(_, at)| at.is_some_and(|at| at.is_due(now)));
+    let due = moved
+        .into_iter()
+        .filter(|(_, at)| at.is_some_and(|at| at.is_due(now)));
     due.map(|(category, _)| category).filter(is_new).collect()
 }

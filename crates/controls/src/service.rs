@@ -1,7 +1,9 @@
-//! Places and releases holds: appends a control to the control log, then commits it in every table that it covers.
+//! Places and releases holds: appends a control to the control log, then commits it in every table
+//! that it covers.
 //!
-//! Invariants: a call succeeds only if the control is in force in all of these tables. An interrupted call is finished
-//! by the next call or by [`settle`](super::settle()). A control is never appended twice.
+//! Invariants: a call succeeds only if the control is in force in all of these tables. An
+//! interrupted call is finished by the next call or by [`settle`](super::settle()). A control is
+//! never appended twice.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -30,8 +32,8 @@ pub struct HoldOrder {
     pub scope: Scope,
 }
 
-/// The process that makes commits, the time, and the policy in use: the content of the commits' evidence besides
-/// counts.
+/// The process that makes commits, the time, and the policy in use: the content of the commits'
+/// evidence besides counts.
 #[derive(Debug, Clone)]
 pub struct CommitIdentity {
     /// The random id of the process.
@@ -123,44 +125,89 @@ impl CommitIdentity {
     }
 }
 
-/// Places a hold. Once this returns, the hold is in force in every table that it covers. Tables that are created later
-/// are covered too.
-pub async fn place(root: &Root, order: HoldOrder, by: &CommitIdentity) -> Result<PlacedHold, PlaceHoldError> {
+/// Places a hold. Once this returns, the hold is in force in every table that it covers. Tables
+/// that are created later are covered too.
+pub async fn place(
+    root: &Root,
+    order: HoldOrder,
+    by: &CommitIdentity,
+) -> Result<PlacedHold, PlaceHoldError> {
     order.scope.check()?;
     if order.until <= by.at {
         return Err(PlaceHoldError::Over(order.until));
     }
     let mut controls = Controls::load(root, ControlsVersion(0)).await?;
-    let taken: Vec<HoldId> = controls.holds(by.at).iter().map(|known| known.id().clone()).collect();
+    let taken: Vec<HoldId> = controls
+        .holds(by.at)
+        .iter()
+        .map(|known| known.id().clone())
+        .collect();
     let id = draw(&taken);
-    let HoldOrder { case, basis, until, placed_by, scope } = order;
-    let hold = Hold { id: id.clone(), case, basis, placed_at: by.at, placed_by, until, scope };
+    let HoldOrder {
+        case,
+        basis,
+        until,
+        placed_by,
+        scope,
+    } = order;
+    let hold = Hold {
+        id: id.clone(),
+        case,
+        basis,
+        placed_at: by.at,
+        placed_by,
+        until,
+        scope,
+    };
     let control = Control::Hold(hold);
     let version = append(root, &mut controls, &control).await?;
     failpoint::reach("control-appended");
     let tables = put_in_force(root, version, &control, by).await?;
-    Ok(PlacedHold { id, version, tables })
+    Ok(PlacedHold {
+        id,
+        version,
+        tables,
+    })
 }
 
-/// Releases a hold, and forgets what it covered once it is in force in no table. May be called again after any error.
-pub async fn release(root: &Root, id: &HoldId, by: &CommitIdentity) -> Result<ReleasedHold, ReleaseHoldError> {
+/// Releases a hold, and forgets what it covered once it is in force in no table. May be called
+/// again after any error.
+pub async fn release(
+    root: &Root,
+    id: &HoldId,
+    by: &CommitIdentity,
+) -> Result<ReleasedHold, ReleaseHoldError> {
     let mut controls = Controls::load(root, ControlsVersion(0)).await?;
-    let known = controls.holds(by.at).into_iter().find(|known| known.id() == id);
+    let known = controls
+        .holds(by.at)
+        .into_iter()
+        .find(|known| known.id() == id);
     let known = known.ok_or_else(|| ReleaseHoldError::Unknown(id.clone()))?;
     if known.state == HoldState::Ended {
         return Err(ReleaseHoldError::Ended(id.clone()));
     }
-    let products = known.hold.map_or_else(|past| past.products.clone(), |hold| hold.scope.products.clone());
-    let control = Control::Release(Release { hold: id.clone(), released_at: by.at, products });
+    let products = known.hold.map_or_else(
+        |past| past.products.clone(),
+        |hold| hold.scope.products.clone(),
+    );
+    let control = Control::Release(Release {
+        hold: id.clone(),
+        released_at: by.at,
+        products,
+    });
     let version = append(root, &mut controls, &control).await?;
     failpoint::reach("control-appended");
     let tables = put_in_force(root, version, &control, by).await?;
     forget_released(root, by.at).await?;
-    Ok(ReleasedHold { id: id.clone(), version, tables })
+    Ok(ReleasedHold {
+        id: id.clone(),
+        version,
+        tables,
+    })
 }
 
-/// Appends a control after all others, unless it is in the log already, and returns its version. After an error it
-/// first reads the log again, to find out if the control was appended.
+/// Appends a control after all others, unless it is in the log already, and returns its version.
+/// After an error it first reads the log again, to find out if the control was appended.
 pub(super) async fn append(
     root: &Root,
     controls: &mut Controls,
@@ -170,7 +217,10 @@ pub(super) async fn append(
     let value = control.to_value()?;
     let mut failed = None;
     loop {
-        let there = controls.iter().find(|(_, other)| same(control, other)).map(|(version, _)| *version);
+        let there = controls
+            .iter()
+            .find(|(_, other)| same(control, other))
+            .map(|(version, _)| *version);
         match (there, failed.take()) {
             (Some(version), _) => return Ok(version),
             (None, Some(error)) => return Err(error),
@@ -185,22 +235,26 @@ pub(super) async fn append(
     }
 }
 
-/// Returns true if two controls are the same order. A hold has a name of its own, a hold is released once, and repeated
-/// notices with the same content are one control.
+/// Returns true if two controls are the same order. A hold has a name of its own, a hold is
+/// released once, and repeated notices with the same content are one control.
 pub(super) fn same(one: &Control, other: &Control) -> bool {
     match (one, other) {
         (Control::Hold(one), Control::Hold(other)) => one.id == other.id,
         (Control::Release(one), Control::Release(other)) => one.hold == other.hold,
         (Control::ContractEnd(one), Control::ContractEnd(other)) => one.same(other),
         (Control::ConsentWithdrawal(one), Control::ConsentWithdrawal(other)) => one.same(other),
-        (Control::ParkedNotice(one), Control::ParkedNotice(other)) => one.notice.same(&other.notice),
-        (Control::NoticeDecision(one), Control::NoticeDecision(other)) => one.parked == other.parked,
+        (Control::ParkedNotice(one), Control::ParkedNotice(other)) => {
+            one.notice.same(&other.notice)
+        }
+        (Control::NoticeDecision(one), Control::NoticeDecision(other)) => {
+            one.parked == other.parked
+        }
         _ => false,
     }
 }
 
-/// Returns a name that no hold has. Two holds that are placed at the same time get the same name in one of four
-/// thousand million cases.
+/// Returns a name that no hold has. Two holds that are placed at the same time get the same name in
+/// one of four thousand million cases.
 fn draw(taken: &[HoldId]) -> HoldId {
     loop {
         let id = HoldId::of(rand::random());

@@ -1,6 +1,8 @@
-//! The controls of a root, shared by all tables of an instance: they are read once, and their policies are parsed once.
+//! The controls of a root, shared by all tables of an instance: they are read once, and their
+//! policies are parsed once.
 //!
-//! Invariants: every caller gets the controls up to the newest, or an error. Controls that were returned never change.
+//! Invariants: every caller gets the controls up to the newest, or an error. Controls that were
+//! returned never change.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,17 +21,22 @@ impl SharedControls {
     /// Returns the controls of `root`, of which nothing is read yet.
     #[must_use]
     pub fn new(root: Root) -> SharedControls {
-        SharedControls { root, newest: Arc::default() }
+        SharedControls {
+            root,
+            newest: Arc::default(),
+        }
     }
 
     fn newest_read(&self) -> MutexGuard<'_, Arc<Controls>> {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns all controls so far. `known` is the version of the controls of the caller's table, read before this
-    /// call. Errors if the log ends before that version, because it has then lost a control.
+    /// Returns all controls so far. `known` is the version of the controls of the caller's table,
+    /// read before this call. Errors if the log ends before that version, because it has then lost
+    /// a control.
     pub async fn newest(&self, known: ControlsVersion) -> Result<Arc<Controls>, StoreError> {
-        // The lock is not held while the store is read, so no caller waits for the reads of another.
+        // The lock is not held while the store is read, so no caller waits for the reads of
+        // another.
         let before = Arc::clone(&self.newest_read());
         match before.more(&self.root, known).await {
             Ok(None) => Ok(before),
@@ -54,6 +61,8 @@ impl SharedControls {
 
 impl fmt::Debug for SharedControls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedControls").field("root", &self.root).finish_non_exhaustive()
+        f.debug_struct("SharedControls")
+            .field("root", &self.root)
+            .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,8 @@
-//! The person that a control names: a kind of identifier and its canonical form, as subject columns store it.
+//! The person that a control names: a kind of identifier and its canonical form, as subject columns
+//! store it.
 //!
-//! Invariant: the value is shown only to a caller that explicitly asks for it. `Debug` and `Display` mask it.
+//! Invariant: the value is shown only to a caller that explicitly asks for it. `Debug` and
+//! `Display` mask it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use ebbtide_policy::SubjectKind;
 use ebbtide_policy::tag::{
-    NamedSubject, canonical_channel, canonical_email, canonical_phone, dialled_phone, has_calling_code,
+    NamedSubject, canonical_channel, canonical_email, canonical_phone, dialled_phone,
+    has_calling_code,
 };
 
 /// The kind of identifier of a subject.
@@ -32,7 +35,8 @@ pub struct Subject {
     pub kind: IdentifierKind,
     /// The canonical form, as subject columns store it.
     canonical: String,
-    /// True for a number without a marked calling code: each product interprets it with its default country.
+    /// True for a number without a marked calling code: each product interprets it with its default
+    /// country.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     as_dialled: bool,
 }
@@ -65,11 +69,14 @@ impl Subject {
     /// Returns the subject in the form that the tagger interprets for a product.
     #[must_use]
     pub fn named(&self) -> NamedSubject<'_> {
-        NamedSubject { text: &self.canonical, as_dialled: self.as_dialled }
+        NamedSubject {
+            text: &self.canonical,
+            as_dialled: self.as_dialled,
+        }
     }
 
-    /// Returns true for a number without its calling code. In products without a default country it is found only in
-    /// records that write it in the same way.
+    /// Returns true for a number without its calling code. In products without a default country it
+    /// is found only in records that write it in the same way.
     #[must_use]
     pub fn is_national(&self) -> bool {
         self.kind == IdentifierKind::Phone
@@ -98,15 +105,26 @@ impl FromStr for Subject {
     type Err = SubjectError;
 
     fn from_str(text: &str) -> Result<Self, SubjectError> {
-        let (kind, value) = text.split_once(':').ok_or(SubjectError("the subject has no kind"))?;
+        let (kind, value) = text
+            .split_once(':')
+            .ok_or(SubjectError("the subject has no kind"))?;
         if value.trim().is_empty() {
             return Err(SubjectError("the subject has no value"));
         }
-        let dialled = if kind == "phone" { dialled_phone(value) } else { None };
+        let dialled = if kind == "phone" {
+            dialled_phone(value)
+        } else {
+            None
+        };
         let as_dialled = dialled.is_some();
         let (kind, canonical) = match kind {
-            "phone" => (IdentifierKind::Phone, dialled.unwrap_or_else(|| canonical_phone(value))),
-            "email" if !value.contains('@') => return Err(SubjectError("the subject is no mail address")),
+            "phone" => (
+                IdentifierKind::Phone,
+                dialled.unwrap_or_else(|| canonical_phone(value)),
+            ),
+            "email" if !value.contains('@') => {
+                return Err(SubjectError("the subject is no mail address"));
+            }
             "email" => (IdentifierKind::Email, canonical_email(value)),
             "channel" => match value.split_once(':') {
                 Some((platform, id)) if !platform.trim().is_empty() && !id.trim().is_empty() => {
@@ -114,9 +132,17 @@ impl FromStr for Subject {
                 }
                 _ => return Err(SubjectError("the channel has no platform or no id")),
             },
-            _ => return Err(SubjectError("the subject's kind is none of phone, email and channel")),
+            _ => {
+                return Err(SubjectError(
+                    "the subject's kind is none of phone, email and channel",
+                ));
+            }
         };
-        Ok(Self { kind, canonical, as_dialled })
+        Ok(Self {
+            kind,
+            canonical,
+            as_dialled,
+        })
     }
 }
 
@@ -134,7 +160,11 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The last two of at least eight characters distinguish two subjects and identify no one.
         let count = self.canonical.chars().count();
-        let end: String = self.canonical.chars().skip(if count >= 8 { count - 2 } else { count }).collect();
+        let end: String = self
+            .canonical
+            .chars()
+            .skip(if count >= 8 { count - 2 } else { count })
+            .collect();
         write!(f, "{}:…{end}", self.kind)
     }
 }

@@ -1,8 +1,9 @@
-//! The notices in force that concern one product, for the tagger and for the update of stored tags. Pure.
+//! The notices in force that concern one product, for the tagger and for the update of stored tags.
+//! Pure.
 //!
-//! Invariants: of several contract ends of a tenant only the newest counts; of several withdrawals of a person each
-//! counts. Only rows that a notice names are covered: if a product stores no tenant or no such subject, its rows cannot
-//! be identified.
+//! Invariants: of several contract ends of a tenant only the newest counts; of several withdrawals
+//! of a person each counts. Only rows that a notice names are covered: if a product stores no
+//! tenant or no such subject, its rows cannot be identified.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -40,8 +41,13 @@ pub struct NoticeInForce {
 
 #[derive(Debug, Clone)]
 enum NoticeTarget {
-    End { tenant: String },
-    Withdrawal { subject: Subject, tenant: Option<String> },
+    End {
+        tenant: String,
+    },
+    Withdrawal {
+        subject: Subject,
+        tenant: Option<String>,
+    },
 }
 
 impl ProductNotices {
@@ -50,11 +56,17 @@ impl ProductNotices {
     pub fn of(controls: &Controls, product: &ProductKey, calendar: &Calendar) -> ProductNotices {
         let (mut notices, mut newest): (Vec<NoticeInForce>, _) = (Vec::new(), ControlsVersion(0));
         let mut ends: HashMap<String, ControlsVersion> = HashMap::new();
-        for (version, control) in controls.iter().filter(|(_, control)| control.covers(product)) {
+        for (version, control) in controls
+            .iter()
+            .filter(|(_, control)| control.covers(product))
+        {
             if let Control::ContractEnd(end) = control {
                 ends.insert(end.tenant.clone(), *version);
             }
-            if matches!(control, Control::ContractEnd(_) | Control::ConsentWithdrawal(_)) {
+            if matches!(
+                control,
+                Control::ContractEnd(_) | Control::ConsentWithdrawal(_)
+            ) {
                 newest = *version;
                 notices.extend(NoticeInForce::of(*version, control, calendar));
             }
@@ -66,10 +78,16 @@ impl ProductNotices {
         });
         let mut recorded: HashMap<(Trigger, Bucket), DateTime<Utc>> = HashMap::new();
         for notice in &notices {
-            let at = recorded.entry((notice.trigger(), notice.bucket)).or_insert(notice.recorded_at);
+            let at = recorded
+                .entry((notice.trigger(), notice.bucket))
+                .or_insert(notice.recorded_at);
             *at = (*at).max(notice.recorded_at);
         }
-        ProductNotices { notices, newest, recorded }
+        ProductNotices {
+            notices,
+            newest,
+            recorded,
+        }
     }
 
     /// Returns true if there are no notices.
@@ -101,7 +119,12 @@ impl ProductNotices {
                 NoticeTarget::Withdrawal { subject, tenant } => {
                     for named in named(records, subject) {
                         let canonical = SubjectForm::of(records, named).named(subject.named());
-                        triggers.withdraw(&named.column, &canonical, tenant.as_deref(), notice.bucket);
+                        triggers.withdraw(
+                            &named.column,
+                            &canonical,
+                            tenant.as_deref(),
+                            notice.bucket,
+                        );
                     }
                 }
             }
@@ -111,7 +134,9 @@ impl ProductNotices {
 
     /// Returns the notices after `since`.
     pub fn after(&self, since: ControlsVersion) -> impl Iterator<Item = &NoticeInForce> {
-        self.notices.iter().filter(move |notice| notice.version > since)
+        self.notices
+            .iter()
+            .filter(move |notice| notice.version > since)
     }
 
     /// Returns the time at which the newest notice of that trigger in `bucket` was received.
@@ -122,21 +147,38 @@ impl ProductNotices {
 }
 
 impl NoticeInForce {
-    /// Returns the notice of a control. `None` if it is another kind of control, or if its date is outside any
-    /// calendar, so that no deadline can be counted from it.
+    /// Returns the notice of a control. `None` if it is another kind of control, or if its date is
+    /// outside any calendar, so that no deadline can be counted from it.
     #[must_use]
-    pub fn of(version: ControlsVersion, control: &Control, calendar: &Calendar) -> Option<NoticeInForce> {
+    pub fn of(
+        version: ControlsVersion,
+        control: &Control,
+        calendar: &Calendar,
+    ) -> Option<NoticeInForce> {
         let (at, recorded_at, of) = match control {
-            Control::ContractEnd(end) => {
-                (end.ended_at, end.recorded_at, NoticeTarget::End { tenant: end.tenant.clone() })
-            }
+            Control::ContractEnd(end) => (
+                end.ended_at,
+                end.recorded_at,
+                NoticeTarget::End {
+                    tenant: end.tenant.clone(),
+                },
+            ),
             Control::ConsentWithdrawal(withdrawal) => {
                 let (subject, tenant) = (withdrawal.subject.clone(), withdrawal.tenant.clone());
-                (withdrawal.withdrawn_at, withdrawal.recorded_at, NoticeTarget::Withdrawal { subject, tenant })
+                (
+                    withdrawal.withdrawn_at,
+                    withdrawal.recorded_at,
+                    NoticeTarget::Withdrawal { subject, tenant },
+                )
             }
             _ => return None,
         };
-        Some(NoticeInForce { version, recorded_at, bucket: calendar.bucket_of(at)?, of })
+        Some(NoticeInForce {
+            version,
+            recorded_at,
+            bucket: calendar.bucket_of(at)?,
+            of,
+        })
     }
 
     /// Returns the trigger of the notice.
@@ -152,16 +194,28 @@ impl NoticeInForce {
     #[must_use]
     pub fn triggered(&self) -> RecordTriggers {
         match self.of {
-            NoticeTarget::End { .. } => RecordTriggers { contract_end: Some(self.bucket), withdrawn: None },
-            NoticeTarget::Withdrawal { .. } => RecordTriggers { contract_end: None, withdrawn: Some(self.bucket) },
+            NoticeTarget::End { .. } => RecordTriggers {
+                contract_end: Some(self.bucket),
+                withdrawn: None,
+            },
+            NoticeTarget::Withdrawal { .. } => RecordTriggers {
+                contract_end: None,
+                withdrawn: Some(self.bucket),
+            },
         }
     }
 
-    /// Returns the rows to which the notice applies; `None` if the product's rows cannot be identified.
+    /// Returns the rows to which the notice applies; `None` if the product's rows cannot be
+    /// identified.
     #[must_use]
     pub fn rows(&self, records: &Records) -> Option<Predicate> {
-        let is = |column: &str, value: &str| Predicate::Is { column: column.to_owned(), value: value.to_owned() };
-        let of_tenant = |tenant: &str| stored(records, records.tenant.as_deref()?).map(|column| is(column, tenant));
+        let is = |column: &str, value: &str| Predicate::Is {
+            column: column.to_owned(),
+            value: value.to_owned(),
+        };
+        let of_tenant = |tenant: &str| {
+            stored(records, records.tenant.as_deref()?).map(|column| is(column, tenant))
+        };
         match &self.of {
             NoticeTarget::End { tenant } => of_tenant(tenant),
             NoticeTarget::Withdrawal { subject, tenant } => {
@@ -189,12 +243,22 @@ impl Subject {
 }
 
 /// Returns the stored columns that may name a subject.
-fn named<'r>(records: &'r Records, subject: &'r Subject) -> impl Iterator<Item = &'r ebbtide_policy::SubjectColumn> {
-    let named = records.subjects.iter().filter(|of| subject.kind.is_of(&of.kind));
+fn named<'r>(
+    records: &'r Records,
+    subject: &'r Subject,
+) -> impl Iterator<Item = &'r ebbtide_policy::SubjectColumn> {
+    let named = records
+        .subjects
+        .iter()
+        .filter(|of| subject.kind.is_of(&of.kind));
     named.filter(|of| stored(records, &of.column).is_some())
 }
 
 /// Returns the column, if the policy stores it.
 fn stored<'c>(records: &Records, column: &'c str) -> Option<&'c str> {
-    matches!(records.fields.get(column), Some(ColumnClass::Personal(_) | ColumnClass::NotPersonal)).then_some(column)
+    matches!(
+        records.fields.get(column),
+        Some(ColumnClass::Personal(_) | ColumnClass::NotPersonal)
+    )
+    .then_some(column)
 }

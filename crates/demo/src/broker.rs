@@ -1,5 +1,6 @@
-//! A Kafka broker inside the process: librdkafka's mock cluster. It keeps 5 MiB of each partition and drops the oldest
-//! messages without a report. That is acceptable for a demo, but not as evidence. Only the demo may use it.
+//! A Kafka broker inside the process: librdkafka's mock cluster. It keeps 5 MiB of each partition
+//! and drops the oldest messages without a report. That is acceptable for a demo, but not as
+//! evidence. Only the demo may use it.
 
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -35,18 +36,24 @@ impl Broker {
         let (say, hear) = mpsc::channel();
         let (stop, stopped) = mpsc::channel();
         // The handle of librdkafka must stay on the thread that created it.
-        let thread = std::thread::Builder::new().name("demo-broker".to_owned()).spawn(move || {
-            let cluster = match cluster(&topics) {
-                Ok(cluster) => cluster,
-                Err(error) => return drop(say.send(Err(error))),
-            };
-            // An error on either channel means that the broker is no longer needed.
-            if say.send(Ok(cluster.bootstrap_servers())).is_ok() {
-                let _: Result<(), _> = stopped.recv();
-            }
-        })?;
+        let thread = std::thread::Builder::new()
+            .name("demo-broker".to_owned())
+            .spawn(move || {
+                let cluster = match cluster(&topics) {
+                    Ok(cluster) => cluster,
+                    Err(error) => return drop(say.send(Err(error))),
+                };
+                // An error on either channel means that the broker is no longer needed.
+                if say.send(Ok(cluster.bootstrap_servers())).is_ok() {
+                    let _: Result<(), _> = stopped.recv();
+                }
+            })?;
         let servers = hear.recv().map_err(|_| StartBrokerError::Gone)??;
-        Ok(Broker { servers, stop: Some(stop), thread: Some(thread) })
+        Ok(Broker {
+            servers,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 
     /// Returns the address of the broker: `host:port`.

@@ -24,19 +24,27 @@ pub fn draw(frame: &mut Frame<'_>, board: &DemoSnapshot, now: DateTime<Utc>, fol
         Constraint::Length(1),
     ])
     .areas(frame.area());
-    let [due, dead] = Layout::horizontal([Constraint::Length(77), Constraint::Min(20)]).areas(below);
+    let [due, dead] =
+        Layout::horizontal([Constraint::Length(77), Constraint::Min(20)]).areas(below);
     progress(frame, head, board);
     arrivals(frame, middle, board);
     deadlines(frame, due, board, now);
     dead_letters(frame, dead, board);
-    frame.render_widget(Line::from(format!(" Tables: {folder}   q ends the demo early")).dim(), foot);
+    frame.render_widget(
+        Line::from(format!(" Tables: {folder}   q ends the demo early")).dim(),
+        foot,
+    );
 }
 
 fn progress(frame: &mut Frame<'_>, area: Rect, board: &DemoSnapshot) {
     let rate: f64 = board.products.iter().map(|product| product.rate).sum();
     let label = match board.stage {
         DemoPhase::Arriving => {
-            format!("{} records/s at {} of the day", count(rate as u64), time_of_day(board.hour))
+            format!(
+                "{} records/s at {} of the day",
+                count(rate as u64),
+                time_of_day(board.hour)
+            )
         }
         DemoPhase::Finishing => "committing the rest".to_owned(),
     };
@@ -55,20 +63,37 @@ fn number(text: String) -> Cell<'static> {
 }
 
 fn arrivals(frame: &mut Frame<'_>, area: Rect, board: &DemoSnapshot) {
-    let heads = ["Product", "arrive/s", "Stored", "Expired", "Dead", "Segments", "Size", "Buckets", "Profiles"];
-    let head = heads.into_iter().enumerate().map(
-        |(place, name)| {
-            if place == 0 { Cell::from(name) } else { number(name.to_owned()) }
-        },
-    );
-    let tables: Vec<_> = board.products.iter().filter_map(|product| product.table.as_ref()).collect();
+    let heads = [
+        "Product", "arrive/s", "Stored", "Expired", "Dead", "Segments", "Size", "Buckets",
+        "Profiles",
+    ];
+    let head = heads.into_iter().enumerate().map(|(place, name)| {
+        if place == 0 {
+            Cell::from(name)
+        } else {
+            number(name.to_owned())
+        }
+    });
+    let tables: Vec<_> = board
+        .products
+        .iter()
+        .filter_map(|product| product.table.as_ref())
+        .collect();
     let sum = Row::new([
         Cell::from("all"),
-        number(count(board.products.iter().map(|product| product.rate).sum::<f64>() as u64)),
+        number(count(
+            board
+                .products
+                .iter()
+                .map(|product| product.rate)
+                .sum::<f64>() as u64,
+        )),
         number(count(board.sum(|product| product.stored))),
         number(count(board.sum(|product| product.expired))),
         number(count(board.sum(|product| product.dead))),
-        number(count(tables.iter().map(|table| table.overview.segments).sum())),
+        number(count(
+            tables.iter().map(|table| table.overview.segments).sum(),
+        )),
         number(bytes(tables.iter().map(|table| table.overview.bytes).sum())),
     ]);
     let rows = board.products.iter().map(row).chain([sum.bold()]);
@@ -100,7 +125,12 @@ fn row(product: &ProductStatus) -> Row<'static> {
 
 fn deadlines(frame: &mut Frame<'_>, area: Rect, board: &DemoSnapshot, now: DateTime<Utc>) {
     let heads = ["in 30 days", "later", "open"].map(|name| number(name.to_owned()));
-    let head = Row::new([Cell::from("Category"), Cell::from("Next due")].into_iter().chain(heads)).dim();
+    let head = Row::new(
+        [Cell::from("Category"), Cell::from("Next due")]
+            .into_iter()
+            .chain(heads),
+    )
+    .dim();
     let rows = board.due.iter().map(|due| {
         Row::new([
             Cell::from(due.category.to_string()),
@@ -112,13 +142,24 @@ fn deadlines(frame: &mut Frame<'_>, area: Rect, board: &DemoSnapshot, now: DateT
     });
     let widths = [15, 28, 10, 9, 9].map(Constraint::Length);
     let title = " When it is due: records by category ";
-    frame.render_widget(Table::new(rows, widths).header(head).block(Block::bordered().title(title)), area);
+    frame.render_widget(
+        Table::new(rows, widths)
+            .header(head)
+            .block(Block::bordered().title(title)),
+        area,
+    );
 }
 
 fn dead_letters(frame: &mut Frame<'_>, area: Rect, board: &DemoSnapshot) {
-    let lines: Vec<Line<'_>> =
-        board.dead.iter().map(|(code, letters)| Line::from(format!("{letters:>4} {code}"))).collect();
-    frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(" Dead letters ")), area);
+    let lines: Vec<Line<'_>> = board
+        .dead
+        .iter()
+        .map(|(code, letters)| Line::from(format!("{letters:>4} {code}")))
+        .collect();
+    frame.render_widget(
+        Paragraph::new(lines).block(Block::bordered().title(" Dead letters ")),
+        area,
+    );
 }
 
 #[cfg(test)]
@@ -150,7 +191,11 @@ mod tests {
             deadlines: Vec::new(),
             partitions: Vec::new(),
         };
-        let table = Some(TableStatus { overview, buckets: 12, profiles: 9 });
+        let table = Some(TableStatus {
+            overview,
+            buckets: 12,
+            profiles: 9,
+        });
         let due = |category: &str, next: Option<&str>| CategoryDeadlines {
             category: Category::new(category).unwrap(),
             next: next.map(|text| Deadline(at(text))),
@@ -173,7 +218,10 @@ mod tests {
                 table,
             }],
             dead: vec![("bad_magic", 9), ("truncated", 5)],
-            due: vec![due("content", Some("2027-05-23T22:00:00Z")), due("name", None)],
+            due: vec![
+                due("content", Some("2027-05-23T22:00:00Z")),
+                due("name", None),
+            ],
             buffered: 1,
         }
     }
@@ -181,7 +229,9 @@ mod tests {
     #[test]
     fn the_picture_shows_what_arrives_where_it_is_stored_and_when_it_is_due() {
         let mut terminal = Terminal::new(TestBackend::new(100, 20)).unwrap();
-        terminal.draw(|frame| draw(frame, &board(), at("2026-11-24T12:00:00Z"), "/tmp/demo")).unwrap();
+        terminal
+            .draw(|frame| draw(frame, &board(), at("2026-11-24T12:00:00Z"), "/tmp/demo"))
+            .unwrap();
         let picture = terminal.backend().to_string();
         for text in [
             "1,904 records/s at 13:30 of the day",
@@ -200,7 +250,9 @@ mod tests {
     #[test]
     fn a_terminal_that_is_far_too_small_is_no_trouble() {
         let mut terminal = Terminal::new(TestBackend::new(10, 3)).unwrap();
-        terminal.draw(|frame| draw(frame, &board(), at("2026-11-24T12:00:00Z"), "/tmp/demo")).unwrap();
+        terminal
+            .draw(|frame| draw(frame, &board(), at("2026-11-24T12:00:00Z"), "/tmp/demo"))
+            .unwrap();
     }
 
     #[test]

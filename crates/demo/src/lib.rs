@@ -1,5 +1,5 @@
-//! The demo: synthetic traffic of every product, an in-process broker, two years that pass in seconds, and a view of
-//! the results.
+//! The demo: synthetic traffic of every product, an in-process broker, two years that pass in
+//! seconds, and a view of the results.
 //!
 //! It needs nothing outside the repository. `ebbtide run` must not depend on it.
 

@@ -1,7 +1,12 @@
-//! The program `ebbtide-demo`: runs synthetic traffic of every product through all of Ebbtide, in one process.
+//! The program `ebbtide-demo`: runs synthetic traffic of every product through all of Ebbtide, in
+//! one process.
 //!
 //! Exit codes: 0 every record is accounted for, 1 one is not or the demo failed, 2 wrong use.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the program's output")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the program's output"
+)]
 
 use std::io::{IsTerminal, Write, stdout};
 use std::path::PathBuf;
@@ -26,11 +31,12 @@ use ebbtide_demo::summary::DemoReport;
 use ebbtide_demo::text::line;
 use ebbtide_services::telemetry;
 
-/// Run synthetic traffic through all of Ebbtide without other services, and show it in the terminal.
+/// Run synthetic traffic through all of Ebbtide without other services, and show it in the
+/// terminal.
 ///
-/// Shows which records arrive, where they are stored and when they are due. Then two years pass in seconds: expired
-/// data is deleted, anonymous cells stay, a number is held and released. At the end every byte is searched for data
-/// that must be deleted. The tables are kept.
+/// Shows which records arrive, where they are stored and when they are due. Then two years pass in
+/// seconds: expired data is deleted, anonymous cells stay, a number is held and released. At the
+/// end every byte is searched for data that must be deleted. The tables are kept.
 #[derive(Debug, Parser)]
 #[command(name = "ebbtide-demo", version)]
 struct DemoArgs {
@@ -71,23 +77,45 @@ fn demo(args: &DemoArgs) -> anyhow::Result<DemoReport> {
     let plain = args.plain || !stdout().is_terminal();
     // Log lines would damage the picture. The summary has the results.
     let level = if plain { "error,librdkafka=off" } else { "off" };
-    telemetry::init(&LogConfig { format: LogFormat::Text, level: level.to_owned() })?;
+    telemetry::init(&LogConfig {
+        format: LogFormat::Text,
+        level: level.to_owned(),
+    })?;
     let folder = folder(args.keep.as_ref())?;
     let clock: SharedClock = Arc::new(SystemClock::new());
     let length = Duration::from_secs(args.seconds.into());
     let months = Duration::from_secs(args.months.into());
-    let options =
-        DemoOptions { pace: TrafficRate { rate: args.rate, length }, months, folder: folder.clone(), seed: args.seed };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let options = DemoOptions {
+        pace: TrafficRate {
+            rate: args.rate,
+            length,
+        },
+        months,
+        folder: folder.clone(),
+        seed: args.seed,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let done = runtime.block_on(async {
         let stop = on_ctrl_c();
         if plain {
-            writeln!(stdout(), "{} records/s for {} s; the tables go to {}", args.rate, args.seconds, folder.display())
-                .map_err(DemoError::Screen)?;
+            writeln!(
+                stdout(),
+                "{} records/s for {} s; the tables go to {}",
+                args.rate,
+                args.seconds,
+                folder.display()
+            )
+            .map_err(DemoError::Screen)?;
             run(options, clock.clone(), &mut LineScreen { clock }, stop).await
         } else {
             let terminal = ratatui::try_init().map_err(DemoError::Screen)?;
-            let mut picture = TerminalScreen { terminal, clock: clock.clone(), folder: folder.display().to_string() };
+            let mut picture = TerminalScreen {
+                terminal,
+                clock: clock.clone(),
+                folder: folder.display().to_string(),
+            };
             let done = run(options, clock, &mut picture, stop).await;
             ratatui::try_restore().map_err(DemoError::Screen)?;
             done
@@ -98,27 +126,36 @@ fn demo(args: &DemoArgs) -> anyhow::Result<DemoReport> {
     Ok(done?)
 }
 
-/// Creates the folder and returns its full path: the output has lines to copy that contain the tables' paths. Errors if
-/// the folder is not empty.
+/// Creates the folder and returns its full path: the output has lines to copy that contain the
+/// tables' paths. Errors if the folder is not empty.
 fn folder(keep: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
     let folder = match keep {
         Some(folder) => folder.clone(),
-        None => std::env::temp_dir().join(format!("ebbtide-demo-{}", &uuid::Uuid::new_v4().to_string()[..8])),
+        None => std::env::temp_dir().join(format!(
+            "ebbtide-demo-{}",
+            &uuid::Uuid::new_v4().to_string()[..8]
+        )),
     };
     let shown = folder.display().to_string();
     std::fs::create_dir_all(&folder).with_context(|| format!("{shown} cannot be made"))?;
-    anyhow::ensure!(std::fs::read_dir(&folder)?.next().is_none(), "{shown} is not empty: name a new folder");
-    folder.canonicalize().with_context(|| format!("{shown} cannot be found"))
+    anyhow::ensure!(
+        std::fs::read_dir(&folder)?.next().is_none(),
+        "{shown} is not empty: name a new folder"
+    );
+    folder
+        .canonicalize()
+        .with_context(|| format!("{shown} cannot be found"))
 }
 
 /// Returns a receiver that becomes true at the first Ctrl-C or SIGTERM.
 fn on_ctrl_c() -> watch::Receiver<bool> {
     let (tell, told) = watch::channel(false);
     tokio::spawn(async move {
-        let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(terminate) => terminate,
-            Err(_) => return,
-        };
+        let mut terminate =
+            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+                Ok(terminate) => terminate,
+                Err(_) => return,
+            };
         tokio::select! {
             _ = tokio::signal::ctrl_c() => {}
             _ = terminate.recv() => {}
@@ -169,12 +206,14 @@ impl Screen for TerminalScreen {
 
     fn show(&mut self, board: &DemoSnapshot) -> std::io::Result<bool> {
         let now = self.clock.now();
-        self.terminal.draw(|frame| draw(frame, board, now, &self.folder))?;
+        self.terminal
+            .draw(|frame| draw(frame, board, now, &self.folder))?;
         asked_to_end()
     }
 
     fn pass(&mut self, tide: &MonthsSnapshot) -> std::io::Result<bool> {
-        self.terminal.draw(|frame| draw_tide(frame, tide, &self.folder))?;
+        self.terminal
+            .draw(|frame| draw_tide(frame, tide, &self.folder))?;
         asked_to_end()
     }
 
@@ -184,7 +223,8 @@ impl Screen for TerminalScreen {
     }
 }
 
-/// Returns true if a pressed key asks to end. The terminal is in raw mode, where Ctrl-C is a key like any other.
+/// Returns true if a pressed key asks to end. The terminal is in raw mode, where Ctrl-C is a key
+/// like any other.
 fn asked_to_end() -> std::io::Result<bool> {
     let mut ended = false;
     while event::poll(Duration::ZERO)? {

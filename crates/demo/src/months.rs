@@ -1,8 +1,9 @@
-//! The months after the traffic: the demo's clock moves through two years, and the sweeper, the watch and the janitor
-//! do their work as in an instance.
+//! The months after the traffic: the demo's clock moves through two years, and the sweeper, the
+//! watch and the janitor do their work as in an instance.
 //!
-//! Time stops whenever something is due, until it is deleted and its files are unlinked. So in the demo's time too, all
-//! deletion happens within the policy's grace period. The clock must not be shared with other parts of the program.
+//! Time stops whenever something is due, until it is deleted and its files are unlinked. So in the
+//! demo's time too, all deletion happens within the policy's grace period. The clock must not be
+//! shared with other parts of the program.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,21 +16,25 @@ use ebbtide_base::clock::{Clock, ManualClock, SharedClock};
 use ebbtide_base::ids::{Deadline, ProductKey};
 use ebbtide_base::metrics::Metrics;
 use ebbtide_controls::{
-    CommitIdentity, HoldId, HoldOrder, PlaceHoldError, ReleaseHoldError, Scope, SharedControls, place, release,
+    CommitIdentity, HoldId, HoldOrder, PlaceHoldError, ReleaseHoldError, Scope, SharedControls,
+    place, release,
 };
 use ebbtide_maintenance::{
-    OpenProductError, OverdueWatch, PlanBounds, ReviewCache, SweepReport, SweepSettings, Sweeper, SweeperDeps,
-    SweptProduct, WorkShare,
+    OpenProductError, OverdueWatch, PlanBounds, ReviewCache, SweepReport, SweepSettings, Sweeper,
+    SweeperDeps, SweptProduct, WorkShare,
 };
 use ebbtide_policy::Policy;
-use ebbtide_table::{MaintenanceSettings, OpenError, Predicate, RewriteError, Root, SegmentIndex, StoreError, Table};
+use ebbtide_table::{
+    MaintenanceSettings, OpenError, Predicate, RewriteError, Root, SegmentIndex, StoreError, Table,
+};
 
-/// Deadlines within this time of each other are handled in one stop. It is half of the shortest grace period, so that
-/// there is time left to unlink.
+/// Deadlines within this time of each other are handled in one stop. It is half of the shortest
+/// grace period, so that there is time left to unlink.
 const TOGETHER: TimeDelta = TimeDelta::hours(12);
 /// The time for which a replaced file is kept for readers.
 const READERS_GRACE: TimeDelta = TimeDelta::hours(1);
-/// The maximum number of sweep rounds in one stop. One round does everything that is due, except what fails.
+/// The maximum number of sweep rounds in one stop. One round does everything that is due, except
+/// what fails.
 const ROUNDS: usize = 100;
 
 /// The reason why the months cannot pass.
@@ -89,16 +94,32 @@ impl MonthsSimulation {
         let clock = Arc::new(ManualClock::at(now));
         let shared: SharedClock = Arc::clone(&clock) as SharedClock;
         let board = ReviewCache::default();
-        let (products, controls) = (SweptProduct::open(root, policy, None).await?, SharedControls::new(root.clone()));
+        let (products, controls) = (
+            SweptProduct::open(root, policy, None).await?,
+            SharedControls::new(root.clone()),
+        );
         let by = (policy.as_ref(), controls.clone());
-        let watch = OverdueWatch::of(products.clone(), by, Arc::clone(&shared), metrics.clone(), board.clone());
+        let watch = OverdueWatch::of(
+            products.clone(),
+            by,
+            Arc::clone(&shared),
+            metrics.clone(),
+            board.clone(),
+        );
         let mut tables = Vec::new();
         for product in &products {
             let index = SegmentIndex::load(&product.table).await?;
-            tables.push(ReadTable { table: product.table.clone(), index, tidy: 0 });
+            tables.push(ReadTable {
+                table: product.table.clone(),
+                index,
+                tidy: 0,
+            });
         }
         let settings = SweepSettings {
-            bounds: PlanBounds { works: 256, ..PlanBounds::default() },
+            bounds: PlanBounds {
+                works: 256,
+                ..PlanBounds::default()
+            },
             memory: 64 << 20,
             clock_tolerance: Duration::from_secs(300),
             clock_settle: Duration::from_secs(600),
@@ -114,7 +135,8 @@ impl MonthsSimulation {
             board,
         };
         let sweeper = Sweeper::of(products, controls, parts);
-        // Files and log entries carry the real time, and this clock is far ahead of it. So they must not expire by age.
+        // Files and log entries carry the real time, and this clock is far ahead of it. So they
+        // must not expire by age.
         let never = TimeDelta::MAX;
         let upkeep = MaintenanceSettings {
             keep_log: never,
@@ -122,7 +144,16 @@ impl MonthsSimulation {
             readers_grace: READERS_GRACE,
             ..MaintenanceSettings::default()
         };
-        Ok(MonthsSimulation { root, policy, clock, sweeper, watch, tables, upkeep, metrics })
+        Ok(MonthsSimulation {
+            root,
+            policy,
+            clock,
+            sweeper,
+            watch,
+            tables,
+            upkeep,
+            metrics,
+        })
     }
 
     /// Returns the current time of the demo's clock.
@@ -131,9 +162,12 @@ impl MonthsSimulation {
         self.clock.now()
     }
 
-    /// Advances to `until`, or to the next deadlines if they are earlier, and does the work that is due there. Returns
-    /// that work.
-    pub async fn go_on(&mut self, until: DateTime<Utc>) -> Result<SweepReport, SimulateMonthsError> {
+    /// Advances to `until`, or to the next deadlines if they are earlier, and does the work that is
+    /// due there. Returns that work.
+    pub async fn go_on(
+        &mut self,
+        until: DateTime<Utc>,
+    ) -> Result<SweepReport, SimulateMonthsError> {
         let now = self.clock.now();
         match self.next_deadline(now).filter(|next| next.0 <= until) {
             None => {
@@ -147,8 +181,8 @@ impl MonthsSimulation {
         }
     }
 
-    /// Does the work that is due, lets the readers' grace period pass and unlinks the replaced files. Returns that
-    /// work.
+    /// Does the work that is due, lets the readers' grace period pass and unlinks the replaced
+    /// files. Returns that work.
     pub async fn work(&mut self) -> Result<SweepReport, SimulateMonthsError> {
         let mut all = SweepReport::default();
         for _ in 0..ROUNDS {
@@ -167,7 +201,10 @@ impl MonthsSimulation {
                 let done = looked.table.maintain(now, &self.upkeep).await?;
                 looked.tidy = looked.table.version();
                 let product = [looked.table.spec().product.as_str()];
-                self.metrics.unlinked.with_label_values(&product).inc_by(done.deleted.replaced.len() as u64);
+                self.metrics
+                    .unlinked
+                    .with_label_values(&product)
+                    .inc_by(done.deleted.replaced.len() as u64);
             }
         }
         self.look().await;
@@ -182,24 +219,34 @@ impl MonthsSimulation {
     /// Returns the data that is left in the tables, as they were last read.
     #[must_use]
     pub fn left(&self) -> StoredData {
-        left(self.tables.iter().map(|looked| (&looked.table, &looked.index)), self.clock.now())
+        left(
+            self.tables
+                .iter()
+                .map(|looked| (&looked.table, &looked.index)),
+            self.clock.now(),
+        )
     }
 
     /// Places a hold on everything about a number for three years. Returns the id of the hold.
     pub async fn hold(&mut self, number: &str) -> Result<HoldId, SimulateMonthsError> {
-        let subject = format!("phone:+{number}").parse().map_err(|_| SimulateMonthsError::Subject)?;
+        let subject = format!("phone:+{number}")
+            .parse()
+            .map_err(|_| SimulateMonthsError::Subject)?;
         let order = HoldOrder {
             case: "demo-1".to_owned(),
             basis: "an order that the demo made up".to_owned(),
             until: self.clock.now() + TimeDelta::days(3 * 365),
             placed_by: None,
-            scope: Scope { subject: Some(subject), ..Scope::default() },
+            scope: Scope {
+                subject: Some(subject),
+                ..Scope::default()
+            },
         };
         Ok(place(&self.root, order, &self.signature()).await?.id)
     }
 
-    /// Releases the hold. Data that became due during the hold is overdue from now until the next call of
-    /// [`MonthsSimulation::work`].
+    /// Releases the hold. Data that became due during the hold is overdue from now until the next
+    /// call of [`MonthsSimulation::work`].
     pub async fn release(&mut self, hold: &HoldId) -> Result<(), SimulateMonthsError> {
         release(&self.root, hold, &self.signature()).await?;
         self.look().await;
@@ -213,9 +260,16 @@ impl MonthsSimulation {
         column: &str,
         value: &str,
     ) -> Result<u64, SimulateMonthsError> {
-        let predicate = Predicate::Is { column: column.to_owned(), value: value.to_owned() };
+        let predicate = Predicate::Is {
+            column: column.to_owned(),
+            value: value.to_owned(),
+        };
         let mut records = 0;
-        for looked in self.tables.iter_mut().filter(|looked| looked.table.spec().product == *product) {
+        for looked in self
+            .tables
+            .iter_mut()
+            .filter(|looked| looked.table.spec().product == *product)
+        {
             looked.index.refresh().await?;
             for segment in looked.index.iter().filter(|segment| !segment.cells) {
                 records += looked.table.matches(segment, &predicate).await?;
@@ -226,16 +280,25 @@ impl MonthsSimulation {
 
     fn signature(&self) -> CommitIdentity {
         let policy_version = self.policy.version.clone();
-        CommitIdentity { writer: Uuid::new_v4(), at: self.clock.now(), policy_version }
+        CommitIdentity {
+            writer: Uuid::new_v4(),
+            at: self.clock.now(),
+            policy_version,
+        }
     }
 
     fn wait_until(&self, until: DateTime<Utc>) {
         // The clock never moves back.
-        self.clock.advance((until - self.clock.now()).to_std().unwrap_or_default());
+        self.clock
+            .advance((until - self.clock.now()).to_std().unwrap_or_default());
     }
 
     fn next_deadline(&self, now: DateTime<Utc>) -> Option<Deadline> {
         let segments = self.tables.iter().flat_map(|looked| looked.index.iter());
-        segments.flat_map(|segment| segment.deadlines.values()).filter(|deadline| !deadline.is_due(now)).min().copied()
+        segments
+            .flat_map(|segment| segment.deadlines.values())
+            .filter(|deadline| !deadline.is_due(now))
+            .min()
+            .copied()
     }
 }

@@ -1,5 +1,6 @@
-//! The second part of the demo: two years pass in seconds, a hold is placed on a number and released, and at the end a
-//! search checks that no planted value is left. The result of each check is reported.
+//! The second part of the demo: two years pass in seconds, a hold is placed on a number and
+//! released, and at the end a search checks that no planted value is left. The result of each check
+//! is reported.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +18,18 @@ use ebbtide_base::ids::ProductKey;
 use ebbtide_base::metrics::Metrics;
 use ebbtide_controls::HoldId;
 use ebbtide_policy::Policy;
-use ebbtide_query::residue::{ResidueOutcome, ResidueReport, ResidueSearchError, SearchValues, search};
+use ebbtide_query::residue::{
+    ResidueOutcome, ResidueReport, ResidueSearchError, SearchValues, search,
+};
 use ebbtide_table::Root;
 
-/// The number of months that pass: one more than the longest time that the shipped policy keeps traffic records.
+/// The number of months that pass: one more than the longest time that the shipped policy keeps
+/// traffic records.
 const MONTHS: u32 = 25;
 /// The number of months until the hold is placed: before any data of the planted people is due.
 const HOLD_AFTER: u32 = 1;
-/// The number of months until the hold is released: all other records of its day are deleted by then.
+/// The number of months until the hold is released: all other records of its day are deleted by
+/// then.
 const RELEASE_AFTER: u32 = 9;
 /// The interval at which time advances.
 const BEAT: Duration = Duration::from_millis(100);
@@ -56,8 +61,8 @@ pub struct MonthsReport {
     pub found_before: usize,
     /// The result of the same search after the months.
     pub residue: ResidueReport,
-    /// Records of the held number: when the hold was placed, when the records of all others were deleted, and after the
-    /// release.
+    /// Records of the held number: when the hold was placed, when the records of all others were
+    /// deleted, and after the release.
     pub held: [u64; 3],
     /// The number of sweep tasks that failed.
     pub failed: u64,
@@ -79,14 +84,19 @@ impl MonthsReport {
             ));
         }
         if self.residue.verdict() != ResidueOutcome::Clean {
-            broken.push(format!("{} planted values are found after they should be gone", self.residue.found()));
+            broken.push(format!(
+                "{} planted values are found after they should be gone",
+                self.residue.found()
+            ));
         }
         let [placed, kept, released] = self.held;
         if placed == 0 || kept != placed {
             broken.push(format!("of {placed} held records {kept} were kept"));
         }
         if released != 0 {
-            broken.push(format!("{released} records stayed after their hold was released"));
+            broken.push(format!(
+                "{released} records stayed after their hold was released"
+            ));
         }
         if self.failed > 0 {
             broken.push(format!("{} pieces of work failed", self.failed));
@@ -104,11 +114,22 @@ pub async fn pass(
     screen: &mut dyn Screen,
     ended: impl Fn() -> bool,
 ) -> Result<Option<MonthsReport>, DemoError> {
-    let values = Arc::new(SearchValues::of_texts(&scene.planted, false).map_err(|_| DemoError::Bug)?);
+    let values =
+        Arc::new(SearchValues::of_texts(&scene.planted, false).map_err(|_| DemoError::Bug)?);
     let found_before = residue(&scene.root, &values).await?.found();
-    let months = MonthsSimulation::open(&scene.root, &scene.policy, scene.clock.now(), scene.metrics.clone()).await?;
+    let months = MonthsSimulation::open(
+        &scene.root,
+        &scene.policy,
+        scene.clock.now(),
+        scene.metrics.clone(),
+    )
+    .await?;
     let start = months.now();
-    let after = |months| start.checked_add_months(chrono::Months::new(months)).ok_or(DemoError::Bug);
+    let after = |months| {
+        start
+            .checked_add_months(chrono::Months::new(months))
+            .ok_or(DemoError::Bug)
+    };
     let mut passing = MonthsRun {
         from: months.left(),
         last: None,
@@ -132,8 +153,13 @@ pub async fn pass(
         day(start),
         values.len()
     ))?;
-    let Some((hold, placed)) = passing.until_held(after(HOLD_AFTER)?, &number).await? else { return Ok(None) };
-    let Some((kept, released)) = passing.until_released(after(RELEASE_AFTER)?, (&hold, &number)).await? else {
+    let Some((hold, placed)) = passing.until_held(after(HOLD_AFTER)?, &number).await? else {
+        return Ok(None);
+    };
+    let Some((kept, released)) = passing
+        .until_released(after(RELEASE_AFTER)?, (&hold, &number))
+        .await?
+    else {
         return Ok(None);
     };
     if !passing.until(passing.end).await? {
@@ -143,7 +169,11 @@ pub async fn pass(
     let moment = passing.moment();
     passing.screen.pass(&moment).map_err(DemoError::Screen)?;
     let residue = residue(&scene.root, &values).await?;
-    passing.tell(format!("{}  the same search of every byte finds {}", day(passing.months.now()), residue.found()))?;
+    passing.tell(format!(
+        "{}  the same search of every byte finds {}",
+        day(passing.months.now()),
+        residue.found()
+    ))?;
     Ok(Some(MonthsReport {
         end: passing.months.now(),
         values: values.len(),
@@ -181,13 +211,20 @@ struct MonthsRun<'s> {
 }
 
 impl MonthsRun<'_> {
-    /// Advances to the day of the hold and places it. Returns the hold and the number of records that it covers; `None`
-    /// if the user ends the demo.
-    async fn until_held(&mut self, at: DateTime<Utc>, number: &str) -> Result<Option<(HoldId, u64)>, DemoError> {
+    /// Advances to the day of the hold and places it. Returns the hold and the number of records
+    /// that it covers; `None` if the user ends the demo.
+    async fn until_held(
+        &mut self,
+        at: DateTime<Utc>,
+        number: &str,
+    ) -> Result<Option<(HoldId, u64)>, DemoError> {
         if !self.until(at).await? {
             return Ok(None);
         }
-        let records = self.months.records_with(&sms()?, "recipient", number).await?;
+        let records = self
+            .months
+            .records_with(&sms()?, "recipient", number)
+            .await?;
         let hold = self.months.hold(number).await?;
         self.tell(format!(
             "{}  {hold} keeps all of one number, whatever is due: {} records of sms",
@@ -197,8 +234,9 @@ impl MonthsRun<'_> {
         Ok(Some((hold, records)))
     }
 
-    /// Advances to the day of the release and releases the hold. Returns the number of records that the hold kept until
-    /// then, and the number that is left after the sweep; `None` if the user ends the demo.
+    /// Advances to the day of the release and releases the hold. Returns the number of records that
+    /// the hold kept until then, and the number that is left after the sweep; `None` if the user
+    /// ends the demo.
     async fn until_released(
         &mut self,
         at: DateTime<Utc>,
@@ -207,16 +245,31 @@ impl MonthsRun<'_> {
         if !self.until(at).await? {
             return Ok(None);
         }
-        let kept = self.months.records_with(&sms()?, "recipient", number).await?;
+        let kept = self
+            .months
+            .records_with(&sms()?, "recipient", number)
+            .await?;
         let today = day(self.months.now());
-        self.tell(format!("{today}  {} records of the held number are there still, whole", count(kept)))?;
+        self.tell(format!(
+            "{today}  {} records of the held number are there still, whole",
+            count(kept)
+        ))?;
         self.months.release(hold).await?;
         let overdue = self.moment().overdue;
-        self.tell(format!("{today}  {hold} is released: {} fields are overdue at once", count(overdue)))?;
+        self.tell(format!(
+            "{today}  {hold} is released: {} fields are overdue at once",
+            count(overdue)
+        ))?;
         let round = self.months.work().await?;
         self.note(&round, 1)?;
-        let left = self.months.records_with(&sms()?, "recipient", number).await?;
-        self.tell(format!("{today}  {} records of the number are left", count(left)))?;
+        let left = self
+            .months
+            .records_with(&sms()?, "recipient", number)
+            .await?;
+        self.tell(format!(
+            "{today}  {} records of the number are left",
+            count(left)
+        ))?;
         Ok(Some((kept, left)))
     }
 
@@ -239,7 +292,12 @@ impl MonthsRun<'_> {
 
     /// Returns the demo time that should be reached by now.
     fn target(&self) -> DateTime<Utc> {
-        let elapsed = self.scene.clock.monotonic().saturating_sub(self.began).as_secs_f64();
+        let elapsed = self
+            .scene
+            .clock
+            .monotonic()
+            .saturating_sub(self.began)
+            .as_secs_f64();
         let part = (elapsed / self.scene.length.as_secs_f64().max(0.001)).min(1.0);
         let whole = (self.end - self.start).num_milliseconds() as f64;
         self.start + chrono::TimeDelta::milliseconds((whole * part) as i64)
@@ -261,17 +319,29 @@ impl MonthsRun<'_> {
 
     fn moment(&self) -> MonthsSnapshot {
         let times = (self.start, self.months.now(), self.end);
-        MonthsSnapshot::of(&self.from, &self.months.left(), &self.scene.metrics, times, self.events.clone())
+        MonthsSnapshot::of(
+            &self.from,
+            &self.months.left(),
+            &self.scene.metrics,
+            times,
+            self.events.clone(),
+        )
     }
 
     /// Shows a moment if the last one was long enough ago. Returns true if the user ends the demo.
     fn show(&mut self) -> Result<bool, DemoError> {
         let now = self.scene.clock.monotonic();
-        if self.last.is_some_and(|last| now.saturating_sub(last) < self.screen.every()) {
+        if self
+            .last
+            .is_some_and(|last| now.saturating_sub(last) < self.screen.every())
+        {
             return Ok((self.ended)());
         }
         self.last = Some(now);
-        let ended = self.screen.pass(&self.moment()).map_err(DemoError::Screen)?;
+        let ended = self
+            .screen
+            .pass(&self.moment())
+            .map_err(DemoError::Screen)?;
         Ok(ended || (self.ended)())
     }
 }

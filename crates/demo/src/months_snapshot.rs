@@ -1,5 +1,6 @@
-//! A snapshot of the demo while the months pass: fields by category, cells, held and overdue fields, and events. It
-//! contains numbers and event texts, no layout. Must never contain data of a record.
+//! A snapshot of the demo while the months pass: fields by category, cells, held and overdue
+//! fields, and events. It contains numbers and event texts, no layout. Must never contain data of a
+//! record.
 
 use chrono::{DateTime, Utc};
 
@@ -48,7 +49,8 @@ pub struct CategoryProgress {
 }
 
 impl MonthsSnapshot {
-    /// Returns the state at the moment `now`. `from` is the data at the beginning, `left` the data that is left.
+    /// Returns the state at the moment `now`. `from` is the data at the beginning, `left` the data
+    /// that is left.
     #[must_use]
     pub fn of(
         from: &StoredData,
@@ -59,8 +61,10 @@ impl MonthsSnapshot {
     ) -> MonthsSnapshot {
         let products: Vec<&ProductKey> = from.tables.keys().collect();
         let sum = |of: &prometheus::IntGaugeVec, category: &Category| {
-            let each =
-                products.iter().map(|product| of.with_label_values(&[product.as_str(), category.as_str()]).get());
+            let each = products.iter().map(|product| {
+                of.with_label_values(&[product.as_str(), category.as_str()])
+                    .get()
+            });
             u64::try_from(each.sum::<i64>()).unwrap_or(0)
         };
         let line = |(category, was): (&Category, &super::stored_data::FieldCounts)| {
@@ -80,13 +84,26 @@ impl MonthsSnapshot {
             start,
             now,
             end,
-            overdue: from.fields.keys().map(|category| sum(&metrics.overdue_fields, category)).sum(),
+            overdue: from
+                .fields
+                .keys()
+                .map(|category| sum(&metrics.overdue_fields, category))
+                .sum(),
             unlinked: products
                 .iter()
-                .map(|product| metrics.unlinked.with_label_values(&[product.as_str()]).get())
+                .map(|product| {
+                    metrics
+                        .unlinked
+                        .with_label_values(&[product.as_str()])
+                        .get()
+                })
                 .sum(),
             fields,
-            tables: left.tables.iter().map(|(product, rows)| (product.clone(), *rows)).collect(),
+            tables: left
+                .tables
+                .iter()
+                .map(|(product, rows)| (product.clone(), *rows))
+                .collect(),
             events,
         }
     }
@@ -125,8 +142,8 @@ pub fn day(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d").to_string()
 }
 
-/// Describes the work of a stop. Returns `None` if nothing failed and the work is less than one percent of `records`,
-/// so that small stops do not hide the others.
+/// Describes the work of a stop. Returns `None` if nothing failed and the work is less than one
+/// percent of `records`, so that small stops do not hide the others.
 #[must_use]
 pub fn told(round: &SweepReport, records: u64, at: DateTime<Utc>) -> Option<String> {
     let did = &round.did;
@@ -137,8 +154,11 @@ pub fn told(round: &SweepReport, records: u64, at: DateTime<Utc>) -> Option<Stri
     }
     let mut parts = Vec::new();
     if dropped > 0 {
-        let each: Vec<_> =
-            did.dropped.iter().map(|(category, fields)| format!("{category} {}", count(*fields))).collect();
+        let each: Vec<_> = did
+            .dropped
+            .iter()
+            .map(|(category, fields)| format!("{category} {}", count(*fields)))
+            .collect();
         parts.push(format!("columns left out: {}", each.join(", ")));
     }
     if ended > 0 {
@@ -170,28 +190,65 @@ pub(super) mod tests {
 
     /// Returns the state after half a year: of twelve fields six are deleted and one is held.
     pub fn tide() -> MonthsSnapshot {
-        let (content, sms) = (Category::new("content").unwrap(), ProductKey::new("sms").unwrap());
+        let (content, sms) = (
+            Category::new("content").unwrap(),
+            ProductKey::new("sms").unwrap(),
+        );
         let left = |dated: u64, rows: TableContent| StoredData {
             fields: BTreeMap::from([(
                 content.clone(),
-                FieldCounts { dated, open: 2, next: Some(Deadline(at("2028-11-24T00:00:00Z"))) },
+                FieldCounts {
+                    dated,
+                    open: 2,
+                    next: Some(Deadline(at("2028-11-24T00:00:00Z"))),
+                },
             )]),
             tables: BTreeMap::from([(sms.clone(), rows)]),
         };
         let metrics = Metrics::new().unwrap();
-        metrics.held_fields.with_label_values(&["sms", "content"]).set(1);
+        metrics
+            .held_fields
+            .with_label_values(&["sms", "content"])
+            .set(1);
         metrics.unlinked.with_label_values(&["sms"]).inc_by(3);
-        let then = left(10, TableContent { records: 12, ..TableContent::default() });
-        let now = left(4, TableContent { records: 6, cells: 1, in_cells: 5, ..TableContent::default() });
-        let times = (at("2026-11-24T12:00:00Z"), at("2027-05-24T12:00:00Z"), at("2028-12-24T12:00:00Z"));
-        MonthsSnapshot::of(&then, &now, &metrics, times, vec!["what happened".to_owned()])
+        let then = left(
+            10,
+            TableContent {
+                records: 12,
+                ..TableContent::default()
+            },
+        );
+        let now = left(
+            4,
+            TableContent {
+                records: 6,
+                cells: 1,
+                in_cells: 5,
+                ..TableContent::default()
+            },
+        );
+        let times = (
+            at("2026-11-24T12:00:00Z"),
+            at("2027-05-24T12:00:00Z"),
+            at("2028-12-24T12:00:00Z"),
+        );
+        MonthsSnapshot::of(
+            &then,
+            &now,
+            &metrics,
+            times,
+            vec!["what happened".to_owned()],
+        )
     }
 
     #[test]
     fn a_moment_tells_what_is_left_gone_and_held() {
         let tide = tide();
         let line = &tide.fields[0];
-        assert_eq!((line.left, line.open, line.gone, line.held, tide.overdue), (6, 2, 6, 1, 0));
+        assert_eq!(
+            (line.left, line.open, line.gone, line.held, tide.overdue),
+            (6, 2, 6, 1, 0)
+        );
         assert_eq!(
             tide.line(),
             "2027-05-24  fields left 6  gone 6  held 1  overdue 0  records 6  cells 1 of 5 records  unlinked 3 files"
@@ -208,7 +265,14 @@ pub(super) mod tests {
             told(&round, 1_000, at("2027-05-24T12:00:00Z")).unwrap(),
             "2027-05-24  columns left out: content 1,200; 9 records ended: 0 in 0 cells, 0 suppressed, 9 removed"
         );
-        let failed = SweepReport { failed: 1, ..SweepReport::default() };
-        assert!(told(&failed, 1_000, at("2027-05-24T12:00:00Z")).unwrap().ends_with("1 pieces of work failed"));
+        let failed = SweepReport {
+            failed: 1,
+            ..SweepReport::default()
+        };
+        assert!(
+            told(&failed, 1_000, at("2027-05-24T12:00:00Z"))
+                .unwrap()
+                .ends_with("1 pieces of work failed")
+        );
     }
 }

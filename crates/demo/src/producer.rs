@@ -1,5 +1,6 @@
-//! The demo's producers: they send the traffic of a whole day within the duration of the demo. They count the records
-//! that they sent, and pause while ingest is so late that the broker would drop messages.
+//! The demo's producers: they send the traffic of a whole day within the duration of the demo. They
+//! count the records that they sent, and pause while ingest is so late that the broker would drop
+//! messages.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,8 +17,8 @@ use ebbtide_base::ids::ProductKey;
 use ebbtide_base::metrics::{Metrics, RECORD_OUTCOMES};
 use ebbtide_base::record::Fault;
 
-/// The maximum number of records of a product that are sent but not yet committed. Two partitions of the broker have
-/// room for more.
+/// The maximum number of records of a product that are sent but not yet committed. Two partitions
+/// of the broker have room for more.
 const MOST_AHEAD: u64 = 16_000;
 /// The interval at which records are sent.
 const BEAT: Duration = Duration::from_millis(50);
@@ -36,33 +37,58 @@ impl SentRecords {
     /// Returns the number of records sent, by product.
     #[must_use]
     pub fn by_product(&self) -> BTreeMap<ProductKey, u64> {
-        self.by_product.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.by_product
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Returns the number of corrupt records among them, by fault.
     #[must_use]
     pub fn corrupt(&self) -> BTreeMap<Fault, u64> {
-        self.corrupt.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.corrupt
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Returns the values of the planted people and of the texts to them.
     #[must_use]
     pub fn planted(&self) -> Vec<String> {
-        self.planted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.planted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn count(&self, message: &TrafficMessage) {
-        let mut counts = self.by_product.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self
+            .by_product
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *counts.entry(message.product.clone()).or_default() += 1;
         if let Some(flaw) = message.flaw {
-            *self.corrupt.lock().unwrap_or_else(PoisonError::into_inner).entry(flaw).or_default() += 1;
+            *self
+                .corrupt
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry(flaw)
+                .or_default() += 1;
         }
     }
 }
 
 /// Returns the number of records of `product` that commits have covered, with any outcome.
 pub(super) fn passed(metrics: &Metrics, product: &ProductKey) -> u64 {
-    RECORD_OUTCOMES.iter().map(|outcome| metrics.records.with_label_values(&[product.as_str(), outcome]).get()).sum()
+    RECORD_OUTCOMES
+        .iter()
+        .map(|outcome| {
+            metrics
+                .records
+                .with_label_values(&[product.as_str(), outcome])
+                .get()
+        })
+        .sum()
 }
 
 /// The rate and the duration of the traffic.
@@ -93,7 +119,8 @@ pub struct Producers {
 }
 
 impl Producers {
-    /// Creates producers that send to the brokers at `servers`. Errors if librdkafka cannot create the client.
+    /// Creates producers that send to the brokers at `servers`. Errors if librdkafka cannot create
+    /// the client.
     pub fn new(
         (traffic, planted): (Traffic, Option<PlantedPeople>),
         servers: &str,
@@ -106,11 +133,23 @@ impl Producers {
             .set("linger.ms", "20")
             .set("queue.buffering.max.messages", "200000")
             .create()?;
-        Ok(Self { traffic, planted, client, clock, sent, metrics })
+        Ok(Self {
+            traffic,
+            planted,
+            client,
+            clock,
+            sent,
+            metrics,
+        })
     }
 
-    /// Sends until the day is over or `stop` becomes true. Then waits until the broker has received everything.
-    pub async fn run(mut self, pace: TrafficRate, mut stop: watch::Receiver<bool>) -> Result<(), KafkaError> {
+    /// Sends until the day is over or `stop` becomes true. Then waits until the broker has received
+    /// everything.
+    pub async fn run(
+        mut self,
+        pace: TrafficRate,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), KafkaError> {
         let start = self.clock.monotonic();
         let mut beat = tokio::time::interval(BEAT);
         let (mut owed, mut last, mut plant_at) = (0.0, Duration::ZERO, Duration::ZERO);
@@ -123,10 +162,13 @@ impl Producers {
             if elapsed >= pace.length {
                 break;
             }
-            owed += f64::from(pace.rate) * diurnal(pace.hour(elapsed)) * elapsed.saturating_sub(last).as_secs_f64();
+            owed += f64::from(pace.rate)
+                * diurnal(pace.hour(elapsed))
+                * elapsed.saturating_sub(last).as_secs_f64();
             last = elapsed;
             if self.far_ahead() {
-                // Skips the records that are owed: the traffic becomes slower and does not burst later.
+                // Skips the records that are owed: the traffic becomes slower and does not burst
+                // later.
                 owed = 0.0;
             }
             if elapsed >= plant_at {
@@ -141,15 +183,22 @@ impl Producers {
             }
         }
         let client = self.client;
-        let flushed = tokio::task::spawn_blocking(move || client.flush(Duration::from_secs(10))).await;
+        let flushed =
+            tokio::task::spawn_blocking(move || client.flush(Duration::from_secs(10))).await;
         flushed.unwrap_or(Err(KafkaError::Canceled))
     }
 
     /// Sends the next text to a planted person.
     async fn plant(&mut self) -> Result<(), KafkaError> {
-        let Some(planted) = &mut self.planted else { return Ok(()) };
+        let Some(planted) = &mut self.planted else {
+            return Ok(());
+        };
         let message = planted.next(self.clock.now());
-        *self.sent.planted.lock().unwrap_or_else(PoisonError::into_inner) = planted.values().to_vec();
+        *self
+            .sent
+            .planted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = planted.values().to_vec();
         self.send(&message).await?;
         self.sent.count(&message);
         Ok(())
@@ -157,7 +206,9 @@ impl Producers {
 
     fn far_ahead(&self) -> bool {
         let sent = self.sent.by_product();
-        sent.iter().any(|(product, &sent)| sent.saturating_sub(passed(&self.metrics, product)) > MOST_AHEAD)
+        sent.iter().any(|(product, &sent)| {
+            sent.saturating_sub(passed(&self.metrics, product)) > MOST_AHEAD
+        })
     }
 
     async fn send(&self, message: &TrafficMessage) -> Result<(), KafkaError> {

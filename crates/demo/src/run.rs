@@ -1,6 +1,6 @@
-//! Runs the demo from beginning to end: configuration, broker, producers, Ebbtide itself, the display, the months after
-//! the traffic, and the audit. The demo ends without user input, and reports records that are not accounted for and
-//! data that was not deleted.
+//! Runs the demo from beginning to end: configuration, broker, producers, Ebbtide itself, the
+//! display, the months after the traffic, and the audit. The demo ends without user input, and
+//! reports records that are not accounted for and data that was not deleted.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,7 +21,9 @@ use super::shipped::{POLICY, SCHEMAS, ShippedSchemas, lay_out, schema_id};
 use super::snapshot::{DemoPhase, DemoSample, DemoSnapshot, SnapshotBuilder, TableStatus};
 use super::summary::{DemoReport, ProductResult};
 use super::tables::look;
-use super::traffic::{Framing, PlantedPeople, Traffic, TrafficError, TrafficSettings, TrafficSource};
+use super::traffic::{
+    Framing, PlantedPeople, Traffic, TrafficError, TrafficSettings, TrafficSource,
+};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::health::Health;
 use ebbtide_base::ids::{ProductKey, Topic};
@@ -42,7 +44,11 @@ const FINISH: Duration = Duration::from_secs(120);
 pub(super) const VALUES: &str = "planted.txt";
 
 /// More corrupt records than in real traffic, so that a minute shows some of each kind.
-const HABITS: TrafficSettings = TrafficSettings { flaws_per_million: 1_500, late: true, spread: TimeDelta::zero() };
+const HABITS: TrafficSettings = TrafficSettings {
+    flaws_per_million: 1_500,
+    late: true,
+    spread: TimeDelta::zero(),
+};
 
 /// The options that the user can set.
 #[derive(Debug, Clone)]
@@ -152,7 +158,12 @@ pub async fn run(
     let mut show = DisplayState {
         boards: SnapshotBuilder::new(
             options.pace.length,
-            policy.products.keys().filter(|key| has_records(&policy, key)).cloned().collect(),
+            policy
+                .products
+                .keys()
+                .filter(|key| has_records(&policy, key))
+                .cloned()
+                .collect(),
         ),
         pace: options.pace,
         clock: Arc::clone(&clock),
@@ -166,18 +177,40 @@ pub async fn run(
         app: tokio::spawn(app.run(app_ends)),
     };
     let (end_day, day_ends) = watch::channel(false);
-    let planted = sources(&policy).into_iter().find(|source| source.product.as_str() == "sms");
-    let traffic = (traffic, planted.map(|sms| PlantedPeople::new(options.seed, sms)));
-    let producers = Producers::new(traffic, broker.servers(), Arc::clone(&clock), Arc::clone(&sent), metrics.clone())?;
+    let planted = sources(&policy)
+        .into_iter()
+        .find(|source| source.product.as_str() == "sms");
+    let traffic = (
+        traffic,
+        planted.map(|sms| PlantedPeople::new(options.seed, sms)),
+    );
+    let producers = Producers::new(
+        traffic,
+        broker.servers(),
+        Arc::clone(&clock),
+        Arc::clone(&sent),
+        metrics.clone(),
+    )?;
     let mut day = tokio::spawn(producers.run(options.pace, day_ends));
-    show.until(DemoPhase::Arriving, |_| day.is_finished()).await?;
+    show.until(DemoPhase::Arriving, |_| day.is_finished())
+        .await?;
     // This fails if the day is over already, because its receiver is dropped.
     let _ = end_day.send(true);
     (&mut day).await.map_err(|_| DemoError::Bug)??;
     let give_up = clock.monotonic() + FINISH;
-    show.until(DemoPhase::Finishing, |show| show.all_passed() || show.clock.monotonic() > give_up).await?;
+    show.until(DemoPhase::Finishing, |show| {
+        show.all_passed() || show.clock.monotonic() > give_up
+    })
+    .await?;
     let _ = end_app.send(true);
-    let DisplayState { app, screen, stop, ended, tables, .. } = show;
+    let DisplayState {
+        app,
+        screen,
+        stop,
+        ended,
+        tables,
+        ..
+    } = show;
     // Stop reading the tables: a read would be interrupted when the demo ends.
     drop(tables);
     app.await.map_err(|_| DemoError::Bug)??;
@@ -191,15 +224,20 @@ pub async fn run(
         planted,
     };
     // A user who ended the traffic early does not want to wait for the months.
-    let passed = if ended { None } else { pass(scene, screen, || *stop.borrow()).await? };
+    let passed = if ended {
+        None
+    } else {
+        pass(scene, screen, || *stop.borrow()).await?
+    };
     summary(&options, &root, &policy, (&sent, passed)).await
 }
 
-/// Writes the planted values to the file that the summary names. The file is beside the root, because the search under
-/// the root must not find it.
+/// Writes the planted values to the file that the summary names. The file is beside the root,
+/// because the search under the root must not find it.
 fn write_down(options: &DemoOptions, sent: &SentRecords) -> Result<Vec<String>, DemoError> {
     let (file, planted) = (options.folder.join(VALUES), sent.planted());
-    std::fs::write(&file, planted.join("\n") + "\n").map_err(|why| DemoError::Values { file, why })?;
+    std::fs::write(&file, planted.join("\n") + "\n")
+        .map_err(|why| DemoError::Values { file, why })?;
     Ok(planted)
 }
 
@@ -219,8 +257,13 @@ struct DisplayState<'s> {
 }
 
 impl DisplayState<'_> {
-    /// Shows boards until `done` returns true or the user wants to end. Errors if Ebbtide ends before that.
-    async fn until(&mut self, stage: DemoPhase, done: impl Fn(&Self) -> bool) -> Result<(), DemoError> {
+    /// Shows boards until `done` returns true or the user wants to end. Errors if Ebbtide ends
+    /// before that.
+    async fn until(
+        &mut self,
+        stage: DemoPhase,
+        done: impl Fn(&Self) -> bool,
+    ) -> Result<(), DemoError> {
         let mut beat = tokio::time::interval(self.screen.every());
         while !done(self) {
             beat.tick().await;
@@ -230,8 +273,15 @@ impl DisplayState<'_> {
             }
             let elapsed = self.clock.monotonic().saturating_sub(self.start);
             let tables = self.tables.borrow().clone();
-            let sample = DemoSample { stage, elapsed, sent: self.sent.by_product(), tables: &tables };
-            let board = self.boards.board(&sample, self.pace.hour(elapsed), &self.metrics);
+            let sample = DemoSample {
+                stage,
+                elapsed,
+                sent: self.sent.by_product(),
+                tables: &tables,
+            };
+            let board = self
+                .boards
+                .board(&sample, self.pace.hour(elapsed), &self.metrics);
             let ended = self.screen.show(&board).map_err(DemoError::Screen)?;
             if stage == DemoPhase::Arriving && (ended || *self.stop.borrow()) {
                 self.ended = true;
@@ -242,7 +292,10 @@ impl DisplayState<'_> {
     }
 
     fn all_passed(&self) -> bool {
-        self.sent.by_product().iter().all(|(product, &sent)| passed(&self.metrics, product) >= sent)
+        self.sent
+            .by_product()
+            .iter()
+            .all(|(product, &sent)| passed(&self.metrics, product) >= sent)
     }
 }
 
@@ -253,41 +306,73 @@ fn shipped_policy() -> Result<LoadedPolicy, DemoError> {
 }
 
 fn has_records(policy: &Policy, product: &ProductKey) -> bool {
-    policy.products.get(product).is_some_and(|product| product.records.is_some())
+    policy
+        .products
+        .get(product)
+        .is_some_and(|product| product.records.is_some())
 }
 
 /// Returns every topic with its number of partitions: more for the products with the most traffic.
 fn topics(policy: &Policy) -> Vec<(String, i32)> {
-    let busy = |product: &str| matches!(product, "sms" | "voice" | "conversations" | "email" | "push");
+    let busy = |product: &str| {
+        matches!(
+            product,
+            "sms" | "voice" | "conversations" | "email" | "push"
+        )
+    };
     let of_products = policy.products.values().flat_map(|product| {
         let partitions = if busy(product.key.as_str()) { 4 } else { 1 };
         let topics = product.records.iter().flat_map(|records| &records.topics);
         topics.map(move |topic| (topic.to_string(), partitions))
     });
-    of_products.chain([("ebbtide.dead-letters".to_owned(), 1)]).collect()
+    of_products
+        .chain([("ebbtide.dead-letters".to_owned(), 1)])
+        .collect()
 }
 
 fn sources(policy: &Policy) -> Vec<TrafficSource> {
     let source = |(name, schema): &(&str, &str)| {
         let product = ProductKey::new(name).ok()?;
-        let topic: Topic = policy.products.get(&product)?.records.as_ref()?.topics.first()?.clone();
+        let topic: Topic = policy
+            .products
+            .get(&product)?
+            .records
+            .as_ref()?
+            .topics
+            .first()?
+            .clone();
         let framing = schema_id(name).map_or(Framing::SingleObject, Framing::Confluent);
-        Some(TrafficSource { product, topic, schema: (*schema).to_owned(), framing })
+        Some(TrafficSource {
+            product,
+            topic,
+            schema: (*schema).to_owned(),
+            framing,
+        })
     };
     SCHEMAS.iter().filter_map(source).collect()
 }
 
 fn configuration(options: &DemoOptions, servers: &str) -> Result<Config, DemoError> {
     let laid_out = lay_out(&options.folder, servers);
-    let text = laid_out.map_err(|why| DemoError::Folder { folder: options.folder.clone(), why })?;
-    // The environment is not used: a variable for a real deployment must not point the demo to that deployment.
-    let around = ConfigInputs { folder: options.folder.join("config"), ..ConfigInputs::default() };
+    let text = laid_out.map_err(|why| DemoError::Folder {
+        folder: options.folder.clone(),
+        why,
+    })?;
+    // The environment is not used: a variable for a real deployment must not point the demo to that
+    // deployment.
+    let around = ConfigInputs {
+        folder: options.folder.join("config"),
+        ..ConfigInputs::default()
+    };
     let checked = Config::parse("ebbtide.yaml", &text, &around);
     checked.config.ok_or(DemoError::Files(checked.problems))
 }
 
 /// Reads the tables at a fixed interval until the receiver is dropped.
-fn watch_tables(root: Root, clock: SharedClock) -> watch::Receiver<BTreeMap<ProductKey, TableStatus>> {
+fn watch_tables(
+    root: Root,
+    clock: SharedClock,
+) -> watch::Receiver<BTreeMap<ProductKey, TableStatus>> {
     let (tell, told) = watch::channel(BTreeMap::new());
     tokio::spawn(async move {
         let mut beat = tokio::time::interval(LOOK);
@@ -310,11 +395,23 @@ async fn summary(
 ) -> Result<DemoReport, DemoError> {
     let sent = sent.by_product();
     let mut products = Vec::new();
-    for product in policy.products.keys().filter(|key| has_records(policy, key)) {
+    for product in policy
+        .products
+        .keys()
+        .filter(|key| has_records(policy, key))
+    {
         let audit = audit(root, product).await?;
-        products.push(ProductResult { product: product.clone(), sent: sent.get(product).copied().unwrap_or(0), audit });
+        products.push(ProductResult {
+            product: product.clone(),
+            sent: sent.get(product).copied().unwrap_or(0),
+            audit,
+        });
     }
-    Ok(DemoReport { folder: options.folder.clone(), products, passed })
+    Ok(DemoReport {
+        folder: options.folder.clone(),
+        products,
+        passed,
+    })
 }
 
 #[cfg(test)]

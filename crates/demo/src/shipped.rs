@@ -1,5 +1,6 @@
-//! The shipped policy and schemas, inside the program, and the folder that the demo writes with them. The folder is a
-//! complete configuration, as a user would write it. Must never overwrite a file.
+//! The shipped policy and schemas, inside the program, and the folder that the demo writes with
+//! them. The folder is a complete configuration, as a user would write it. Must never overwrite a
+//! file.
 
 use std::io::Write;
 use std::path::Path;
@@ -13,7 +14,10 @@ pub const POLICY: &str = include_str!("../../../config/policy.yaml");
 pub const SCHEMAS: [(&str, &str); 13] = [
     ("sms", include_str!("../../../schemas/sms.avsc")),
     ("voice", include_str!("../../../schemas/voice.avsc")),
-    ("conversations", include_str!("../../../schemas/conversations.avsc")),
+    (
+        "conversations",
+        include_str!("../../../schemas/conversations.avsc"),
+    ),
     ("email", include_str!("../../../schemas/email.avsc")),
     ("push", include_str!("../../../schemas/push.avsc")),
     ("inbox", include_str!("../../../schemas/inbox.avsc")),
@@ -26,11 +30,13 @@ pub const SCHEMAS: [(&str, &str); 13] = [
     ("consent", include_str!("../../../schemas/consent.avsc")),
 ];
 
-/// Returns the schema id that a product's producer sends; `None` for products with single-object encoding.
+/// Returns the schema id that a product's producer sends; `None` for products with single-object
+/// encoding.
 #[must_use]
 pub fn schema_id(product: &str) -> Option<u32> {
     let place = SCHEMAS.iter().position(|(name, _)| *name == product)?;
-    // The products with less traffic identify their schema by its fingerprint, so that both encodings occur.
+    // The products with less traffic identify their schema by its fingerprint, so that both
+    // encodings occur.
     (place < 7).then_some(place as u32 + 1)
 }
 
@@ -39,14 +45,18 @@ pub struct ShippedSchemas;
 
 impl SchemaSource for ShippedSchemas {
     fn load(&self, path: &str) -> Result<String, String> {
-        let name = path.strip_prefix("../schemas/").and_then(|file| file.strip_suffix(".avsc"));
+        let name = path
+            .strip_prefix("../schemas/")
+            .and_then(|file| file.strip_suffix(".avsc"));
         let found = SCHEMAS.iter().find(|(product, _)| Some(*product) == name);
-        found.map(|(_, text)| (*text).to_owned()).ok_or_else(|| "no such schema is shipped".to_owned())
+        found
+            .map(|(_, text)| (*text).to_owned())
+            .ok_or_else(|| "no such schema is shipped".to_owned())
     }
 }
 
-/// Writes the policy, the schemas and a configuration for brokers at `servers` to `folder`. Returns the text of the
-/// configuration. The tables will be in the subfolder `data`.
+/// Writes the policy, the schemas and a configuration for brokers at `servers` to `folder`. Returns
+/// the text of the configuration. The tables will be in the subfolder `data`.
 ///
 /// # Errors
 /// Errors if a file exists already or cannot be written.
@@ -93,21 +103,38 @@ mod tests {
         let checked = ebbtide_policy::parse("config/policy.yaml", POLICY, &ShippedSchemas);
         let problems: Vec<String> = checked.problems.iter().map(ToString::to_string).collect();
         assert!(problems.is_empty(), "{}", problems.join("\n"));
-        assert_eq!(checked.policy.unwrap().products.len(), SCHEMAS.len() + 1, "numbers has no schema");
+        assert_eq!(
+            checked.policy.unwrap().products.len(),
+            SCHEMAS.len() + 1,
+            "numbers has no schema"
+        );
     }
 
     #[test]
     fn every_field_of_every_shipped_schema_has_a_doc_and_is_classified() {
-        let policy = ebbtide_policy::parse("config/policy.yaml", POLICY, &ShippedSchemas).policy.unwrap();
+        let policy = ebbtide_policy::parse("config/policy.yaml", POLICY, &ShippedSchemas)
+            .policy
+            .unwrap();
         for (product, text) in SCHEMAS {
             WriterSchema::parse(text).unwrap();
             let schema = Schema::parse(text).unwrap();
-            let records = policy.products[&ProductKey::new(product).unwrap()].records.as_ref().unwrap();
+            let records = policy.products[&ProductKey::new(product).unwrap()]
+                .records
+                .as_ref()
+                .unwrap();
             for column in &schema.columns {
                 assert!(column.doc.is_some(), "{product}.{} has no doc", column.name);
-                assert!(records.fields.contains_key(&column.name), "{product}.{} is not classified", column.name);
+                assert!(
+                    records.fields.contains_key(&column.name),
+                    "{product}.{} is not classified",
+                    column.name
+                );
             }
-            assert!((8..=21).contains(&schema.columns.len()), "{product} has {}", schema.columns.len());
+            assert!(
+                (8..=21).contains(&schema.columns.len()),
+                "{product} has {}",
+                schema.columns.len()
+            );
         }
     }
 
@@ -115,6 +142,9 @@ mod tests {
     fn a_folder_that_holds_something_is_never_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         lay_out(folder.path(), "127.0.0.1:9").unwrap();
-        assert_eq!(lay_out(folder.path(), "127.0.0.1:9").unwrap_err().kind(), std::io::ErrorKind::AlreadyExists);
+        assert_eq!(
+            lay_out(folder.path(), "127.0.0.1:9").unwrap_err().kind(),
+            std::io::ErrorKind::AlreadyExists
+        );
     }
 }

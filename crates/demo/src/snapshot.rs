@@ -1,5 +1,5 @@
-//! A snapshot of the demo's progress: the records that arrive, where they are stored and when they are due. It contains
-//! numbers only, no layout. Must never contain data of a record.
+//! A snapshot of the demo's progress: the records that arrive, where they are stored and when they
+//! are due. It contains numbers only, no layout. Must never contain data of a record.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -118,7 +118,11 @@ impl SnapshotBuilder {
     /// Creates boards of these products, for a demo of this length.
     #[must_use]
     pub fn new(length: Duration, products: Vec<ProductKey>) -> Self {
-        Self { length, products, past: VecDeque::new() }
+        Self {
+            length,
+            products,
+            past: VecDeque::new(),
+        }
     }
 
     /// Returns the board of a moment. `hour` is the hour of the simulated day.
@@ -132,11 +136,20 @@ impl SnapshotBuilder {
         let line = |product: &ProductKey| {
             let sent = sample.sent.get(product).copied().unwrap_or(0);
             let gained = sent.saturating_sub(before.get(product).copied().unwrap_or(0));
-            let count = |outcome| metrics.records.with_label_values(&[product.as_str(), outcome]).get();
+            let count = |outcome| {
+                metrics
+                    .records
+                    .with_label_values(&[product.as_str(), outcome])
+                    .get()
+            };
             ProductStatus {
                 product: product.clone(),
                 sent,
-                rate: if seconds > 0.0 { gained as f64 / seconds } else { 0.0 },
+                rate: if seconds > 0.0 {
+                    gained as f64 / seconds
+                } else {
+                    0.0
+                },
                 stored: count("stored"),
                 expired: count("expired"),
                 dead: count("dead_letter"),
@@ -158,26 +171,37 @@ impl SnapshotBuilder {
 
 fn dead(metrics: &Metrics, products: &[ProductKey]) -> Vec<(&'static str, u64)> {
     let of = |fault: Fault| {
-        let each =
-            |product: &ProductKey| metrics.dead_letters.with_label_values(&[product.as_str(), fault.code()]).get();
+        let each = |product: &ProductKey| {
+            metrics
+                .dead_letters
+                .with_label_values(&[product.as_str(), fault.code()])
+                .get()
+        };
         (fault.code(), products.iter().map(each).sum())
     };
-    Fault::ALL.into_iter().map(of).filter(|(_, count)| *count > 0).collect()
+    Fault::ALL
+        .into_iter()
+        .map(of)
+        .filter(|(_, count)| *count > 0)
+        .collect()
 }
 
 fn due<'a>(tables: impl Iterator<Item = &'a TableOverview>) -> Vec<CategoryDeadlines> {
     let mut by_category = BTreeMap::<Category, CategoryDeadlines>::new();
     for ahead in tables.flat_map(|table| &table.deadlines) {
         let category = ahead.category.clone();
-        let due = by_category.entry(category.clone()).or_insert(CategoryDeadlines {
-            category,
-            next: None,
-            within_a_month: 0,
-            later: 0,
-            open: 0,
-        });
+        let due = by_category
+            .entry(category.clone())
+            .or_insert(CategoryDeadlines {
+                category,
+                next: None,
+                within_a_month: 0,
+                later: 0,
+                open: 0,
+            });
         due.next = [due.next, ahead.next].into_iter().flatten().min();
-        due.within_a_month += ahead.due + ahead.within_a_day + ahead.within_a_week + ahead.within_a_month;
+        due.within_a_month +=
+            ahead.due + ahead.within_a_day + ahead.within_a_week + ahead.within_a_month;
         due.later += ahead.later;
         due.open += ahead.open;
     }
@@ -195,10 +219,24 @@ mod tests {
     fn overview(deadlines: Vec<DeadlineForecast>) -> TableOverview {
         let product = ProductKey::new("sms").unwrap();
         let partitions = Vec::new();
-        TableOverview { product, version: 1, records: 9, segments: 2, bytes: 3, controls: 0, deadlines, partitions }
+        TableOverview {
+            product,
+            version: 1,
+            records: 9,
+            segments: 2,
+            bytes: 3,
+            controls: 0,
+            deadlines,
+            partitions,
+        }
     }
 
-    fn ahead(category: &str, next: Option<&str>, within_a_week: u64, open: u64) -> DeadlineForecast {
+    fn ahead(
+        category: &str,
+        next: Option<&str>,
+        within_a_week: u64,
+        open: u64,
+    ) -> DeadlineForecast {
         DeadlineForecast {
             category: Category::new(category).unwrap(),
             next: next.map(|text| Deadline(text.parse().unwrap())),
@@ -222,7 +260,10 @@ mod tests {
         let all = due([&sms, &voice].into_iter());
         let names: Vec<_> = all.iter().map(|due| due.category.as_str()).collect();
         assert_eq!(names, ["content", "phone_number", "name"]);
-        assert_eq!((all[0].within_a_month, all[0].later, all[2].open), (5, 10, 4));
+        assert_eq!(
+            (all[0].within_a_month, all[0].later, all[2].open),
+            (5, 10, 4)
+        );
     }
 
     #[test]
@@ -233,8 +274,12 @@ mod tests {
         let tables = BTreeMap::new();
         let mut rate = |second: u64, sent: u64| {
             let sent = BTreeMap::from([(sms.clone(), sent)]);
-            let sample =
-                DemoSample { stage: DemoPhase::Arriving, elapsed: Duration::from_secs(second), sent, tables: &tables };
+            let sample = DemoSample {
+                stage: DemoPhase::Arriving,
+                elapsed: Duration::from_secs(second),
+                sent,
+                tables: &tables,
+            };
             boards.board(&sample, 0.0, &metrics).products[0].rate
         };
         assert_eq!(rate(0, 0), 0.0);

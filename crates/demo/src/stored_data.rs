@@ -1,5 +1,5 @@
-//! Counts the data that is left in the tables at one moment: fields by category, records and cells. It uses the tables'
-//! lists of segments only, and must never read a segment.
+//! Counts the data that is left in the tables at one moment: fields by category, records and cells.
+//! It uses the tables' lists of segments only, and must never read a segment.
 
 use std::collections::BTreeMap;
 
@@ -52,14 +52,18 @@ impl StoredData {
 }
 
 /// Counts the data that is left at `now`.
-pub(super) fn left<'t>(tables: impl Iterator<Item = (&'t Table, &'t SegmentIndex)>, now: DateTime<Utc>) -> StoredData {
+pub(super) fn left<'t>(
+    tables: impl Iterator<Item = (&'t Table, &'t SegmentIndex)>,
+    now: DateTime<Utc>,
+) -> StoredData {
     let mut left = StoredData::default();
     for (table, index) in tables {
         let rows = left.tables.entry(table.spec().product.clone()).or_default();
         for segment in index.iter() {
             (rows.segments, rows.bytes) = (rows.segments + 1, rows.bytes + segment.size);
             if segment.cells {
-                (rows.cells, rows.in_cells) = (rows.cells + segment.rows, rows.in_cells + segment.records);
+                (rows.cells, rows.in_cells) =
+                    (rows.cells + segment.rows, rows.in_cells + segment.records);
                 continue;
             }
             rows.records += segment.records;
@@ -80,7 +84,9 @@ pub(super) fn left<'t>(tables: impl Iterator<Item = (&'t Table, &'t SegmentIndex
 
 /// Returns the categories of a profile that have no deadline until a contract ends.
 fn open(profile: &str) -> impl Iterator<Item = Category> {
-    let terms = profile.split(';').filter(|term| term.ends_with(" contract_end"));
+    let terms = profile
+        .split(';')
+        .filter(|term| term.ends_with(" contract_end"));
     terms.filter_map(|term| Category::new(term.split_once('=')?.0).ok())
 }
 
@@ -93,8 +99,15 @@ mod tests {
 
     #[test]
     fn a_profile_names_the_categories_that_wait_for_a_contract_to_end() {
-        let open = |text| open(text).map(|category| category.to_string()).collect::<Vec<_>>();
-        assert_eq!(open("content=0 days at_most contract_end;name=90 days at_most event"), ["content"]);
+        let open = |text| {
+            open(text)
+                .map(|category| category.to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            open("content=0 days at_most contract_end;name=90 days at_most event"),
+            ["content"]
+        );
         assert!(open("").is_empty());
     }
 
@@ -107,13 +120,33 @@ mod tests {
         let mut index = SegmentIndex::load(&table).await.unwrap();
         let (content, phone) = ("content".parse().unwrap(), "phone_number".parse().unwrap());
         let before = left([(&table, &index)].into_iter(), noon());
-        assert_eq!((before.records(), before.fields[&content].dated, before.fields[&phone].dated), (100, 100, 100));
+        assert_eq!(
+            (
+                before.records(),
+                before.fields[&content].dated,
+                before.fields[&phone].dated
+            ),
+            (100, 100, 100)
+        );
         assert!(before.fields[&content].next < before.fields[&phone].next);
         let old: Vec<_> = index.iter().cloned().collect();
-        let spliced = table.splice(&old, &BTreeSet::from([content.clone()])).await.unwrap();
-        table.commit_rewrite(rewrite(&index, old, spliced.segments)).await.unwrap();
+        let spliced = table
+            .splice(&old, &BTreeSet::from([content.clone()]))
+            .await
+            .unwrap();
+        table
+            .commit_rewrite(rewrite(&index, old, spliced.segments))
+            .await
+            .unwrap();
         index.refresh().await.unwrap();
         let after = left([(&table, &index)].into_iter(), noon());
-        assert_eq!((after.records(), after.fields.get(&content), after.fields[&phone].dated), (100, None, 100));
+        assert_eq!(
+            (
+                after.records(),
+                after.fields.get(&content),
+                after.fields[&phone].dated
+            ),
+            (100, None, 100)
+        );
     }
 }

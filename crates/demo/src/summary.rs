@@ -1,5 +1,5 @@
-//! The report at the end of the demo: whether every record is accounted for, whether data is left that must be deleted,
-//! which data is not due yet, and commands with which the user can check it.
+//! The report at the end of the demo: whether every record is accounted for, whether data is left
+//! that must be deleted, which data is not due yet, and commands with which the user can check it.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -40,7 +40,8 @@ impl ProductResult {
         self.audit.totals.map_or(0, |totals| totals.read)
     }
 
-    /// Returns true if every record sent is accounted for and the audit of the table found nothing wrong.
+    /// Returns true if every record sent is accounted for and the audit of the table found nothing
+    /// wrong.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.audit.holds() && self.read() == self.sent
@@ -48,7 +49,13 @@ impl ProductResult {
 
     fn verdict(&self) -> String {
         if !self.audit.holds() {
-            return self.audit.broken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            return self
+                .audit
+                .broken
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("; ");
         }
         match self.sent.checked_sub(self.read()) {
             Some(0) => "ok".to_owned(),
@@ -59,10 +66,14 @@ impl ProductResult {
 }
 
 impl DemoReport {
-    /// Returns true if every record of every product is accounted for and no check of the months failed.
+    /// Returns true if every record of every product is accounted for and no check of the months
+    /// failed.
     #[must_use]
     pub fn holds(&self) -> bool {
-        let nothing_broken = self.passed.as_ref().is_none_or(|passed| passed.broken().is_empty());
+        let nothing_broken = self
+            .passed
+            .as_ref()
+            .is_none_or(|passed| passed.broken().is_empty());
         self.products.iter().all(ProductResult::holds) && nothing_broken
     }
 
@@ -88,7 +99,16 @@ impl DemoReport {
         writeln!(
             to,
             "{:<14} {:>8} {:>8} {:>8} {:>5} {:>8} {:>8} {:>9} {:>9} {:>10}  audit",
-            "product", "sent", "stored", "expired", "dead", "removed", "suppr.", "left", "segments", "size"
+            "product",
+            "sent",
+            "stored",
+            "expired",
+            "dead",
+            "removed",
+            "suppr.",
+            "left",
+            "segments",
+            "size"
         )?;
         for outcome in &self.products {
             let totals = outcome.audit.totals.unwrap_or_default();
@@ -116,7 +136,10 @@ impl DemoReport {
                  stored is left, as a record or in a cell, or was removed or suppressed (too few people for a cell)."
             )
         } else {
-            writeln!(to, "\nNot every one of the {sent} records sent is accounted for: see above.")
+            writeln!(
+                to,
+                "\nNot every one of the {sent} records sent is accounted for: see above."
+            )
         }
     }
 
@@ -124,7 +147,10 @@ impl DemoReport {
         let folder = self.folder.display();
         let sms = self.folder.join("data/tables/sms");
         let sms = sms.display();
-        writeln!(to, "\nThe tables are in {folder}/data/tables, one Delta Lake table each. Any engine reads them:\n")?;
+        writeln!(
+            to,
+            "\nThe tables are in {folder}/data/tables, one Delta Lake table each. Any engine reads them:\n"
+        )?;
         writeln!(
             to,
             "  duckdb -c \"INSTALL delta; LOAD delta; SELECT recipient_country, sum(records) AS records, count(*) AS rows \
@@ -136,13 +162,22 @@ impl DemoReport {
              .agg(pl.col('records').sum()).sort('records', descending=True).head(9).collect())\"  \
              # pip install polars deltalake"
         )?;
-        writeln!(to, "\nWith the policy and configuration that it ran with:\n")?;
+        writeln!(
+            to,
+            "\nWith the policy and configuration that it ran with:\n"
+        )?;
         let config = format!("--config {folder}/config/ebbtide.yaml");
         writeln!(to, "  ebbtide table audit sms {config}")?;
         writeln!(to, "  ebbtide residue --values {folder}/{VALUES} {config}")?;
         writeln!(to, "  ebbtide history sms {config}")?;
-        writeln!(to, "  ebbtide why --product sms --topic traffic.sms --partition 0 --offset 0 {config}")?;
-        writeln!(to, "  ebbtide policy explain --product sms --country IT --policy {folder}/config/policy.yaml")
+        writeln!(
+            to,
+            "  ebbtide why --product sms --topic traffic.sms --partition 0 --offset 0 {config}"
+        )?;
+        writeln!(
+            to,
+            "  ebbtide policy explain --product sms --country IT --policy {folder}/config/policy.yaml"
+        )
     }
 }
 
@@ -174,10 +209,17 @@ fn expiry(passed: &MonthsReport, to: &mut String) -> std::fmt::Result {
     for broken in passed.broken() {
         writeln!(to, "NOT AS IT SHOULD BE: {broken}")?;
     }
-    writeln!(to, "\nStill there on {}, because it is not due:", day(passed.end))?;
+    writeln!(
+        to,
+        "\nStill there on {}, because it is not due:",
+        day(passed.end)
+    )?;
     for (category, fields) in &passed.left.fields {
-        let next = fields.next.map(|next| format!("{} from {} on", count(fields.dated), day(next.0)));
-        let open = (fields.open > 0).then(|| format!("{} when a contract ends", count(fields.open)));
+        let next = fields
+            .next
+            .map(|next| format!("{} from {} on", count(fields.dated), day(next.0)));
+        let open =
+            (fields.open > 0).then(|| format!("{} when a contract ends", count(fields.open)));
         let when: Vec<String> = next.into_iter().chain(open).collect();
         if !when.is_empty() {
             writeln!(to, "  {:<16} {}", category.as_str(), when.join(", "))?;

@@ -1,4 +1,5 @@
-//! Formats the demo's numbers: thousands, bytes and times, and one line for output that is not a terminal.
+//! Formats the demo's numbers: thousands, bytes and times, and one line for output that is not a
+//! terminal.
 
 use chrono::{DateTime, Utc};
 
@@ -69,10 +70,18 @@ pub fn line(board: &DemoSnapshot, now: DateTime<Utc>) -> String {
     let seconds = board.elapsed.as_secs();
     let rate: f64 = board.products.iter().map(|product| product.rate).sum();
     let doing = match board.stage {
-        DemoPhase::Arriving => format!("arriving {}/s (it is {})", count(rate as u64), time_of_day(board.hour)),
+        DemoPhase::Arriving => format!(
+            "arriving {}/s (it is {})",
+            count(rate as u64),
+            time_of_day(board.hour)
+        ),
         DemoPhase::Finishing => "finishing".to_owned(),
     };
-    let tables: Vec<_> = board.products.iter().filter_map(|product| product.table.as_ref()).collect();
+    let tables: Vec<_> = board
+        .products
+        .iter()
+        .filter_map(|product| product.table.as_ref())
+        .collect();
     let mut line = format!(
         "{:02}:{:02}  {doing}  stored {}  dead letters {}  in {} tables, {} segments, {}",
         seconds / 60,
@@ -84,7 +93,11 @@ pub fn line(board: &DemoSnapshot, now: DateTime<Utc>) -> String {
         bytes(tables.iter().map(|table| table.overview.bytes).sum()),
     );
     if let Some(due) = board.due.first().filter(|due| due.next.is_some()) {
-        line.push_str(&format!("  next due: {} {}", due.category, when_due(due, now)));
+        line.push_str(&format!(
+            "  next due: {} {}",
+            due.category,
+            when_due(due, now)
+        ));
     }
     line
 }
@@ -95,9 +108,18 @@ mod tests {
 
     #[test]
     fn numbers_read_as_people_write_them() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([0, 1023, 1536, 18_140_365].map(bytes), ["0 B", "1023 B", "1.5 KiB", "17.3 MiB"]);
-        assert_eq!([0.0, 7.5, 23.999, 24.0].map(time_of_day), ["00:00", "07:30", "23:59", "00:00"]);
+        assert_eq!(
+            [0, 999, 1_000, 1_234_567].map(count),
+            ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(
+            [0, 1023, 1536, 18_140_365].map(bytes),
+            ["0 B", "1023 B", "1.5 KiB", "17.3 MiB"]
+        );
+        assert_eq!(
+            [0.0, 7.5, 23.999, 24.0].map(time_of_day),
+            ["00:00", "07:30", "23:59", "00:00"]
+        );
     }
 
     #[test]

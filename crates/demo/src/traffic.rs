@@ -1,5 +1,6 @@
-//! Synthetic traffic: records of any product, encoded as a producer would send them, with realistic people, places,
-//! times and frequencies. The same seed and times give the same messages. Must never read a clock or use a network.
+//! Synthetic traffic: records of any product, encoded as a producer would send them, with realistic
+//! people, places, times and frequencies. The same seed and times give the same messages. Must
+//! never read a clock or use a network.
 
 mod avro;
 mod chance;
@@ -71,22 +72,29 @@ pub struct TrafficSettings {
     pub flaws_per_million: u32,
     /// True if some records arrive late, by minutes to months.
     pub late: bool,
-    /// The time before `now` over which events are spread, by the curve of the day. If it is zero, events happen at
-    /// `now`.
+    /// The time before `now` over which events are spread, by the curve of the day. If it is zero,
+    /// events happen at `now`.
     pub spread: TimeDelta,
 }
 
 impl Default for TrafficSettings {
     /// Returns live traffic: some of it is late, and 300 of a million messages are corrupt.
     fn default() -> Self {
-        Self { flaws_per_million: 300, late: true, spread: TimeDelta::zero() }
+        Self {
+            flaws_per_million: 300,
+            late: true,
+            spread: TimeDelta::zero(),
+        }
     }
 }
 
 impl TrafficSettings {
     /// Good messages at `now` only, for measurements.
-    pub const STEADY: TrafficSettings =
-        TrafficSettings { flaws_per_million: 0, late: false, spread: TimeDelta::zero() };
+    pub const STEADY: TrafficSettings = TrafficSettings {
+        flaws_per_million: 0,
+        late: false,
+        spread: TimeDelta::zero(),
+    };
 }
 
 /// A message as it would be sent.
@@ -139,13 +147,27 @@ impl Traffic {
     ///
     /// # Errors
     /// Errors if there are no sources or too many, or if a schema is not an Avro record.
-    pub fn new(seed: u64, habits: TrafficSettings, sources: &[TrafficSource]) -> Result<Self, TrafficError> {
+    pub fn new(
+        seed: u64,
+        habits: TrafficSettings,
+        sources: &[TrafficSource],
+    ) -> Result<Self, TrafficError> {
         if sources.is_empty() || sources.len() > 255 {
             return Err(TrafficError::Producers);
         }
-        let producers = sources.iter().map(producer).collect::<Result<Vec<_>, _>>()?;
+        let producers = sources
+            .iter()
+            .map(producer)
+            .collect::<Result<Vec<_>, _>>()?;
         let shares = shares(&producers);
-        Ok(Self { seed, chance: SplitMix64::new(seed), habits, producers, shares, countries: countries() })
+        Ok(Self {
+            seed,
+            chance: SplitMix64::new(seed),
+            habits,
+            producers,
+            shares,
+            countries: countries(),
+        })
     }
 
     /// Returns the next message, as of `now`.
@@ -162,7 +184,8 @@ impl Traffic {
         }
     }
 
-    /// Appends the next message, as of `now`, to `to`. Does not allocate once the buffer is large enough.
+    /// Appends the next message, as of `now`, to `to`. Does not allocate once the buffer is large
+    /// enough.
     pub fn append(&mut self, now: DateTime<Utc>, to: &mut Vec<u8>) -> AppendedMessage {
         let source = usize::from(self.chance.pick(&self.shares));
         let flaw = self.flaw();
@@ -177,18 +200,35 @@ impl Traffic {
         let producer = &self.producers[source];
         let start = to.len();
         to.extend_from_slice(&producer.header);
-        let mut writer = RecordWriter { event, chance: &mut self.chance, to, tenant_end: None };
+        let mut writer = RecordWriter {
+            event,
+            chance: &mut self.chance,
+            to,
+            tenant_end: None,
+        };
         writer.write(&producer.plan);
-        let written = WrittenMessage { start, header: producer.header.len(), tenant_end: writer.tenant_end };
+        let written = WrittenMessage {
+            start,
+            header: producer.header.len(),
+            tenant_end: writer.tenant_end,
+        };
         let flaw = flaw.map(|flaw| spoil(flaw, &written, to, &mut self.chance));
-        AppendedMessage { source, person, flaw }
+        AppendedMessage {
+            source,
+            person,
+            flaw,
+        }
     }
 
     fn flaw(&mut self) -> Option<Fault> {
-        if self.habits.flaws_per_million == 0 || self.chance.below(1_000_000) >= self.habits.flaws_per_million.into() {
+        if self.habits.flaws_per_million == 0
+            || self.chance.below(1_000_000) >= self.habits.flaws_per_million.into()
+        {
             return None;
         }
-        FLAWS.get(self.chance.below(FLAWS.len() as u64) as usize).copied()
+        FLAWS
+            .get(self.chance.below(FLAWS.len() as u64) as usize)
+            .copied()
     }
 
     /// Returns the event time of a record that arrives at `now`, both in milliseconds.
@@ -206,12 +246,19 @@ impl Traffic {
                 break;
             }
         }
-        if self.habits.late { at - lateness(&mut self.chance) } else { at }
+        if self.habits.late {
+            at - lateness(&mut self.chance)
+        } else {
+            at
+        }
     }
 }
 
 fn producer(source: &TrafficSource) -> Result<Producer, TrafficError> {
-    let refuse = |why: String| TrafficError::Schema { product: source.product.clone(), why };
+    let refuse = |why: String| TrafficError::Schema {
+        product: source.product.clone(),
+        why,
+    };
     let schema = Schema::parse_str(&source.schema).map_err(|error| refuse(error.to_string()))?;
     if !matches!(schema, Schema::Record(_)) {
         return Err(refuse("its top is another type".to_owned()));
@@ -224,14 +271,19 @@ fn producer(source: &TrafficSource) -> Result<Producer, TrafficError> {
         }
         Framing::SingleObject => {
             header.extend_from_slice(&[0xc3, 0x01]);
-            // Not the fingerprint of apache-avro: for schemas with logical types it differs from the one that producers
-            // send.
-            let known = WriterSchema::parse(&source.schema).map_err(|error| refuse(error.to_string()))?;
+            // Not the fingerprint of apache-avro: for schemas with logical types it differs from
+            // the one that producers send.
+            let known =
+                WriterSchema::parse(&source.schema).map_err(|error| refuse(error.to_string()))?;
             header.extend_from_slice(&known.fingerprint().to_le_bytes());
         }
     }
     let plan = plan(source.product.as_str(), &schema, "");
-    Ok(Producer { source: source.clone(), header, plan })
+    Ok(Producer {
+        source: source.clone(),
+        header,
+        plan,
+    })
 }
 
 /// Returns the share of a product in all traffic, in thousandths (approximately).
@@ -251,5 +303,7 @@ fn share(product: &str) -> usize {
 fn shares(producers: &[Producer]) -> Vec<u8> {
     let each = |producer: &Producer| share(producer.source.product.as_str());
     let places = producers.iter().enumerate();
-    places.flat_map(|(place, producer)| std::iter::repeat_n(place as u8, each(producer))).collect()
+    places
+        .flat_map(|(place, producer)| std::iter::repeat_n(place as u8, each(producer)))
+        .collect()
 }

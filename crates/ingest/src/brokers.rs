@@ -1,12 +1,14 @@
 //! Requests to the brokers about partitions: the topic's id, the first offset and the end offset.
 //!
-//! Each question is one request for each broker concerned, whatever the number of partitions. A topic that cannot be
-//! read has a separate answer and does not affect other topics.
+//! Each question is one request for each broker concerned, whatever the number of partitions. A
+//! topic that cannot be read has a separate answer and does not affect other topics.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kafka_topic_id::{DescribeError, DescribedTopic, topic_ids as describe, topic_rights as describe_rights};
+use kafka_topic_id::{
+    DescribeError, DescribedTopic, topic_ids as describe, topic_rights as describe_rights,
+};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
@@ -65,8 +67,12 @@ impl TopicState {
         match self {
             TopicState::Exists(_) | TopicState::Unreadable(_) => None,
             TopicState::Missing => Some(format!("topic {topic} does not exist")),
-            TopicState::Hidden => Some(format!("the brokers do not let this client see topic {topic}")),
-            TopicState::Failed(code) => Some(format!("the brokers report an error for topic {topic}: {code}")),
+            TopicState::Hidden => Some(format!(
+                "the brokers do not let this client see topic {topic}"
+            )),
+            TopicState::Failed(code) => Some(format!(
+                "the brokers report an error for topic {topic}: {code}"
+            )),
         }
     }
 
@@ -74,14 +80,18 @@ impl TopicState {
         match (answer.id, answer.may_read) {
             (Ok(id), Some(false)) => TopicState::Unreadable(id.map(TopicId)),
             (Ok(id), _) => TopicState::Exists(id.map(TopicId)),
-            (Err(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic), _) => TopicState::Missing,
+            (
+                Err(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic),
+                _,
+            ) => TopicState::Missing,
             (Err(RDKafkaErrorCode::TopicAuthorizationFailed), _) => TopicState::Hidden,
             (Err(code), _) => TopicState::Failed(code),
         }
     }
 }
 
-/// Answers for several partitions: those that the brokers answered, and the reason for each of the others.
+/// Answers for several partitions: those that the brokers answered, and the reason for each of the
+/// others.
 #[derive(Debug)]
 pub struct BrokerAnswers<T> {
     /// The answers.
@@ -92,12 +102,16 @@ pub struct BrokerAnswers<T> {
 
 impl<T> Default for BrokerAnswers<T> {
     fn default() -> Self {
-        Self { found: BTreeMap::new(), failed: BTreeMap::new() }
+        Self {
+            found: BTreeMap::new(),
+            failed: BTreeMap::new(),
+        }
     }
 }
 
 impl<T> BrokerAnswers<T> {
-    /// Returns the answers if there is one for each partition. Errors with the reason of the first that has none.
+    /// Returns the answers if there is one for each partition. Errors with the reason of the first
+    /// that has none.
     pub fn complete(self) -> Result<BTreeMap<TopicPartition, T>, QueryBrokersError> {
         match self.failed.into_iter().next() {
             Some((partition, why)) => Err(QueryBrokersError::Offsets { partition, why }),
@@ -106,7 +120,11 @@ impl<T> BrokerAnswers<T> {
     }
 
     fn fail(&mut self, partitions: &[TopicPartition], why: &str) {
-        self.failed.extend(partitions.iter().map(|partition| (partition.clone(), why.to_owned())));
+        self.failed.extend(
+            partitions
+                .iter()
+                .map(|partition| (partition.clone(), why.to_owned())),
+        );
     }
 }
 
@@ -117,12 +135,19 @@ pub fn positions<C: ConsumerContext>(
     patience: Duration,
 ) -> Result<BrokerAnswers<KafkaPosition>, QueryBrokersError> {
     let mut answers = BrokerAnswers::default();
-    // The ids are read before the offsets. If a topic is recreated in between, its new offsets are paired with its old
-    // id, and the next check refuses the partition.
-    let topics = topic_states(consumer, partitions.iter().map(|partition| &partition.topic), patience)?;
+    // The ids are read before the offsets. If a topic is recreated in between, its new offsets are
+    // paired with its old id, and the next check refuses the partition.
+    let topics = topic_states(
+        consumer,
+        partitions.iter().map(|partition| &partition.topic),
+        patience,
+    )?;
     let mut asked = Vec::with_capacity(partitions.len());
     for partition in partitions {
-        let state = topics.get(&partition.topic).copied().unwrap_or(TopicState::Missing);
+        let state = topics
+            .get(&partition.topic)
+            .copied()
+            .unwrap_or(TopicState::Missing);
         match state.fault(&partition.topic) {
             Some(why) => answers.fail(std::slice::from_ref(partition), &why),
             None => asked.push(partition.clone()),
@@ -134,10 +159,22 @@ pub fn positions<C: ConsumerContext>(
         let topic = topics.get(&partition.topic).and_then(|state| state.id());
         match (first.found.get(&partition), end.found.get(&partition)) {
             (Some(first), Some(end)) => {
-                answers.found.insert(partition, KafkaPosition { topic, first: *first, end: *end });
+                answers.found.insert(
+                    partition,
+                    KafkaPosition {
+                        topic,
+                        first: *first,
+                        end: *end,
+                    },
+                );
             }
             _ => {
-                let why = first.failed.get(&partition).or(end.failed.get(&partition)).cloned().unwrap_or_default();
+                let why = first
+                    .failed
+                    .get(&partition)
+                    .or(end.failed.get(&partition))
+                    .cloned()
+                    .unwrap_or_default();
                 answers.failed.insert(partition, why);
             }
         }
@@ -154,8 +191,8 @@ pub fn ends<C: ConsumerContext>(
     offsets(consumer, partitions, Special::End, patience)
 }
 
-/// Returns the state of each topic at the brokers, without this client's right to read from it. Errors if they do not
-/// answer within `patience`.
+/// Returns the state of each topic at the brokers, without this client's right to read from it.
+/// Errors if they do not answer within `patience`.
 pub fn topic_states<'t, C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topics: impl Iterator<Item = &'t Topic>,
@@ -164,14 +201,16 @@ pub fn topic_states<'t, C: ConsumerContext>(
     states(topics, |names| describe(consumer.client(), names, patience))
 }
 
-/// Returns the state of each topic at the brokers, with this client's right to read from it. Errors if they do not
-/// answer within `patience`.
+/// Returns the state of each topic at the brokers, with this client's right to read from it. Errors
+/// if they do not answer within `patience`.
 pub fn topic_rights<'t, C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topics: impl Iterator<Item = &'t Topic>,
     patience: Duration,
 ) -> Result<BTreeMap<Topic, TopicState>, QueryBrokersError> {
-    states(topics, |names| describe_rights(consumer.client(), names, patience))
+    states(topics, |names| {
+        describe_rights(consumer.client(), names, patience)
+    })
 }
 
 fn states<'t>(
@@ -181,16 +220,20 @@ fn states<'t>(
     let topics: BTreeSet<&Topic> = topics.collect();
     let names: Vec<&str> = topics.iter().map(|topic| topic.as_str()).collect();
     match request(&names) {
-        Ok(answers) => answers.iter().map(|answer| Ok((Topic::new(&answer.topic)?, TopicState::new(answer)))).collect(),
-        Err(DescribeError::Request(RDKafkaErrorCode::UnsupportedFeature)) => {
-            Ok(topics.into_iter().map(|topic| (topic.clone(), TopicState::Exists(None))).collect())
-        }
+        Ok(answers) => answers
+            .iter()
+            .map(|answer| Ok((Topic::new(&answer.topic)?, TopicState::new(answer))))
+            .collect(),
+        Err(DescribeError::Request(RDKafkaErrorCode::UnsupportedFeature)) => Ok(topics
+            .into_iter()
+            .map(|topic| (topic.clone(), TopicState::Exists(None)))
+            .collect()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Requests the first or the end offset of all partitions in one step. If that fails, each topic is requested
-/// separately, since the client reports the error of one topic as the error of all.
+/// Requests the first or the end offset of all partitions in one step. If that fails, each topic is
+/// requested separately, since the client reports the error of one topic as the error of all.
 fn offsets<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: &[TopicPartition],
@@ -201,10 +244,15 @@ fn offsets<C: ConsumerContext>(
     if partitions.is_empty() {
         return answers;
     }
-    let Err(error) = request_offsets(consumer, partitions, which, patience, &mut answers) else { return answers };
+    let Err(error) = request_offsets(consumer, partitions, which, patience, &mut answers) else {
+        return answers;
+    };
     let mut by_topic: BTreeMap<&Topic, Vec<TopicPartition>> = BTreeMap::new();
     for partition in partitions {
-        by_topic.entry(&partition.topic).or_default().push(partition.clone());
+        by_topic
+            .entry(&partition.topic)
+            .or_default()
+            .push(partition.clone());
     }
     if by_topic.len() == 1 {
         answers.fail(partitions, &error.to_string());
@@ -218,7 +266,8 @@ fn offsets<C: ConsumerContext>(
     answers
 }
 
-/// Requests one offset of each partition. Errors, without an answer, if the client reports one error for all of them.
+/// Requests one offset of each partition. Errors, without an answer, if the client reports one
+/// error for all of them.
 fn request_offsets<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: &[TopicPartition],
@@ -238,8 +287,13 @@ fn request_offsets<C: ConsumerContext>(
             Some((Ok(()), Special::Offset(offset))) => {
                 answers.found.insert(partition.clone(), Offset(offset));
             }
-            Some((Err(error), _)) => answers.fail(std::slice::from_ref(partition), &error.to_string()),
-            _ => answers.fail(std::slice::from_ref(partition), "the brokers did not answer"),
+            Some((Err(error), _)) => {
+                answers.fail(std::slice::from_ref(partition), &error.to_string())
+            }
+            _ => answers.fail(
+                std::slice::from_ref(partition),
+                "the brokers did not answer",
+            ),
         }
     }
     Ok(())

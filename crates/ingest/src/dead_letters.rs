@@ -1,7 +1,9 @@
-//! Dead letters: a record that cannot be stored is sent to a Kafka topic, with the reason and its source in headers.
+//! Dead letters: a record that cannot be stored is sent to a Kafka topic, with the reason and its
+//! source in headers.
 //!
-//! A letter is delivered before the commit that passes its offset, so that no crash loses it. A crash between the two
-//! sends it again, with the same source offset. Must never log a byte of a record.
+//! A letter is delivered before the commit that passes its offset, so that no crash loses it. A
+//! crash between the two sends it again, with the same source offset. Must never log a byte of a
+//! record.
 
 mod delivered;
 mod delivery;
@@ -42,7 +44,8 @@ pub const PARTITION: &str = "ebbtide.partition";
 pub const OFFSET: &str = "ebbtide.offset";
 /// Its Kafka timestamp, milliseconds since 1970, in decimal; absent if it had none.
 pub const TIMESTAMP: &str = "ebbtide.timestamp";
-/// The header that names the omitted parts: `value,key,headers`. Absent in a letter that contains its record.
+/// The header that names the omitted parts: `value,key,headers`. Absent in a letter that contains
+/// its record.
 pub const OMITTED: &str = "ebbtide.omitted";
 /// The reason why the letter does not contain its record, in the client's words.
 pub const REFUSED: &str = "ebbtide.refused";
@@ -77,8 +80,8 @@ pub struct DeadLetters {
     config: ClientConfig,
     /// `None` after a failure from which a producer may not recover.
     producer: Mutex<Option<Arc<FutureProducer<AuxiliaryContext>>>>,
-    /// Permits to send. A letter that is sent alone takes all of them: the client joins letters of several deliveries
-    /// in one batch, and the brokers refuse the whole batch.
+    /// Permits to send. A letter that is sent alone takes all of them: the client joins letters of
+    /// several deliveries in one batch, and the brokers refuse the whole batch.
     sending: Semaphore,
     topic: Topic,
     delivered: Mutex<DeliveredLetters>,
@@ -89,13 +92,19 @@ pub struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// Creates a producer for `topic` with the configuration of [`ClientRole::DeadLetters`](super::kafka::ClientRole).
+    /// Creates a producer for `topic` with the configuration of
+    /// [`ClientRole::DeadLetters`](super::kafka::ClientRole).
     ///
     /// # Errors
     /// If librdkafka refuses the configuration.
     pub fn new(config: ClientConfig, topic: Topic, deps: LetterDeps) -> Result<Self, KafkaError> {
         let producer = config.create_with_context(AuxiliaryContext)?;
-        let LetterDeps { quarantine, terms, clock, metrics } = deps;
+        let LetterDeps {
+            quarantine,
+            terms,
+            clock,
+            metrics,
+        } = deps;
         Ok(Self {
             config,
             producer: Mutex::new(Some(Arc::new(producer))),
@@ -115,15 +124,20 @@ impl DeadLetters {
         &self.topic
     }
 
-    /// Starts the delivery of `letters` of `product`, or of a notice topic if `product` is `None`. The task continues
-    /// when its handle is dropped, and a later delivery of the same letters does not send them a second time.
+    /// Starts the delivery of `letters` of `product`, or of a notice topic if `product` is `None`.
+    /// The task continues when its handle is dropped, and a later delivery of the same letters does
+    /// not send them a second time.
     pub fn start(
         self: &Arc<Self>,
         runtime: &Handle,
         product: Option<&ProductKey>,
         letters: Vec<DeadLetter>,
     ) -> JoinHandle<DeliveryOutcome> {
-        runtime.spawn(delivery::deliver(Arc::clone(self), product.cloned(), letters))
+        runtime.spawn(delivery::deliver(
+            Arc::clone(self),
+            product.cloned(),
+            letters,
+        ))
     }
 
     /// Forgets the delivered letters of `source` before `next`, which a commit has passed.
@@ -132,7 +146,9 @@ impl DeadLetters {
     }
 
     fn delivered(&self) -> MutexGuard<'_, DeliveredLetters> {
-        self.delivered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.delivered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the producer, or a new one after [`DeadLetters::renew`].
@@ -146,8 +162,9 @@ impl DeadLetters {
         Ok(made)
     }
 
-    /// Makes the next delivery create a new producer. A producer that failed permanently sends nothing any more, and a
-    /// producer that was refused a topic asks for it again only minutes later.
+    /// Makes the next delivery create a new producer. A producer that failed permanently sends
+    /// nothing any more, and a producer that was refused a topic asks for it again only minutes
+    /// later.
     fn renew(&self) {
         *self.producer.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -155,8 +172,12 @@ impl DeadLetters {
 
 impl Drop for DeadLetters {
     fn drop(&mut self) {
-        // No letter in flight is lost by this: a letter counts as delivered only when its delivery has returned.
-        let producer = self.producer.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // No letter in flight is lost by this: a letter counts as delivered only when its delivery
+        // has returned.
+        let producer = self
+            .producer
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(producer) = producer {
             let _ = producer.flush(Duration::ZERO);
         }

@@ -1,8 +1,9 @@
-//! Turns the bytes of one partition into Arrow batches: reads frames, finds writer schemas, checks and decodes bodies.
+//! Turns the bytes of one partition into Arrow batches: reads frames, finds writer schemas, checks
+//! and decodes bodies.
 //!
-//! A faulty message is rejected alone and does not affect other messages. If the registry cannot be requested for a
-//! schema now, or may receive the schema in a moment, the record is not at fault: nothing is consumed and the caller
-//! tries again.
+//! A faulty message is rejected alone and does not affect other messages. If the registry cannot be
+//! requested for a schema now, or may receive the schema in a moment, the record is not at fault:
+//! nothing is consumed and the caller tries again.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -67,7 +68,11 @@ impl RejectedRow {
     /// Creates a rejected row whose fault needs no details.
     #[must_use]
     pub fn new(row: usize, fault: Fault) -> Self {
-        Self { row, fault, reason: None }
+        Self {
+            row,
+            fault,
+            reason: None,
+        }
     }
 }
 
@@ -86,16 +91,35 @@ pub struct DecodedRows {
 
 impl Decoders {
     /// Creates an empty set of decoders for `product`.
-    pub fn new(product: ProductKey, read_as: ReaderSpec, writers: Arc<WriterSchemas>, most: usize) -> Self {
-        let ReaderSpec { schema: reader, keep, others } = read_as;
-        Self { product, reader, keep, others, writers, by_schema: HashMap::new(), slots: Vec::new(), most }
+    pub fn new(
+        product: ProductKey,
+        read_as: ReaderSpec,
+        writers: Arc<WriterSchemas>,
+        most: usize,
+    ) -> Self {
+        let ReaderSpec {
+            schema: reader,
+            keep,
+            others,
+        } = read_as;
+        Self {
+            product,
+            reader,
+            keep,
+            others,
+            writers,
+            by_schema: HashMap::new(),
+            slots: Vec::new(),
+            most,
+        }
     }
 
-    /// Finds the decoder of every schema that `intake` names, or the reason why there is none. Uses `search`, which
-    /// belongs to the intake. Waits at most `patience` for look-ups that it starts, and not for those that run already.
+    /// Finds the decoder of every schema that `intake` names, or the reason why there is none. Uses
+    /// `search`, which belongs to the intake. Waits at most `patience` for look-ups that it starts,
+    /// and not for those that run already.
     ///
-    /// Errors with the time after which to call again if look-ups still run, the registry cannot be asked now, or it
-    /// may receive a schema in a moment. Decoders found so far are kept.
+    /// Errors with the time after which to call again if look-ups still run, the registry cannot be
+    /// asked now, or it may receive a schema in a moment. Decoders found so far are kept.
     pub async fn resolve(
         &mut self,
         intake: &PartitionBuffer,
@@ -114,7 +138,11 @@ impl Decoders {
         let found = search.finish(patience).await.ok_or(LOOK_AGAIN)?;
         self.settle_all(found, search)?;
         // Messages may have been added since the search began.
-        if self.missing(intake, search).is_empty() { Ok(()) } else { Err(LOOK_AGAIN) }
+        if self.missing(intake, search).is_empty() {
+            Ok(())
+        } else {
+            Err(LOOK_AGAIN)
+        }
     }
 
     /// Ends reports about schemas that no partition waits for any more.
@@ -122,13 +150,15 @@ impl Decoders {
         self.writers.tend();
     }
 
-    /// Returns the schemas of `intake`, each once, that have neither a decoder nor a reason why there is none, and for
-    /// which the registry must be asked.
+    /// Returns the schemas of `intake`, each once, that have neither a decoder nor a reason why
+    /// there is none, and for which the registry must be asked.
     fn missing(&mut self, intake: &PartitionBuffer, search: &mut SchemaSearch) -> Vec<SchemaRef> {
         let (mut missing, mut seen) = (Vec::new(), HashSet::new());
         let mut last = None;
         for row in 0..intake.len() {
-            let Ok((schema, _)) = split(intake.payload(row)) else { continue };
+            let Ok((schema, _)) = split(intake.payload(row)) else {
+                continue;
+            };
             if last.replace(schema) == Some(schema) || self.by_schema.contains_key(&schema) {
                 continue;
             }
@@ -144,7 +174,11 @@ impl Decoders {
     }
 
     /// Errors with the shortest wait of the look-ups that have no outcome.
-    fn settle_all(&mut self, found: LookupResults, search: &mut SchemaSearch) -> Result<(), Duration> {
+    fn settle_all(
+        &mut self,
+        found: LookupResults,
+        search: &mut SchemaSearch,
+    ) -> Result<(), Duration> {
         let mut wait: Option<Duration> = None;
         for (schema, found) in found {
             match found {
@@ -177,7 +211,10 @@ impl Decoders {
     fn add(&mut self, schema: SchemaRef, decoder: Result<Decoder, Arc<str>>) {
         self.announce(schema, &decoder);
         self.by_schema.insert(schema, self.slots.len());
-        self.slots.push(Slot { decoder, rows: Vec::new() });
+        self.slots.push(Slot {
+            decoder,
+            rows: Vec::new(),
+        });
     }
 
     /// Decodes all of `intake`, after [`Decoders::resolve`] with the same `search`.
@@ -187,7 +224,9 @@ impl Decoders {
         for row in 0..intake.len() {
             let payload = intake.payload(row);
             if payload.is_some_and(|bytes| bytes.len() > self.most) {
-                decoded.rejected.push(RejectedRow::new(row, Fault::TooLarge));
+                decoded
+                    .rejected
+                    .push(RejectedRow::new(row, Fault::TooLarge));
                 continue;
             }
             let (schema, body) = match split(payload) {
@@ -240,7 +279,11 @@ impl Decoders {
             );
         }
         let mut reported = BTreeSet::new();
-        for refusal in decoder.refusals().iter().filter(|refusal| reported.insert(refusal.reason.as_str())) {
+        for refusal in decoder
+            .refusals()
+            .iter()
+            .filter(|refusal| reported.insert(refusal.reason.as_str()))
+        {
             let reason = &refusal.reason;
             if skips(self.others, refusal) {
                 tracing::info!(product = %self.product, %schema, reason, "records of a schema are skipped");
@@ -269,8 +312,16 @@ impl Decoders {
 
 fn without_schema(row: usize, schema: SchemaRef, search: &SchemaSearch) -> RejectedRow {
     match search.refusal(schema) {
-        Some((fault, reason)) => RejectedRow { row, fault: *fault, reason: Some(Arc::clone(reason)) },
-        None => RejectedRow { row, fault: Fault::UnknownSchema, reason: Some(schema.to_string().into()) },
+        Some((fault, reason)) => RejectedRow {
+            row,
+            fault: *fault,
+            reason: Some(Arc::clone(reason)),
+        },
+        None => RejectedRow {
+            row,
+            fault: Fault::UnknownSchema,
+            reason: Some(schema.to_string().into()),
+        },
     }
 }
 
@@ -303,11 +354,18 @@ impl Slot {
     }
 
     fn flush(&mut self, decoded: &mut DecodedRows) {
-        let Some(decoder) = self.decoder.as_mut().ok().filter(|_| !self.rows.is_empty()) else { return };
+        let Some(decoder) = self.decoder.as_mut().ok().filter(|_| !self.rows.is_empty()) else {
+            return;
+        };
         let flushed = decoder.flush();
         let mut rows = std::mem::take(&mut self.rows);
         if !flushed.faults.is_empty() {
-            decoded.rejected.extend(flushed.faults.iter().map(|(index, fault)| RejectedRow::new(rows[*index], *fault)));
+            decoded.rejected.extend(
+                flushed
+                    .faults
+                    .iter()
+                    .map(|(index, fault)| RejectedRow::new(rows[*index], *fault)),
+            );
             let bad: BTreeSet<usize> = flushed.faults.iter().map(|(index, _)| *index).collect();
             let mut index = 0;
             rows.retain(|_| {

@@ -1,7 +1,7 @@
 //! The Kafka clients: their configurations, and their log, which becomes part of Ebbtide's.
 //!
-//! Must never forward the client library's own error message about a property: it quotes the value, which may be a
-//! secret.
+//! Must never forward the client library's own error message about a property: it quotes the value,
+//! which may be a secret.
 
 mod clients;
 
@@ -15,7 +15,10 @@ pub use clients::{ClientRole, RefusedProperty, client_config, queue_bytes, refus
 /// Writes one line of a client's own log to Ebbtide's log.
 pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
-        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+        RDKafkaLogLevel::Emerg
+        | RDKafkaLogLevel::Alert
+        | RDKafkaLogLevel::Critical
+        | RDKafkaLogLevel::Error => {
             tracing::error!(target: "librdkafka", facility, "{message}");
         }
         RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", facility, "{message}"),
@@ -23,8 +26,8 @@ pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     }
 }
 
-/// The context of the clients other than the lanes' consumers: the dead letters' producer, the reader of notices, the
-/// admin client.
+/// The context of the clients other than the lanes' consumers: the dead letters' producer, the
+/// reader of notices, the admin client.
 #[derive(Debug, Clone, Copy)]
 pub struct AuxiliaryContext;
 

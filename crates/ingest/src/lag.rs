@@ -16,7 +16,8 @@ pub struct LanePosition {
     pub done: Offset,
     /// The offset after the last record that was read, committed or not.
     pub read: Offset,
-    /// The write time of the oldest record that was read and is not committed, in milliseconds since 1970.
+    /// The write time of the oldest record that was read and is not committed, in milliseconds
+    /// since 1970.
     pub oldest: Option<i64>,
 }
 
@@ -24,19 +25,26 @@ pub struct LanePosition {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PartitionLag {
     progress: LanePosition,
-    /// The offset after the last record that may be read; `None` until the brokers have reported it.
+    /// The offset after the last record that may be read; `None` until the brokers have reported
+    /// it.
     end: Option<Offset>,
-    /// The last time at which the brokers reported the end, or at which it was first wanted, on the monotonic clock.
+    /// The last time at which the brokers reported the end, or at which it was first wanted, on the
+    /// monotonic clock.
     end_known: Option<Duration>,
     /// The time at which an uncommitted record was first seen, in milliseconds since 1970.
     behind_since: Option<i64>,
 }
 
 impl PartitionLag {
-    /// Takes over the progress of the lane. While nothing more was committed, the oldest record remains the oldest.
+    /// Takes over the progress of the lane. While nothing more was committed, the oldest record
+    /// remains the oldest.
     pub fn advance(&mut self, now: LanePosition) {
         let same = self.progress.done == now.done;
-        let oldest = if same { self.progress.oldest.or(now.oldest) } else { now.oldest };
+        let oldest = if same {
+            self.progress.oldest.or(now.oldest)
+        } else {
+            now.oldest
+        };
         if !same {
             self.behind_since = None;
         }
@@ -48,15 +56,17 @@ impl PartitionLag {
         (self.end, self.end_known) = (Some(end), Some(at));
     }
 
-    /// Returns true if the brokers have not reported the end for so long that it counts as unknown at `now`, on the
-    /// monotonic clock.
+    /// Returns true if the brokers have not reported the end for so long that it counts as unknown
+    /// at `now`, on the monotonic clock.
     pub fn has_lost_its_end(&mut self, now: Duration) -> bool {
         now.saturating_sub(*self.end_known.get_or_insert(now)) > END_LIFETIME
     }
 
     /// Records whether a record waits at `now`.
     pub fn look(&mut self, now: DateTime<Utc>) {
-        self.behind_since = self.is_behind().then(|| self.behind_since.unwrap_or(now.timestamp_millis()));
+        self.behind_since = self
+            .is_behind()
+            .then(|| self.behind_since.unwrap_or(now.timestamp_millis()));
         if self.behind_since.is_none() {
             self.progress.oldest = None;
         }
@@ -77,7 +87,8 @@ impl PartitionLag {
         self.progress.oldest.is_some() || self.records().is_some_and(|records| records > 0)
     }
 
-    /// Returns the age of the oldest record that is not committed, in whole seconds; zero if all is committed.
+    /// Returns the age of the oldest record that is not committed, in whole seconds; zero if all is
+    /// committed.
     #[must_use]
     pub fn seconds(&self, now: DateTime<Utc>) -> i64 {
         let since = self.progress.oldest.or(self.behind_since);
@@ -94,12 +105,19 @@ mod tests {
     }
 
     fn progress(done: i64, oldest: Option<i64>) -> LanePosition {
-        LanePosition { done: Offset(done), read: Offset(done), oldest: oldest.map(|seconds| seconds * 1000) }
+        LanePosition {
+            done: Offset(done),
+            read: Offset(done),
+            oldest: oldest.map(|seconds| seconds * 1000),
+        }
     }
 
     #[test]
     fn lag_grows_while_nothing_is_committed_and_returns_to_zero() {
-        let mut lag = PartitionLag { end: Some(Offset(10)), ..PartitionLag::default() };
+        let mut lag = PartitionLag {
+            end: Some(Offset(10)),
+            ..PartitionLag::default()
+        };
         lag.advance(progress(10, None));
         lag.look(at(100));
         assert_eq!((lag.records(), lag.seconds(at(100))), (Some(0), 0));
@@ -124,7 +142,10 @@ mod tests {
 
     #[test]
     fn what_comes_after_a_commit_is_as_old_as_itself() {
-        let mut lag = PartitionLag { end: Some(Offset(10)), ..PartitionLag::default() };
+        let mut lag = PartitionLag {
+            end: Some(Offset(10)),
+            ..PartitionLag::default()
+        };
         lag.advance(progress(5, Some(10)));
         lag.look(at(50));
         lag.advance(progress(8, Some(45)));
@@ -134,8 +155,14 @@ mod tests {
 
     #[test]
     fn records_that_were_read_count_before_the_brokers_tell_the_new_end() {
-        let mut lag = PartitionLag { end: Some(Offset(10)), ..PartitionLag::default() };
-        lag.advance(LanePosition { read: Offset(15), ..progress(10, Some(99)) });
+        let mut lag = PartitionLag {
+            end: Some(Offset(10)),
+            ..PartitionLag::default()
+        };
+        lag.advance(LanePosition {
+            read: Offset(15),
+            ..progress(10, Some(99))
+        });
         lag.look(at(100));
         assert_eq!((lag.records(), lag.seconds(at(100))), (Some(5), 1));
     }
@@ -144,7 +171,10 @@ mod tests {
     fn end_that_is_not_confirmed_for_half_a_minute_is_unknown() {
         let at = Duration::from_secs;
         for first in [None, Some(Offset(10))] {
-            let mut lag = PartitionLag { end: first, ..PartitionLag::default() };
+            let mut lag = PartitionLag {
+                end: first,
+                ..PartitionLag::default()
+            };
             for (second, lost) in [(100, false), (130, false), (131, true), (900, true)] {
                 assert_eq!(lag.has_lost_its_end(at(second)), lost, "{second}");
             }
@@ -165,7 +195,8 @@ mod tests {
         lag.advance(progress(3, Some(20)));
         lag.look(at(9));
         assert_eq!(lag.seconds(at(9)), 0);
-        // The lag is zero, not negative, if the table is ahead of Kafka, as after Kafka lost records.
+        // The lag is zero, not negative, if the table is ahead of Kafka, as after Kafka lost
+        // records.
         lag.end = Some(Offset(1));
         lag.advance(progress(3, None));
         assert_eq!(lag.records(), Some(0));

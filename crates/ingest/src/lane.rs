@@ -1,10 +1,10 @@
-//! A lane: one thread, one consumer of the group, and everything between Kafka and the commit for the partitions it
-//! owns.
+//! A lane: one thread, one consumer of the group, and everything between Kafka and the commit for
+//! the partitions it owns.
 //!
-//! Each lane has its own consumer, tables and buffers, so an instance with two lanes works like two small instances. A
-//! lane is a plain loop: poll, gather, commit. On every failure that it cannot wait out, it drops uncommitted records
-//! and joins the group again. This is always right, because reading starts at the tables' offsets. Must never pass a
-//! record that is in no commit.
+//! Each lane has its own consumer, tables and buffers, so an instance with two lanes works like two
+//! small instances. A lane is a plain loop: poll, gather, commit. On every failure that it cannot
+//! wait out, it drops uncommitted records and joins the group again. This is always right, because
+//! reading starts at the tables' offsets. Must never pass a record that is in no commit.
 
 mod commit;
 mod gaps;
@@ -78,8 +78,8 @@ pub struct LaneDeps {
     pub topics: TopicWatch,
     /// The sender of dead letters.
     pub dead_letters: Arc<DeadLetters>,
-    /// The longest time that a written batch may wait for its commit: well below the age at which its files count as
-    /// orphans.
+    /// The longest time that a written batch may wait for its commit: well below the age at which
+    /// its files count as orphans.
     pub pending_limit: Duration,
     /// The runtime of the lanes' I/O.
     pub runtime: Handle,
@@ -114,15 +114,24 @@ pub enum LaneRestartKind {
 
 impl LaneRestart {
     fn because(why: impl std::fmt::Display) -> Self {
-        Self { why: why.to_string(), kind: LaneRestartKind::Failed }
+        Self {
+            why: why.to_string(),
+            kind: LaneRestartKind::Failed,
+        }
     }
 
     fn wanted(why: impl std::fmt::Display) -> Self {
-        Self { why: why.to_string(), kind: LaneRestartKind::Wanted }
+        Self {
+            why: why.to_string(),
+            kind: LaneRestartKind::Wanted,
+        }
     }
 
     fn for_good(why: impl std::fmt::Display) -> Self {
-        Self { why: why.to_string(), kind: LaneRestartKind::ForGood }
+        Self {
+            why: why.to_string(),
+            kind: LaneRestartKind::ForGood,
+        }
     }
 }
 
@@ -144,9 +153,11 @@ struct LanePartition {
     topic: Option<TopicId>,
     /// True once the client's read position certainly belongs to this assignment.
     anchored: bool,
-    /// Everything readable below this offset was delivered, as of the last check while no record waited.
+    /// Everything readable below this offset was delivered, as of the last check while no record
+    /// waited.
     read_to: Option<Offset>,
-    /// The monotonic time until which the partition waits for a schema; it is not fetched until then.
+    /// The monotonic time until which the partition waits for a schema; it is not fetched until
+    /// then.
     held: Option<Duration>,
     /// True while the lane owns the partition.
     live: bool,
@@ -169,7 +180,8 @@ pub struct Lane {
     fresh: bool,
     /// Partitions of this lane that are not read, because records would be skipped.
     refused: BTreeMap<TopicPartition, PartitionRefusal>,
-    /// Partitions of this lane that are not read, because the brokers do not report their topic or their offsets.
+    /// Partitions of this lane that are not read, because the brokers do not report their topic or
+    /// their offsets.
     unavailable: BTreeSet<TopicPartition>,
     /// True if this lane, or the one before it, may have reported a problem of [`Part::Broker`].
     broker_trouble: bool,
@@ -189,7 +201,12 @@ impl Lane {
         works: Vec<ProductIngest>,
     ) -> Self {
         let gauges = Arc::new(LaneGauges::new(shared.metrics.clone()));
-        gauges::keep(&shared.runtime, &gauges, &consumer, Arc::clone(&shared.clock));
+        gauges::keep(
+            &shared.runtime,
+            &gauges,
+            &consumer,
+            Arc::clone(&shared.clock),
+        );
         let work_of = works
             .iter()
             .enumerate()
@@ -218,14 +235,18 @@ impl Lane {
         }
     }
 
-    /// Runs until the instance is asked to stop. Then it commits the gathered data and leaves the group.
+    /// Runs until the instance is asked to stop. Then it commits the gathered data and leaves the
+    /// group.
     ///
-    /// Errors if the lane must join again. In either case nothing is lost: uncommitted records are read again.
+    /// Errors if the lane must join again. In either case nothing is lost: uncommitted records are
+    /// read again.
     pub fn run(&mut self) -> Result<(), LaneRestart> {
         while !self.shared.stop.load(Ordering::Relaxed) {
             let full = self.poll_some()?;
             let now = self.shared.clock.monotonic();
-            let lingered = self.waiting_since.is_some_and(|since| now.saturating_sub(since) >= LINGER);
+            let lingered = self
+                .waiting_since
+                .is_some_and(|since| now.saturating_sub(since) >= LINGER);
             if full || lingered {
                 self.process_waiting(lingered)?;
             }
@@ -252,17 +273,26 @@ impl Lane {
 
     /// Reports that the lane no longer owns any partition.
     pub fn own_nothing(&mut self) {
-        self.works.iter().for_each(|work| work.forget_troubles(&self.shared.health));
+        self.works
+            .iter()
+            .for_each(|work| work.forget_troubles(&self.shared.health));
         for owned in self.owned.iter().filter(|owned| owned.live) {
             (self.shared.owning)(&owned.partition, false);
         }
         self.gauges.publish(Vec::new(), 0);
-        let unread: BTreeSet<_> = self.refused.keys().chain(&self.unavailable).cloned().collect();
-        unread.iter().for_each(|partition| self.forget_refusal(partition));
+        let unread: BTreeSet<_> = self
+            .refused
+            .keys()
+            .chain(&self.unavailable)
+            .cloned()
+            .collect();
+        unread
+            .iter()
+            .for_each(|partition| self.forget_refusal(partition));
     }
 
-    /// Takes messages until a batch is full, no message is available, or [`STRIDE`] were taken. Returns true if a batch
-    /// is full.
+    /// Takes messages until a batch is full, no message is available, or [`STRIDE`] were taken.
+    /// Returns true if a batch is full.
     fn poll_some(&mut self) -> Result<bool, LaneRestart> {
         let (mut full, mut failed) = (false, None);
         let mut wait = POLL;
@@ -270,7 +300,11 @@ impl Lane {
             let taken = match self.consumer.poll(wait) {
                 None => break,
                 Some(Ok(message)) => take(
-                    &mut MessageTaker { owned: &mut self.owned, slots: &self.slots, last: &mut self.last },
+                    &mut MessageTaker {
+                        owned: &mut self.owned,
+                        slots: &self.slots,
+                        last: &mut self.last,
+                    },
                     &message,
                 ),
                 Some(Err(error)) => {
@@ -281,7 +315,11 @@ impl Lane {
             wait = Duration::ZERO;
             match taken {
                 TakeOutcome::Skipped => {}
-                TakeOutcome::Kept { messages, bytes, taken } => {
+                TakeOutcome::Kept {
+                    messages,
+                    bytes,
+                    taken,
+                } => {
                     self.waiting += taken;
                     full |= messages >= BATCH || bytes >= self.batch_bytes();
                     if full {
@@ -301,7 +339,8 @@ impl Lane {
         Ok(full)
     }
 
-    /// Returns the number of bytes of one partition that make a batch: fewer if many partitions share the budget.
+    /// Returns the number of bytes of one partition that make a batch: fewer if many partitions
+    /// share the budget.
     fn batch_bytes(&self) -> usize {
         let share = self.shared.lane_memory / 8;
         (share / self.owned.len().max(1)).clamp(64 << 10, 2 << 20)
@@ -312,14 +351,17 @@ impl Lane {
             (KafkaError::MessageConsumptionFatal(_), _) => Err(LaneRestart::because(error)),
             (_, Some(code)) if LOST.contains(&code) => self.refuse_lost(error),
             (_, Some(code)) if refuses_the_consumer(code) => {
-                self.watch.refuse(&format!("the consumer is refused: {error}"));
+                self.watch
+                    .refuse(&format!("the consumer is refused: {error}"));
                 tracing::error!(%error, "the consumer is refused");
                 Ok(())
             }
             (_, Some(code)) if concerns_a_topic(code) => {
                 // The client does not name the topic; the check of all topics does.
                 tracing::debug!(%error, "the topics are checked");
-                self.checked = self.checked.min(self.shared.clock.monotonic().saturating_sub(CHECK - SAMPLE));
+                self.checked = self
+                    .checked
+                    .min(self.shared.clock.monotonic().saturating_sub(CHECK - SAMPLE));
                 Ok(())
             }
             _ => {
@@ -333,8 +375,11 @@ impl Lane {
 }
 
 /// The client's errors for an offset that is to be read but is not in Kafka.
-const LOST: [RDKafkaErrorCode; 3] =
-    [RDKafkaErrorCode::AutoOffsetReset, RDKafkaErrorCode::OffsetOutOfRange, RDKafkaErrorCode::LogTruncation];
+const LOST: [RDKafkaErrorCode; 3] = [
+    RDKafkaErrorCode::AutoOffsetReset,
+    RDKafkaErrorCode::OffsetOutOfRange,
+    RDKafkaErrorCode::LogTruncation,
+];
 
 /// Returns true if an error of the consumer keeps it out of the group until a setting is changed.
 fn refuses_the_consumer(code: RDKafkaErrorCode) -> bool {
@@ -374,16 +419,27 @@ enum TakeOutcome {
     /// The message is of a partition that the lane does not own, or was read already.
     Skipped,
     /// The message is in the intake of its partition, which now has this many messages and bytes.
-    Kept { messages: usize, bytes: usize, taken: usize },
+    Kept {
+        messages: usize,
+        bytes: usize,
+        taken: usize,
+    },
 }
 
 fn take(lane: &mut MessageTaker<'_>, message: &BorrowedMessage<'_>) -> TakeOutcome {
     let slot = match *lane.last {
         Some(slot) if lane.owned.get(slot).is_some_and(|owned| is(owned, message)) => slot,
         _ => {
-            let Ok(topic) = Topic::new(message.topic()) else { return TakeOutcome::Skipped };
-            let partition = TopicPartition { topic, partition: ebbtide_base::ids::Partition(message.partition()) };
-            let Some(slot) = lane.slots.get(&partition) else { return TakeOutcome::Skipped };
+            let Ok(topic) = Topic::new(message.topic()) else {
+                return TakeOutcome::Skipped;
+            };
+            let partition = TopicPartition {
+                topic,
+                partition: ebbtide_base::ids::Partition(message.partition()),
+            };
+            let Some(slot) = lane.slots.get(&partition) else {
+                return TakeOutcome::Skipped;
+            };
             *lane.last = Some(*slot);
             *slot
         }
@@ -396,9 +452,14 @@ fn take(lane: &mut MessageTaker<'_>, message: &BorrowedMessage<'_>) -> TakeOutco
     owned.anchored = true;
     owned.wanted = Some(offset.next());
     owned.intake.push(message);
-    TakeOutcome::Kept { messages: owned.intake.len(), bytes: owned.intake.bytes(), taken: 1 }
+    TakeOutcome::Kept {
+        messages: owned.intake.len(),
+        bytes: owned.intake.bytes(),
+        taken: 1,
+    }
 }
 
 fn is(owned: &LanePartition, message: &BorrowedMessage<'_>) -> bool {
-    owned.partition.partition.0 == message.partition() && owned.partition.topic.as_str() == message.topic()
+    owned.partition.partition.0 == message.partition()
+        && owned.partition.topic.as_str() == message.topic()
 }

@@ -1,6 +1,8 @@
-//! Ingest: from Kafka to the commit, exactly once. `docs/architecture.md` describes the path of one record.
+//! Ingest: from Kafka to the commit, exactly once. `docs/architecture.md` describes the path of one
+//! record.
 //!
-//! An instance runs the configured number of lanes. Each is a member of the consumer group and works independently.
+//! An instance runs the configured number of lanes. Each is a member of the consumer group and
+//! works independently.
 
 pub mod backoff;
 mod brokers;
@@ -102,27 +104,34 @@ pub enum StartIngestError {
 }
 
 impl StartIngestError {
-    /// Returns true if no later attempt can succeed: the client library refuses the configuration, or a topic's name is
-    /// illegal.
+    /// Returns true if no later attempt can succeed: the client library refuses the configuration,
+    /// or a topic's name is illegal.
     fn is_final(&self) -> bool {
         match self {
             StartIngestError::Kafka(error) => is_final(error),
             StartIngestError::Topic(_) => true,
-            StartIngestError::Open(_) | StartIngestError::Controls(_) | StartIngestError::Thread(_) => false,
+            StartIngestError::Open(_)
+            | StartIngestError::Controls(_)
+            | StartIngestError::Thread(_) => false,
         }
     }
 }
 
 /// Returns true if the client library refuses the configuration.
 fn is_final(error: &KafkaError) -> bool {
-    matches!(error, KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Subscription(_))
+    matches!(
+        error,
+        KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Subscription(_)
+    )
 }
 
-/// Starts the lanes and the reader of notices. Each runs until `stop` is set, and joins the group again after a
-/// transient error. It ends with an error when it can never run.
+/// Starts the lanes and the reader of notices. Each runs until `stop` is set, and joins the group
+/// again after a transient error. It ends with an error when it can never run.
 ///
 /// Must be called within a tokio runtime. Errors with the reason why the first lane cannot begin.
-pub fn start(mut parts: IngestDeps) -> Result<Vec<JoinHandle<Result<(), StartIngestError>>>, StartIngestError> {
+pub fn start(
+    mut parts: IngestDeps,
+) -> Result<Vec<JoinHandle<Result<(), StartIngestError>>>, StartIngestError> {
     let dead_letters = Arc::new(dead_letters(&parts)?);
     let notices = notices(&parts, &dead_letters)?;
     let shared = Arc::new(LaneDeps {
@@ -145,15 +154,21 @@ pub fn start(mut parts: IngestDeps) -> Result<Vec<JoinHandle<Result<(), StartIng
     for number in 0..parts.config.ingest.lanes {
         let (parts, shared, tables) = (Arc::clone(&parts), Arc::clone(&shared), tables.clone());
         let watch = Arc::new(watch(&parts, Component::Lane(number)));
-        let lane = std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
-            // The lanes of an instance write to one log.
-            let _lane = tracing::error_span!("lane", number).entered();
-            supervise(&parts, &shared, &watch, number, tables)
-        })?;
+        let lane = std::thread::Builder::new()
+            .name(format!("lane-{number}"))
+            .spawn(move || {
+                // The lanes of an instance write to one log.
+                let _lane = tracing::error_span!("lane", number).entered();
+                supervise(&parts, &shared, &watch, number, tables)
+            })?;
         lanes.push(lane);
     }
     if let Some(notices) = notices {
-        lanes.push(std::thread::Builder::new().name("notices".to_owned()).spawn(move || notices.run())?);
+        lanes.push(
+            std::thread::Builder::new()
+                .name("notices".to_owned())
+                .spawn(move || notices.run())?,
+        );
     }
     Ok(lanes)
 }
@@ -166,11 +181,20 @@ fn dead_letters(parts: &IngestDeps) -> Result<DeadLetters, StartIngestError> {
         clock: Arc::clone(&parts.clock),
         metrics: parts.metrics.clone(),
     };
-    Ok(DeadLetters::new(config, Topic::new(&parts.config.kafka.dead_letter_topic)?, deps)?)
+    Ok(DeadLetters::new(
+        config,
+        Topic::new(&parts.config.kafka.dead_letter_topic)?,
+        deps,
+    )?)
 }
 
 fn watch(parts: &IngestDeps, part: Component) -> LaneWatch {
-    LaneWatch::new(part, Arc::clone(&parts.clock), Arc::clone(&parts.health), parts.metrics.clone())
+    LaneWatch::new(
+        part,
+        Arc::clone(&parts.clock),
+        Arc::clone(&parts.health),
+        parts.metrics.clone(),
+    )
 }
 
 /// Creates the reader of notices, if a notice topic is configured.
@@ -217,14 +241,18 @@ fn supervise(
                 match ran {
                     Ok(()) => return Ok(()),
                     Err(rejoin) if rejoin.kind == LaneRestartKind::ForGood => {
-                        // Uncommitted records are dropped and the lane leaves the group: its partitions move to a
-                        // member that may store them.
+                        // Uncommitted records are dropped and the lane leaves the group: its
+                        // partitions move to a member that may store them.
                         drop(lane);
                         rest(parts, &rejoin.why);
                         return Ok(());
                     }
                     Err(rejoin) if rejoin.kind == LaneRestartKind::Wanted => {
-                        parts.metrics.rebalances.with_label_values(&["rejoined"]).inc();
+                        parts
+                            .metrics
+                            .rebalances
+                            .with_label_values(&["rejoined"])
+                            .inc();
                         tracing::info!("a lane joins the group again: {}", rejoin.why);
                         continue;
                     }
@@ -234,7 +262,11 @@ fn supervise(
             Err(error) if error.is_final() => return Err(error),
             Err(error) => error.to_string(),
         };
-        parts.metrics.rebalances.with_label_values(&["rejoined"]).inc();
+        parts
+            .metrics
+            .rebalances
+            .with_label_values(&["rejoined"])
+            .inc();
         tracing::error!("a lane drops what is uncommitted and joins the group again: {why}");
         let until = shared.clock.monotonic() + watch.fail(&why);
         while shared.clock.monotonic() < until && !shared.stop.load(Ordering::Relaxed) {
@@ -264,36 +296,69 @@ fn lane(
 ) -> Result<Lane, StartIngestError> {
     let opened = match opened {
         Some(opened) => opened,
-        None => shared.runtime.block_on(Table::open_all(&parts.root, TableSpec::all(&parts.policy).collect()))?,
+        None => shared.runtime.block_on(Table::open_all(
+            &parts.root,
+            TableSpec::all(&parts.policy).collect(),
+        ))?,
     };
-    let (mut works, mut fed) = (Vec::with_capacity(opened.len()), Vec::with_capacity(opened.len()));
+    let (mut works, mut fed) = (
+        Vec::with_capacity(opened.len()),
+        Vec::with_capacity(opened.len()),
+    );
     for table in opened {
-        let Some(work) = work(parts, table.spec()) else { continue };
+        let Some(work) = work(parts, table.spec()) else {
+            continue;
+        };
         fed.push((table, work.topics.clone()));
         works.push(work);
     }
-    let tables = Arc::new(LaneTables::new(&shared.runtime, parts.controls.clone(), fed));
+    let tables = Arc::new(LaneTables::new(
+        &shared.runtime,
+        parts.controls.clone(),
+        fed,
+    ));
     // Read once for all products, because each read lists the log of controls.
     let controls = tables.newest_controls()?;
     for work in &mut works {
         work.act_on(tables.controls(&work.product), &controls);
     }
-    let topics: Vec<Topic> = works.iter().flat_map(|work| work.topics.iter().cloned()).collect();
-    let role = ClientRole::Lane { number, queue_bytes: kafka::queue_bytes(&parts.config.ingest) };
+    let topics: Vec<Topic> = works
+        .iter()
+        .flat_map(|work| work.topics.iter().cloned())
+        .collect();
+    let role = ClientRole::Lane {
+        number,
+        queue_bytes: kafka::queue_bytes(&parts.config.ingest),
+    };
     let context = LaneContext::new(Arc::clone(&tables) as Arc<dyn source::PositionSource>);
     let consumer = source::consumer(&client_config(&parts.config.kafka, role), &topics, context)?;
-    Ok(Lane::new(Arc::clone(shared), Arc::clone(watch), tables, Arc::new(consumer), works))
+    Ok(Lane::new(
+        Arc::clone(shared),
+        Arc::clone(watch),
+        tables,
+        Arc::new(consumer),
+        works,
+    ))
 }
 
-/// Creates the work on a product's table, which acts on no controls yet. Returns `None` for a product without records.
+/// Creates the work on a product's table, which acts on no controls yet. Returns `None` for a
+/// product without records.
 fn work(parts: &IngestDeps, spec: &Arc<TableSpec>) -> Option<ProductIngest> {
     let settings = &parts.config.ingest;
     let records = parts.policy.products.get(&spec.product)?.records.as_ref()?;
     let tagger = Tagger::new(&parts.policy, &spec.product)?;
-    let read_as =
-        ReaderSpec { schema: Arc::clone(&records.schema), keep: tagger.columns().clone(), others: records.others };
+    let read_as = ReaderSpec {
+        schema: Arc::clone(&records.schema),
+        keep: tagger.columns().clone(),
+        others: records.others,
+    };
     let most = size(settings.max_message_bytes);
-    let decoders = Decoders::new(spec.product.clone(), read_as, Arc::clone(&parts.writers), most);
+    let decoders = Decoders::new(
+        spec.product.clone(),
+        read_as,
+        Arc::clone(&parts.writers),
+        most,
+    );
     let mut pace = CommitTrigger::new(size(settings.commit_bytes), settings.commit_age);
     pace.jitter();
     Some(ProductIngest {

@@ -1,8 +1,9 @@
-//! Notices from Kafka: contracts that ended and people who withdrew, as reported by other systems (docs/triggers.md has
-//! their form).
+//! Notices from Kafka: contracts that ended and people who withdrew, as reported by other systems
+//! (docs/triggers.md has their form).
 //!
-//! A message's offset is committed only once its notice is in force in every table, is parked, or is a dead letter.
-//! Reading it again changes nothing. Must never log or quote the content of a message.
+//! A message's offset is committed only once its notice is in force in every table, is parked, or
+//! is a dead letter. Reading it again changes nothing. Must never log or quote the content of a
+//! message.
 
 mod message;
 
@@ -28,7 +29,8 @@ use ebbtide_base::ids::{IdError, Offset, Partition, Topic, TopicPartition};
 use ebbtide_base::metrics::Metrics;
 use ebbtide_base::record::Fault;
 use ebbtide_controls::{
-    CommitIdentity, NoticeError, NoticeOutcome, NotifyError, Screening, ScreeningOutcome, notify_screened,
+    CommitIdentity, NoticeError, NoticeOutcome, NotifyError, Screening, ScreeningOutcome,
+    notify_screened,
 };
 use ebbtide_policy::Policy;
 use ebbtide_table::Root;
@@ -88,8 +90,14 @@ struct Batch {
 
 /// Returns the topics that the configuration names, each with its kind of notice.
 pub fn topics(config: &ebbtide_config::NoticesConfig) -> Result<Vec<(Topic, NoticeKind)>, IdError> {
-    let named = [(&config.contracts, NoticeKind::Contract), (&config.consents, NoticeKind::Consent)];
-    named.into_iter().filter_map(|(name, kind)| Some(Topic::new(name.as_ref()?).map(|topic| (topic, kind)))).collect()
+    let named = [
+        (&config.contracts, NoticeKind::Contract),
+        (&config.consents, NoticeKind::Consent),
+    ];
+    named
+        .into_iter()
+        .filter_map(|(name, kind)| Some(Topic::new(name.as_ref()?).map(|topic| (topic, kind))))
+        .collect()
 }
 
 impl NoticeReader {
@@ -115,8 +123,13 @@ impl NoticeReader {
     }
 
     fn read(&mut self) -> Result<(), ReadError> {
-        let consumer: BaseConsumer<AuxiliaryContext> = self.client.create_with_context(AuxiliaryContext)?;
-        let names: Vec<&str> = self.topics.iter().map(|(topic, _)| topic.as_str()).collect();
+        let consumer: BaseConsumer<AuxiliaryContext> =
+            self.client.create_with_context(AuxiliaryContext)?;
+        let names: Vec<&str> = self
+            .topics
+            .iter()
+            .map(|(topic, _)| topic.as_str())
+            .collect();
         consumer.subscribe(&names)?;
         while !self.stop.load(Ordering::Relaxed) {
             let batch = poll(&consumer)?;
@@ -124,7 +137,8 @@ impl NoticeReader {
                 self.take(&batch)?;
                 consumer.commit(&behind(&batch)?, CommitMode::Sync)?;
                 for (intake, from) in &batch.messages {
-                    self.dead_letters.settle(from, Offset(intake.offset(0)).next());
+                    self.dead_letters
+                        .settle(from, Offset(intake.offset(0)).next());
                 }
             }
             self.watch.run();
@@ -138,7 +152,11 @@ impl NoticeReader {
         let mut faults: Vec<RejectedRow> = Vec::new();
         let (mut rows, mut notices) = (Vec::new(), Vec::new());
         for (row, (intake, from)) in batch.messages.iter().enumerate() {
-            let kind = self.topics.iter().find(|(topic, _)| *topic == from.topic).map(|(_, kind)| *kind);
+            let kind = self
+                .topics
+                .iter()
+                .find(|(topic, _)| *topic == from.topic)
+                .map(|(_, kind)| *kind);
             match message::parse(kind.unwrap_or(NoticeKind::Contract), intake.payload(0)) {
                 Ok(notice) => {
                     rows.push(row);
@@ -148,14 +166,31 @@ impl NoticeReader {
             }
         }
         let (writer, at) = (Uuid::new_v4(), self.clock.now());
-        let by = CommitIdentity { writer, at, policy_version: self.policy.version.clone() };
-        let noted = self.runtime.block_on(notify_screened(&self.root, &self.policy, notices, &by, &self.screening))?;
+        let by = CommitIdentity {
+            writer,
+            at,
+            policy_version: self.policy.version.clone(),
+        };
+        let noted = self.runtime.block_on(notify_screened(
+            &self.root,
+            &self.policy,
+            notices,
+            &by,
+            &self.screening,
+        ))?;
         for (row, noted) in rows.into_iter().zip(noted) {
             faults.extend(self.count_noted(row, &batch.messages[row], noted));
         }
         let letter = |rejected: &RejectedRow| {
             let (intake, from) = &batch.messages[rejected.row];
-            let letter = DeadLetter::of(intake, from, &RejectedRow { row: 0, ..rejected.clone() });
+            let letter = DeadLetter::of(
+                intake,
+                from,
+                &RejectedRow {
+                    row: 0,
+                    ..rejected.clone()
+                },
+            );
             tracing::warn!(
                 source.partition = %from,
                 source.offset = intake.offset(0),
@@ -178,8 +213,13 @@ impl NoticeReader {
         noted: ScreeningOutcome,
     ) -> Option<RejectedRow> {
         match noted {
-            ScreeningOutcome::Passed(NoticeOutcome::Taken { known: false, .. }) => self.count("taken"),
-            ScreeningOutcome::Parked { version, known: false } => {
+            ScreeningOutcome::Passed(NoticeOutcome::Taken { known: false, .. }) => {
+                self.count("taken")
+            }
+            ScreeningOutcome::Parked {
+                version,
+                known: false,
+            } => {
                 self.count("parked");
                 tracing::warn!(
                     source.partition = %from,
@@ -192,11 +232,14 @@ impl NoticeReader {
             | ScreeningOutcome::Parked { known: true, .. } => {
                 self.count("known");
             }
-            // No data is left that the notice could concern, or a person has decided not to apply it.
-            ScreeningOutcome::Passed(NoticeOutcome::Refused(NoticeError::Over | NoticeError::Rejected(_))) => {
-                self.count("known")
+            // No data is left that the notice could concern, or a person has decided not to apply
+            // it.
+            ScreeningOutcome::Passed(NoticeOutcome::Refused(
+                NoticeError::Over | NoticeError::Rejected(_),
+            )) => self.count("known"),
+            ScreeningOutcome::Passed(NoticeOutcome::Refused(why)) => {
+                return Some(refused(row, Some(why)));
             }
-            ScreeningOutcome::Passed(NoticeOutcome::Refused(why)) => return Some(refused(row, Some(why))),
             ScreeningOutcome::TooMuch(_) => return Some(refused(row, None)),
         }
         None
@@ -206,16 +249,23 @@ impl NoticeReader {
         self.metrics.notices.with_label_values(&[outcome]).inc();
     }
 
-    /// Delivers dead letters. The delivery of letters that are not acknowledged in time continues, and they are not
-    /// sent twice when they are read again.
+    /// Delivers dead letters. The delivery of letters that are not acknowledged in time continues,
+    /// and they are not sent twice when they are read again.
     fn deliver(&self, letters: Vec<DeadLetter>) -> Result<(), UndeliveredLetters> {
         if letters.is_empty() {
             return Ok(());
         }
         let delivery = self.dead_letters.start(&self.runtime, None, letters);
-        let wait =
-            |why: &str| UndeliveredLetters(format!("dead letters for topic {} {why}", self.dead_letters.topic()));
-        match self.runtime.block_on(async { tokio::time::timeout(DELIVERY, delivery).await }) {
+        let wait = |why: &str| {
+            UndeliveredLetters(format!(
+                "dead letters for topic {} {why}",
+                self.dead_letters.topic()
+            ))
+        };
+        match self
+            .runtime
+            .block_on(async { tokio::time::timeout(DELIVERY, delivery).await })
+        {
             Err(_) => Err(wait("are not acknowledged yet")),
             Ok(Err(_)) => Err(wait("could not be sent")),
             Ok(Ok(done)) => done.waiting.map_or(Ok(()), Err),
@@ -223,20 +273,30 @@ impl NoticeReader {
     }
 }
 
-/// Returns the rejection of a notice, with the reason why it may not be applied, which names no person.
+/// Returns the rejection of a notice, with the reason why it may not be applied, which names no
+/// person.
 fn refused(row: usize, why: Option<NoticeError>) -> RejectedRow {
-    RejectedRow { row, fault: Fault::RefusedNotice, reason: why.map(|why| why.to_string().into()) }
+    RejectedRow {
+        row,
+        fault: Fault::RefusedNotice,
+        reason: why.map(|why| why.to_string().into()),
+    }
 }
 
 /// Returns the messages that are available or arrive while one poll waits, at most [`BATCH`].
 fn poll(consumer: &BaseConsumer<AuxiliaryContext>) -> Result<Batch, ReadError> {
     let (mut batch, mut wait) = (Batch::default(), POLL);
     while batch.messages.len() < BATCH {
-        let Some(message) = consumer.poll(wait) else { break };
+        let Some(message) = consumer.poll(wait) else {
+            break;
+        };
         let message = message?;
         let mut intake = PartitionBuffer::default();
         intake.push(&message);
-        let from = TopicPartition { topic: Topic::new(message.topic())?, partition: Partition(message.partition()) };
+        let from = TopicPartition {
+            topic: Topic::new(message.topic())?,
+            partition: Partition(message.partition()),
+        };
         batch.messages.push((intake, from));
         wait = Duration::ZERO;
     }
@@ -270,7 +330,10 @@ mod tests {
                 NoticeError::Future(at),
                 "consent cannot be withdrawn in the future; the notice says 2026-11-24T09:00:00Z",
             ),
-            (NoticeError::Lengthens { known: at }, "the contract was noted to end at 2026-11-24T09:00:00Z"),
+            (
+                NoticeError::Lengthens { known: at },
+                "the contract was noted to end at 2026-11-24T09:00:00Z",
+            ),
         ] {
             let rejected = refused(0, Some(why));
             assert_eq!(rejected.fault, Fault::RefusedNotice);

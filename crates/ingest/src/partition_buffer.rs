@@ -1,7 +1,9 @@
-//! Messages of one topic partition, copied out of the Kafka client into one buffer, in the order of their offsets.
+//! Messages of one topic partition, copied out of the Kafka client into one buffer, in the order of
+//! their offsets.
 //!
-//! Keeps the parts of a dead letter (bytes, key, headers, time) until the record is processed. It has no limit of its
-//! own: the lane decides how much it adds. Must never be read after the partition was revoked.
+//! Keeps the parts of a dead letter (bytes, key, headers, time) until the record is processed. It
+//! has no limit of its own: the lane decides how much it adds. Must never be read after the
+//! partition was revoked.
 
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, OwnedHeaders};
@@ -37,13 +39,21 @@ impl PartitionBuffer {
         if let Some(headers) = message.headers() {
             self.headers.push((self.rows.len(), headers.detach()));
         }
-        self.rows.push(Row { offset: message.offset(), timestamp: message.timestamp().to_millis(), payload, key });
+        self.rows.push(Row {
+            offset: message.offset(),
+            timestamp: message.timestamp().to_millis(),
+            payload,
+            key,
+        });
     }
 
     fn copy(&mut self, bytes: &[u8]) -> Span {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
-        Span { start, end: self.bytes.len() }
+        Span {
+            start,
+            end: self.bytes.len(),
+        }
     }
 
     /// Returns the number of messages.
@@ -73,13 +83,17 @@ impl PartitionBuffer {
     /// Returns the value of a row; `None` for a tombstone.
     #[must_use]
     pub fn payload(&self, row: usize) -> Option<&[u8]> {
-        self.rows[row].payload.map(|span| &self.bytes[span.start..span.end])
+        self.rows[row]
+            .payload
+            .map(|span| &self.bytes[span.start..span.end])
     }
 
     /// Returns the key of a row.
     #[must_use]
     pub fn key(&self, row: usize) -> Option<&[u8]> {
-        self.rows[row].key.map(|span| &self.bytes[span.start..span.end])
+        self.rows[row]
+            .key
+            .map(|span| &self.bytes[span.start..span.end])
     }
 
     /// Returns the offset of a row.
@@ -97,11 +111,14 @@ impl PartitionBuffer {
     /// Returns the headers of a row.
     #[must_use]
     pub fn headers(&self, row: usize) -> Option<&OwnedHeaders> {
-        self.headers.iter().find(|(of, _)| *of == row).map(|(_, headers)| headers)
+        self.headers
+            .iter()
+            .find(|(of, _)| *of == row)
+            .map(|(_, headers)| headers)
     }
 
-    /// Removes all messages. Keeps the memory for later messages, unless a burst made it much larger than `usual`
-    /// bytes.
+    /// Removes all messages. Keeps the memory for later messages, unless a burst made it much
+    /// larger than `usual` bytes.
     pub fn clear(&mut self, usual: usize) {
         self.bytes.clear();
         self.rows.clear();

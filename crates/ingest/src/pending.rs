@@ -1,6 +1,8 @@
-//! A batch of one product between its segments and its commit, and the wait of a product whose last step failed.
+//! A batch of one product between its segments and its commit, and the wait of a product whose last
+//! step failed.
 //!
-//! A product that waits is skipped by its lane, which continues with the others. Its partitions are not read meanwhile.
+//! A product that waits is skipped by its lane, which continues with the others. Its partitions are
+//! not read meanwhile.
 
 use std::time::Duration;
 
@@ -40,7 +42,8 @@ pub struct ProductWait {
 }
 
 impl ProductWait {
-    /// Begins a wait at `now`, on the monotonic clock. Each is longer than the one before, until a commit succeeds.
+    /// Begins a wait at `now`, on the monotonic clock. Each is longer than the one before, until a
+    /// commit succeeds.
     pub fn fail(&mut self, now: Duration) {
         self.failures = self.failures.saturating_add(1);
         self.until = Some(now + self.backoff.next_delay());
@@ -48,7 +51,10 @@ impl ProductWait {
 
     /// Ends all waiting after a successful commit.
     pub fn land(&mut self) {
-        *self = Self { paused: self.paused, ..Self::default() };
+        *self = Self {
+            paused: self.paused,
+            ..Self::default()
+        };
     }
 
     /// Returns true if the wait continues at `now`. Ends it otherwise.

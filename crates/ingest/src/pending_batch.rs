@@ -1,8 +1,8 @@
-//! The data of one product that a lane has gathered since its last commit: open segments, dead letters, offsets and
-//! counts.
+//! The data of one product that a lane has gathered since its last commit: open segments, dead
+//! letters, offsets and counts.
 //!
-//! All of it is committed in one step or dropped in one step; nothing here is durable. The counts add up: every record
-//! that was read is stored, expired, skipped or a dead letter.
+//! All of it is committed in one step or dropped in one step; nothing here is durable. The counts
+//! add up: every record that was read is stored, expired, skipped or a dead letter.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::dead_letters::DeadLetter;
-use ebbtide_base::ids::{Bucket, Category, Offset, PolicyVersion, ProfileId, TopicId, TopicPartition};
+use ebbtide_base::ids::{
+    Bucket, Category, Offset, PolicyVersion, ProfileId, TopicId, TopicPartition,
+};
 use ebbtide_base::record::Fault;
 use ebbtide_policy::tag::TaggedGroup;
 use ebbtide_table::{SegmentError, SegmentWriter, TableSpec};
@@ -37,14 +39,16 @@ pub struct PendingBatch {
 /// The progress of reading in one partition since the last commit.
 #[derive(Debug, Clone, Copy)]
 pub struct PartitionProgress {
-    /// The table's next offset when reading began; `None` if the table had no offset of the partition.
+    /// The table's next offset when reading began; `None` if the table had no offset of the
+    /// partition.
     pub from: Option<Offset>,
-    /// The offset to continue from: after the last record, and after the following offsets that are known to hold no
-    /// record.
+    /// The offset to continue from: after the last record, and after the following offsets that are
+    /// known to hold no record.
     pub next: Offset,
     /// The id of the topic that was read; `None` if the brokers do not report ids.
     pub topic: Option<TopicId>,
-    /// The number of records that were read. It is less than the number of offsets if some offsets have no record.
+    /// The number of records that were read. It is less than the number of offsets if some offsets
+    /// have no record.
     pub records: u64,
     /// Kafka's timestamp of the first record, in milliseconds since 1970.
     pub oldest: Option<i64>,
@@ -83,7 +87,12 @@ impl PendingBatch {
     /// Returns the memory that it takes, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.letters_memory + self.segments.values().map(SegmentWriter::memory).sum::<usize>()
+        self.letters_memory
+            + self
+                .segments
+                .values()
+                .map(SegmentWriter::memory)
+                .sum::<usize>()
     }
 
     /// Adds the rows of one group to its segment, and opens the segment if necessary.
@@ -109,8 +118,9 @@ impl PendingBatch {
         *self.counts.faults.entry(fault).or_default() += 1;
     }
 
-    /// Records the progress in `partition`: adds the records that were read and moves the next offset. The start of
-    /// reading and the timestamp of the first record are kept from the first call.
+    /// Records the progress in `partition`: adds the records that were read and moves the next
+    /// offset. The start of reading and the timestamp of the first record are kept from the first
+    /// call.
     pub fn reach(&mut self, partition: &TopicPartition, reached: PartitionProgress) {
         self.counts.read += reached.records;
         self.reached

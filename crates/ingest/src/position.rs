@@ -1,8 +1,9 @@
-//! The offset at which reading of a partition begins, decided from the table's offset and Kafka's position. Pure.
+//! The offset at which reading of a partition begins, decided from the table's offset and Kafka's
+//! position. Pure.
 //!
-//! A partition is refused if reading it would skip records without a trace. Offsets that never held records
-//! (transaction markers, aborted and compacted records) are no reason: the table keeps the offset up to which was read,
-//! not the last record.
+//! A partition is refused if reading it would skip records without a trace. Offsets that never held
+//! records (transaction markers, aborted and compacted records) are no reason: the table keeps the
+//! offset up to which was read, not the last record.
 
 use std::fmt;
 
@@ -14,8 +15,8 @@ use ebbtide_table::LossCause;
 pub struct TablePosition {
     /// The next offset to read.
     pub next: Offset,
-    /// The mark of the topic that the offset belongs to; `None` in tables from before marks were kept, and with brokers
-    /// that are older than topic ids.
+    /// The mark of the topic that the offset belongs to; `None` in tables from before marks were
+    /// kept, and with brokers that are older than topic ids.
     pub topic: Option<TopicMark>,
 }
 
@@ -43,15 +44,22 @@ pub struct PartitionRefusal {
     pub cause: LossCause,
 }
 
-/// Decides whether reading may continue at `table`. Errors with the reason if not. A partition without an offset in the
-/// table is read from its beginning.
+/// Decides whether reading may continue at `table`. Errors with the reason if not. A partition
+/// without an offset in the table is read from its beginning.
 pub fn judge(
     partition: &TopicPartition,
     table: Option<TablePosition>,
     kafka: KafkaPosition,
 ) -> Result<(), PartitionRefusal> {
     let Some(table) = table else { return Ok(()) };
-    let refuse = |cause| Err(PartitionRefusal { partition: partition.clone(), table: table.next, kafka, cause });
+    let refuse = |cause| {
+        Err(PartitionRefusal {
+            partition: partition.clone(),
+            table: table.next,
+            kafka,
+            cause,
+        })
+    };
     let known = table.topic.zip(kafka.topic.map(TopicId::mark));
     match known {
         Some((stored, now)) if stored != now => refuse(LossCause::Recreated),
@@ -147,19 +155,31 @@ mod tests {
     use super::*;
 
     fn partition() -> TopicPartition {
-        TopicPartition { topic: "traffic.sms".parse().unwrap(), partition: ebbtide_base::ids::Partition(3) }
+        TopicPartition {
+            topic: "traffic.sms".parse().unwrap(),
+            partition: ebbtide_base::ids::Partition(3),
+        }
     }
 
     fn kafka(topic: Option<u128>, first: i64, end: i64) -> KafkaPosition {
-        KafkaPosition { topic: topic.map(TopicId), first: Offset(first), end: Offset(end) }
+        KafkaPosition {
+            topic: topic.map(TopicId),
+            first: Offset(first),
+            end: Offset(end),
+        }
     }
 
     fn table(topic: Option<u128>, next: i64) -> Option<TablePosition> {
-        Some(TablePosition { next: Offset(next), topic: topic.map(|id| TopicId(id).mark()) })
+        Some(TablePosition {
+            next: Offset(next),
+            topic: topic.map(|id| TopicId(id).mark()),
+        })
     }
 
     fn cause(table: Option<TablePosition>, kafka: KafkaPosition) -> Option<LossCause> {
-        judge(&partition(), table, kafka).err().map(|refusal| refusal.cause)
+        judge(&partition(), table, kafka)
+            .err()
+            .map(|refusal| refusal.cause)
     }
 
     #[test]
@@ -168,18 +188,55 @@ mod tests {
             (None, kafka(Some(1), 7, 9), None),
             (table(Some(1), 10), kafka(Some(1), 0, 10), None),
             (table(Some(1), 10), kafka(Some(1), 10, 10), None),
-            (table(Some(1), 10), kafka(Some(1), 11, 20), Some(LossCause::Deleted)),
-            (table(Some(1), 10), kafka(Some(1), 11, 11), Some(LossCause::Deleted)),
-            (table(Some(1), 10), kafka(Some(1), 0, 9), Some(LossCause::Truncated)),
-            (table(Some(1), 10), kafka(Some(2), 0, 9), Some(LossCause::Recreated)),
-            (table(Some(1), 10), kafka(Some(2), 0, 10), Some(LossCause::Recreated)),
-            (table(Some(1), 10), kafka(Some(2), 0, 99), Some(LossCause::Recreated)),
-            (table(Some(1), 0), kafka(Some(2), 0, 0), Some(LossCause::Recreated)),
-            // A table from before ids adopts the id that it finds; with brokers without ids, the offsets decide.
+            (
+                table(Some(1), 10),
+                kafka(Some(1), 11, 20),
+                Some(LossCause::Deleted),
+            ),
+            (
+                table(Some(1), 10),
+                kafka(Some(1), 11, 11),
+                Some(LossCause::Deleted),
+            ),
+            (
+                table(Some(1), 10),
+                kafka(Some(1), 0, 9),
+                Some(LossCause::Truncated),
+            ),
+            (
+                table(Some(1), 10),
+                kafka(Some(2), 0, 9),
+                Some(LossCause::Recreated),
+            ),
+            (
+                table(Some(1), 10),
+                kafka(Some(2), 0, 10),
+                Some(LossCause::Recreated),
+            ),
+            (
+                table(Some(1), 10),
+                kafka(Some(2), 0, 99),
+                Some(LossCause::Recreated),
+            ),
+            (
+                table(Some(1), 0),
+                kafka(Some(2), 0, 0),
+                Some(LossCause::Recreated),
+            ),
+            // A table from before ids adopts the id that it finds; with brokers without ids, the
+            // offsets decide.
             (table(None, 10), kafka(Some(2), 0, 99), None),
             (table(Some(1), 10), kafka(None, 0, 99), None),
-            (table(None, 10), kafka(None, 0, 9), Some(LossCause::Recreated)),
-            (table(None, 10), kafka(None, 12, 99), Some(LossCause::Deleted)),
+            (
+                table(None, 10),
+                kafka(None, 0, 9),
+                Some(LossCause::Recreated),
+            ),
+            (
+                table(None, 10),
+                kafka(None, 12, 99),
+                Some(LossCause::Deleted),
+            ),
         ];
         for (at, (table, kafka, expected)) in cases.into_iter().enumerate() {
             assert_eq!(cause(table, kafka), expected, "case {at}");

@@ -1,8 +1,8 @@
-//! Checks before the first record is read: each topic exists, may be seen, and keeps personal data no longer than the
-//! policy allows.
+//! Checks before the first record is read: each topic exists, may be seen, and keeps personal data
+//! no longer than the policy allows.
 //!
-//! A topic that keeps a record for a year defeats a deadline of six months. The decision is pure; the requests to the
-//! brokers are separate. Must never change or create a topic.
+//! A topic that keeps a record for a year defeats a deadline of six months. The decision is pure;
+//! the requests to the brokers are separate. Must never change or create a topic.
 
 mod letters;
 
@@ -62,7 +62,8 @@ pub struct TopicRetention {
     pub time: Option<Duration>,
     /// Its `cleanup.policy`.
     pub cleanup: Cleanup,
-    /// The largest message in bytes that the topic accepts (`max.message.bytes`), if the broker reports it.
+    /// The largest message in bytes that the topic accepts (`max.message.bytes`), if the broker
+    /// reports it.
     pub max_message_bytes: Option<u64>,
 }
 
@@ -102,15 +103,18 @@ pub enum PreflightError {
     Client(#[from] KafkaError),
 }
 
-/// Returns the shortest ceiling that `policy` sets for a category of `product`, or of any product if `None`. Only
-/// ceilings count: a minimum does not forbid a longer retention, and an open deadline has no length.
+/// Returns the shortest ceiling that `policy` sets for a category of `product`, or of any product
+/// if `None`. Only ceilings count: a minimum does not forbid a longer retention, and an open
+/// deadline has no length.
 #[must_use]
 pub fn shortest_ceiling(policy: &Policy, product: Option<&ProductKey>) -> Option<Duration> {
     policy
         .rules
         .iter()
         .filter(|rule| rule.boundary == Boundary::AtMost && rule.trigger != Trigger::ContractEnd)
-        .filter(|rule| product.is_none_or(|key| rule.products.is_empty() || rule.products.contains(key)))
+        .filter(|rule| {
+            product.is_none_or(|key| rule.products.is_empty() || rule.products.contains(key))
+        })
         .map(|rule| at_least(rule.keep))
         .min()
 }
@@ -121,12 +125,15 @@ fn at_least(keep: RetentionPeriod) -> Duration {
     Duration::from_secs(match keep {
         RetentionPeriod::Hours(hours) => u64::from(hours) * 3600,
         RetentionPeriod::Days(days) => u64::from(days) * DAY,
-        RetentionPeriod::Months(months) => u64::from(months / 12) * 365 * DAY + u64::from(months % 12) * 28 * DAY,
+        RetentionPeriod::Months(months) => {
+            u64::from(months / 12) * 365 * DAY + u64::from(months % 12) * 28 * DAY
+        }
     })
 }
 
 impl TopicRole {
-    /// Returns the longest time that the policy lets such a topic keep its records; `None` if the policy sets no limit.
+    /// Returns the longest time that the policy lets such a topic keep its records; `None` if the
+    /// policy sets no limit.
     #[must_use]
     pub fn ceiling(&self, policy: &Policy) -> Option<Duration> {
         match self {
@@ -155,19 +162,29 @@ impl TopicRole {
     }
 }
 
-/// Checks one topic by its use and its state. `ceiling` is the longest time that it may keep its records, if there is a
-/// limit.
+/// Checks one topic by its use and its state. `ceiling` is the longest time that it may keep its
+/// records, if there is a limit.
 #[must_use]
-pub fn judge(used: &UsedTopic, state: &TopicConfigState, ceiling: Option<Duration>) -> Option<TopicProblem> {
+pub fn judge(
+    used: &UsedTopic,
+    state: &TopicConfigState,
+    ceiling: Option<Duration>,
+) -> Option<TopicProblem> {
     let UsedTopic { topic, role } = used;
     let set = ceiling.map(|ceiling| format!("retention.ms={} or less", ceiling.as_millis()));
     let what = match (state, ceiling, set) {
         (TopicConfigState::Missing, _, set) => {
             let with = set.map(|set| format!(" with {set}")).unwrap_or_default();
-            format!("topic {topic} does not exist; create it{with}, or correct its name in {}", role.named_by())
+            format!(
+                "topic {topic} does not exist; create it{with}, or correct its name in {}",
+                role.named_by()
+            )
         }
         (TopicConfigState::Unauthorized, ..) => {
-            format!("the brokers do not let this client see topic {topic}; grant it {} on the topic", role.needs())
+            format!(
+                "the brokers do not let this client see topic {topic}; grant it {} on the topic",
+                role.needs()
+            )
         }
         (TopicConfigState::ConfigHidden, Some(_), _) => format!(
             "the brokers do not show this client how long topic {topic} keeps records; grant it DescribeConfigs on the topic"
@@ -181,13 +198,23 @@ pub fn judge(used: &UsedTopic, state: &TopicConfigState, ceiling: Option<Duratio
                  cleanup.policy=delete{with}"
             )
         }
-        (TopicConfigState::Kept(kept), Some(ceiling), Some(set)) => kept_too_long(topic, *kept, ceiling, &set)?,
+        (TopicConfigState::Kept(kept), Some(ceiling), Some(set)) => {
+            kept_too_long(topic, *kept, ceiling, &set)?
+        }
         _ => return None,
     };
-    Some(TopicProblem { topic: topic.clone(), what })
+    Some(TopicProblem {
+        topic: topic.clone(),
+        what,
+    })
 }
 
-fn kept_too_long(topic: &Topic, kept: TopicRetention, ceiling: Duration, set: &str) -> Option<String> {
+fn kept_too_long(
+    topic: &Topic,
+    kept: TopicRetention,
+    ceiling: Duration,
+    set: &str,
+) -> Option<String> {
     if kept.cleanup == Cleanup::Compact {
         return Some(format!(
             "topic {topic} is compacted and keeps records for ever; set cleanup.policy=delete and {set}"
@@ -204,12 +231,16 @@ fn kept_too_long(topic: &Topic, kept: TopicRetention, ceiling: Duration, set: &s
     }
 }
 
-/// Formats a time in the largest unit that divides it: days from two on, else hours, minutes, seconds.
+/// Formats a time in the largest unit that divides it: days from two on, else hours, minutes,
+/// seconds.
 fn in_words(time: Duration) -> String {
     let millis = time.as_millis();
-    for (unit, name, least) in
-        [(86_400_000, "day", 2), (3_600_000, "hour", 1), (60_000, "minute", 1), (1_000, "second", 1)]
-    {
+    for (unit, name, least) in [
+        (86_400_000, "day", 2),
+        (3_600_000, "hour", 1),
+        (60_000, "minute", 1),
+        (1_000, "second", 1),
+    ] {
         let number = millis / unit;
         if number >= least && millis.is_multiple_of(unit) {
             return format!("{number} {name}{}", if number == 1 { "" } else { "s" });
@@ -226,14 +257,24 @@ pub async fn states(
     topics: &[UsedTopic],
     patience: Duration,
 ) -> Result<Vec<TopicConfigState>, PreflightError> {
-    let admin: Arc<AdminClient<AuxiliaryContext>> = Arc::new(config.create_with_context(AuxiliaryContext)?);
+    let admin: Arc<AdminClient<AuxiliaryContext>> =
+        Arc::new(config.create_with_context(AuxiliaryContext)?);
     let mut found = Vec::with_capacity(topics.len());
     for UsedTopic { topic, .. } in topics {
-        let unanswered = |why: String| PreflightError::Unanswered { topic: topic.clone(), why };
-        // The metadata is requested first: a response about a configuration does not contain the topic's error.
-        let state = match presence(Arc::clone(&admin), topic.clone(), patience).await.map_err(unanswered)? {
+        let unanswered = |why: String| PreflightError::Unanswered {
+            topic: topic.clone(),
+            why,
+        };
+        // The metadata is requested first: a response about a configuration does not contain the
+        // topic's error.
+        let state = match presence(Arc::clone(&admin), topic.clone(), patience)
+            .await
+            .map_err(unanswered)?
+        {
             Some(state) => state,
-            None => retention(&admin, topic, patience).await.map_err(unanswered)?,
+            None => retention(&admin, topic, patience)
+                .await
+                .map_err(unanswered)?,
         };
         found.push(state);
     }
@@ -247,11 +288,18 @@ async fn presence(
     patience: Duration,
 ) -> Result<Option<TopicConfigState>, String> {
     let ask = move || -> Result<_, KafkaError> {
-        let metadata = admin.inner().fetch_metadata(Some(topic.as_str()), patience)?;
-        let found = metadata.topics().iter().find(|found| found.name() == topic.as_str());
+        let metadata = admin
+            .inner()
+            .fetch_metadata(Some(topic.as_str()), patience)?;
+        let found = metadata
+            .topics()
+            .iter()
+            .find(|found| found.name() == topic.as_str());
         Ok(found.map(|found| found.error().map(RDKafkaErrorCode::from)))
     };
-    let answer = tokio::task::spawn_blocking(ask).await.map_err(|error| error.to_string())?;
+    let answer = tokio::task::spawn_blocking(ask)
+        .await
+        .map_err(|error| error.to_string())?;
     match answer {
         Ok(Some(None)) => Ok(None),
         Ok(None) => Ok(Some(TopicConfigState::Missing)),
@@ -274,7 +322,10 @@ async fn retention(
 ) -> Result<TopicConfigState, String> {
     let options = AdminOptions::new().request_timeout(Some(patience));
     let asked = [ResourceSpecifier::Topic(topic.as_str())];
-    let answers = admin.describe_configs(&asked, &options).await.map_err(|error| error.to_string())?;
+    let answers = admin
+        .describe_configs(&asked, &options)
+        .await
+        .map_err(|error| error.to_string())?;
     match answers.into_iter().next() {
         Some(Ok(config)) => Ok(read(&config)),
         Some(Err(RDKafkaErrorCode::TopicAuthorizationFailed)) => Ok(TopicConfigState::ConfigHidden),
@@ -283,8 +334,8 @@ async fn retention(
     }
 }
 
-/// Reads a topic's configuration. The client library drops the error of a topic whose configuration is refused: the
-/// configuration has no entries then.
+/// Reads a topic's configuration. The client library drops the error of a topic whose configuration
+/// is refused: the configuration has no entries then.
 fn read(config: &ConfigResource) -> TopicConfigState {
     let value = |key: &str| config.get(key).and_then(|entry| entry.value.as_deref());
     let Some(time) = value("retention.ms").and_then(|text| text.parse::<i64>().ok()) else {

@@ -1,4 +1,5 @@
-//! One product's work in one lane: its decoders and tagger, the gathered data, and the time of its commit.
+//! One product's work in one lane: its decoders and tagger, the gathered data, and the time of its
+//! commit.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,7 +44,8 @@ pub struct ProductIngest {
     pub pace: CommitTrigger,
 }
 
-/// The conditions under which gathered data is committed: a number of bytes or an age, whichever is reached first.
+/// The conditions under which gathered data is committed: a number of bytes or an age, whichever is
+/// reached first.
 #[derive(Debug, Clone, Copy)]
 pub struct CommitTrigger {
     bytes: usize,
@@ -55,11 +57,15 @@ impl CommitTrigger {
     /// Creates a pace that commits at `bytes`, or at an age of about `age`.
     #[must_use]
     pub fn new(bytes: usize, age: Duration) -> Self {
-        Self { bytes, age, limit: age }
+        Self {
+            bytes,
+            age,
+            limit: age,
+        }
     }
 
-    /// Draws the next age: at most a fifth below or above the configured one, so that lanes and instances do not commit
-    /// in step.
+    /// Draws the next age: at most a fifth below or above the configured one, so that lanes and
+    /// instances do not commit in step.
     pub fn jitter(&mut self) {
         self.limit = self.age.mul_f64(rand::rng().random_range(0.8..1.2));
     }
@@ -75,7 +81,9 @@ impl ProductIngest {
     /// Returns true if the gathering is to be committed at `now`, on the monotonic clock.
     #[must_use]
     pub fn is_due(&self, now: Duration) -> bool {
-        self.gathering.since.is_some_and(|since| self.pace.is_due(self.gathering.memory(), since, now))
+        self.gathering
+            .since
+            .is_some_and(|since| self.pace.is_due(self.gathering.memory(), since, now))
     }
 
     /// Returns true if no record may be gathered: a batch is being committed, or the product waits.
@@ -87,7 +95,9 @@ impl ProductIngest {
     /// Returns true if dead letters of a batch were sent and are not acknowledged yet.
     #[must_use]
     pub fn is_delivering(&self) -> bool {
-        self.pending.as_ref().is_some_and(|pending| pending.delivery.is_some())
+        self.pending
+            .as_ref()
+            .is_some_and(|pending| pending.delivery.is_some())
     }
 
     /// Returns true if records of `partition` are gathered or being committed.
@@ -96,8 +106,8 @@ impl ProductIngest {
         self.gathering.reached.contains_key(partition) || self.in_flight.contains(partition)
     }
 
-    /// Acts on `controls` from now on: records are tagged by the triggers in them. `version` is the version of the
-    /// controls that the table has.
+    /// Acts on `controls` from now on: records are tagged by the triggers in them. `version` is the
+    /// version of the controls that the table has.
     pub fn act_on(&mut self, version: ControlsVersion, controls: &Controls) {
         self.controls = version;
         let notices = ProductNotices::of(controls, &self.product, self.tagger.calendar());

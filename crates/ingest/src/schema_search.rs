@@ -1,7 +1,7 @@
 //! The search for the writer schemas of one partition's messages.
 //!
-//! It runs in parallel to the lane, which waits for it only briefly: neither a slow registry nor any number of unknown
-//! schemas keeps the lane's other partitions waiting.
+//! It runs in parallel to the lane, which waits for it only briefly: neither a slow registry nor
+//! any number of unknown schemas keeps the lane's other partitions waiting.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +20,8 @@ pub type LookupResults = Vec<(SchemaRef, Result<SchemaLookup, LookupDelay>)>;
 #[derive(Default)]
 pub struct SchemaSearch {
     running: Option<JoinHandle<LookupResults>>,
-    /// The schemas by which no message can be read. They are not requested again for the same messages.
+    /// The schemas by which no message can be read. They are not requested again for the same
+    /// messages.
     refused: HashMap<SchemaRef, (Fault, Arc<str>)>,
 }
 
@@ -32,13 +33,20 @@ impl SchemaSearch {
     }
 
     /// Starts the look-ups of `schemas` on the current runtime.
-    pub fn start(&mut self, writers: &Arc<WriterSchemas>, product: &ProductKey, schemas: Vec<SchemaRef>) {
+    pub fn start(
+        &mut self,
+        writers: &Arc<WriterSchemas>,
+        product: &ProductKey,
+        schemas: Vec<SchemaRef>,
+    ) {
         let (writers, product) = (Arc::clone(writers), product.clone());
-        self.running = Some(tokio::spawn(async move { writers.look_up(&product, schemas).await }));
+        self.running = Some(tokio::spawn(async move {
+            writers.look_up(&product, schemas).await
+        }));
     }
 
-    /// Returns the outcomes of the look-ups that were started; `None` if they take longer than `patience`, and then
-    /// they continue.
+    /// Returns the outcomes of the look-ups that were started; `None` if they take longer than
+    /// `patience`, and then they continue.
     pub async fn finish(&mut self, patience: Duration) -> Option<LookupResults> {
         let running = self.running.as_mut()?;
         let found = match running.is_finished() {

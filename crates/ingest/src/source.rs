@@ -1,8 +1,9 @@
-//! The consumer: joins the group, starts each partition at its table's next offset, and reports changes of ownership to
-//! its lane.
+//! The consumer: joins the group, starts each partition at its table's next offset, and reports
+//! changes of ownership to its lane.
 //!
-//! Kafka's committed offsets are written for lag dashboards and never read. Everything here runs on the lane's own
-//! thread, inside `poll`: the lane receives each event before the first message after a change of ownership.
+//! Kafka's committed offsets are written for lag dashboards and never read. Everything here runs on
+//! the lane's own thread, inside `poll`: the lane receives each event before the first message
+//! after a change of ownership.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,7 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The table's position of each partition. Requested at every assignment.
 pub trait PositionSource: Send + Sync {
-    /// Returns the table's recorded position of `partition`, read again from the store; `None` if it has none yet.
+    /// Returns the table's recorded position of `partition`, read again from the store; `None` if
+    /// it has none yet.
     fn position(&self, partition: &TopicPartition) -> Result<Option<TablePosition>, PositionError>;
 }
 
@@ -42,8 +44,8 @@ pub struct PositionError {
 /// A change of the lane's partitions. Events are kept in their order.
 #[derive(Debug)]
 pub enum OwnershipEvent {
-    /// The partition belongs to the lane from now on; its first message is at the table's next offset, or the oldest in
-    /// Kafka.
+    /// The partition belongs to the lane from now on; its first message is at the table's next
+    /// offset, or the oldest in Kafka.
     Assigned {
         /// The partition.
         partition: TopicPartition,
@@ -85,7 +87,12 @@ impl LaneContext {
     /// Creates a context that starts partitions at the offsets of `positions`.
     #[must_use]
     pub fn new(positions: Arc<dyn PositionSource>) -> Self {
-        Self { positions, events: Mutex::default(), drained: Mutex::default(), brokers_down: Mutex::default() }
+        Self {
+            positions,
+            events: Mutex::default(),
+            drained: Mutex::default(),
+            brokers_down: Mutex::default(),
+        }
     }
 
     /// Takes the events since the last call.
@@ -93,9 +100,9 @@ impl LaneContext {
         std::mem::take(&mut *lock(&self.events))
     }
 
-    /// Returns the offset up to which each partition was read to its end, by the client's newest statistics: no record
-    /// of it waits in the client's queue. Suitable for a gauge only; it is not ordered with the messages, so reading
-    /// must never continue from it.
+    /// Returns the offset up to which each partition was read to its end, by the client's newest
+    /// statistics: no record of it waits in the client's queue. Suitable for a gauge only; it is
+    /// not ordered with the messages, so reading must never continue from it.
     pub fn drained(&self) -> BTreeMap<TopicPartition, Offset> {
         lock(&self.drained).clone()
     }
@@ -109,11 +116,16 @@ impl LaneContext {
         lock(&self.events).push(event);
     }
 
-    /// Returns the partitions of `list`, each with the offset at which it starts. Partitions that must not be read are
-    /// left out, and are reported to the lane.
-    fn place(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<TopicPartitionList, String> {
+    /// Returns the partitions of `list`, each with the offset at which it starts. Partitions that
+    /// must not be read are left out, and are reported to the lane.
+    fn place(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        list: &TopicPartitionList,
+    ) -> Result<TopicPartitionList, String> {
         let partitions = named(list)?;
-        let found = brokers::positions(consumer, &partitions, PATIENCE).map_err(|error| error.to_string())?;
+        let found = brokers::positions(consumer, &partitions, PATIENCE)
+            .map_err(|error| error.to_string())?;
         let mut placed = TopicPartitionList::new();
         for partition in partitions {
             let Some(kafka) = found.found.get(&partition) else {
@@ -121,7 +133,10 @@ impl LaneContext {
                 self.tell(OwnershipEvent::Unavailable { partition, why });
                 continue;
             };
-            let table = self.positions.position(&partition).map_err(|error| error.to_string())?;
+            let table = self
+                .positions
+                .position(&partition)
+                .map_err(|error| error.to_string())?;
             if let Err(refusal) = judge(&partition, table, *kafka) {
                 self.tell(OwnershipEvent::Refused(refusal));
                 continue;
@@ -129,35 +144,54 @@ impl LaneContext {
             let next = table.map(|table| table.next);
             let start = next.map_or(Start::Beginning, |next| Start::Offset(next.0));
             let (topic, number) = (partition.topic.as_str(), partition.partition.0);
-            placed.add_partition_offset(topic, number, start).map_err(|error| error.to_string())?;
-            self.tell(OwnershipEvent::Assigned { partition, next, kafka: *kafka });
+            placed
+                .add_partition_offset(topic, number, start)
+                .map_err(|error| error.to_string())?;
+            self.tell(OwnershipEvent::Assigned {
+                partition,
+                next,
+                kafka: *kafka,
+            });
         }
         Ok(placed)
     }
 
-    fn assign(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), String> {
+    fn assign(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        list: &TopicPartitionList,
+    ) -> Result<(), String> {
         self.tell(OwnershipEvent::Joined);
         let placed = self.place(consumer, list)?;
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(&placed),
             _ => consumer.assign(&placed),
         }
-        // If a partition was paused when it was revoked, the client silently keeps it paused when it is assigned again.
+        // If a partition was paused when it was revoked, the client silently keeps it paused when
+        // it is assigned again.
         .and_then(|()| consumer.resume(&placed))
         .map_err(|error| error.to_string())
     }
 
-    fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), String> {
+    fn revoke(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        list: &TopicPartitionList,
+    ) -> Result<(), String> {
         for partition in named(list)? {
             self.tell(OwnershipEvent::Revoked(partition));
         }
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => {
-                // Refused partitions were never assigned, and librdkafka refuses to unassign such partitions.
+                // Refused partitions were never assigned, and librdkafka refuses to unassign such
+                // partitions.
                 let assigned = consumer.assignment().map_err(|error| error.to_string())?;
                 let mut ours = TopicPartitionList::new();
                 for element in list.elements() {
-                    if assigned.find_partition(element.topic(), element.partition()).is_some() {
+                    if assigned
+                        .find_partition(element.topic(), element.partition())
+                        .is_some()
+                    {
                         ours.add_partition(element.topic(), element.partition());
                     }
                 }
@@ -178,26 +212,39 @@ impl ClientContext for LaneContext {
         let mut drained = lock(&self.drained);
         drained.clear();
         for (topic, stats) in &statistics.topics {
-            let Ok(topic) = Topic::new(topic) else { continue };
+            let Ok(topic) = Topic::new(topic) else {
+                continue;
+            };
             for (number, partition) in &stats.partitions {
                 // A negative offset means that librdkafka does not know it yet.
-                let at_end = partition.eof_offset >= 0 && partition.eof_offset == partition.next_offset;
+                let at_end =
+                    partition.eof_offset >= 0 && partition.eof_offset == partition.next_offset;
                 if *number >= 0 && at_end && partition.fetchq_cnt == 0 {
-                    let partition_id = TopicPartition { topic: topic.clone(), partition: Partition(*number) };
+                    let partition_id = TopicPartition {
+                        topic: topic.clone(),
+                        partition: Partition(*number),
+                    };
                     drained.insert(partition_id, Offset(partition.eof_offset));
                 }
             }
         }
         drop(drained);
         if !statistics.brokers.is_empty() {
-            let up = statistics.brokers.values().any(|broker| broker.state == "UP");
+            let up = statistics
+                .brokers
+                .values()
+                .any(|broker| broker.state == "UP");
             *lock(&self.brokers_down) = !up;
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        let all_down = matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::AllBrokersDown));
-        // The client repeats the error several times a second: only the first is logged as a warning.
+        let all_down = matches!(
+            error.rdkafka_error_code(),
+            Some(RDKafkaErrorCode::AllBrokersDown)
+        );
+        // The client repeats the error several times a second: only the first is logged as a
+        // warning.
         if all_down && !std::mem::replace(&mut *lock(&self.brokers_down), true) {
             tracing::warn!(target: "librdkafka", %error, "{reason}");
         } else {
@@ -207,7 +254,12 @@ impl ClientContext for LaneContext {
 }
 
 impl ConsumerContext for LaneContext {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, list: &mut TopicPartitionList) {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        err: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
         let done = match err {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, list),
             _ => self.revoke(consumer, list),
@@ -244,7 +296,10 @@ fn named(list: &TopicPartitionList) -> Result<Vec<TopicPartition>, String> {
         .iter()
         .map(|element| {
             let topic = Topic::new(element.topic()).map_err(|error| error.to_string())?;
-            Ok(TopicPartition { topic, partition: Partition(element.partition()) })
+            Ok(TopicPartition {
+                topic,
+                partition: Partition(element.partition()),
+            })
         })
         .collect()
 }

@@ -1,6 +1,8 @@
-//! The topics that the lanes read, for `/readyz`: missing, not visible to this client, or not readable by it.
+//! The topics that the lanes read, for `/readyz`: missing, not visible to this client, or not
+//! readable by it.
 //!
-//! Every lane reports the same facts about all topics, so any of them may clear what another one raised.
+//! Every lane reports the same facts about all topics, so any of them may clear what another one
+//! raised.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,11 +44,14 @@ impl TopicWatch {
         self.topics.iter().map(|topic| &topic.used.topic)
     }
 
-    /// Reports the topics that cannot be read, and clears the others. Topics without a state stay as they are.
+    /// Reports the topics that cannot be read, and clears the others. Topics without a state stay
+    /// as they are.
     pub fn report(&self, states: &BTreeMap<Topic, TopicState>) {
         for watched in &self.topics {
             let topic = &watched.used.topic;
-            let Some(state) = states.get(topic) else { continue };
+            let Some(state) = states.get(topic) else {
+                continue;
+            };
             let part = Component::Topic(topic.clone());
             if let Some(why) = watched.fault(*state) {
                 if self.health.trouble(part, why.clone()) {
@@ -63,12 +68,16 @@ impl WatchedTopic {
     fn new(topic: Topic, product: ProductKey, policy: &Policy) -> Self {
         let role = TopicRole::Source(product);
         let ceiling = role.ceiling(policy);
-        Self { used: UsedTopic { topic, role }, ceiling }
+        Self {
+            used: UsedTopic { topic, role },
+            ceiling,
+        }
     }
 
     /// Returns the topic's problem and the fix, in one sentence; `None` if the topic can be read.
     fn fault(&self, state: TopicState) -> Option<String> {
-        let as_at_start = |state| judge(&self.used, &state, self.ceiling).map(|problem| problem.what);
+        let as_at_start =
+            |state| judge(&self.used, &state, self.ceiling).map(|problem| problem.what);
         match state {
             TopicState::Exists(_) => None,
             TopicState::Missing => as_at_start(preflight::TopicConfigState::Missing),
@@ -92,36 +101,85 @@ mod tests {
     use ebbtide_base::ids::TopicId;
 
     fn watch() -> TopicWatch {
-        let health = Arc::new(Health::starting(Arc::new(ManualClock::at(DateTime::UNIX_EPOCH))));
+        let health = Arc::new(Health::starting(Arc::new(ManualClock::at(
+            DateTime::UNIX_EPOCH,
+        ))));
         health.over(&Component::Process);
         let watched = |name: &str, ceiling| WatchedTopic {
-            used: UsedTopic { topic: name.parse().unwrap(), role: TopicRole::Source("sms".parse().unwrap()) },
+            used: UsedTopic {
+                topic: name.parse().unwrap(),
+                role: TopicRole::Source("sms".parse().unwrap()),
+            },
             ceiling,
         };
-        TopicWatch { health, topics: vec![watched("a", Some(Duration::from_secs(3600))), watched("b", None)] }
+        TopicWatch {
+            health,
+            topics: vec![
+                watched("a", Some(Duration::from_secs(3600))),
+                watched("b", None),
+            ],
+        }
     }
 
     fn troubles(watch: &TopicWatch, states: &[(&str, TopicState)]) -> Vec<(String, String)> {
-        watch.report(&states.iter().map(|(topic, state)| (topic.parse().unwrap(), *state)).collect());
-        watch.health.readiness().troubles.into_iter().map(|trouble| (trouble.part, trouble.reason)).collect()
+        watch.report(
+            &states
+                .iter()
+                .map(|(topic, state)| (topic.parse().unwrap(), *state))
+                .collect(),
+        );
+        watch
+            .health
+            .readiness()
+            .troubles
+            .into_iter()
+            .map(|trouble| (trouble.part, trouble.reason))
+            .collect()
     }
 
     #[test]
     fn each_state_has_its_reason_and_its_fix_and_existing_topics_have_none() {
         let watch = watch();
         let cases: [(TopicState, &[&str]); 6] = [
-            (TopicState::Missing, &["topic a does not exist", "retention.ms=3600000", "products.sms.topics"]),
-            (TopicState::Hidden, &["do not let this client see topic a", "grant it Describe", "Read"]),
-            (TopicState::Unreadable(None), &["do not let this client read from topic a", "grant it Read"]),
+            (
+                TopicState::Missing,
+                &[
+                    "topic a does not exist",
+                    "retention.ms=3600000",
+                    "products.sms.topics",
+                ],
+            ),
+            (
+                TopicState::Hidden,
+                &[
+                    "do not let this client see topic a",
+                    "grant it Describe",
+                    "Read",
+                ],
+            ),
+            (
+                TopicState::Unreadable(None),
+                &["do not let this client read from topic a", "grant it Read"],
+            ),
             (TopicState::Unreadable(Some(TopicId(7))), &["grant it Read"]),
-            (TopicState::Failed(RDKafkaErrorCode::InvalidTopic), &["report an error for topic a"]),
+            (
+                TopicState::Failed(RDKafkaErrorCode::InvalidTopic),
+                &["report an error for topic a"],
+            ),
             (TopicState::Exists(Some(TopicId(7))), &[]),
         ];
         for (state, parts) in cases {
             let found = troubles(&watch, &[("a", state), ("b", TopicState::Exists(None))]);
-            assert_eq!(found.len(), usize::from(!parts.is_empty()), "{state:?}: {found:?}");
+            assert_eq!(
+                found.len(),
+                usize::from(!parts.is_empty()),
+                "{state:?}: {found:?}"
+            );
             for part in parts {
-                assert!(found[0].0 == "topic/a" && found[0].1.contains(part), "{part}: {found:?}");
+                assert!(
+                    found[0].0 == "topic/a" && found[0].1.contains(part),
+                    "{part}: {found:?}"
+                );
             }
         }
     }
@@ -131,8 +189,15 @@ mod tests {
         let watch = watch();
         let (bad, good) = (TopicState::Missing, TopicState::Exists(None));
         assert_eq!(troubles(&watch, &[("a", bad), ("b", bad)]).len(), 2);
-        assert_eq!(troubles(&watch, &[("b", good)])[0].0, "topic/a", "no answer is no answer about a");
-        assert_eq!(troubles(&watch, &[("a", TopicState::Unreadable(None)), ("b", good)]).len(), 1);
+        assert_eq!(
+            troubles(&watch, &[("b", good)])[0].0,
+            "topic/a",
+            "no answer is no answer about a"
+        );
+        assert_eq!(
+            troubles(&watch, &[("a", TopicState::Unreadable(None)), ("b", good)]).len(),
+            1
+        );
         assert!(troubles(&watch, &[("a", good), ("b", good)]).is_empty());
     }
 }

@@ -1,7 +1,8 @@
-//! The health of a lane: its failures, and refusals of its consumer. Sets readiness and the number of failing lanes.
+//! The health of a lane: its failures, and refusals of its consumer. Sets readiness and the number
+//! of failing lanes.
 //!
-//! A failing lane is reported until it has run for a while without a failure, so that a lane that fails repeatedly is
-//! never reported as working in between.
+//! A failing lane is reported until it has run for a while without a failure, so that a lane that
+//! fails repeatedly is never reported as working in between.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -42,7 +43,13 @@ impl LaneWatch {
     /// Creates the watch of `part`, which has not failed.
     #[must_use]
     pub fn new(part: Component, clock: SharedClock, health: Arc<Health>, metrics: Metrics) -> Self {
-        Self { part, clock, health, metrics, state: Mutex::default() }
+        Self {
+            part,
+            clock,
+            health,
+            metrics,
+            state: Mutex::default(),
+        }
     }
 
     /// Records that the lane begins to run.
@@ -105,8 +112,12 @@ impl LaneWatch {
 
 /// Returns how long a lane must run before it counts as working after `failures` in a row.
 fn steady_after(failures: u32) -> Duration {
-    let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
-    FIRST.saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX)).min(LONGEST)
+    let Some(doublings) = failures.checked_sub(1) else {
+        return Duration::ZERO;
+    };
+    FIRST
+        .saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX))
+        .min(LONGEST)
 }
 
 #[cfg(test)]
@@ -126,7 +137,12 @@ mod tests {
             let clock = Arc::new(ManualClock::at(DateTime::UNIX_EPOCH));
             let health = Arc::new(Health::starting(clock.clone()));
             health.over(&Component::Process);
-            let watch = LaneWatch::new(Component::Lane(0), clock.clone(), health, Metrics::new().unwrap());
+            let watch = LaneWatch::new(
+                Component::Lane(0),
+                clock.clone(),
+                health,
+                Metrics::new().unwrap(),
+            );
             Self { clock, watch }
         }
 
@@ -137,7 +153,10 @@ mod tests {
 
         /// Returns readiness and the number of failing lanes.
         fn seen(&self) -> (bool, i64) {
-            (self.watch.health.readiness().ready, self.watch.metrics.lanes_failing.get())
+            (
+                self.watch.health.readiness().ready,
+                self.watch.metrics.lanes_failing.get(),
+            )
         }
     }
 
@@ -166,7 +185,10 @@ mod tests {
             stage.watch.fail("commit refused");
         }
         let reason = stage.watch.health.readiness().troubles[0].reason.clone();
-        assert!(reason.contains("commit refused") && reason.contains("6 times"), "{reason}");
+        assert!(
+            reason.contains("commit refused") && reason.contains("6 times"),
+            "{reason}"
+        );
         stage.watch.begin();
         stage.run_for(59);
         assert_eq!(stage.seen(), (false, 1));
@@ -201,7 +223,9 @@ mod tests {
 
     #[test]
     fn time_to_count_as_working_doubles_up_to_a_minute() {
-        let seconds: Vec<u64> = (0..7).map(|failures| steady_after(failures).as_secs()).collect();
+        let seconds: Vec<u64> = (0..7)
+            .map(|failures| steady_after(failures).as_secs())
+            .collect();
         assert_eq!(seconds, [0, 5, 10, 20, 40, 60, 60]);
         assert_eq!(steady_after(u32::MAX), LONGEST);
     }

@@ -1,9 +1,10 @@
-//! The schemas with which producers wrote: the products' own, those of the folder, those of the registry.
+//! The schemas with which producers wrote: the products' own, those of the folder, those of the
+//! registry.
 //!
-//! An unknown schema is distinguished from a registry that does not answer: the first is a fault of the record, the
-//! second is not, and no record is lost because of it. A `get` never takes longer than the configured timeout, and a
-//! registry that is down is requested at growing intervals. Must never put a credential into an error, a log line or a
-//! metric.
+//! An unknown schema is distinguished from a registry that does not answer: the first is a fault of
+//! the record, the second is not, and no record is lost because of it. A `get` never takes longer
+//! than the configured timeout, and a registry that is down is requested at growing intervals. Must
+//! never put a credential into an error, a log line or a metric.
 
 mod backoff;
 mod failed_ids;
@@ -65,7 +66,8 @@ pub enum SchemaLookup {
     Unknown(Arc<str>),
 }
 
-/// The reason why a look-up has no outcome yet. No record is at fault: wait, keep serving Kafka, and call again.
+/// The reason why a look-up has no outcome yet. No record is at fault: wait, keep serving Kafka,
+/// and call again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LookupDelay {
     /// The registry does not answer: records of schemas that are not known yet wait.
@@ -84,9 +86,8 @@ impl LookupDelay {
     #[must_use]
     pub fn retry_after(&self) -> Duration {
         match self {
-            LookupDelay::Registry(RegistryUnavailable { retry_after, .. }) | LookupDelay::NotYet { retry_after } => {
-                *retry_after
-            }
+            LookupDelay::Registry(RegistryUnavailable { retry_after, .. })
+            | LookupDelay::NotYet { retry_after } => *retry_after,
         }
     }
 }
@@ -116,7 +117,9 @@ pub enum SetUpSchemasError {
     #[error("the registry's client cannot be built: {0}")]
     Client(String),
     /// A credential contains a character that is illegal in an HTTP header.
-    #[error("the registry's credential holds a control character; look for a line break in its file")]
+    #[error(
+        "the registry's credential holds a control character; look for a line break in its file"
+    )]
     Credential,
     /// The folder, or a file in it, cannot be read.
     #[error("{path:?} cannot be read: {source}")]
@@ -135,7 +138,9 @@ pub enum SetUpSchemasError {
         source: SchemaError,
     },
     /// Two files of the folder have one id and different schemas.
-    #[error("{file:?} gives the id {id} to another schema than a file before it; give each id one schema")]
+    #[error(
+        "{file:?} gives the id {id} to another schema than a file before it; give each id one schema"
+    )]
     TwoForOneId {
         /// The second file.
         file: PathBuf,
@@ -170,10 +175,11 @@ struct Registry {
     timeout: Duration,
     /// The longest time that records wait for an id that the registry does not know.
     unknown_wait: Duration,
-    /// The ids that the registry failed for. While there are any, the registry is reported as unavailable.
+    /// The ids that the registry failed for. While there are any, the registry is reported as
+    /// unavailable.
     failed: Mutex<FailedIds>,
-    /// Allows one request at a time: callers of one id share its answer, and a silent registry is requested once
-    /// instead of once per lane.
+    /// Allows one request at a time: callers of one id share its answer, and a silent registry is
+    /// requested once instead of once per lane.
     state: tokio::sync::Mutex<State>,
 }
 
@@ -184,18 +190,36 @@ struct State {
 }
 
 impl WriterSchemas {
-    /// Sets up the sources and reads the folder. Sends no request to the registry. Errors on problems that only a
-    /// person can fix.
-    pub fn new(source: &SchemasConfig, policy: &Policy, around: WriterDeps) -> Result<Self, SetUpSchemasError> {
-        let not_avro = |file: String| move |source| SetUpSchemasError::NotAvro { file: PathBuf::from(file), source };
+    /// Sets up the sources and reads the folder. Sends no request to the registry. Errors on
+    /// problems that only a person can fix.
+    pub fn new(
+        source: &SchemasConfig,
+        policy: &Policy,
+        around: WriterDeps,
+    ) -> Result<Self, SetUpSchemasError> {
+        let not_avro = |file: String| {
+            move |source| SetUpSchemasError::NotAvro {
+                file: PathBuf::from(file),
+                source,
+            }
+        };
         let mut known = HashMap::new();
         for product in policy.products.values() {
-            let Some(records) = &product.records else { continue };
-            let own = WriterSchema::parse(records.schema.text()).map_err(not_avro(records.schema.name.clone()))?;
-            known.insert(SchemaRef::Fingerprint(own.fingerprint()), SchemaLookup::Schema(Arc::new(own)));
+            let Some(records) = &product.records else {
+                continue;
+            };
+            let own = WriterSchema::parse(records.schema.text())
+                .map_err(not_avro(records.schema.name.clone()))?;
+            known.insert(
+                SchemaRef::Fingerprint(own.fingerprint()),
+                SchemaLookup::Schema(Arc::new(own)),
+            );
         }
         let folder = match &source.folder {
-            Some(path) => Some(RwLock::new(WriterSchemaFolder::read(path, around.clock.monotonic())?)),
+            Some(path) => Some(RwLock::new(WriterSchemaFolder::read(
+                path,
+                around.clock.monotonic(),
+            )?)),
             None => None,
         };
         let registry = match &source.registry {
@@ -212,11 +236,17 @@ impl WriterSchemas {
             }),
             None => None,
         };
-        Ok(Self { around, known: RwLock::new(known), folder, registry, reported: Mutex::default() })
+        Ok(Self {
+            around,
+            known: RwLock::new(known),
+            folder,
+            registry,
+            reported: Mutex::default(),
+        })
     }
 
-    /// Looks up schemas that messages of `product` name, one after another. A look-up without an outcome does not stop
-    /// those after it. Reports unknown schemas in the log.
+    /// Looks up schemas that messages of `product` name, one after another. A look-up without an
+    /// outcome does not stop those after it. Reports unknown schemas in the log.
     pub async fn look_up(
         &self,
         product: &ProductKey,
@@ -235,9 +265,13 @@ impl WriterSchemas {
         found
     }
 
-    /// Looks up the schema that a message of `product` names. Errors if there is no outcome yet, after the configured
-    /// timeout at the latest.
-    pub async fn get(&self, product: &ProductKey, schema: SchemaRef) -> Result<SchemaLookup, LookupDelay> {
+    /// Looks up the schema that a message of `product` names. Errors if there is no outcome yet,
+    /// after the configured timeout at the latest.
+    pub async fn get(
+        &self,
+        product: &ProductKey,
+        schema: SchemaRef,
+    ) -> Result<SchemaLookup, LookupDelay> {
         match (self.known(schema), schema, &self.registry) {
             (Some(known), ..) => Ok(known),
             (None, SchemaRef::Id(id), Some(registry)) => self.ask(registry, product, id).await,
@@ -245,12 +279,16 @@ impl WriterSchemas {
         }
     }
 
-    /// Returns the outcome of a look-up that needs no request to the registry; `None` if it needs one.
+    /// Returns the outcome of a look-up that needs no request to the registry; `None` if it needs
+    /// one.
     pub fn known(&self, schema: SchemaRef) -> Option<SchemaLookup> {
         let known = match self.cached(schema) {
             found @ Some(SchemaLookup::Schema(_)) => found,
             // A file of the folder replaces a schema of the registry that cannot be used.
-            unusable => self.in_folder(schema).map(SchemaLookup::Schema).or(unusable),
+            unusable => self
+                .in_folder(schema)
+                .map(SchemaLookup::Schema)
+                .or(unusable),
         };
         match (known, schema, &self.registry) {
             (Some(known), SchemaRef::Id(id), Some(registry)) => {
@@ -262,35 +300,53 @@ impl WriterSchemas {
         }
     }
 
-    /// Ends the report of an unavailable registry if no record waits for it any more, and reports unknown schemas that
-    /// were not reported yet. To be called every few seconds.
+    /// Ends the report of an unavailable registry if no record waits for it any more, and reports
+    /// unknown schemas that were not reported yet. To be called every few seconds.
     pub fn tend(&self) {
         if let Some(registry) = &self.registry {
-            let mut failed = registry.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut failed = registry
+                .failed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             failed.forget_abandoned(self.around.clock.monotonic());
             self.report_settled(&failed);
         }
         self.report_unknown();
     }
 
-    /// Returns true for the first call with these arguments: each schema is reported once for all lanes.
+    /// Returns true for the first call with these arguments: each schema is reported once for all
+    /// lanes.
     pub fn is_first_report(&self, product: &ProductKey, schema: SchemaRef) -> bool {
-        self.reported.lock().unwrap_or_else(PoisonError::into_inner).insert((product.clone(), schema))
+        self.reported
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((product.clone(), schema))
     }
 
     fn cached(&self, schema: SchemaRef) -> Option<SchemaLookup> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).get(&schema).cloned()
+        self.known
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&schema)
+            .cloned()
     }
 
     fn keep(&self, schema: SchemaRef, found: SchemaLookup) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(schema, found);
+        self.known
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(schema, found);
     }
 
-    /// Returns the folder's schema. If the folder did not have it some time ago, the folder is searched again.
+    /// Returns the folder's schema. If the folder did not have it some time ago, the folder is
+    /// searched again.
     fn in_folder(&self, schema: SchemaRef) -> Option<Arc<WriterSchema>> {
         let folder = self.folder.as_ref()?;
         let now = self.around.clock.monotonic();
-        let look = folder.read().unwrap_or_else(PoisonError::into_inner).get(schema, now);
+        let look = folder
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(schema, now);
         match look {
             folder::FolderLookup::Found(found) => {
                 self.keep(schema, SchemaLookup::Schema(found.clone()));
@@ -306,11 +362,21 @@ impl WriterSchemas {
         folder.find(schema)
     }
 
-    async fn ask(&self, registry: &Registry, product: &ProductKey, id: u32) -> Result<SchemaLookup, LookupDelay> {
+    async fn ask(
+        &self,
+        registry: &Registry,
+        product: &ProductKey,
+        id: u32,
+    ) -> Result<SchemaLookup, LookupDelay> {
         let clock = &self.around.clock;
         let begun = clock.monotonic();
-        let Ok(mut state) = tokio::time::timeout(registry.timeout, registry.state.lock()).await else {
-            return Err(RegistryUnavailable { why: RegistryFailure::Busy, retry_after: backoff::LEAST }.into());
+        let Ok(mut state) = tokio::time::timeout(registry.timeout, registry.state.lock()).await
+        else {
+            return Err(RegistryUnavailable {
+                why: RegistryFailure::Busy,
+                retry_after: backoff::LEAST,
+            }
+            .into());
         };
         // The previous holder of the lock may have requested the same id.
         if let Some(found) = self.cached(SchemaRef::Id(id)) {
@@ -336,27 +402,54 @@ impl WriterSchemas {
             RegistryAnswer::Unusable(_) => "unreadable",
             RegistryAnswer::Unknown | RegistryAnswer::Missing { .. } => "unknown",
         };
-        self.around.metrics.schema_fetches.with_label_values(&[outcome]).inc();
+        self.around
+            .metrics
+            .schema_fetches
+            .with_label_values(&[outcome])
+            .inc();
         let found = match answer {
             RegistryAnswer::Schema(found) => SchemaLookup::Schema(Arc::new(found)),
             RegistryAnswer::Unusable(why) => SchemaLookup::Unusable(why.into()),
-            RegistryAnswer::Unknown => return self.not_found(&mut state, product, (id, format!("id {id}"))),
+            RegistryAnswer::Unknown => {
+                return self.not_found(&mut state, product, (id, format!("id {id}")));
+            }
             RegistryAnswer::Missing { subject, version } => {
-                let why = format!("id {id} refers to version {version} of the subject {subject:?}, which is missing");
+                let why = format!(
+                    "id {id} refers to version {version} of the subject {subject:?}, which is missing"
+                );
                 return self.not_found(&mut state, product, (id, why));
             }
         };
-        state.unknown.values_mut().for_each(|unknown| unknown.found(id));
+        state
+            .unknown
+            .values_mut()
+            .for_each(|unknown| unknown.found(id));
         self.keep(SchemaRef::Id(id), found.clone());
         Ok(found)
     }
 
     /// Records that the request for `id` failed.
-    fn failed(&self, registry: &Registry, id: u32, (why, wait): (RegistryFailure, Duration)) -> RegistryUnavailable {
-        self.around.metrics.schema_fetches.with_label_values(&["unavailable"]).inc();
-        let mut failed = registry.failed.lock().unwrap_or_else(PoisonError::into_inner);
+    fn failed(
+        &self,
+        registry: &Registry,
+        id: u32,
+        (why, wait): (RegistryFailure, Duration),
+    ) -> RegistryUnavailable {
+        self.around
+            .metrics
+            .schema_fetches
+            .with_label_values(&["unavailable"])
+            .inc();
+        let mut failed = registry
+            .failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let retry_after = failed.failed(id, (why.clone(), wait), self.around.clock.monotonic());
-        if self.around.health.trouble(Component::Registry, why.to_string()) {
+        if self
+            .around
+            .health
+            .trouble(Component::Registry, why.to_string())
+        {
             warn!(registry.why = %why, schema.id = id, "the schema registry is unavailable; records that need it wait");
         }
         RegistryUnavailable { why, retry_after }
@@ -364,7 +457,10 @@ impl WriterSchemas {
 
     /// Records that the look-up of `id` does not wait for the registry any more.
     fn settled(&self, registry: &Registry, id: u32) {
-        let mut failed = registry.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failed = registry
+            .failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         failed.forget(id);
         self.report_settled(&failed);
     }
@@ -381,8 +477,14 @@ impl WriterSchemas {
         product: &ProductKey,
         (id, why): (u32, String),
     ) -> Result<SchemaLookup, LookupDelay> {
-        let wait = self.registry.as_ref().map_or(Duration::ZERO, |registry| registry.unknown_wait);
-        let unknown = state.unknown.entry(product.clone()).or_insert_with(|| UnknownIds::new(wait));
+        let wait = self
+            .registry
+            .as_ref()
+            .map_or(Duration::ZERO, |registry| registry.unknown_wait);
+        let unknown = state
+            .unknown
+            .entry(product.clone())
+            .or_insert_with(|| UnknownIds::new(wait));
         let why: Arc<str> = why.into();
         match unknown.not_found(id, Arc::clone(&why), self.around.clock.monotonic()) {
             UnknownIdAction::Wait(retry_after) => Err(LookupDelay::NotYet { retry_after }),
@@ -390,16 +492,24 @@ impl WriterSchemas {
         }
     }
 
-    /// Reports unknown schemas in the log, with their number: at most one line of each kind for a product at a time.
-    /// Skipped while a request runs.
+    /// Reports unknown schemas in the log, with their number: at most one line of each kind for a
+    /// product at a time. Skipped while a request runs.
     fn report_unknown(&self) {
-        let Some(mut state) = self.registry.as_ref().and_then(|registry| registry.state.try_lock().ok()) else {
+        let Some(mut state) = self
+            .registry
+            .as_ref()
+            .and_then(|registry| registry.state.try_lock().ok())
+        else {
             return;
         };
         let now = self.around.clock.monotonic();
         for (product, unknown) in &mut state.unknown {
             let report = unknown.take_report(now);
-            if let UnreportedIds { ids, first: Some(first) } = report.waiting {
+            if let UnreportedIds {
+                ids,
+                first: Some(first),
+            } = report.waiting
+            {
                 info!(
                     product.key = %product,
                     schemas = ids,
@@ -407,7 +517,11 @@ impl WriterSchemas {
                     "the registry does not know a schema yet; its records wait"
                 );
             }
-            if let UnreportedIds { ids, first: Some(first) } = report.given_up {
+            if let UnreportedIds {
+                ids,
+                first: Some(first),
+            } = report.given_up
+            {
                 warn!(
                     product.key = %product,
                     schemas = ids,
@@ -430,13 +544,21 @@ impl State {
         let unknown = self.unknown.get(product);
         match unknown.map_or(UnknownIdAction::Ask, |unknown| unknown.before(id, now)) {
             UnknownIdAction::Ask => {}
-            UnknownIdAction::Wait(retry_after) => return Some(Err(LookupDelay::NotYet { retry_after })),
+            UnknownIdAction::Wait(retry_after) => {
+                return Some(Err(LookupDelay::NotYet { retry_after }));
+            }
             UnknownIdAction::Unknown => {
                 let reason = unknown.and_then(|unknown| unknown.reason(id));
-                return Some(Ok(SchemaLookup::Unknown(reason.unwrap_or_else(|| format!("id {id}").into()))));
+                return Some(Ok(SchemaLookup::Unknown(
+                    reason.unwrap_or_else(|| format!("id {id}").into()),
+                )));
             }
         }
-        let own = registry.failed.lock().unwrap_or_else(PoisonError::into_inner).closed(id, now);
+        let own = registry
+            .failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .closed(id, now);
         let closed = [self.backoff.closed(now), own].into_iter().flatten();
         let (why, retry_after) = closed.max_by_key(|(_, wait)| *wait)?;
         Some(Err(RegistryUnavailable { why, retry_after }.into()))

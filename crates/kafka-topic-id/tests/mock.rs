@@ -1,4 +1,5 @@
-//! Asks librdkafka's own mock broker for topic ids. `make sanitize` runs these tests under the address sanitizer.
+//! Asks librdkafka's own mock broker for topic ids. `make sanitize` runs these tests under the
+//! address sanitizer.
 
 use std::time::Duration;
 
@@ -14,7 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 fn config(bootstrap: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", bootstrap).set("group.id", "ids");
+    config
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", "ids");
     config
 }
 
@@ -33,8 +36,17 @@ fn ids_are_read_by_a_consumer_and_by_an_admin_client_alike() {
     by_consumer.sort_by(|a, b| a.topic.cmp(&b.topic));
     by_admin.sort_by(|a, b| a.topic.cmp(&b.topic));
     assert_eq!(by_consumer, by_admin);
-    assert_eq!(by_consumer.iter().map(|answer| answer.topic.as_str()).collect::<Vec<_>>(), topics);
-    assert!(by_consumer.iter().all(|answer| answer.id.is_ok()), "{by_consumer:?}");
+    assert_eq!(
+        by_consumer
+            .iter()
+            .map(|answer| answer.topic.as_str())
+            .collect::<Vec<_>>(),
+        topics
+    );
+    assert!(
+        by_consumer.iter().all(|answer| answer.id.is_ok()),
+        "{by_consumer:?}"
+    );
 }
 
 #[test]
@@ -44,9 +56,18 @@ fn a_missing_topic_is_an_answer_and_harms_no_other() {
     let consumer: BaseConsumer = config(&cluster.bootstrap_servers()).create().unwrap();
     for _ in 0..50 {
         let answers = topic_ids(consumer.client(), &["here", "missing"], PATIENCE).unwrap();
-        let of = |topic: &str| answers.iter().find(|answer| answer.topic == topic).unwrap().id;
+        let of = |topic: &str| {
+            answers
+                .iter()
+                .find(|answer| answer.topic == topic)
+                .unwrap()
+                .id
+        };
         assert!(of("here").is_ok());
-        assert_eq!(of("missing"), Err(RDKafkaErrorCode::UnknownTopicOrPartition));
+        assert_eq!(
+            of("missing"),
+            Err(RDKafkaErrorCode::UnknownTopicOrPartition)
+        );
     }
 }
 
@@ -54,8 +75,15 @@ fn a_missing_topic_is_an_answer_and_harms_no_other() {
 fn a_broker_that_does_not_answer_is_a_timeout_and_frees_everything() {
     let consumer: BaseConsumer = config("127.0.0.1:1").create().unwrap();
     for _ in 0..3 {
-        let failed = topic_ids(consumer.client(), &["any"], Duration::from_millis(200)).unwrap_err();
-        assert!(matches!(failed, DescribeError::TimedOut(_) | DescribeError::Request(_)), "{failed:?}");
+        let failed =
+            topic_ids(consumer.client(), &["any"], Duration::from_millis(200)).unwrap_err();
+        assert!(
+            matches!(
+                failed,
+                DescribeError::TimedOut(_) | DescribeError::Request(_)
+            ),
+            "{failed:?}"
+        );
     }
 }
 

@@ -4,8 +4,8 @@ use ebbtide_controls::InactivePolicy;
 use ebbtide_policy::anonymize::{CellPlanError, CellsError};
 use ebbtide_table::{CommitError, RewriteError, StoreError};
 
-/// The reason why a piece of work was not done. Earlier commits of the work remain; the failed step changed nothing,
-/// unless the outcome of its commit is unknown.
+/// The reason why a piece of work was not done. Earlier commits of the work remain; the failed step
+/// changed nothing, unless the outcome of its commit is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     /// A segment could not be read or rewritten.
@@ -29,8 +29,8 @@ pub enum SweepError {
 }
 
 impl SweepError {
-    /// Returns true if another instance was faster or the controls moved. Then the work is planned again; it is not a
-    /// failure.
+    /// Returns true if another instance was faster or the controls moved. Then the work is planned
+    /// again; it is not a failure.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         matches!(

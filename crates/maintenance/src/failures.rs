@@ -1,7 +1,7 @@
 //! Segments whose work failed, and the times of their retries.
 //!
-//! A segment that fails waits, longer each time up to a bound, while other segments are processed. After a success,
-//! its failures are forgotten.
+//! A segment that fails waits, longer each time up to a bound, while other segments are processed.
+//! After a success, its failures are forgotten.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,17 +22,23 @@ pub struct FailedSegments {
 }
 
 impl FailedSegments {
-    /// Records that work on `segments` failed at `now`, in the time that the process has run. If the error names a
-    /// segment of them, only that one waits, since the others can be processed without it. Returns true if there are
-    /// such others.
+    /// Records that work on `segments` failed at `now`, in the time that the process has run. If
+    /// the error names a segment of them, only that one waits, since the others can be processed
+    /// without it. Returns true if there are such others.
     pub fn note(&mut self, segments: &[StoredSegment], error: &SweepError, now: Duration) -> bool {
         // The error may also name a part that the work itself wrote.
-        let culprit = culprit(error).filter(|path| segments.iter().any(|segment| segment.path[..] == path[..]));
-        let others = segments.iter().any(|segment| culprit.is_some_and(|path| path != &*segment.path));
+        let culprit = culprit(error)
+            .filter(|path| segments.iter().any(|segment| segment.path[..] == path[..]));
+        let others = segments
+            .iter()
+            .any(|segment| culprit.is_some_and(|path| path != &*segment.path));
         for segment in segments {
             if culprit.is_none_or(|path| path == &*segment.path) {
                 let (tries, until) = self.waiting.entry(segment.path.clone()).or_insert((0, now));
-                *until = now + FIRST.saturating_mul(1_u32.checked_shl(*tries).unwrap_or(u32::MAX)).min(LONGEST);
+                *until = now
+                    + FIRST
+                        .saturating_mul(1_u32.checked_shl(*tries).unwrap_or(u32::MAX))
+                        .min(LONGEST);
                 *tries = tries.saturating_add(1).min(16);
             }
         }
@@ -49,7 +55,9 @@ impl FailedSegments {
     /// Returns true if a segment waits at `now`.
     #[must_use]
     pub fn waits(&self, path: &str, now: Duration) -> bool {
-        self.waiting.get(path).is_some_and(|(_, until)| now < *until)
+        self.waiting
+            .get(path)
+            .is_some_and(|(_, until)| now < *until)
     }
 
     /// Forgets the segments for which `there` returns false, since they are no longer in any table.
@@ -77,15 +85,29 @@ mod tests {
     #[test]
     fn segment_that_is_named_waits_alone_and_all_wait_if_none_of_them_is_named() {
         let segments = ["a", "b"].map(stored_segment);
-        let damaged =
-            |path: &str| SweepError::Rewrite(RewriteError::Damaged { path: path.to_owned(), why: "bytes".to_owned() });
+        let damaged = |path: &str| {
+            SweepError::Rewrite(RewriteError::Damaged {
+                path: path.to_owned(),
+                why: "bytes".to_owned(),
+            })
+        };
         let now = Duration::from_secs(100);
-        for (path, others, waiting) in
-            [("a", true, [true, false]), ("b", true, [false, true]), ("part", false, [true, true])]
-        {
+        for (path, others, waiting) in [
+            ("a", true, [true, false]),
+            ("b", true, [false, true]),
+            ("part", false, [true, true]),
+        ] {
             let mut failures = FailedSegments::default();
-            assert_eq!(failures.note(&segments, &damaged(path), now), others, "{path}");
-            assert_eq!(["a", "b"].map(|of| failures.waits(of, now)), waiting, "{path}");
+            assert_eq!(
+                failures.note(&segments, &damaged(path), now),
+                others,
+                "{path}"
+            );
+            assert_eq!(
+                ["a", "b"].map(|of| failures.waits(of, now)),
+                waiting,
+                "{path}"
+            );
             assert!(!failures.waits("a", now + FIRST), "{path}");
         }
     }

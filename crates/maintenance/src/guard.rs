@@ -1,8 +1,9 @@
-//! Detects jumps of the wall clock against the time that the machine has run. Pure: readings in, a verdict out.
+//! Detects jumps of the wall clock against the time that the machine has run. Pure: readings in, a
+//! verdict out.
 //!
-//! A clock that jumped either way is not trusted until it has run evenly for a configured time: a machine that slept
-//! wakes up and continues, and people have that time to check. The allowed difference from the times known outside this
-//! process is decided in `time_sources`.
+//! A clock that jumped either way is not trusted until it has run evenly for a configured time: a
+//! machine that slept wakes up and continues, and people have that time to check. The allowed
+//! difference from the times known outside this process is decided in `time_sources`.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub enum ClockStatus {
     /// The clock may be used.
     Trusted,
-    /// It jumped against the machine's own running time, and has not run evenly for long enough since.
+    /// It jumped against the machine's own running time, and has not run evenly for long enough
+    /// since.
     Jumped,
     /// It is behind the newest commit of some table.
     BehindCommit,
@@ -65,20 +67,26 @@ pub struct Jump {
     pub shown: DateTime<Utc>,
 }
 
-/// The divisor of the elapsed time that gives the largest error of a clock that is being slewed: 500 parts per
-/// million.
+/// The divisor of the elapsed time that gives the largest error of a clock that is being slewed:
+/// 500 parts per million.
 const SLEW: i32 = 2000;
 
 /// The time for which readings are compared with the same anchor: jumps within it add up.
 const WINDOW: TimeDelta = TimeDelta::hours(1);
 
 impl ClockGuard {
-    /// Creates a guard that counts a difference of more than `tolerance` as a jump, and trusts the clock again after
-    /// `settle` without one.
+    /// Creates a guard that counts a difference of more than `tolerance` as a jump, and trusts the
+    /// clock again after `settle` without one.
     #[must_use]
     pub fn new(tolerance: Duration, settle: Duration) -> Self {
         let tolerance = TimeDelta::from_std(tolerance).unwrap_or(TimeDelta::MAX);
-        Self { tolerance, settle, anchor: None, jumped: None, jump: None }
+        Self {
+            tolerance,
+            settle,
+            anchor: None,
+            jumped: None,
+            jump: None,
+        }
     }
 
     /// Compares both times with those of earlier readings.
@@ -89,7 +97,10 @@ impl ClockGuard {
         if off.abs() > self.tolerance + passed / SLEW {
             self.anchor = Some((wall, running));
             self.jumped = Some(running);
-            self.jump = Some(Jump { expected: then.checked_add_signed(passed).unwrap_or(then), shown: wall });
+            self.jump = Some(Jump {
+                expected: then.checked_add_signed(passed).unwrap_or(then),
+                shown: wall,
+            });
         } else if passed > WINDOW {
             // Otherwise the drift accumulated since the process started would hide a jump.
             self.anchor = Some((wall, running));
@@ -134,7 +145,10 @@ mod tests {
 
     impl Watched {
         fn new() -> Self {
-            let mut watched = Self { clock: ManualClock::at(noon()), guard: ClockGuard::new(5 * MINUTE, 10 * MINUTE) };
+            let mut watched = Self {
+                clock: ManualClock::at(noon()),
+                guard: ClockGuard::new(5 * MINUTE, 10 * MINUTE),
+            };
             assert_eq!(watched.look(), ClockStatus::Trusted);
             watched
         }
@@ -164,7 +178,12 @@ mod tests {
 
     #[test]
     fn a_jump_either_way_stops_until_the_clock_has_gone_evenly() {
-        for by in [TimeDelta::days(200), TimeDelta::days(-200), TimeDelta::minutes(6), TimeDelta::minutes(-6)] {
+        for by in [
+            TimeDelta::days(200),
+            TimeDelta::days(-200),
+            TimeDelta::minutes(6),
+            TimeDelta::minutes(-6),
+        ] {
             let mut watched = Watched::new();
             watched.after(MINUTE);
             assert_eq!(watched.jump(by), ClockStatus::Jumped, "{by}");
@@ -208,7 +227,9 @@ mod tests {
         let mut watched = Watched::new();
         for _ in 0..5000 {
             watched.clock.advance(MINUTE);
-            watched.clock.set_wall(watched.clock.now() + TimeDelta::milliseconds(25));
+            watched
+                .clock
+                .set_wall(watched.clock.now() + TimeDelta::milliseconds(25));
             assert_eq!(watched.look(), ClockStatus::Trusted);
         }
     }
@@ -228,11 +249,20 @@ mod tests {
         watched.after(MINUTE);
         let expected = watched.clock.now();
         watched.jump(TimeDelta::days(2));
-        assert_eq!(watched.guard.jump(), Some(Jump { expected, shown: expected + TimeDelta::days(2) }));
+        assert_eq!(
+            watched.guard.jump(),
+            Some(Jump {
+                expected,
+                shown: expected + TimeDelta::days(2)
+            })
+        );
         assert_eq!(watched.after(11 * MINUTE), ClockStatus::Trusted);
         assert_eq!(watched.guard.jump(), None);
         watched.jump(TimeDelta::days(-2));
         watched.guard.settle();
-        assert_eq!((watched.look(), watched.guard.jump()), (ClockStatus::Trusted, None));
+        assert_eq!(
+            (watched.look(), watched.guard.jump()),
+            (ClockStatus::Trusted, None)
+        );
     }
 }

@@ -1,8 +1,8 @@
-//! The sweep does the due work of all tables: a few tables concurrently, and in each the longest overdue work first,
-//! one piece at a time.
+//! The sweep does the due work of all tables: a few tables concurrently, and in each the longest
+//! overdue work first, one piece at a time.
 //!
-//! A round is bounded, failed work waits while other work continues, and nothing is done with a clock that is not
-//! trusted or under controls that cannot be read.
+//! A round is bounded, failed work waits while other work continues, and nothing is done with a
+//! clock that is not trusted or under controls that cannot be read.
 
 mod concurrent_tasks;
 mod recorder;
@@ -80,7 +80,8 @@ pub struct SweeperDeps {
     pub board: ReviewCache,
 }
 
-/// The sweeper of the tables of all products, or of some: a few concurrently, and each one piece of work at a time.
+/// The sweeper of the tables of all products, or of some: a few concurrently, and each one piece of
+/// work at a time.
 pub struct Sweeper {
     pub(super) parts: SweeperDeps,
     pub(super) products: Vec<SweptProduct>,
@@ -102,8 +103,8 @@ pub struct SweepReport {
     pub did: RewriteEvidence,
     /// Pieces of work that failed.
     pub failed: u64,
-    /// Pieces of work that are planned again: another instance took a part first, the controls moved, or one of
-    /// several segments failed and the others can be processed without it.
+    /// Pieces of work that are planned again: another instance took a part first, the controls
+    /// moved, or one of several segments failed and the others can be processed without it.
     pub stale: u64,
     /// True if more is due than was done.
     pub more: bool,
@@ -147,7 +148,10 @@ pub struct PlannedTask {
 
 impl Sweeper {
     /// Opens the tables of the products that `wanted` names, or of all.
-    pub async fn open(parts: SweeperDeps, wanted: Option<&ProductKey>) -> Result<Sweeper, OpenProductError> {
+    pub async fn open(
+        parts: SweeperDeps,
+        wanted: Option<&ProductKey>,
+    ) -> Result<Sweeper, OpenProductError> {
         let products = SweptProduct::open(&parts.root, &parts.policy, wanted).await?;
         let controls = SharedControls::new(parts.root.clone());
         Ok(Self::of(products, controls, parts))
@@ -155,9 +159,22 @@ impl Sweeper {
 
     /// Creates a sweeper of products with the controls of their root.
     #[must_use]
-    pub fn of(products: Vec<SweptProduct>, controls: SharedControls, parts: SweeperDeps) -> Sweeper {
-        let SweepSettings { clock_tolerance, clock_settle, .. } = parts.settings;
-        let guard = TrustedClock::new(Arc::clone(&parts.clock), parts.metrics.clone(), clock_tolerance, clock_settle);
+    pub fn of(
+        products: Vec<SweptProduct>,
+        controls: SharedControls,
+        parts: SweeperDeps,
+    ) -> Sweeper {
+        let SweepSettings {
+            clock_tolerance,
+            clock_settle,
+            ..
+        } = parts.settings;
+        let guard = TrustedClock::new(
+            Arc::clone(&parts.clock),
+            parts.metrics.clone(),
+            clock_tolerance,
+            clock_settle,
+        );
         Sweeper {
             parts,
             products,
@@ -175,16 +192,21 @@ impl Sweeper {
         Sweeper { guard, ..self }
     }
 
-    /// Returns what is due at `at` and not held, the longest overdue first, and true if there is more. Changes
-    /// nothing.
-    pub async fn plan(&mut self, at: DateTime<Utc>) -> Result<(Vec<PlannedTask>, bool), SweepError> {
+    /// Returns what is due at `at` and not held, the longest overdue first, and true if there is
+    /// more. Changes nothing.
+    pub async fn plan(
+        &mut self,
+        at: DateTime<Utc>,
+    ) -> Result<(Vec<PlannedTask>, bool), SweepError> {
         let (mut all, mut more) = (Vec::new(), false);
         for index in 0..self.products.len() {
             let (plan, held) = loop {
-                let TableTasks { due, retags, held } = self.plan_of(index, at, RoundScope::Late).await?;
+                let TableTasks { due, retags, held } =
+                    self.plan_of(index, at, RoundScope::Late).await?;
                 let mut plan = due.with(retags);
                 if self.products[index].leave_true(&mut plan).await? {
-                    // Segments were left out of the due work only because they were not checked yet: plan again.
+                    // Segments were left out of the due work only because they were not checked
+                    // yet: plan again.
                     continue;
                 }
                 let some = self.products[index].leave_held(&mut plan, &held).await?;
@@ -197,14 +219,23 @@ impl Sweeper {
             let product = &self.products[index];
             for work in plan.works {
                 let held = product.held_records(&work, &held).await?;
-                all.push(PlannedTask { product: product.key.clone(), work, held });
+                all.push(PlannedTask {
+                    product: product.key.clone(),
+                    work,
+                    held,
+                });
             }
         }
         all.sort_by_key(|planned| planned.work.due);
         Ok((all, more))
     }
 
-    async fn plan_of(&mut self, index: usize, at: DateTime<Utc>, reach: RoundScope) -> Result<TableTasks, SweepError> {
+    async fn plan_of(
+        &mut self,
+        index: usize,
+        at: DateTime<Utc>,
+        reach: RoundScope,
+    ) -> Result<TableTasks, SweepError> {
         let running = self.parts.clock.monotonic();
         let product = &mut self.products[index];
         product.refresh().await?;
@@ -217,7 +248,8 @@ impl Sweeper {
         let failures = &self.failures;
         let partitions = product.table.partitions();
         let ours = self.parts.share.of(&partitions, reach, at);
-        let wait = |segment: &StoredSegment| failures.waits(&segment.path, running) || !ours.has(segment);
+        let wait =
+            |segment: &StoredSegment| failures.waits(&segment.path, running) || !ours.has(segment);
         let due = product.plan(at, &held, self.parts.settings.bounds, wait);
         let not_ours = |suspect: &RetagCandidate| {
             failures.waits(&suspect.segment.path, running)
@@ -227,17 +259,22 @@ impl Sweeper {
         Ok(TableTasks { due, retags, held })
     }
 
-    /// Does what is due now, or what was due at `until` if that is earlier; at most `steps` pieces of work.
+    /// Does what is due now, or what was due at `until` if that is earlier; at most `steps` pieces
+    /// of work.
     pub async fn round(&mut self, until: Option<DateTime<Utc>>, steps: usize) -> SweepReport {
         let mut round = SweepReport::default();
         let mut plans: Vec<(usize, SweepPlan)> = Vec::new();
         let mut held: BTreeMap<usize, SweepHolds> = BTreeMap::new();
-        // Also if nothing is due: a jump that is not noticed now would be attributed to a later time.
+        // Also if nothing is due: a jump that is not noticed now would be attributed to a later
+        // time.
         self.look_at_clock();
         let now = self.parts.clock.now();
         let reach = self.parts.share.next_reach(&mut self.turns, rand::random());
         for index in 0..self.products.len() {
-            match self.plan_of(index, until.map_or(now, |until| until.min(now)), reach).await {
+            match self
+                .plan_of(index, until.map_or(now, |until| until.min(now)), reach)
+                .await
+            {
                 Ok(of) => {
                     plans.extend([(index, of.due), (index, of.retags)]);
                     held.insert(index, of.held);
@@ -249,7 +286,11 @@ impl Sweeper {
                 Err(error) => {
                     let product = &self.products[index].key;
                     tracing::error!(%product, %error, "nothing is swept in the table");
-                    self.parts.metrics.sweep_failures.with_label_values(&[product.as_str()]).inc();
+                    self.parts
+                        .metrics
+                        .sweep_failures
+                        .with_label_values(&[product.as_str()])
+                        .inc();
                     round.failed += 1;
                 }
             }
@@ -258,8 +299,10 @@ impl Sweeper {
         // The late work in the other parts was not checked.
         round.more |= more || todo.len() > steps || matches!(reach, RoundScope::Part(_));
         let others = todo.iter().any(|(index, work)| !self.owns(*index, work));
-        self.carry_out(todo.into_iter().take(steps).collect(), &held, &mut round).await;
-        // Also if nothing was due: after a commit that is dated ahead, the clocks of all others are behind.
+        self.carry_out(todo.into_iter().take(steps).collect(), &held, &mut round)
+            .await;
+        // Also if nothing was due: after a commit that is dated ahead, the clocks of all others are
+        // behind.
         match self.look_at_clock() {
             ClockStatus::Trusted => self.note(&held).await,
             verdict => round.clock = Some(verdict.as_str()),
@@ -268,19 +311,35 @@ impl Sweeper {
         for (index, held) in &held {
             let product = &self.products[*index];
             let (held, settled) = (product.held_paths(held), product.settled_paths());
-            self.parts.board.tell(&product.key, ProductReviews { held, settled, seen: product.seen() });
+            self.parts.board.tell(
+                &product.key,
+                ProductReviews {
+                    held,
+                    settled,
+                    seen: product.seen(),
+                },
+            );
         }
         self.turns.note(round.works, round.stale, others);
         let products = &self.products;
-        self.failures.retain(|path| products.iter().any(|product| product.index.get(path).is_some()));
+        self.failures.retain(|path| {
+            products
+                .iter()
+                .any(|product| product.index.get(path).is_some())
+        });
         round
     }
 
     /// Returns true if a piece of work is in this instance's own share.
     fn owns(&self, index: usize, work: &Task) -> bool {
         let partitions = self.products[index].table.partitions();
-        let own = self.parts.share.of(&partitions, RoundScope::Own, self.parts.clock.now());
-        work.segments.first().is_some_and(|segment| own.has(segment))
+        let own = self
+            .parts
+            .share
+            .of(&partitions, RoundScope::Own, self.parts.clock.now());
+        work.segments
+            .first()
+            .is_some_and(|segment| own.has(segment))
     }
 
     async fn carry_out(
@@ -290,7 +349,11 @@ impl Sweeper {
         round: &mut SweepReport,
     ) {
         let by = self.by();
-        let mut tally = RoundRecorder { round, failures: &mut self.failures, metrics: &self.parts.metrics };
+        let mut tally = RoundRecorder {
+            round,
+            failures: &mut self.failures,
+            metrics: &self.parts.metrics,
+        };
         let over = |finished: &FinishedTask| tally.take(finished, by.clock.monotonic());
         let look = |newest| self.guard.look(newest);
         let verdict = carry_out_all(todo, &mut self.products, (held, &by), look, over).await;
@@ -309,7 +372,9 @@ impl Sweeper {
                 Ok(_) => {}
                 Err(error) if error.is_stale() => {}
                 // Without the note, all results are the same, but cost more to find out.
-                Err(error) => tracing::warn!(product = %product.key, %error, "what was looked into could not be noted"),
+                Err(error) => {
+                    tracing::warn!(product = %product.key, %error, "what was looked into could not be noted")
+                }
             }
         }
     }
@@ -326,7 +391,10 @@ impl Sweeper {
     /// Returns the date of the newest commit of its tables.
     #[must_use]
     pub fn newest_commit(&self) -> Option<DateTime<Utc>> {
-        self.products.iter().filter_map(|product| product.table.newest_commit()).max()
+        self.products
+            .iter()
+            .filter_map(|product| product.table.newest_commit())
+            .max()
     }
 
     /// Decides whether the clock may be used.
@@ -343,10 +411,13 @@ pub struct Schedule {
     pub compaction: Option<Compaction>,
 }
 
-/// Sweeps, and compacts between rounds, until dropped. It waits for the interval of `rhythm` between rounds, or not
-/// at all if more is left.
+/// Sweeps, and compacts between rounds, until dropped. It waits for the interval of `rhythm`
+/// between rounds, or not at all if more is left.
 pub async fn run(mut sweeper: Sweeper, mut rhythm: Schedule) {
-    let every = rhythm.sweep.or(rhythm.compaction.as_ref().map(Compaction::every)).unwrap_or(Duration::from_secs(3600));
+    let every = rhythm
+        .sweep
+        .or(rhythm.compaction.as_ref().map(Compaction::every))
+        .unwrap_or(Duration::from_secs(3600));
     loop {
         let round = match rhythm.sweep {
             Some(_) => sweeper.round(None, usize::MAX).await,

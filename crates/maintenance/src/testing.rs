@@ -1,5 +1,12 @@
-//! Test fixtures of this module: a small product over a real table, records of it, and a clock that is moved by hand.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "only tests use it")]
+//! Test fixtures of this module: a small product over a real table, records of it, and a clock that
+//! is moved by hand.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "only tests use it"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,20 +17,23 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{
-    OverdueWatch, PlanBounds, ReviewCache, SweepReport, SweepSettings, Sweeper, SweeperDeps, SweptProduct, WorkShare,
+    OverdueWatch, PlanBounds, ReviewCache, SweepReport, SweepSettings, Sweeper, SweeperDeps,
+    SweptProduct, WorkShare,
 };
 use ebbtide_base::clock::{Clock, ManualClock, SharedClock};
 use ebbtide_base::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
 use ebbtide_base::metrics::Metrics;
 use ebbtide_config::NoticeLimits;
 use ebbtide_controls::{
-    CommitIdentity, Controls, HoldId, HoldOrder, Notice, NoticeOutcome, ProductNotices, Scope, Screening,
-    ScreeningOutcome, SharedControls, notify, notify_screened, place, release,
+    CommitIdentity, Controls, HoldId, HoldOrder, Notice, NoticeOutcome, ProductNotices, Scope,
+    Screening, ScreeningOutcome, SharedControls, notify, notify_screened, place, release,
 };
 use ebbtide_policy::tag::{Arrivals, Tagger};
 use ebbtide_policy::{CheckedPolicy, Policy, SchemaSource, parse};
 use ebbtide_query::audit;
-use ebbtide_table::{Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, Root, SegmentWriter, Table, TableSpec};
+use ebbtide_table::{
+    Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, Root, SegmentWriter, Table, TableSpec,
+};
 
 /// The schema of its records.
 pub const SCHEMA: &str = r#"{"type": "record", "name": "Sms", "fields": [
@@ -43,7 +53,8 @@ impl SchemaSource for OneSchema<'_> {
     }
 }
 
-/// Returns a policy in UTC: content is kept for 7 days, phone numbers and with them the record for 30.
+/// Returns a policy in UTC: content is kept for 7 days, phone numbers and with them the record for
+/// 30.
 pub fn policy_text(end: &str) -> String {
     policy_text_of(end, "keep: 7 days, trigger: event")
 }
@@ -80,15 +91,24 @@ pub fn read_with(text: &str, schema: &str) -> CheckedPolicy {
     checked
 }
 
-/// Parses the policy with another version and other rules, each with its id, what it matches and how long it keeps.
+/// Parses the policy with another version and other rules, each with its id, what it matches and
+/// how long it keeps.
 pub fn with_rules(version: &str, rules: &[String]) -> CheckedPolicy {
     let text = policy_text("remove").replace("version: test-1", &format!("version: \"{version}\""));
-    let rules: String = rules.iter().map(|rule| format!("  - {{ {rule} }}\n")).collect();
-    parse("policy.yaml", &format!("{}rules:\n{rules}", text.split_once("rules:\n").unwrap().0), &OneSchema(SCHEMA))
+    let rules: String = rules
+        .iter()
+        .map(|rule| format!("  - {{ {rule} }}\n"))
+        .collect();
+    parse(
+        "policy.yaml",
+        &format!("{}rules:\n{rules}", text.split_once("rules:\n").unwrap().0),
+        &OneSchema(SCHEMA),
+    )
 }
 
 /// The end of records as cells of at least three people.
-pub const ANONYMIZE: &str = "{ anonymize: { k: 3, of: recipient, cell: [customer_id, status], sum: [segments] } }";
+pub const ANONYMIZE: &str =
+    "{ anonymize: { k: 3, of: recipient, cell: [customer_id, status], sum: [segments] } }";
 
 /// One record.
 #[derive(Debug, Clone)]
@@ -117,7 +137,12 @@ pub fn texts(at: DateTime<Utc>, count: u32) -> Vec<SmsRecord> {
         body: format!("what {person} reads"),
         sent_at: at,
         customer: "acme".to_owned(),
-        status: if person % 2 == 0 { "delivered" } else { "failed" }.to_owned(),
+        status: if person % 2 == 0 {
+            "delivered"
+        } else {
+            "failed"
+        }
+        .to_owned(),
     };
     (0..count).map(one).collect()
 }
@@ -148,17 +173,31 @@ pub struct ReadBatch<'r> {
 
 /// Returns the one partition.
 pub fn source() -> TopicPartition {
-    TopicPartition { topic: Topic::new("traffic.sms").unwrap(), partition: Partition(0) }
+    TopicPartition {
+        topic: Topic::new("traffic.sms").unwrap(),
+        partition: Partition(0),
+    }
 }
 
 /// Tags and writes the records that were read, as ingest does, and returns the commit to make.
-pub async fn written(table: &Table, policy: &Policy, tagger: &Tagger, read: ReadBatch<'_>) -> IngestCommit {
+pub async fn written(
+    table: &Table,
+    policy: &Policy,
+    tagger: &Tagger,
+    read: ReadBatch<'_>,
+) -> IngestCommit {
     let source = source();
     let from = read.from.unwrap_or(0);
     let next = from + i64::try_from(read.records.len()).unwrap();
     let offsets: Vec<i64> = (from..next).collect();
-    let arrivals = Arrivals { source: &source, offsets: &offsets, at: read.at };
-    let tagged = tagger.tag(&batch(read.records), &arrivals, TimeDelta::hours(1)).unwrap();
+    let arrivals = Arrivals {
+        source: &source,
+        offsets: &offsets,
+        at: read.at,
+    };
+    let tagged = tagger
+        .tag(&batch(read.records), &arrivals, TimeDelta::hours(1))
+        .unwrap();
     let (mut segments, mut stored) = (Vec::new(), 0);
     for group in tagged.groups {
         let mut writer = SegmentWriter::of_group(table.spec(), &group, &policy.version).unwrap();
@@ -170,16 +209,32 @@ pub async fn written(table: &Table, policy: &Policy, tagger: &Tagger, read: Read
     (evidence.read, evidence.stored) = (read.records.len() as u64, stored);
     evidence.expired = evidence.read - stored;
     let (was, next, records) = (read.from.map(Offset), Offset(next), evidence.read);
-    evidence.partitions = vec![PartitionEvidence { partition: source.clone(), from: was, next, records }];
-    let advances = vec![OffsetAdvance { partition: source, from: was, next, topic: None }];
-    IngestCommit { segments, advances, controls: table.controls(), evidence }
+    evidence.partitions = vec![PartitionEvidence {
+        partition: source.clone(),
+        from: was,
+        next,
+        records,
+    }];
+    let advances = vec![OffsetAdvance {
+        partition: source,
+        from: was,
+        next,
+        topic: None,
+    }];
+    IngestCommit {
+        segments,
+        advances,
+        controls: table.controls(),
+        evidence,
+    }
 }
 
 /// Returns a tagger that uses the controls of a table.
 pub async fn knowing(root: &Root, policy: &Policy, table: &Table) -> Tagger {
     let mut tagger = Tagger::new(policy, &sms()).unwrap();
     let controls = Controls::load(root, table.controls()).await.unwrap();
-    tagger.know(ProductNotices::of(&controls, &sms(), tagger.calendar()).triggers(tagger.records()));
+    tagger
+        .know(ProductNotices::of(&controls, &sms(), tagger.calendar()).triggers(tagger.records()));
     tagger
 }
 
@@ -202,7 +257,10 @@ impl World {
     /// Creates the same with another retention period and trigger of content, such as
     /// `keep: 2 days, trigger: contract_end`.
     pub fn triggered(end: &str, content: &str) -> World {
-        World::of(tempfile::tempdir().unwrap(), read(&policy_text_of(end, content)).policy.unwrap())
+        World::of(
+            tempfile::tempdir().unwrap(),
+            read(&policy_text_of(end, content)).policy.unwrap(),
+        )
     }
 
     /// Returns the controls, of which nothing is read yet.
@@ -216,7 +274,14 @@ impl World {
         let policy = Arc::new(policy);
         let clock = Arc::new(ManualClock::at(start()));
         let metrics = Metrics::new().unwrap();
-        World { _folder: folder, root, policy, clock, metrics, next: None }
+        World {
+            _folder: folder,
+            root,
+            policy,
+            clock,
+            metrics,
+            next: None,
+        }
     }
 
     /// Continues under another policy.
@@ -231,25 +296,43 @@ impl World {
 
     /// Opens the table.
     pub async fn table(&self) -> Table {
-        Table::open(&self.root, Arc::new(TableSpec::of(&self.policy, &sms()).unwrap())).await.unwrap()
+        Table::open(
+            &self.root,
+            Arc::new(TableSpec::of(&self.policy, &sms()).unwrap()),
+        )
+        .await
+        .unwrap()
     }
 
     /// Opens the table as a product of which a sweep knows nothing yet.
     pub async fn product(&self) -> SweptProduct {
-        SweptProduct::open(&self.root, &self.policy, Some(&sms())).await.unwrap().remove(0)
+        SweptProduct::open(&self.root, &self.policy, Some(&sms()))
+            .await
+            .unwrap()
+            .remove(0)
     }
 
     /// Creates a watch over the table; `board` reports the held segments to it.
     pub async fn watch(&self, board: ReviewCache) -> OverdueWatch {
         let by = (self.policy.as_ref(), self.controls());
         let clock = Arc::clone(&self.clock) as SharedClock;
-        OverdueWatch::of(vec![self.product().await], by, clock, self.metrics.clone(), board)
+        OverdueWatch::of(
+            vec![self.product().await],
+            by,
+            clock,
+            self.metrics.clone(),
+            board,
+        )
     }
 
     /// Stores records as ingest does. Returns the number of records that were past all deadlines.
     pub async fn ingest(&mut self, records: &[SmsRecord]) -> u64 {
         let mut table = self.table().await;
-        let read = ReadBatch { from: self.next, records, at: self.clock.now() };
+        let read = ReadBatch {
+            from: self.next,
+            records,
+            at: self.clock.now(),
+        };
         let tagger = knowing(&self.root, &self.policy, &table).await;
         let batch = written(&table, &self.policy, &tagger, read).await;
         let (expired, next) = (batch.evidence.expired, batch.advances[0].next);
@@ -297,37 +380,76 @@ impl World {
 
     /// Returns the signature of a commit that is made now.
     pub fn signature(&self) -> CommitIdentity {
-        CommitIdentity { writer: Uuid::nil(), at: self.clock.now(), policy_version: self.policy.version.clone() }
+        CommitIdentity {
+            writer: Uuid::nil(),
+            at: self.clock.now(),
+            policy_version: self.policy.version.clone(),
+        }
     }
 
     /// Places a hold on `scope` for a year.
     pub async fn hold(&self, scope: Scope) -> HoldId {
         let until = self.clock.now() + TimeDelta::days(365);
-        let order = HoldOrder { case: "case".to_owned(), basis: "order".to_owned(), until, placed_by: None, scope };
-        place(&self.root, order, &self.signature()).await.unwrap().id
+        let order = HoldOrder {
+            case: "case".to_owned(),
+            basis: "order".to_owned(),
+            until,
+            placed_by: None,
+            scope,
+        };
+        place(&self.root, order, &self.signature())
+            .await
+            .unwrap()
+            .id
     }
 
     /// Records a notice.
     pub async fn notify(&self, notice: Notice) -> NoticeOutcome {
-        notify(&self.root, &self.policy, vec![notice], &self.signature()).await.unwrap().remove(0)
-    }
-
-    /// Applies notices as a topic does: those that would make too many records due immediately are parked.
-    pub async fn notify_by(&self, notices: Vec<Notice>, limits: NoticeLimits) -> Vec<ScreeningOutcome> {
-        notify_screened(&self.root, &self.policy, notices, &self.signature(), &Screening::parking(limits))
+        notify(&self.root, &self.policy, vec![notice], &self.signature())
             .await
             .unwrap()
+            .remove(0)
+    }
+
+    /// Applies notices as a topic does: those that would make too many records due immediately are
+    /// parked.
+    pub async fn notify_by(
+        &self,
+        notices: Vec<Notice>,
+        limits: NoticeLimits,
+    ) -> Vec<ScreeningOutcome> {
+        notify_screened(
+            &self.root,
+            &self.policy,
+            notices,
+            &self.signature(),
+            &Screening::parking(limits),
+        )
+        .await
+        .unwrap()
     }
 
     /// Records that the contract with a customer ended at that time.
     pub async fn contract_end(&self, tenant: &str, ended_at: DateTime<Utc>) -> NoticeOutcome {
-        self.notify(Notice::ContractEnd { tenant: tenant.to_owned(), ended_at, reason: None, products: vec![] }).await
+        self.notify(Notice::ContractEnd {
+            tenant: tenant.to_owned(),
+            ended_at,
+            reason: None,
+            products: vec![],
+        })
+        .await
     }
 
     /// Records that a person withdrew consent at that time.
     pub async fn withdraw(&self, person: u32, withdrawn_at: DateTime<Utc>) -> NoticeOutcome {
         let subject = format!("phone:+{}", number(person)).parse().unwrap();
-        self.notify(Notice::ConsentWithdrawal { subject, tenant: None, withdrawn_at, products: vec![] }).await
+        self.notify(Notice::ConsentWithdrawal {
+            subject,
+            tenant: None,
+            withdrawn_at,
+            products: vec![],
+        })
+        .await
     }
 
     /// Releases a hold.
@@ -340,14 +462,23 @@ impl World {
         let table = self.table().await;
         let index = ebbtide_table::SegmentIndex::load(&table).await.unwrap();
         let segments: Vec<_> = index.iter().cloned().collect();
-        let columns = ["recipient", "body", "customer_id", "status", "segments", "records"];
+        let columns = [
+            "recipient",
+            "body",
+            "customer_id",
+            "status",
+            "segments",
+            "records",
+        ];
         let mut rows = table.read_columns(&segments, &columns, None).unwrap();
         let mut all = Vec::new();
         while let Some(batch) = rows.next().await {
             let batch = batch.unwrap().rows;
             for row in 0..batch.num_rows() {
                 let cell = |column: &ArrayRef| {
-                    column.is_valid(row).then(|| arrow::util::display::array_value_to_string(column, row).unwrap())
+                    column
+                        .is_valid(row)
+                        .then(|| arrow::util::display::array_value_to_string(column, row).unwrap())
                 };
                 all.push(batch.columns().iter().map(cell).collect());
             }
@@ -358,7 +489,10 @@ impl World {
 
     /// Returns true if the table has no segment.
     pub async fn rows_are_none(&self) -> bool {
-        ebbtide_table::SegmentIndex::load(&self.table().await).await.unwrap().is_empty()
+        ebbtide_table::SegmentIndex::load(&self.table().await)
+            .await
+            .unwrap()
+            .is_empty()
     }
 
     /// Checks that the counts in the table's evidence add up.
@@ -369,19 +503,30 @@ impl World {
 }
 
 fn batch(records: &[SmsRecord]) -> RecordBatch {
-    let text =
-        |of: fn(&SmsRecord) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(records.iter().map(of))) };
-    let at = TimestampMicrosecondArray::from_iter_values(records.iter().map(|sms| sms.sent_at.timestamp_micros()));
+    let text = |of: fn(&SmsRecord) -> &str| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(records.iter().map(of)))
+    };
+    let at = TimestampMicrosecondArray::from_iter_values(
+        records.iter().map(|sms| sms.sent_at.timestamp_micros()),
+    );
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("recipient", text(|sms| &sms.recipient)),
         ("body", text(|sms| &sms.body)),
         ("sent_at", Arc::new(at.with_timezone("UTC"))),
         ("customer_id", text(|sms| &sms.customer)),
         ("status", text(|sms| &sms.status)),
-        ("segments", Arc::new(Int32Array::from_iter_values((0..records.len()).map(|_| 1)))),
+        (
+            "segments",
+            Arc::new(Int32Array::from_iter_values((0..records.len()).map(|_| 1))),
+        ),
     ];
-    let fields: Vec<Field> =
-        columns.iter().map(|(name, column)| Field::new(*name, column.data_type().clone(), true)).collect();
-    RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), columns.into_iter().map(|(_, column)| column).collect())
-        .unwrap()
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|(name, column)| Field::new(*name, column.data_type().clone(), true))
+        .collect();
+    RecordBatch::try_new(
+        Arc::new(ArrowSchema::new(fields)),
+        columns.into_iter().map(|(_, column)| column).collect(),
+    )
+    .unwrap()
 }

@@ -1,4 +1,5 @@
-//! Sweeps over a real table: due data is deleted, held data stays, and the evidence adds up after each step.
+//! Sweeps over a real table: due data is deleted, held data stays, and the evidence adds up after
+//! each step.
 
 mod compaction;
 mod interleavings;
@@ -14,7 +15,10 @@ use ebbtide_base::ids::Deadline;
 use ebbtide_controls::Scope;
 
 fn of(person: u32) -> Scope {
-    Scope { subject: Some(format!("phone:+{}", number(person)).parse().unwrap()), ..Scope::default() }
+    Scope {
+        subject: Some(format!("phone:+{}", number(person)).parse().unwrap()),
+        ..Scope::default()
+    }
 }
 
 fn named(rows: &[Vec<Option<String>>]) -> usize {
@@ -25,15 +29,23 @@ fn named(rows: &[Vec<Option<String>>]) -> usize {
 async fn a_category_goes_at_its_deadline_and_not_before() {
     let mut world = World::new("remove");
     world.ingest(&texts(start(), 20)).await;
-    // The bucket is the 24th, and content is kept for 7 days from its start: until the first instant of 1 December.
+    // The bucket is the 24th, and content is kept for 7 days from its start: until the first
+    // instant of 1 December.
     world.pass(TimeDelta::days(6) + TimeDelta::hours(11) + TimeDelta::minutes(59));
     assert_eq!(world.sweep().await.works, 0);
     world.pass(TimeDelta::minutes(1));
     let round = world.sweep().await;
-    assert_eq!((round.works, round.failed, round.more), (1, 0, false), "{round:?}");
+    assert_eq!(
+        (round.works, round.failed, round.more),
+        (1, 0, false),
+        "{round:?}"
+    );
     assert_eq!(round.did.dropped.values().sum::<u64>(), 20);
     let rows = world.rows().await;
-    assert!(rows.len() == 20 && rows.iter().all(|row| row[0].is_some() && row[1].is_none()), "{rows:?}");
+    assert!(
+        rows.len() == 20 && rows.iter().all(|row| row[0].is_some() && row[1].is_none()),
+        "{rows:?}"
+    );
     world.balances().await;
     assert_eq!(world.sweep().await.works, 0);
 }
@@ -55,14 +67,24 @@ async fn records_become_cells_of_enough_people_over_all_segments_of_their_bucket
     // Two records of a customer in each of two segments: four people are enough, two would not be.
     let rare = |from: u32| {
         let mut two = texts(start(), from + 2).split_off(from as usize);
-        two.iter_mut().for_each(|sms| (sms.customer, sms.status) = ("rare".to_owned(), "delivered".to_owned()));
+        two.iter_mut().for_each(|sms| {
+            (sms.customer, sms.status) = ("rare".to_owned(), "delivered".to_owned())
+        });
         two
     };
     world.ingest(&[texts(start(), 10), rare(0)].concat()).await;
     world.ingest(&rare(2)).await;
     world.pass(TimeDelta::days(30));
     let round = world.sweep().await;
-    assert_eq!((round.works, round.did.cells, round.did.cell_records, round.did.suppressed), (1, 3, 14, 0));
+    assert_eq!(
+        (
+            round.works,
+            round.did.cells,
+            round.did.cell_records,
+            round.did.suppressed
+        ),
+        (1, 3, 14, 0)
+    );
     let some = |texts: [&str; 4]| {
         let mut row = vec![None, None];
         row.extend(texts.map(|text| Some(text.to_owned())));
@@ -85,14 +107,20 @@ async fn a_held_row_survives_the_sweeps_that_drop_and_end_its_neighbours_and_goe
     let hold = world.hold(of(7)).await;
     world.pass(TimeDelta::days(8));
     let round = world.sweep().await;
-    assert_eq!((round.did.held, round.did.dropped.values().sum::<u64>()), (1, 19));
+    assert_eq!(
+        (round.did.held, round.did.dropped.values().sum::<u64>()),
+        (1, 19)
+    );
     let whole = |rows: &[Vec<Option<String>>]| rows.iter().filter(|row| row[1].is_some()).count();
     assert_eq!(whole(&world.rows().await), 1);
     world.balances().await;
     world.pass(TimeDelta::days(40));
     world.sweep().await;
     let rows = world.rows().await;
-    assert_eq!((rows.len(), rows[0][0].clone(), rows[0][1].clone()), (1, Some(number(7)), Some("what 7 reads".into())));
+    assert_eq!(
+        (rows.len(), rows[0][0].clone(), rows[0][1].clone()),
+        (1, Some(number(7)), Some("what 7 reads".into()))
+    );
     world.balances().await;
     world.release(&hold).await;
     assert_eq!(world.sweep().await.did.removed, 1);
@@ -126,7 +154,12 @@ async fn a_segment_that_fails_waits_and_its_neighbours_go_on() {
     let damaged = walkdir::WalkDir::new(table.join("bucket=2026-11-25"))
         .into_iter()
         .filter_map(Result::ok)
-        .find(|entry| entry.path().extension().is_some_and(|extension| extension == "parquet"));
+        .find(|entry| {
+            entry
+                .path()
+                .extension()
+                .is_some_and(|extension| extension == "parquet")
+        });
     let damaged = damaged.unwrap().into_path();
     let sound = std::fs::read(&damaged).unwrap();
     std::fs::write(&damaged, vec![0; sound.len()]).unwrap();
@@ -150,8 +183,14 @@ async fn a_clock_that_jumped_sweeps_nothing_until_it_has_gone_evenly() {
     sweeper.look_at_clock();
     world.clock.set_wall(start() + TimeDelta::days(40));
     let round = sweeper.round(None, usize::MAX).await;
-    assert_eq!((round.works, round.clock, round.more), (0, Some("jumped"), true));
-    assert_eq!((world.rows().await.len(), world.metrics.clock_trusted.get()), (5, 0));
+    assert_eq!(
+        (round.works, round.clock, round.more),
+        (0, Some("jumped"), true)
+    );
+    assert_eq!(
+        (world.rows().await.len(), world.metrics.clock_trusted.get()),
+        (5, 0)
+    );
     world.clock.set_wall(start());
     assert_eq!(sweeper.round(None, usize::MAX).await.works, 0);
     world.pass(TimeDelta::days(40));
@@ -169,7 +208,11 @@ async fn two_sweepers_of_one_table_do_the_work_once() {
     let (mut one, mut other) = (world.sweeper().await, world.sweeper().await);
     let (one, other) = tokio::join!(one.round(None, usize::MAX), other.round(None, usize::MAX));
     assert_eq!((one.failed, other.failed), (0, 0));
-    assert_eq!(one.did.cell_records + other.did.cell_records, 54, "{one:?} {other:?}");
+    assert_eq!(
+        one.did.cell_records + other.did.cell_records,
+        54,
+        "{one:?} {other:?}"
+    );
     world.sweep().await;
     world.balances().await;
     assert_eq!(named(&world.rows().await), 0);
@@ -186,7 +229,11 @@ async fn a_piece_of_a_plan_that_another_did_before_an_earlier_piece_was_done_is_
     let mut one = world.product().await;
     let mut other = world.product().await;
     let version = one.table.controls();
-    let held = SweepHolds::at(one.controls(&world.controls()).await.unwrap(), world.clock.now(), version);
+    let held = SweepHolds::at(
+        one.controls(&world.controls()).await.unwrap(),
+        world.clock.now(),
+        version,
+    );
     let plan = one.plan(world.clock.now(), &held, PlanBounds::default(), |_| false);
     assert_eq!(plan.works.len(), 2);
     let by = CommitContext {
@@ -219,21 +266,47 @@ async fn what_nobody_sweeps_is_seen_to_be_overdue_after_its_grace() {
     let mut world = World::new("remove");
     world.ingest(&texts(start(), 5)).await;
     let mut watch = world.watch(ReviewCache::default()).await;
-    let overdue = |category: &str| world.metrics.overdue_fields.with_label_values(&["sms", category]).get();
-    let due = |horizon: &str| world.metrics.due_fields.with_label_values(&["sms", "content", horizon]).get();
+    let overdue = |category: &str| {
+        world
+            .metrics
+            .overdue_fields
+            .with_label_values(&["sms", category])
+            .get()
+    };
+    let due = |horizon: &str| {
+        world
+            .metrics
+            .due_fields
+            .with_label_values(&["sms", "content", horizon])
+            .get()
+    };
     watch.look().await;
     assert_eq!((overdue("content"), due("1h"), due("7d")), (0, 0, 5));
     // Due at the first instant of 1 December, with a grace of 6 hours.
     world.pass(TimeDelta::days(6) + TimeDelta::hours(18));
     watch.look().await;
-    assert_eq!((overdue("content"), due("1h"), world.metrics.oldest_overdue_seconds.get()), (0, 5, 0));
+    assert_eq!(
+        (
+            overdue("content"),
+            due("1h"),
+            world.metrics.oldest_overdue_seconds.get()
+        ),
+        (0, 5, 0)
+    );
     world.pass(TimeDelta::seconds(90));
     watch.look().await;
     assert_eq!((overdue("content"), overdue("phone_number")), (5, 0));
     assert_eq!(world.metrics.oldest_overdue_seconds.get(), 90);
     world.sweep().await;
     watch.look().await;
-    assert_eq!((overdue("content"), world.metrics.oldest_overdue_seconds.get(), due("1h")), (0, 0, 0));
+    assert_eq!(
+        (
+            overdue("content"),
+            world.metrics.oldest_overdue_seconds.get(),
+            due("1h")
+        ),
+        (0, 0, 0)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,12 +315,23 @@ async fn what_is_held_past_its_deadline_is_counted_apart() {
     world.ingest(&texts(start(), 5)).await;
     world.hold(of(3)).await;
     let board = ReviewCache::default();
-    let (mut sweeper, mut watch) = (world.sweeper_with(board.clone()).await, world.watch(board).await);
+    let (mut sweeper, mut watch) = (
+        world.sweeper_with(board.clone()).await,
+        world.watch(board).await,
+    );
     world.pass(TimeDelta::days(9));
     sweeper.round(None, usize::MAX).await;
     watch.look().await;
-    let held = world.metrics.held_fields.with_label_values(&["sms", "content"]).get();
-    let overdue = world.metrics.overdue_fields.with_label_values(&["sms", "content"]).get();
+    let held = world
+        .metrics
+        .held_fields
+        .with_label_values(&["sms", "content"])
+        .get();
+    let overdue = world
+        .metrics
+        .overdue_fields
+        .with_label_values(&["sms", "content"])
+        .get();
     assert_eq!((held, overdue), (1, 0));
 }
 

@@ -1,8 +1,10 @@
-//! The watch: counts overdue, due and held fields from the tables alone, whether a sweep runs or not.
+//! The watch: counts overdue, due and held fields from the tables alone, whether a sweep runs or
+//! not.
 //!
-//! A sweep that died is noticed: nothing that a sweep reports about itself makes a field less overdue, except the
-//! results of its checks of segments: which are entirely held (used only if holds in force may cover them), which of
-//! earlier policies need no change, and whose tags are true.
+//! A sweep that died is noticed: nothing that a sweep reports about itself makes a field less
+//! overdue, except the results of its checks of segments: which are entirely held (used only if
+//! holds in force may cover them), which of earlier policies need no change, and whose tags are
+//! true.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -22,15 +24,16 @@ use ebbtide_controls::{InactivePolicy, ParkedState, SharedControls};
 use ebbtide_policy::Policy;
 use ebbtide_table::{ControlsVersion, RewriteError, StoreError, StoredSegment};
 
-/// The time that a process has to check segments that holds may cover, before they count as not held.
+/// The time that a process has to check segments that holds may cover, before they count as not
+/// held.
 const FIRST_LOOK: Duration = Duration::from_secs(10 * 60);
 
-/// The maximum number of segments of a product that one count checks for stale tags. It is small, since the sweep
-/// checks each segment too and reports the result.
+/// The maximum number of segments of a product that one count checks for stale tags. It is small,
+/// since the sweep checks each segment too and reports the result.
 const LOOKS: usize = 16;
 
-/// The board on which a sweep reports the segments that are entirely held, and those that need no change after a new
-/// policy or notices.
+/// The board on which a sweep reports the segments that are entirely held, and those that need no
+/// change after a new policy or notices.
 #[derive(Debug, Clone, Default)]
 pub struct ReviewCache(Arc<Mutex<BTreeMap<ProductKey, ProductReviews>>>);
 
@@ -48,18 +51,26 @@ pub struct ProductReviews {
 impl ReviewCache {
     /// Replaces the results for a product's segments.
     pub fn tell(&self, product: &ProductKey, known: ProductReviews) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(product.clone(), known);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(product.clone(), known);
     }
 
     /// Takes the reported segments whose tags are true.
     fn take_seen(&self, product: &ProductKey) -> Arc<ReviewedNotices> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get_mut(product).map(|known| std::mem::take(&mut known.seen)).unwrap_or_default()
+        known
+            .get_mut(product)
+            .map(|known| std::mem::take(&mut known.seen))
+            .unwrap_or_default()
     }
 
     fn is_settled(&self, product: &ProductKey, path: &str) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(product).is_some_and(|known| known.settled.contains(path))
+        known
+            .get(product)
+            .is_some_and(|known| known.settled.contains(path))
     }
 
     fn has(&self, product: &ProductKey, path: &str) -> bool {
@@ -112,19 +123,41 @@ impl OverdueWatch {
         board: ReviewCache,
     ) -> OverdueWatch {
         let watched = |product: SweptProduct| {
-            let grace = |category: &Category| (category.clone(), least_grace(policy, &product.key, category));
+            let grace = |category: &Category| {
+                (
+                    category.clone(),
+                    least_grace(policy, &product.key, category),
+                )
+            };
             let graces = product.categories.iter().map(grace).collect();
-            WatchedProduct { product, graces, stale: HashMap::new() }
+            WatchedProduct {
+                product,
+                graces,
+                stale: HashMap::new(),
+            }
         };
         let products = products.into_iter().map(watched).collect();
         let since = clock.monotonic();
-        OverdueWatch { controls, policy: policy.clone(), clock, metrics, board, health: None, products, since }
+        OverdueWatch {
+            controls,
+            policy: policy.clone(),
+            clock,
+            metrics,
+            board,
+            health: None,
+            products,
+            since,
+        }
     }
 
-    /// Makes the instance not ready while its policy is not active, whether or not it has records to commit.
+    /// Makes the instance not ready while its policy is not active, whether or not it has records
+    /// to commit.
     #[must_use]
     pub fn with_health(self, health: Arc<Health>) -> OverdueWatch {
-        OverdueWatch { health: Some(health), ..self }
+        OverdueWatch {
+            health: Some(health),
+            ..self
+        }
     }
 
     /// Counts once and updates the metrics.
@@ -136,38 +169,59 @@ impl OverdueWatch {
                     oldest = oldest.max(found.oldest);
                     self.tell(&self.products[index].product, &found);
                 }
-                Ok(CountOutcome::NotActive(why)) => self.not_active(&self.products[index].product, &why),
+                Ok(CountOutcome::NotActive(why)) => {
+                    self.not_active(&self.products[index].product, &why)
+                }
                 Err(error) => {
                     let product = &self.products[index].product.key;
                     tracing::error!(%product, %error, "what is overdue in the table is not known");
-                    self.metrics.sweep_failures.with_label_values(&[product.as_str()]).inc();
+                    self.metrics
+                        .sweep_failures
+                        .with_label_values(&[product.as_str()])
+                        .inc();
                 }
             }
         }
-        self.metrics.oldest_overdue_seconds.set(oldest.num_seconds());
+        self.metrics
+            .oldest_overdue_seconds
+            .set(oldest.num_seconds());
         self.count_parked().await;
     }
 
-    /// Counts the notices that wait for a person. If the control log cannot be read, the last count is kept.
+    /// Counts the notices that wait for a person. If the control log cannot be read, the last count
+    /// is kept.
     async fn count_parked(&self) {
         match self.controls.newest(ControlsVersion(0)).await {
             Ok(controls) => {
                 let parked = controls.parked(self.clock.now());
-                let waiting = parked.iter().filter(|known| known.state == ParkedState::Waiting).count();
-                self.metrics.parked_notices.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+                let waiting = parked
+                    .iter()
+                    .filter(|known| known.state == ParkedState::Waiting)
+                    .count();
+                self.metrics
+                    .parked_notices
+                    .set(i64::try_from(waiting).unwrap_or(i64::MAX));
             }
-            Err(error) => tracing::error!(%error, "the notices that wait for a decision are not known"),
+            Err(error) => {
+                tracing::error!(%error, "the notices that wait for a decision are not known")
+            }
         }
     }
 
-    /// Reports that the policy of this instance is not active. Other instances count what is overdue under the active
-    /// one.
+    /// Reports that the policy of this instance is not active. Other instances count what is
+    /// overdue under the active one.
     fn not_active(&self, product: &SweptProduct, why: &InactivePolicy) {
         for category in &product.categories {
             // An error means that the series does not exist.
-            let _ = self.metrics.overdue_fields.remove_label_values(&[product.key.as_str(), category.as_str()]);
+            let _ = self
+                .metrics
+                .overdue_fields
+                .remove_label_values(&[product.key.as_str(), category.as_str()]);
         }
-        let is_new = self.health.as_ref().is_some_and(|health| health.trouble(Component::Process, why.to_string()));
+        let is_new = self
+            .health
+            .as_ref()
+            .is_some_and(|health| health.trouble(Component::Process, why.to_string()));
         if is_new {
             tracing::error!("nothing is swept any more: {why}");
         }
@@ -175,7 +229,11 @@ impl OverdueWatch {
 
     async fn count(&mut self, index: usize) -> Result<CountOutcome, StoreError> {
         let (now, running) = (self.clock.now(), self.clock.monotonic());
-        let WatchedProduct { product, graces, stale } = &mut self.products[index];
+        let WatchedProduct {
+            product,
+            graces,
+            stale,
+        } = &mut self.products[index];
         product.refresh().await?;
         let version = product.table.controls();
         let controls = product.controls(&self.controls).await?;
@@ -187,19 +245,35 @@ impl OverdueWatch {
         product.take_seen(&self.board.take_seen(&product.key));
         let stale = count_stale(product, &self.board, stale).await?;
         let early = running.saturating_sub(self.since) < FIRST_LOOK;
-        let grace = |category: &Category| graces.get(category).copied().unwrap_or_else(TimeDelta::zero);
+        let grace = |category: &Category| {
+            graces
+                .get(category)
+                .copied()
+                .unwrap_or_else(TimeDelta::zero)
+        };
         let told: BTreeMap<Arc<str>, BTreeMap<Category, DateTime<Utc>>> = product.told_at_all();
         let told = |segment: &StoredSegment| told.get(&segment.path).cloned().unwrap_or_default();
         let (product, board) = (&*product, &self.board);
         let is_held = |segment: &StoredSegment| {
-            product.predicate(segment, &held).is_some() && (early || board.has(&product.key, &segment.path))
+            product.predicate(segment, &held).is_some()
+                && (early || board.has(&product.key, &segment.path))
         };
-        let is_outdated =
-            |segment: &&StoredSegment| product.is_outdated(segment) && !board.is_settled(&product.key, &segment.path);
-        let outdated: u64 = product.index.iter().filter(is_outdated).map(|segment| segment.records).sum();
+        let is_outdated = |segment: &&StoredSegment| {
+            product.is_outdated(segment) && !board.is_settled(&product.key, &segment.path)
+        };
+        let outdated: u64 = product
+            .index
+            .iter()
+            .filter(is_outdated)
+            .map(|segment| segment.records)
+            .sum();
         let seen: Vec<Cow<'_, StoredSegment>> = match outdated {
             0 => Vec::new(),
-            _ => product.index.iter().map(|segment| product.as_due(segment)).collect(),
+            _ => product
+                .index
+                .iter()
+                .map(|segment| product.as_due(segment))
+                .collect(),
         };
         // By the active policy, whatever the tags still say.
         let mut found = match outdated {
@@ -223,21 +297,36 @@ impl OverdueWatch {
         for category in &product.categories {
             let counts = found.counts.get(category).unwrap_or(&none);
             let labels = [key, category.as_str()];
-            self.metrics.overdue_fields.with_label_values(&labels).set(gauge(counts.overdue));
-            self.metrics.held_fields.with_label_values(&labels).set(gauge(counts.held));
+            self.metrics
+                .overdue_fields
+                .with_label_values(&labels)
+                .set(gauge(counts.overdue));
+            self.metrics
+                .held_fields
+                .with_label_values(&labels)
+                .set(gauge(counts.held));
             for (soon, (horizon, _)) in counts.soon.iter().zip(HORIZONS) {
                 let labels = [key, category.as_str(), horizon];
-                self.metrics.due_fields.with_label_values(&labels).set(gauge(*soon));
+                self.metrics
+                    .due_fields
+                    .with_label_values(&labels)
+                    .set(gauge(*soon));
             }
         }
-        self.metrics.stale_tag_records.with_label_values(&[key]).set(gauge(found.stale));
-        self.metrics.unswept_files.with_label_values(&[key]).set(gauge(product.index.unknown().count() as u64));
+        self.metrics
+            .stale_tag_records
+            .with_label_values(&[key])
+            .set(gauge(found.stale));
+        self.metrics
+            .unswept_files
+            .with_label_values(&[key])
+            .set(gauge(product.index.unknown().count() as u64));
     }
 }
 
-/// Returns the records whose tags are stale after notices, with their deadlines. Outdated segments are skipped, since
-/// they are counted as outdated. Reads at most `LOOKS` segments that are not known yet, starting with the longest
-/// due; the next call continues.
+/// Returns the records whose tags are stale after notices, with their deadlines. Outdated segments
+/// are skipped, since they are counted as outdated. Reads at most `LOOKS` segments that are not
+/// known yet, starting with the longest due; the next call continues.
 async fn count_stale(
     product: &mut SweptProduct,
     board: &ReviewCache,
@@ -265,7 +354,10 @@ async fn count_stale(
                     Err(RewriteError::Store(error)) => return Err(error),
                     // It cannot be read: the notices may apply to all of its records.
                     Err(_) => {
-                        stale.push(StaleRows { records: suspect.segment.records, due: suspect.due });
+                        stale.push(StaleRows {
+                            records: suspect.segment.records,
+                            due: suspect.due,
+                        });
                         continue;
                     }
                 }

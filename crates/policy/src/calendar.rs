@@ -1,12 +1,15 @@
-//! Buckets of a zone: the day or hour of an instant, the start and the end of a bucket, and the distance between two.
+//! Buckets of a zone: the day or hour of an instant, the start and the end of a bucket, and the
+//! distance between two.
 //!
-//! Invariants: every instant of a bucket is in `start..end`, across daylight saving, half-hour shifts and days that a
-//! zone skipped. A date outside the calendar gives `None` or saturates, and never causes an action that cannot be
-//! undone.
+//! Invariants: every instant of a bucket is in `start..end`, across daylight saving, half-hour
+//! shifts and days that a zone skipped. A date outside the calendar gives `None` or saturates, and
+//! never causes an action that cannot be undone.
 
 use std::ops::Range;
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone, Timelike, Utc};
+use chrono::{
+    DateTime, Datelike, Days, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone, Timelike, Utc,
+};
 use chrono_tz::{GapInfo, Tz};
 
 use ebbtide_base::ids::{Bucket, BucketUnit};
@@ -79,7 +82,8 @@ impl Calendar {
         (2..9999).contains(&at.year())
     }
 
-    /// Returns the bucket of `at`: the local date, or the clock hour. `None` outside the years 2 to 9998.
+    /// Returns the bucket of `at`: the local date, or the clock hour. `None` outside the years 2 to
+    /// 9998.
     #[must_use]
     pub fn bucket_of(&self, at: DateTime<Utc>) -> Option<Bucket> {
         if !Self::is_countable(at) {
@@ -91,17 +95,22 @@ impl Calendar {
         }
     }
 
-    /// Returns the bucket of `at`, and a span around `at` in which every instant is in that bucket. The span is nearly
-    /// always the whole bucket, so that a column of times costs one search each time that the bucket changes. `None` as
-    /// for [`Calendar::bucket_of`].
+    /// Returns the bucket of `at`, and a span around `at` in which every instant is in that bucket.
+    /// The span is nearly always the whole bucket, so that a column of times costs one search each
+    /// time that the bucket changes. `None` as for [`Calendar::bucket_of`].
     #[must_use]
     pub fn stretch(&self, at: DateTime<Utc>) -> Option<(Bucket, Range<DateTime<Utc>>)> {
         let bucket = self.bucket_of(at)?;
         let whole = self.start(bucket)..self.end(bucket);
         if let Bucket::Day(day) = bucket {
-            // A few zones once set the clock back across midnight, so that two days interleave for an hour.
-            let before = day.pred_opt().map_or(whole.start, |day| self.end(Bucket::Day(day)));
-            let after = day.succ_opt().map_or(whole.end, |day| self.start(Bucket::Day(day)));
+            // A few zones once set the clock back across midnight, so that two days interleave for
+            // an hour.
+            let before = day
+                .pred_opt()
+                .map_or(whole.start, |day| self.end(Bucket::Day(day)));
+            let after = day
+                .succ_opt()
+                .map_or(whole.end, |day| self.start(Bucket::Day(day)));
             if before > whole.start || after < whole.end {
                 let second = at - TimeDelta::nanoseconds(i64::from(at.timestamp_subsec_nanos()));
                 return Some((bucket, second..second + TimeDelta::seconds(1)));
@@ -110,7 +119,8 @@ impl Calendar {
         Some((bucket, whole))
     }
 
-    /// Returns the first instant of `bucket`. A day that the zone skipped starts and ends at the jump.
+    /// Returns the first instant of `bucket`. A day that the zone skipped starts and ends at the
+    /// jump.
     #[must_use]
     pub fn start(&self, bucket: Bucket) -> DateTime<Utc> {
         match bucket {
@@ -137,11 +147,14 @@ impl Calendar {
         }
     }
 
-    /// Returns the number of buckets by which `to` is after `from`; 0 if it is not after, or if their units differ.
+    /// Returns the number of buckets by which `to` is after `from`; 0 if it is not after, or if
+    /// their units differ.
     #[must_use]
     pub fn distance(&self, from: Bucket, to: Bucket) -> u32 {
         match (from, to) {
-            (Bucket::Day(from), Bucket::Day(to)) => u32::try_from((to - from).num_days()).unwrap_or(0),
+            (Bucket::Day(from), Bucket::Day(to)) => {
+                u32::try_from((to - from).num_days()).unwrap_or(0)
+            }
             (Bucket::Hour(from), Bucket::Hour(to)) => self.hours_on(from, to, u32::MAX).1,
             _ => 0,
         }
@@ -151,8 +164,13 @@ impl Calendar {
     #[must_use]
     pub fn plus(&self, bucket: Bucket, n: u32) -> Bucket {
         match bucket {
-            Bucket::Day(day) => Bucket::Day(day.checked_add_days(Days::new(u64::from(n))).unwrap_or(NaiveDate::MAX)),
-            Bucket::Hour(start) => Bucket::Hour(self.hours_on(start, DateTime::<Utc>::MAX_UTC, n).0),
+            Bucket::Day(day) => Bucket::Day(
+                day.checked_add_days(Days::new(u64::from(n)))
+                    .unwrap_or(NaiveDate::MAX),
+            ),
+            Bucket::Hour(start) => {
+                Bucket::Hour(self.hours_on(start, DateTime::<Utc>::MAX_UTC, n).0)
+            }
         }
     }
 
@@ -164,11 +182,13 @@ impl Calendar {
 
     /// Returns the time that a clock of the zone shows at `at`.
     pub(super) fn local(&self, at: DateTime<Utc>) -> NaiveDateTime {
-        at.naive_utc().checked_add_offset(self.offset(at)).unwrap_or(at.naive_utc())
+        at.naive_utc()
+            .checked_add_offset(self.offset(at))
+            .unwrap_or(at.naive_utc())
     }
 
-    /// Returns the earliest and the latest possible instant of the wall-clock time `local` in the zone. They differ if
-    /// the clock goes back over it, and if it jumps over it.
+    /// Returns the earliest and the latest possible instant of the wall-clock time `local` in the
+    /// zone. They differ if the clock goes back over it, and if it jumps over it.
     #[must_use]
     pub fn instants_of(&self, local: NaiveDateTime) -> (DateTime<Utc>, DateTime<Utc>) {
         let readings = self.readings(local);
@@ -178,7 +198,9 @@ impl Calendar {
     /// Returns the instants at which a clock of the zone shows `local`.
     pub(super) fn readings(&self, local: NaiveDateTime) -> LocalInstants {
         let at = |offset: chrono::FixedOffset| {
-            local.checked_sub_offset(offset).map_or(DateTime::<Utc>::MAX_UTC, |utc| utc.and_utc())
+            local
+                .checked_sub_offset(offset)
+                .map_or(DateTime::<Utc>::MAX_UTC, |utc| utc.and_utc())
         };
         match self.zone.offset_from_local_datetime(&local) {
             chrono::LocalResult::Single(offset) => LocalInstants::Once(at(offset.fix())),
@@ -201,8 +223,8 @@ impl Calendar {
         }
     }
 
-    /// Finds the shift of the zone's offset between `from` and `to`; `None` if the offsets at both are equal. Expects
-    /// one shift; no zone has had two within a day.
+    /// Finds the shift of the zone's offset between `from` and `to`; `None` if the offsets at both
+    /// are equal. Expects one shift; no zone has had two within a day.
     pub(super) fn shift(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Option<OffsetChange> {
         let old = self.offset(from);
         if self.offset(to) == old {
@@ -212,10 +234,18 @@ impl Calendar {
         while after - before > 1 {
             let middle = before + (after - before) / 2;
             let at = DateTime::from_timestamp(middle, 0)?;
-            if self.offset(at) == old { before = middle } else { after = middle }
+            if self.offset(at) == old {
+                before = middle
+            } else {
+                after = middle
+            }
         }
         let at = DateTime::from_timestamp(after, 0)?;
-        Some(OffsetChange { at, old: at.naive_utc().checked_add_offset(old)?, new: self.local(at) })
+        Some(OffsetChange {
+            at,
+            old: at.naive_utc().checked_add_offset(old)?,
+            new: self.local(at),
+        })
     }
 
     fn offset(&self, at: DateTime<Utc>) -> chrono::FixedOffset {
@@ -233,18 +263,23 @@ impl Calendar {
 
     fn hour_end(&self, start: DateTime<Utc>) -> DateTime<Utc> {
         let local = self.local(start);
-        let end = start + TimeDelta::seconds(3600 - i64::from(local.minute() * 60 + local.second()));
-        self.shift(start, end).map_or(end, |shift| shift.at.min(end))
+        let end =
+            start + TimeDelta::seconds(3600 - i64::from(local.minute() * 60 + local.second()));
+        self.shift(start, end)
+            .map_or(end, |shift| shift.at.min(end))
     }
 
-    /// Walks hour by hour from `start`, until `to` or `most` steps; a whole day in one step if no clock was changed.
-    /// Returns the instant that was reached and the number of hours.
+    /// Walks hour by hour from `start`, until `to` or `most` steps; a whole day in one step if no
+    /// clock was changed. Returns the instant that was reached and the number of hours.
     fn hours_on(&self, start: DateTime<Utc>, to: DateTime<Utc>, most: u32) -> (DateTime<Utc>, u32) {
         let (mut at, mut steps) = (start, 0_u32);
         while at < to && steps < most {
-            let Some(day) = at.checked_add_signed(TimeDelta::days(1)) else { break };
+            let Some(day) = at.checked_add_signed(TimeDelta::days(1)) else {
+                break;
+            };
             let whole_hour = self.local(at).minute() == 0 && self.local(at).second() == 0;
-            if whole_hour && day <= to && most - steps >= 24 && self.offset(day) == self.offset(at) {
+            if whole_hour && day <= to && most - steps >= 24 && self.offset(day) == self.offset(at)
+            {
                 (at, steps) = (day, steps + 24);
             } else {
                 (at, steps) = (self.hour_end(at), steps + 1);

@@ -1,6 +1,8 @@
-//! The assigned country codes, so that a typing error in a policy does not become a rule that never matches.
+//! The assigned country codes, so that a typing error in a policy does not become a rule that never
+//! matches.
 //!
-//! Contains the codes of ISO 3166-1 alpha-2 as of 2026, and the additional codes that a phone number can give.
+//! Contains the codes of ISO 3166-1 alpha-2 as of 2026, and the additional codes that a phone
+//! number can give.
 
 use ebbtide_base::ids::Country;
 
@@ -15,8 +17,8 @@ const ASSIGNED: &str = "\
     TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW \
 ";
 
-/// Codes that ISO reserves or leaves to users and that calling codes need (Kosovo, Ascension, Tristan da Cunha), and
-/// the code for unknown.
+/// Codes that ISO reserves or leaves to users and that calling codes need (Kosovo, Ascension,
+/// Tristan da Cunha), and the code for unknown.
 const BESIDE: &str = "XK AC TA ZZ";
 
 /// Returns true if `country` can be the jurisdiction of a record.

@@ -1,4 +1,5 @@
-//! Explains the retention of a field: the rule that applies, its reasons, and why each other rule does not apply.
+//! Explains the retention of a field: the rule that applies, its reasons, and why each other rule
+//! does not apply.
 //!
 //! Invariant: the answer is the one that the resolver gives at ingest, in words.
 
@@ -108,27 +109,41 @@ pub struct LosingRule {
     pub why: String,
 }
 
-/// Explains the retention that `policy` prescribes. Errors if the product or the column is unknown, or has no records.
+/// Explains the retention that `policy` prescribes. Errors if the product or the column is unknown,
+/// or has no records.
 pub fn explain(policy: &Policy, ask: &ExplainRequest<'_>) -> Result<Explanation, ExplainError> {
     let (product, records) = find(policy, ask)?;
     let (country, asked, notes) = country(policy, product, records, ask);
     let calendar = Calendar::new(policy.zone, policy.bucket);
     let mut categories = Vec::new();
     let mut not_personal = Vec::new();
-    for (column, class) in records.fields.iter().filter(|(column, _)| ask.field.is_none_or(|field| field == *column)) {
+    for (column, class) in records
+        .fields
+        .iter()
+        .filter(|(column, _)| ask.field.is_none_or(|field| field == *column))
+    {
         let ColumnClass::Personal(category) = class else {
             not_personal.push(column.clone());
             continue;
         };
         let known: &mut Vec<ExplainedCategory> = &mut categories;
-        if let Some(explained) = known.iter_mut().find(|explained| explained.category == *category) {
+        if let Some(explained) = known
+            .iter_mut()
+            .find(|explained| explained.category == *category)
+        {
             explained.fields.push(column.clone());
             continue;
         }
-        let question =
-            RuleQuery { product, category, country, tenant: ask.tenant.filter(|_| records.tenant.is_some()) };
+        let question = RuleQuery {
+            product,
+            category,
+            country,
+            tenant: ask.tenant.filter(|_| records.tenant.is_some()),
+        };
         // A checked policy answers every question that a record can raise.
-        let RuleMatch::Rule(winner) = resolve(&policy.rules, question) else { continue };
+        let RuleMatch::Rule(winner) = resolve(&policy.rules, question) else {
+            continue;
+        };
         let rule = &policy.rules[winner];
         let due = calendar
             .bucket_of(ask.now)
@@ -142,7 +157,12 @@ pub fn explain(policy: &Policy, ask: &ExplainRequest<'_>) -> Result<Explanation,
             boundary: rule.boundary.to_string(),
             trigger: rule.trigger.to_string(),
             due: due.map(|due| due.0.to_rfc3339_opts(SecondsFormat::Secs, true)),
-            due_local: due.map(|due| due.0.with_timezone(&policy.zone).format("%Y-%m-%d %H:%M").to_string()),
+            due_local: due.map(|due| {
+                due.0
+                    .with_timezone(&policy.zone)
+                    .format("%Y-%m-%d %H:%M")
+                    .to_string()
+            }),
             grace: rule.grace.to_string(),
             bases: rule.bases.clone(),
             purposes: rule.purposes.clone(),
@@ -157,24 +177,46 @@ pub fn explain(policy: &Policy, ask: &ExplainRequest<'_>) -> Result<Explanation,
         zone: policy.zone.name().to_owned(),
         country: asked,
         tenant: ask.tenant.map(str::to_owned),
-        bucket: calendar.bucket_of(ask.now).map(|bucket| bucket.to_string()).unwrap_or_default(),
+        bucket: calendar
+            .bucket_of(ask.now)
+            .map(|bucket| bucket.to_string())
+            .unwrap_or_default(),
         notes,
         categories,
         not_personal,
     })
 }
 
-fn find<'p>(policy: &'p Policy, ask: &ExplainRequest<'_>) -> Result<(&'p ProductKey, &'p Records), ExplainError> {
-    let mean = |near: Option<&str>| near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-    let found = policy.products.iter().find(|(key, _)| key.as_str() == ask.product);
+fn find<'p>(
+    policy: &'p Policy,
+    ask: &ExplainRequest<'_>,
+) -> Result<(&'p ProductKey, &'p Records), ExplainError> {
+    let mean = |near: Option<&str>| {
+        near.map(|near| format!("; did you mean `{near}`?"))
+            .unwrap_or_default()
+    };
+    let found = policy
+        .products
+        .iter()
+        .find(|(key, _)| key.as_str() == ask.product);
     let Some((key, product)) = found else {
         let near = nearest(ask.product, policy.products.keys().map(ProductKey::as_str));
         return Err(ExplainError::Product(ask.product.to_owned(), mean(near)));
     };
-    let records = product.records.as_ref().ok_or_else(|| ExplainError::NoRecords(key.to_string()))?;
-    if let Some(field) = ask.field.filter(|field| !records.fields.contains_key(*field)) {
+    let records = product
+        .records
+        .as_ref()
+        .ok_or_else(|| ExplainError::NoRecords(key.to_string()))?;
+    if let Some(field) = ask
+        .field
+        .filter(|field| !records.fields.contains_key(*field))
+    {
         let near = nearest(field, records.fields.keys().map(String::as_str));
-        return Err(ExplainError::Field(key.to_string(), field.to_owned(), mean(near)));
+        return Err(ExplainError::Field(
+            key.to_string(),
+            field.to_owned(),
+            mean(near),
+        ));
     }
     Ok((key, records))
 }
@@ -188,7 +230,9 @@ fn country(
 ) -> (Country, Option<Country>, Vec<String>) {
     let mut notes = Vec::new();
     if ask.tenant.is_some() && records.tenant.is_none() {
-        notes.push(format!("records of `{product}` name no tenant: rules for tenants never match them"));
+        notes.push(format!(
+            "records of `{product}` name no tenant: rules for tenants never match them"
+        ));
     }
     let only = match records.jurisdiction {
         Jurisdiction::Fixed(country) => Some(country),
@@ -197,9 +241,14 @@ fn country(
     };
     if let Some(only) = only {
         if ask.country.is_some_and(|asked| asked != only) {
-            let why =
-                if only == Country::UNKNOWN { "cannot be told (ZZ)".to_owned() } else { format!("is always {only}") };
-            notes.push(format!("the jurisdiction of `{product}` {why}: that is what is explained"));
+            let why = if only == Country::UNKNOWN {
+                "cannot be told (ZZ)".to_owned()
+            } else {
+                format!("is always {only}")
+            };
+            notes.push(format!(
+                "the jurisdiction of `{product}` {why}: that is what is explained"
+            ));
         }
         return (only, Some(only), notes);
     }
@@ -208,13 +257,29 @@ fn country(
     (ask.country.unwrap_or(unnamed), ask.country, notes)
 }
 
-fn others(rules: &[Rule], winner: usize, asked: RuleQuery<'_>, any_country: bool) -> Vec<LosingRule> {
-    let others = rules.iter().enumerate().filter(|(index, _)| *index != winner);
+fn others(
+    rules: &[Rule],
+    winner: usize,
+    asked: RuleQuery<'_>,
+    any_country: bool,
+) -> Vec<LosingRule> {
+    let others = rules
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| *index != winner);
     others
         .map(|(_, rule)| {
             let matches = rule.matches(asked);
-            let why = if matches { less_specific(rule, &rules[winner]) } else { mismatch(rule, asked, any_country) };
-            LosingRule { rule: rule.id.to_string(), matches, why }
+            let why = if matches {
+                less_specific(rule, &rules[winner])
+            } else {
+                mismatch(rule, asked, any_country)
+            };
+            LosingRule {
+                rule: rule.id.to_string(),
+                matches,
+                why,
+            }
         })
         .collect()
 }
@@ -229,9 +294,15 @@ fn less_specific(loser: &Rule, winner: &Rule) -> String {
             (!rule.products.is_empty(), "products"),
         ]
     };
-    let differs = names(winner).into_iter().zip(names(loser)).find(|(winner, loser)| winner.0 && !loser.0);
+    let differs = names(winner)
+        .into_iter()
+        .zip(names(loser))
+        .find(|(winner, loser)| winner.0 && !loser.0);
     let what = differs.map_or("more", |((_, what), _)| what);
-    format!("matches too, but `{}` names {what} and so is more specific", winner.id)
+    format!(
+        "matches too, but `{}` names {what} and so is more specific",
+        winner.id
+    )
 }
 
 fn mismatch(rule: &Rule, asked: RuleQuery<'_>, any_country: bool) -> String {
@@ -240,14 +311,27 @@ fn mismatch(rule: &Rule, asked: RuleQuery<'_>, any_country: bool) -> String {
         more => format!("{} and {} more", named[..5].join(", "), more - 5),
     };
     if !rule.products.is_empty() && !rule.products.contains(asked.product) {
-        return format!("for {} only", list(rule.products.iter().map(ProductKey::as_str).collect()));
+        return format!(
+            "for {} only",
+            list(rule.products.iter().map(ProductKey::as_str).collect())
+        );
     }
     if !rule.categories.is_empty() && !rule.categories.contains(asked.category) {
-        return format!("for {} only", list(rule.categories.iter().map(Category::as_str).collect()));
+        return format!(
+            "for {} only",
+            list(rule.categories.iter().map(Category::as_str).collect())
+        );
     }
     if !rule.jurisdictions.is_empty() && !rule.jurisdictions.contains(&asked.country) {
         let only = list(rule.jurisdictions.iter().map(Country::as_str).collect());
-        return if any_country { format!("in {only} only (see --country)") } else { format!("in {only} only") };
+        return if any_country {
+            format!("in {only} only (see --country)")
+        } else {
+            format!("in {only} only")
+        };
     }
-    format!("for tenants {} only", list(rule.tenants.iter().map(String::as_str).collect()))
+    format!(
+        "for tenants {} only",
+        list(rule.tenants.iter().map(String::as_str).collect())
+    )
 }

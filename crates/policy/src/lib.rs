@@ -1,5 +1,5 @@
-//! The policy and what applies it: parsed, checked, resolved and counted in calendar time; schemas of records, tagging
-//! and anonymisation. Pure: no I/O, no clock, no async runtime.
+//! The policy and what applies it: parsed, checked, resolved and counted in calendar time; schemas
+//! of records, tagging and anonymisation. Pure: no I/O, no clock, no async runtime.
 
 pub mod anonymize;
 mod calendar;
@@ -21,10 +21,12 @@ pub mod value_list;
 pub use calendar::Calendar;
 pub use deadline::deadline;
 pub use diff::{
-    ColumnChanges, FieldDiff, PolicyDiff, ProductDiff, ProductPresence, RecordKind, RefusedChange, ResolverPair,
-    TermChange, TermDiff, TermReport, countries, diff, differences,
+    ColumnChanges, FieldDiff, PolicyDiff, ProductDiff, ProductPresence, RecordKind, RefusedChange,
+    ResolverPair, TermChange, TermDiff, TermReport, countries, diff, differences,
 };
-pub use explain::{ExplainError, ExplainRequest, ExplainedCategory, Explanation, LosingRule, explain};
+pub use explain::{
+    ExplainError, ExplainRequest, ExplainedCategory, Explanation, LosingRule, explain,
+};
 pub use model::*;
 pub use parse::{CheckedPolicy, SchemaSource, parse};
 pub use profile::{Profile, RecordTriggers, RetentionTerm};

@@ -1,7 +1,7 @@
 //! A checked policy: the result of `parse`, which all other modules read.
 //!
-//! Invariants: a value of these types has passed `policy check` without an error, so it is valid and its names resolve.
-//! It contains no line numbers and no texts that only the file needs.
+//! Invariants: a value of these types has passed `policy check` without an error, so it is valid
+//! and its names resolve. It contains no line numbers and no texts that only the file needs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,7 +40,8 @@ pub struct Product {
     pub key: ProductKey,
     /// A title for people.
     pub title: Option<String>,
-    /// The description of its records; `None` for a product that has no records of its own (`numbers`).
+    /// The description of its records; `None` for a product that has no records of its own
+    /// (`numbers`).
     pub records: Option<Records>,
 }
 
@@ -49,7 +50,8 @@ pub struct Product {
 pub struct Records {
     /// The topics that it is read from; no two products share one.
     pub topics: Vec<Topic>,
-    /// The product's own (reader's) schema. It contains the names of the records that are the product's.
+    /// The product's own (reader's) schema. It contains the names of the records that are the
+    /// product's.
     pub schema: Arc<Schema>,
     /// The treatment of records of other names.
     pub others: OtherRecords,
@@ -63,7 +65,8 @@ pub struct Records {
     pub jurisdiction: Jurisdiction,
     /// The columns that name a person, with the kinds of their identifiers.
     pub subjects: Vec<SubjectColumn>,
-    /// The country of the national numbers in its phone columns; `None`: such numbers are unchanged.
+    /// The country of the national numbers in its phone columns; `None`: such numbers are
+    /// unchanged.
     pub default_country: Option<Country>,
     /// The class of each column. A column of the schema that is not in this map is never stored.
     pub fields: BTreeMap<String, ColumnClass>,
@@ -134,13 +137,13 @@ pub struct SubjectColumn {
 /// The kind of identifier in a subject column. It determines the canonical form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubjectKind {
-    /// A telephone number: E.164 without the plus. Text that is not a number (a short code, a sender's name) is trimmed
-    /// and otherwise unchanged.
+    /// A telephone number: E.164 without the plus. Text that is not a number (a short code, a
+    /// sender's name) is trimmed and otherwise unchanged.
     Phone,
     /// A mail address: the address alone, in lower case, its domain in ASCII.
     Email,
-    /// A channel's id: `platform:id`, the platform in lower case. If the platform's ids are telephone numbers, the id
-    /// is E.164.
+    /// A channel's id: `platform:id`, the platform in lower case. If the platform's ids are
+    /// telephone numbers, the id is E.164.
     Channel(Platform),
 }
 
@@ -153,7 +156,8 @@ pub enum Platform {
     Column(String),
 }
 
-/// A column that ingest derives from another one, so that expiry only ever drops columns. It is not personal.
+/// A column that ingest derives from another one, so that expiry only ever drops columns. It is not
+/// personal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DerivedColumn {
     /// The name of the derived column.
@@ -198,7 +202,8 @@ pub struct Anonymize {
     pub sum: Vec<String>,
 }
 
-/// A retention rule: what it matches, and the terms that then apply. An empty list of a match means all.
+/// A retention rule: what it matches, and the terms that then apply. An empty list of a match means
+/// all.
 #[derive(Debug, Clone)]
 pub struct Rule {
     /// Its id.
@@ -217,8 +222,8 @@ pub struct Rule {
     pub trigger: Trigger,
     /// The kind of limit that `keep` is: a maximum or a legal minimum.
     pub boundary: Boundary,
-    /// The time after its deadline during which a category may still be visible: at least the delays of sweeps and
-    /// readers.
+    /// The time after its deadline during which a category may still be visible: at least the
+    /// delays of sweeps and readers.
     pub grace: RetentionPeriod,
     /// Legal bases, as DPV terms (`eu-gdpr:A6-1-c`).
     pub bases: Vec<String>,
@@ -228,14 +233,16 @@ pub struct Rule {
     pub source: Option<String>,
 }
 
-/// A calendar duration in one unit: `6 months`, `24 hours`. Years count as 12 months, weeks as 7 days.
+/// A calendar duration in one unit: `6 months`, `24 hours`. Years count as 12 months, weeks as 7
+/// days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RetentionPeriod {
     /// Elapsed hours.
     Hours(u32),
     /// Calendar days of the policy's zone.
     Days(u32),
-    /// Calendar months of the policy's zone; a day that the month does not have becomes the last day of the month.
+    /// Calendar months of the policy's zone; a day that the month does not have becomes the last
+    /// day of the month.
     Months(u32),
 }
 

@@ -1,8 +1,8 @@
 //! Finds the rule that applies: the most specific of those that match.
 //!
-//! Invariant: each category of each record has one answer: a rule, or the hole or the clash. Specificity compares
-//! tenant, jurisdiction, category and product, in that order. The number of values that a rule lists does not change
-//! its specificity.
+//! Invariant: each category of each record has one answer: a rule, or the hole or the clash.
+//! Specificity compares tenant, jurisdiction, category and product, in that order. The number of
+//! values that a rule lists does not change its specificity.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use super::model::{ColumnClass, Policy, Rule};
 use super::profile::{Profile, RetentionTerm};
 use ebbtide_base::ids::{Category, Country, ProductKey, RuleId};
 
-/// A class of tenants that no rule distinguishes. Class 0 contains the tenants that no rule of the product names.
+/// A class of tenants that no rule distinguishes. Class 0 contains the tenants that no rule of the
+/// product names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct TenantClass(pub u16);
 
@@ -47,7 +48,9 @@ impl Rule {
             && all_or(&self.categories, asked.category)
             && all_or(&self.jurisdictions, &asked.country)
             && (self.tenants.is_empty()
-                || asked.tenant.is_some_and(|tenant| self.tenants.iter().any(|of| of == tenant)))
+                || asked
+                    .tenant
+                    .is_some_and(|tenant| self.tenants.iter().any(|of| of == tenant)))
     }
 
     /// Returns the specificity. Of two rules that match, the one with the larger number applies.
@@ -69,7 +72,11 @@ fn all_or<T: PartialEq>(named: &[T], value: &T) -> bool {
 pub fn resolve(rules: &[Rule], asked: RuleQuery<'_>) -> RuleMatch {
     let mut best: Option<(u8, usize)> = None;
     let mut rival = None;
-    for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.matches(asked)) {
+    for (index, rule) in rules
+        .iter()
+        .enumerate()
+        .filter(|(_, rule)| rule.matches(asked))
+    {
         let specificity = rule.specificity();
         match best {
             Some((most, _)) if specificity < most => {}
@@ -93,17 +100,30 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// Resolves the rules of `product`. `None` for a product without records, or one that the policy lacks.
+    /// Resolves the rules of `product`. `None` for a product without records, or one that the
+    /// policy lacks.
     #[must_use]
     pub fn new(policy: &Policy, product: &ProductKey) -> Option<Resolver> {
         let records = policy.products.get(product)?.records.as_ref()?;
-        let mut categories: Vec<&Category> = records.fields.values().filter_map(ColumnClass::category).collect();
+        let mut categories: Vec<&Category> = records
+            .fields
+            .values()
+            .filter_map(ColumnClass::category)
+            .collect();
         categories.sort();
         categories.dedup();
         let kinds = RecordKinds::of(&policy.rules, product);
         let profile = |country: Country, tenant: Option<&str>| {
             let terms = categories.iter().filter_map(|category| {
-                match resolve(&policy.rules, RuleQuery { product, category, country, tenant }) {
+                match resolve(
+                    &policy.rules,
+                    RuleQuery {
+                        product,
+                        category,
+                        country,
+                        tenant,
+                    },
+                ) {
                     RuleMatch::Rule(rule) => Some(RetentionTerm::of(&policy.rules[rule], category)),
                     // A checked policy has neither for any possible record.
                     RuleMatch::Hole | RuleMatch::Clash(..) => None,
@@ -124,38 +144,51 @@ impl Resolver {
             });
             profiles.push(row.collect());
         }
-        Some(Resolver { countries: kinds.country_class, tenants: kinds.tenant_class, profiles })
+        Some(Resolver {
+            countries: kinds.country_class,
+            tenants: kinds.tenant_class,
+            profiles,
+        })
     }
 
     /// Returns the class of `tenant`; 0 for none.
     #[must_use]
     pub fn tenant_class(&self, tenant: Option<&str>) -> TenantClass {
-        tenant.and_then(|tenant| self.tenants.get(tenant)).copied().unwrap_or_default()
+        tenant
+            .and_then(|tenant| self.tenants.get(tenant))
+            .copied()
+            .unwrap_or_default()
     }
 
-    /// Returns the profile of records of `country` and of a tenant of class `tenant`, as if they arrived in their own
-    /// bucket.
+    /// Returns the profile of records of `country` and of a tenant of class `tenant`, as if they
+    /// arrived in their own bucket.
     #[must_use]
     pub fn profile(&self, country: Country, tenant: TenantClass) -> &Arc<Profile> {
-        let row = self.profiles.get(usize::from(tenant.0)).unwrap_or(&self.profiles[0]);
+        let row = self
+            .profiles
+            .get(usize::from(tenant.0))
+            .unwrap_or(&self.profiles[0]);
         &row[usize::from(self.countries[country.index()])]
     }
 
     /// Returns the index of that profile in [`Resolver::profiles`], for tables by kind of record.
     #[must_use]
     pub fn kind(&self, country: Country, tenant: TenantClass) -> usize {
-        let tenant = Some(usize::from(tenant.0)).filter(|row| *row < self.profiles.len()).unwrap_or(0);
+        let tenant = Some(usize::from(tenant.0))
+            .filter(|row| *row < self.profiles.len())
+            .unwrap_or(0);
         tenant * self.profiles[0].len() + usize::from(self.countries[country.index()])
     }
 
-    /// Returns the profile of each kind of record that the rules distinguish. Several kinds may have the same profile.
+    /// Returns the profile of each kind of record that the rules distinguish. Several kinds may
+    /// have the same profile.
     pub fn profiles(&self) -> impl Iterator<Item = &Arc<Profile>> {
         self.profiles.iter().flatten()
     }
 }
 
-/// The kinds of records that the rules of a product distinguish, with one representative of each class. No rule names
-/// class 0.
+/// The kinds of records that the rules of a product distinguish, with one representative of each
+/// class. No rule names class 0.
 #[derive(Debug, Clone)]
 pub(super) struct RecordKinds {
     /// A country of each class.
@@ -167,12 +200,16 @@ pub(super) struct RecordKinds {
 }
 
 impl RecordKinds {
-    /// Returns the kinds that `rules` distinguish for `product`. Beyond 65,535 classes of tenants the rest counts as
-    /// class 0; the check of a policy refuses such a number.
+    /// Returns the kinds that `rules` distinguish for `product`. Beyond 65,535 classes of tenants
+    /// the rest counts as class 0; the check of a policy refuses such a number.
     pub(super) fn of(rules: &[Rule], product: &ProductKey) -> Self {
         let mut by_country: HashMap<Country, Vec<usize>> = HashMap::new();
         let mut by_tenant: HashMap<&str, Vec<usize>> = HashMap::new();
-        for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| all_or(&rule.products, product)) {
+        for (index, rule) in rules
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| all_or(&rule.products, product))
+        {
             for country in &rule.jurisdictions {
                 by_country.entry(*country).or_default().push(index);
             }
@@ -180,7 +217,9 @@ impl RecordKinds {
                 by_tenant.entry(tenant).or_default().push(index);
             }
         }
-        let unnamed = (0..Country::INDEXES).filter_map(Country::of_index).find(|of| !by_country.contains_key(of));
+        let unnamed = (0..Country::INDEXES)
+            .filter_map(Country::of_index)
+            .find(|of| !by_country.contains_key(of));
         let mut countries = vec![unnamed.unwrap_or(Country::UNKNOWN)];
         let mut country_class = vec![0; Country::INDEXES];
         let mut classes: HashMap<Vec<usize>, u16> = HashMap::new();
@@ -205,7 +244,12 @@ impl RecordKinds {
             });
             tenant_class.insert(tenant.to_owned(), TenantClass(class));
         }
-        Self { countries, tenants, country_class, tenant_class }
+        Self {
+            countries,
+            tenants,
+            country_class,
+            tenant_class,
+        }
     }
 
     /// Returns the class of a country.
@@ -222,12 +266,16 @@ impl RecordKinds {
     /// Returns the countries of a class, sorted. Empty for class 0, which no rule names.
     pub(super) fn countries_of(&self, class: usize) -> Vec<Country> {
         let all = (0..Country::INDEXES).filter_map(Country::of_index);
-        all.filter(|country| class > 0 && self.country_class(*country) == class).collect()
+        all.filter(|country| class > 0 && self.country_class(*country) == class)
+            .collect()
     }
 
     /// Returns the tenants of a class, sorted. Empty for class 0, which no rule names.
     pub(super) fn tenants_of(&self, class: usize) -> Vec<String> {
-        let named = self.tenant_class.iter().filter(|(_, of)| usize::from(of.0) == class);
+        let named = self
+            .tenant_class
+            .iter()
+            .filter(|(_, of)| usize::from(of.0) == class);
         let mut tenants: Vec<String> = named.map(|(tenant, _)| tenant.clone()).collect();
         tenants.sort();
         tenants

@@ -18,7 +18,8 @@ pub const TAGS: [&str; 9] = [
 /// The prefix of the name of a category's deadline column.
 pub const EXPIRES: &str = "expires_";
 
-/// Returns true if a column of that name would be taken for a tag column. Ignores case, because engines do.
+/// Returns true if a column of that name would be taken for a tag column. Ignores case, because
+/// engines do.
 #[must_use]
 pub fn is_tag(column: &str) -> bool {
     let column = column.to_ascii_lowercase();

@@ -45,12 +45,24 @@ fn what_is_not_said_has_its_default() {
 #[test]
 fn records_of_other_names_are_dead_letters_unless_the_policy_says_to_skip_them() {
     let others = |records: &str| {
-        let policy = parsed(&GOOD.replace("topics: [sms]", &format!("topics: [sms]\n{records}"))).policy.unwrap();
-        policy.products.values().find_map(|product| Some(product.records.as_ref()?.others)).unwrap()
+        let policy = parsed(&GOOD.replace("topics: [sms]", &format!("topics: [sms]\n{records}")))
+            .policy
+            .unwrap();
+        policy
+            .products
+            .values()
+            .find_map(|product| Some(product.records.as_ref()?.others))
+            .unwrap()
     };
     assert_eq!(others(""), OtherRecords::DeadLetter);
-    assert_eq!(others("    records: { names: [Message] }"), OtherRecords::DeadLetter);
-    assert_eq!(others("    records: { others: dead_letter }"), OtherRecords::DeadLetter);
+    assert_eq!(
+        others("    records: { names: [Message] }"),
+        OtherRecords::DeadLetter
+    );
+    assert_eq!(
+        others("    records: { others: dead_letter }"),
+        OtherRecords::DeadLetter
+    );
     assert_eq!(others("    records: { others: skip }"), OtherRecords::Skip);
 }
 
@@ -58,15 +70,31 @@ fn records_of_other_names_are_dead_letters_unless_the_policy_says_to_skip_them()
 fn every_record_of_the_shipped_policy_has_a_profile_of_all_its_categories() {
     let (_, policy) = shipped();
     assert_eq!(policy.products.len(), 14);
-    for (key, product) in policy.products.iter().filter(|(_, product)| product.records.is_some()) {
+    for (key, product) in policy
+        .products
+        .iter()
+        .filter(|(_, product)| product.records.is_some())
+    {
         let resolver = Resolver::new(&policy, key).unwrap();
         let fields = &product.records.as_ref().unwrap().fields;
-        let categories: std::collections::BTreeSet<_> = fields.values().filter_map(ColumnClass::category).collect();
-        for country in (0..ebbtide_base::ids::Country::INDEXES).filter_map(ebbtide_base::ids::Country::of_index) {
-            for tenant in [None, Some("tenant-0001"), Some("tenant-0002"), Some("another")] {
+        let categories: std::collections::BTreeSet<_> =
+            fields.values().filter_map(ColumnClass::category).collect();
+        for country in (0..ebbtide_base::ids::Country::INDEXES)
+            .filter_map(ebbtide_base::ids::Country::of_index)
+        {
+            for tenant in [
+                None,
+                Some("tenant-0001"),
+                Some("tenant-0002"),
+                Some("another"),
+            ] {
                 let profile = resolver.profile(country, resolver.tenant_class(tenant));
                 assert!(
-                    profile.terms.iter().map(|term| &term.category).eq(categories.iter().copied()),
+                    profile
+                        .terms
+                        .iter()
+                        .map(|term| &term.category)
+                        .eq(categories.iter().copied()),
                     "{key} {country}"
                 );
             }
@@ -77,10 +105,15 @@ fn every_record_of_the_shipped_policy_has_a_profile_of_all_its_categories() {
 /// Converts a node in the way an editor's YAML reader does: whole numbers become numbers.
 fn as_json(node: &YamlNode) -> serde_json::Value {
     match &node.value {
-        YamlValue::Text(text) => text.parse::<u64>().map_or_else(|_| text.as_str().into(), Into::into),
+        YamlValue::Text(text) => text
+            .parse::<u64>()
+            .map_or_else(|_| text.as_str().into(), Into::into),
         YamlValue::Null => serde_json::Value::Null,
         YamlValue::List(items) => items.iter().map(as_json).collect(),
-        YamlValue::Map(entries) => entries.iter().map(|entry| (entry.key.clone(), as_json(&entry.value))).collect(),
+        YamlValue::Map(entries) => entries
+            .iter()
+            .map(|entry| (entry.key.clone(), as_json(&entry.value)))
+            .collect(),
     }
 }
 
@@ -91,15 +124,30 @@ fn the_json_schema_takes_the_shipped_policy_and_refuses_what_is_malformed() {
     let validator = jsonschema::validator_for(&schema).unwrap();
     let faults = |text: &str| -> Vec<String> {
         let json = as_json(&ebbtide_base::yaml::parse(text).unwrap());
-        validator.iter_errors(&json).map(|error| format!("{}: {error}", error.instance_path())).collect()
+        validator
+            .iter_errors(&json)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect()
     };
-    let listed = GOOD.replace("topics: [sms]", "topics: [sms]\n    records: { names: [Message], others: skip }");
+    let listed = GOOD.replace(
+        "topics: [sms]",
+        "topics: [sms]\n    records: { names: [Message], others: skip }",
+    );
     for text in [shipped().0.as_str(), GOOD, &listed] {
         assert_eq!(faults(text), [""; 0]);
     }
-    for name in
-        ["unknown_keys", "bad_values", "columns", "tags", "rules", "cells", "topics", "a_list", "empty", "record_names"]
-    {
+    for name in [
+        "unknown_keys",
+        "bad_values",
+        "columns",
+        "tags",
+        "rules",
+        "cells",
+        "topics",
+        "a_list",
+        "empty",
+        "record_names",
+    ] {
         let text = std::fs::read_to_string(format!("../../tests/policies/{name}.yaml")).unwrap();
         assert!(!faults(&text).is_empty(), "{name}");
     }
@@ -116,7 +164,10 @@ fn edited(text: &str, (kind, at, word): (u8, usize, &str)) -> String {
         3 => lines[at] = format!("  {}", lines[at]),
         4 => lines[at] = lines[at].split(": ").next().unwrap_or_default().to_owned() + ": " + word,
         _ => {
-            let middle = lines[at].char_indices().nth(lines[at].chars().count() / 2).map_or(0, |(index, _)| index);
+            let middle = lines[at]
+                .char_indices()
+                .nth(lines[at].chars().count() / 2)
+                .map_or(0, |(index, _)| index);
             lines[at].insert_str(middle, word);
         }
     }

@@ -1,7 +1,8 @@
-//! The text of a policy: its file and the schemas that it names, as they were read, and the digest of both.
+//! The text of a policy: its file and the schemas that it names, as they were read, and the digest
+//! of both.
 //!
-//! Invariants: equal digests mean equal texts, and a stored text parses to the same policy again. Must never read a
-//! file.
+//! Invariants: equal digests mean equal texts, and a stored text parses to the same policy again.
+//! Must never read a file.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -51,7 +52,10 @@ impl CheckedPolicy {
     #[must_use]
     pub fn loaded(self) -> Option<LoadedPolicy> {
         let CheckedPolicy { policy, text, .. } = self;
-        policy.map(|policy| LoadedPolicy { policy: Arc::new(policy), text })
+        policy.map(|policy| LoadedPolicy {
+            policy: Arc::new(policy),
+            text,
+        })
     }
 }
 
@@ -78,7 +82,13 @@ impl PolicyText {
             part(path);
             part(schema);
         }
-        PolicyDigest(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
+        PolicyDigest(
+            hash.finalize()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+                .into(),
+        )
     }
 
     /// Parses and checks the policy, with `file` as the name of its file.
@@ -87,8 +97,9 @@ impl PolicyText {
         parse(file, &self.yaml, self)
     }
 
-    /// Returns the position of a place in the file, and its path in words. If a key is not in the file, the position is
-    /// that of the nearest key above it; if a rule is not in the file, it is the default position.
+    /// Returns the position of a place in the file, and its path in words. If a key is not in the
+    /// file, the position is that of the nearest key above it; if a rule is not in the file, it is
+    /// the default position.
     #[must_use]
     pub fn find(&self, spot: &PolicyPosition) -> (TextPosition, String) {
         let root = yaml::parse(&self.yaml).ok();
@@ -97,16 +108,26 @@ impl PolicyText {
                 let mut node = root.as_ref();
                 let mut at = TextPosition::default();
                 for key in keys {
-                    let Some(entry) = node.and_then(|node| node.entry(key)) else { break };
+                    let Some(entry) = node.and_then(|node| node.entry(key)) else {
+                        break;
+                    };
                     (at, node) = (entry.at, Some(&entry.value));
                 }
                 (at, keys.join("."))
             }
             PolicyPosition::Rule(id) => {
-                let rules =
-                    root.as_ref().and_then(|root| root.get("rules")).and_then(YamlNode::list).unwrap_or_default();
-                let is_it = |rule: &&YamlNode| rule.get("id").and_then(YamlNode::text) == Some(id.as_str());
-                let at = rules.iter().find(is_it).and_then(|rule| rule.entry("id")).map(|entry| entry.at);
+                let rules = root
+                    .as_ref()
+                    .and_then(|root| root.get("rules"))
+                    .and_then(YamlNode::list)
+                    .unwrap_or_default();
+                let is_it =
+                    |rule: &&YamlNode| rule.get("id").and_then(YamlNode::text) == Some(id.as_str());
+                let at = rules
+                    .iter()
+                    .find(is_it)
+                    .and_then(|rule| rule.entry("id"))
+                    .map(|entry| entry.at);
                 (at.unwrap_or_default(), format!("rules.{id}"))
             }
         }
@@ -115,6 +136,9 @@ impl PolicyText {
 
 impl SchemaSource for PolicyText {
     fn load(&self, path: &str) -> Result<String, String> {
-        self.schemas.get(path).cloned().ok_or_else(|| "it was not kept".to_owned())
+        self.schemas
+            .get(path)
+            .cloned()
+            .ok_or_else(|| "it was not kept".to_owned())
     }
 }

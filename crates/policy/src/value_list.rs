@@ -1,7 +1,9 @@
-//! Lists of values as people and spreadsheets save them: one value per line, in any common encoding and quoting. Pure.
+//! Lists of values as people and spreadsheets save them: one value per line, in any common encoding
+//! and quoting. Pure.
 //!
-//! A line that is accepted as a value can be searched for. A line whose search would prove nothing is an error with its
-//! line number. No error quotes a value. A text in double quotes is taken as it is.
+//! A line that is accepted as a value can be searched for. A line whose search would prove nothing
+//! is an error with its line number. No error quotes a value. A text in double quotes is taken as
+//! it is.
 
 mod decode;
 mod marks;
@@ -78,8 +80,10 @@ impl ListError {
 
 const UNCLOSED: &str = "begins with a quote that is not closed";
 const HALF_QUOTED: &str = "is quoted in part";
-const QUOTE_WHOLE: &str = "quote the whole value and double the quotes within it, or leave the outer quotes out";
-const COLUMNS: &str = "has a comma, semicolon, bar or tab outside quotes, as if it had several columns";
+const QUOTE_WHOLE: &str =
+    "quote the whole value and double the quotes within it, or leave the outer quotes out";
+const COLUMNS: &str =
+    "has a comma, semicolon, bar or tab outside quotes, as if it had several columns";
 const ONE_COLUMN: &str = "keep one column; a value that holds such a sign goes in double quotes";
 const SEVERAL: &str = "names several numbers or addresses, or one beside other words or signs";
 const APART: &str = "give each a line of its own, or quote it if it is a text";
@@ -96,25 +100,36 @@ const EXPORT: &str = "save the list as UTF-8 text";
 /// The separators of empty last columns.
 const LAST_COLUMNS: [char; 3] = [',', ';', '\t'];
 
-/// Reads a list with one value per line. Blank lines are skipped. `homes` are the default countries in use: national
-/// numbers of other countries are refused.
+/// Reads a list with one value per line. Blank lines are skipped. `homes` are the default countries
+/// in use: national numbers of other countries are refused.
 pub fn parse(file: &[u8], homes: &[Country]) -> Result<ValueList, ListError> {
     let mut list = ValueList::default();
     let mut seen = HashSet::new();
     for (line, text) in lines(&decode(file)?) {
-        let Some((text, quoted)) = value(line, text)? else { continue };
-        let text = if quoted { text } else { one_value(line, text, homes)? };
+        let Some((text, quoted)) = value(line, text)? else {
+            continue;
+        };
+        let text = if quoted {
+            text
+        } else {
+            one_value(line, text, homes)?
+        };
         if seen.insert(text.clone()) {
             list.values.push(ListedValue { line, text });
         } else {
             list.repeated += 1;
         }
     }
-    if list.values.is_empty() { Err(ListError::Empty) } else { Ok(list) }
+    if list.values.is_empty() {
+        Err(ListError::Empty)
+    } else {
+        Ok(list)
+    }
 }
 
-/// Reads the only value of a file, such as a subject on standard input: without invisible marks, with plain spaces. The
-/// text after a subject's kind (`email:`) is not changed, and keeps its quotes, as on a command line.
+/// Reads the only value of a file, such as a subject on standard input: without invisible marks,
+/// with plain spaces. The text after a subject's kind (`email:`) is not changed, and keeps its
+/// quotes, as on a command line.
 pub fn parse_one(file: &[u8]) -> Result<String, ListError> {
     let mut found = None;
     for (line, text) in lines(&decode(file)?) {
@@ -133,10 +148,12 @@ pub fn parse_one(file: &[u8]) -> Result<String, ListError> {
 
 /// Returns true for a subject that begins with its kind.
 fn has_kind(text: &str) -> bool {
-    text.split_once(':').is_some_and(|(kind, _)| matches!(kind, "phone" | "email" | "channel"))
+    text.split_once(':')
+        .is_some_and(|(kind, _)| matches!(kind, "phone" | "email" | "channel"))
 }
 
-/// Returns a line without the spaces around it. Errors on control characters and on the mark of a lost character.
+/// Returns a line without the spaces around it. Errors on control characters and on the mark of a
+/// lost character.
 fn readable(line: u32, text: &str) -> Result<&str, ListError> {
     let text = trim(text);
     if text.chars().any(|c| c.is_control() && c != '\t') {
@@ -148,7 +165,8 @@ fn readable(line: u32, text: &str) -> Result<&str, ListError> {
     Ok(text)
 }
 
-/// Returns the value of a line without its surroundings, and true if it was quoted. `None` for a blank line.
+/// Returns the value of a line without its surroundings, and true if it was quoted. `None` for a
+/// blank line.
 fn value(line: u32, text: &str) -> Result<Option<(String, bool)>, ListError> {
     let text = readable(line, text)?;
     let text = without_marks(trim(text.trim_end_matches(LAST_COLUMNS)));
@@ -173,18 +191,26 @@ fn unquoted(line: u32, text: &str) -> Result<(String, bool), ListError> {
         ('<', '>'),
     ];
     // A spreadsheet's formula that keeps a number as text: ="+31612345678".
-    let formula = text.strip_prefix('=').filter(|rest| rest.starts_with('"')).unwrap_or(text);
+    let formula = text
+        .strip_prefix('=')
+        .filter(|rest| rest.starts_with('"'))
+        .unwrap_or(text);
     if let Some(inside) = formula.strip_prefix('"').filter(|_| !is_display(text)) {
         return Ok((trim(&csv(line, inside)?).to_owned(), true));
     }
     for (open, close) in PAIRS {
-        let within = text.strip_prefix(open).and_then(|text| text.strip_suffix(close));
+        let within = text
+            .strip_prefix(open)
+            .and_then(|text| text.strip_suffix(close));
         if let Some(within) = within.filter(|within| !within.contains([open, close])) {
             return Ok((trim(within).to_owned(), false));
         }
     }
     // A spreadsheet's mark of text.
-    Ok((trim(text.strip_prefix('\'').unwrap_or(text)).to_owned(), false))
+    Ok((
+        trim(text.strip_prefix('\'').unwrap_or(text)).to_owned(),
+        false,
+    ))
 }
 
 /// Parses a quoted cell of CSV after its first quote: a doubled quote is one quote.
@@ -211,11 +237,15 @@ fn csv(line: u32, inside: &str) -> Result<String, ListError> {
 
 /// Returns true for an address or a number in angle brackets after a name, which may be quoted.
 fn is_display(text: &str) -> bool {
-    text.ends_with('>') && text.rsplit_once('<').is_some_and(|(name, _)| !trim(name).is_empty())
+    text.ends_with('>')
+        && text
+            .rsplit_once('<')
+            .is_some_and(|(name, _)| !trim(name).is_empty())
 }
 
-/// Returns a value outside quotes; of a mail address, only the address itself. Errors on a text that looks like several
-/// columns or values, and on an address or a number that cannot be read as a whole: its stored form is not known then.
+/// Returns a value outside quotes; of a mail address, only the address itself. Errors on a text
+/// that looks like several columns or values, and on an address or a number that cannot be read as
+/// a whole: its stored form is not known then.
 fn one_value(line: u32, text: String, homes: &[Country]) -> Result<String, ListError> {
     if texts::spells_a_sign(&text) {
         return Err(ListError::line(line, SPELLED, PLAIN_SIGN));
@@ -223,11 +253,16 @@ fn one_value(line: u32, text: String, homes: &[Country]) -> Result<String, ListE
     if text.contains([',', ';', '|', '\t']) && !is_display(&text) && !texts::is_uri(&text) {
         return Err(ListError::line(line, COLUMNS, ONE_COLUMN));
     }
-    if !holds_subject(&text) || texts::is_instant(&text) || texts::is_id(&text) || texts::is_decimal(&text) {
+    if !holds_subject(&text)
+        || texts::is_instant(&text)
+        || texts::is_id(&text)
+        || texts::is_decimal(&text)
+    {
         return Ok(text);
     }
     match whole_subject(&text, homes) {
-        // A text that is one spelling of the address is returned unchanged: it may be stored in that form.
+        // A text that is one spelling of the address is returned unchanged: it may be stored in
+        // that form.
         Some(WholeSubject::Email(address)) if !spellings(&text).contains(&address) => Ok(address),
         Some(WholeSubject::National) => Err(ListError::line(line, NATIONAL, CALLING_CODE)),
         Some(_) => Ok(text),
@@ -237,7 +272,9 @@ fn one_value(line: u32, text: String, homes: &[Country]) -> Result<String, ListE
 
 /// Returns true for `3.16123E+10`, with a point or a comma.
 fn is_shortened(text: &str) -> bool {
-    let Some((digits, exponent)) = text.split_once("E+").or_else(|| text.split_once("e+")) else { return false };
+    let Some((digits, exponent)) = text.split_once("E+").or_else(|| text.split_once("e+")) else {
+        return false;
+    };
     let digits = digits.trim_start_matches(['+', '-']);
     let all = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     all(exponent) && digits.split([',', '.']).count() <= 2 && digits.split([',', '.']).all(all)

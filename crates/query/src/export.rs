@@ -33,13 +33,21 @@ pub struct ParquetFile(ArrowWriter<File>);
 impl ParquetFile {
     /// Creates a new file. Errors if `path` exists.
     pub fn create(path: &Path, columns: SchemaRef) -> Result<ParquetFile, ExportError> {
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
         let level = ZstdLevel::try_new(1).unwrap_or_default();
         let properties = WriterProperties::builder()
             .set_created_by(format!("ebbtide {}", env!("CARGO_PKG_VERSION")))
             .set_compression(Compression::ZSTD(level))
             .build();
-        Ok(ParquetFile(ArrowWriter::try_new(file, columns, Some(properties))?))
+        Ok(ParquetFile(ArrowWriter::try_new(
+            file,
+            columns,
+            Some(properties),
+        )?))
     }
 
     /// Adds rows, which have the file's columns.

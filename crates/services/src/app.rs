@@ -1,6 +1,7 @@
 //! The one place that builds a running instance from configuration, policy, clock and store.
 //!
-//! Imports every layer below `cli`, and none of them imports it. Must never decide anything about a record.
+//! Imports every layer below `cli`, and none of them imports it. Must never decide anything about a
+//! record.
 
 mod background;
 mod deletions;
@@ -20,7 +21,9 @@ use ebbtide_base::clock::SharedClock;
 use ebbtide_base::health::{Component, Health};
 use ebbtide_base::metrics::Metrics;
 use ebbtide_config::{Config, RetentionCheck};
-use ebbtide_controls::{CommitIdentity, SharedControls, UsePolicyError, record_active, require_active};
+use ebbtide_controls::{
+    CommitIdentity, SharedControls, UsePolicyError, record_active, require_active,
+};
 use ebbtide_ingest::backoff::Backoff;
 use ebbtide_ingest::preflight::{PreflightError, TopicProblem};
 use ebbtide_ingest::writers::{SetUpSchemasError, WriterDeps, WriterSchemas};
@@ -56,7 +59,8 @@ pub struct App {
 /// The thread of a lane, or of the reader of notices.
 type LaneHandle = JoinHandle<Result<(), StartIngestError>>;
 
-/// The state that all parts of an instance start with. Opened once, because reading a log is expensive.
+/// The state that all parts of an instance start with. Opened once, because reading a log is
+/// expensive.
 struct OpenedStore {
     root: Root,
     /// The tables of the policy's products.
@@ -93,7 +97,8 @@ pub enum AppError {
     /// The sources of writer schemas cannot be set up.
     #[error("schemas: {0}")]
     Writers(#[from] SetUpSchemasError),
-    /// A lane ended without a request to stop: a bug. Nothing is lost: uncommitted records are read again.
+    /// A lane ended without a request to stop: a bug. Nothing is lost: uncommitted records are read
+    /// again.
     #[error("a lane ended by itself; what is uncommitted will be read again after a restart")]
     LaneEnded,
     /// A table cannot be swept.
@@ -117,40 +122,62 @@ pub enum AppError {
 }
 
 fn in_words(problems: &[TopicProblem]) -> String {
-    problems.iter().map(|problem| problem.what.as_str()).collect::<Vec<_>>().join("; ")
+    problems
+        .iter()
+        .map(|problem| problem.what.as_str())
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 impl App {
     /// Runs until `stop` turns true. Then it flushes, commits, leaves the group and returns.
     ///
-    /// Errors with the reason why it cannot start, or if it could not stop within the configured time.
+    /// Errors with the reason why it cannot start, or if it could not stop within the configured
+    /// time.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), AppError> {
         let root = Root::open(&self.config.root, &self.config.store)?;
         let controls = SharedControls::new(root.clone());
-        let loaded = LoadedPolicy { policy: Arc::clone(&self.policy), text: self.text.clone() };
+        let loaded = LoadedPolicy {
+            policy: Arc::clone(&self.policy),
+            text: self.text.clone(),
+        };
         require_active(&root, &controls, &loaded).await?;
         let around = WriterDeps {
             metrics: self.metrics.clone(),
             health: Arc::clone(&self.health),
             clock: Arc::clone(&self.clock),
         };
-        let writers = Arc::new(WriterSchemas::new(&self.config.schemas, &self.policy, around)?);
+        let writers = Arc::new(WriterSchemas::new(
+            &self.config.schemas,
+            &self.policy,
+            around,
+        )?);
         self.declare();
         root.check().await?;
         record_active(&root, &controls, &loaded, &self.signature()).await?;
         let tables = Table::open_all(&root, TableSpec::all(&self.policy).collect()).await?;
         // Expired data is deleted and overdue data is counted even if Kafka is not available.
         let owned = OwnedPartitions::default();
-        let opened = OpenedStore { root, tables, controls };
+        let opened = OpenedStore {
+            root,
+            tables,
+            controls,
+        };
         let (mut works, guard) = self.works(&opened, &owned).await?;
-        let deps = IngestFactory { opened, writers, owned, guard };
+        let deps = IngestFactory {
+            opened,
+            writers,
+            owned,
+            guard,
+        };
         let done = self.read(&deps, &mut works, &mut stop).await;
         // A task that still ran while the runtime ends would log its own cancellation as an error.
         works.shutdown().await;
         done
     }
 
-    /// Checks the topics, then reads records until the instance is stopped, and waits while the clock is wrong.
+    /// Checks the topics, then reads records until the instance is stopped, and waits while the
+    /// clock is wrong.
     async fn read(
         &self,
         deps: &IngestFactory,
@@ -167,15 +194,21 @@ impl App {
         Ok(())
     }
 
-    /// Waits until the clock is good enough to judge records: with a wrong clock, new records would seem expired, or in
-    /// the future. Returns false if the instance was stopped meanwhile.
+    /// Waits until the clock is good enough to judge records: with a wrong clock, new records would
+    /// seem expired, or in the future. Returns false if the instance was stopped meanwhile.
     async fn wait_for_clock(&self, guard: &TrustedClock, stop: &mut watch::Receiver<bool>) -> bool {
         let mut waited = false;
         while !guard.may_ingest() {
             if !std::mem::replace(&mut waited, true) {
-                tracing::error!("no record is read while the clock is wrong: {}", guard.reason());
+                tracing::error!(
+                    "no record is read while the clock is wrong: {}",
+                    guard.reason()
+                );
             }
-            if tokio::time::timeout(CLOCK_EVERY, stop.wait_for(|stop| *stop)).await.is_ok() {
+            if tokio::time::timeout(CLOCK_EVERY, stop.wait_for(|stop| *stop))
+                .await
+                .is_ok()
+            {
                 return false;
             }
         }
@@ -194,15 +227,25 @@ impl App {
         }
     }
 
-    /// Creates the series of every product at zero, so that an alert on a rate works before the first event.
+    /// Creates the series of every product at zero, so that an alert on a rate works before the
+    /// first event.
     fn declare(&self) {
-        self.metrics.buffer_limit_bytes.set(i64::try_from(self.config.ingest.memory).unwrap_or(i64::MAX));
-        for product in self.policy.products.values().filter(|product| product.records.is_some()) {
-            self.metrics.add_product(&product.key, self.policy.categories.keys());
+        self.metrics
+            .buffer_limit_bytes
+            .set(i64::try_from(self.config.ingest.memory).unwrap_or(i64::MAX));
+        for product in self
+            .policy
+            .products
+            .values()
+            .filter(|product| product.records.is_some())
+        {
+            self.metrics
+                .add_product(&product.key, self.policy.categories.keys());
         }
     }
 
-    /// Reads records until the instance is to stop (returns true) or the clock turns out to be wrong (returns false).
+    /// Reads records until the instance is to stop (returns true) or the clock turns out to be
+    /// wrong (returns false).
     async fn ingest(
         &self,
         deps: &IngestFactory,
@@ -224,7 +267,10 @@ impl App {
         if stopped {
             tracing::info!("stopping: committing what is held, leaving the group");
         } else {
-            tracing::error!("the lanes stop, since the clock is wrong: {}", deps.guard.reason());
+            tracing::error!(
+                "the lanes stop, since the clock is wrong: {}",
+                deps.guard.reason()
+            );
         }
         flag.store(true, Ordering::Relaxed);
         if stopped {
@@ -232,8 +278,13 @@ impl App {
             works.stop();
         }
         let patience = self.config.ingest.shutdown_timeout;
-        let joined = tokio::task::spawn_blocking(move || lanes.into_iter().for_each(|lane| drop(lane.join())));
-        tokio::time::timeout(patience, joined).await.map_err(|_| AppError::Stuck(patience))?.unwrap_or_default();
+        let joined = tokio::task::spawn_blocking(move || {
+            lanes.into_iter().for_each(|lane| drop(lane.join()))
+        });
+        tokio::time::timeout(patience, joined)
+            .await
+            .map_err(|_| AppError::Stuck(patience))?
+            .unwrap_or_default();
         Ok(stopped)
     }
 
@@ -250,20 +301,26 @@ impl App {
             health: Arc::clone(&self.health),
             writers: Arc::clone(&deps.writers),
             stop: Arc::clone(flag),
-            owning: Arc::new(
-                move |partition, ours| {
-                    if ours { owned.add(partition.clone()) } else { owned.remove(partition) }
-                },
-            ),
+            owning: Arc::new(move |partition, ours| {
+                if ours {
+                    owned.add(partition.clone())
+                } else {
+                    owned.remove(partition)
+                }
+            }),
         }
     }
 
-    /// Waits for the brokers and checks the retention of their topics. Returns false if the instance was stopped
-    /// meanwhile.
-    async fn preflight(&self, works: &mut BackgroundTasks, stop: &mut watch::Receiver<bool>) -> Result<bool, AppError> {
+    /// Waits for the brokers and checks the retention of their topics. Returns false if the
+    /// instance was stopped meanwhile.
+    async fn preflight(
+        &self,
+        works: &mut BackgroundTasks,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<bool, AppError> {
         if self.config.kafka.retention_check == RetentionCheck::Warn {
-            // A check that only warns delays no record, and neither does a broker that cannot report the retention of
-            // its topics.
+            // A check that only warns delays no record, and neither does a broker that cannot
+            // report the retention of its topics.
             works.watch_topics(self.retention(), Duration::ZERO);
             return Ok(true);
         }
@@ -278,7 +335,10 @@ impl App {
                     tracing::warn!(%error, "waiting for the brokers");
                 }
             }
-            if tokio::time::timeout(backoff.next_delay(), stop.wait_for(|stop| *stop)).await.is_ok() {
+            if tokio::time::timeout(backoff.next_delay(), stop.wait_for(|stop| *stop))
+                .await
+                .is_ok()
+            {
                 return Ok(false);
             }
         };
@@ -316,8 +376,13 @@ async fn any_ended(lanes: &[LaneHandle]) {
 
 /// Returns the reason why a lane ended.
 fn ended(lanes: Vec<LaneHandle>) -> AppError {
-    let mut ended = lanes.into_iter().filter(JoinHandle::is_finished).filter_map(|lane| lane.join().ok());
-    ended.find_map(Result::err).map_or(AppError::LaneEnded, AppError::Start)
+    let mut ended = lanes
+        .into_iter()
+        .filter(JoinHandle::is_finished)
+        .filter_map(|lane| lane.join().ok());
+    ended
+        .find_map(Result::err)
+        .map_or(AppError::LaneEnded, AppError::Start)
 }
 
 #[cfg(test)]

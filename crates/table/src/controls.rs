@@ -1,8 +1,9 @@
-//! The control log: one file for each control under `<root>/_controls/`, numbered from 1 without a gap.
+//! The control log: one file for each control under `<root>/_controls/`, numbered from 1 without a
+//! gap.
 //!
-//! An appended control is on the disk, and no other control has its number. A control that cannot be read whole is an
-//! error: a caller that deletes or commits without all controls may violate an order. This module does not interpret
-//! controls.
+//! An appended control is on the disk, and no other control has its number. A control that cannot
+//! be read whole is an error: a caller that deletes or commits without all controls may violate an
+//! order. This module does not interpret controls.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -50,28 +51,37 @@ impl ControlLog {
     /// Opens the control log under `root`. A missing folder counts as an empty log.
     #[must_use]
     pub fn open(root: &Root) -> ControlLog {
-        ControlLog { store: Arc::clone(root.store()), folder: root.controls() }
+        ControlLog {
+            store: Arc::clone(root.store()),
+            folder: root.controls(),
+        }
     }
 
-    /// Returns the version of the newest control; 0 if there is none. Errors if an earlier one is missing.
+    /// Returns the version of the newest control; 0 if there is none. Errors if an earlier one is
+    /// missing.
     pub async fn newest(&self) -> Result<ControlsVersion, StoreError> {
         let listed: BTreeSet<i64> = self.list().await?.iter().filter_map(version_of).collect();
         let newest = listed.last().copied().unwrap_or(0);
         for version in (1..newest).filter(|version| !listed.contains(version)) {
-            // A listing that runs while files are added may show a later file and not an earlier one: ask for it by
-            // name.
+            // A listing that runs while files are added may show a later file and not an earlier
+            // one: ask for it by name.
             match self.store.head(&self.path(ControlsVersion(version))).await {
                 Ok(_) => {}
-                Err(object_store::Error::NotFound { .. }) => return Err(unreadable(version, "it is missing")),
+                Err(object_store::Error::NotFound { .. }) => {
+                    return Err(unreadable(version, "it is missing"));
+                }
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(ControlsVersion(newest))
     }
 
-    /// Returns every control from `version` on, oldest first. Errors if any control is missing or not JSON, whatever
-    /// its version.
-    pub async fn load_from(&self, version: ControlsVersion) -> Result<Vec<(ControlsVersion, Value)>, StoreError> {
+    /// Returns every control from `version` on, oldest first. Errors if any control is missing or
+    /// not JSON, whatever its version.
+    pub async fn load_from(
+        &self,
+        version: ControlsVersion,
+    ) -> Result<Vec<(ControlsVersion, Value)>, StoreError> {
         let newest = self.newest().await?;
         let mut controls = Vec::new();
         for version in version.0.max(1)..=newest.0 {
@@ -81,8 +91,8 @@ impl ControlLog {
         Ok(controls)
     }
 
-    /// Appends a control as version `expected_next`, if every version before it exists and no other control has this
-    /// version.
+    /// Appends a control as version `expected_next`, if every version before it exists and no other
+    /// control has this version.
     pub async fn append(
         &self,
         expected_next: ControlsVersion,
@@ -90,34 +100,51 @@ impl ControlLog {
     ) -> Result<ControlsVersion, AppendError> {
         let newest = self.newest().await?;
         if newest.next() < expected_next {
-            return Err(StoreError::Refused(format!("control {} would leave a gap", expected_next.0)).into());
+            return Err(StoreError::Refused(format!(
+                "control {} would leave a gap",
+                expected_next.0
+            ))
+            .into());
         }
         let options = PutOptions::from(PutMode::Create);
-        match self.store.put_opts(&self.path(expected_next), whole(control).into(), options).await {
+        match self
+            .store
+            .put_opts(&self.path(expected_next), whole(control).into(), options)
+            .await
+        {
             Ok(_) => Ok(expected_next),
             Err(object_store::Error::AlreadyExists { .. }) => Err(AppendError::Lost),
             Err(error) => Err(StoreError::from(error).into()),
         }
     }
 
-    /// Replaces the control of that version by `control`, whole and synced: no file contains the old bytes afterwards.
-    /// Returns false if the log has the same control already.
+    /// Replaces the control of that version by `control`, whole and synced: no file contains the
+    /// old bytes afterwards. Returns false if the log has the same control already.
     ///
-    /// Only for erasing data that is no longer needed: an instance that has read the old control does not read it
-    /// again.
-    pub async fn replace(&self, version: ControlsVersion, control: &Value) -> Result<bool, StoreError> {
+    /// Only for erasing data that is no longer needed: an instance that has read the old control
+    /// does not read it again.
+    pub async fn replace(
+        &self,
+        version: ControlsVersion,
+        control: &Value,
+    ) -> Result<bool, StoreError> {
         if self.read(version).await? == *control {
             return Ok(false);
         }
         let options = PutOptions::from(PutMode::Overwrite);
-        self.store.put_opts(&self.path(version), whole(control).into(), options).await?;
+        self.store
+            .put_opts(&self.path(version), whole(control).into(), options)
+            .await?;
         Ok(true)
     }
 
-    /// Deletes files under temporary names that a crash left in the folder, if they were written before `old`.
+    /// Deletes files under temporary names that a crash left in the folder, if they were written
+    /// before `old`.
     pub async fn sweep_staged(&self, old: DateTime<Utc>) -> Result<Deletions, StoreError> {
         let listed = self.list().await?;
-        let staged = listed.iter().filter(|file| kind_of(file) == LogFileKind::Staged && file.last_modified < old);
+        let staged = listed
+            .iter()
+            .filter(|file| kind_of(file) == LogFileKind::Staged && file.last_modified < old);
         let paths = staged.map(|file| file.location.to_string()).collect();
         Ok(delete_files(self.store.as_ref(), paths).await)
     }
@@ -129,7 +156,9 @@ impl ControlLog {
     async fn read(&self, version: ControlsVersion) -> Result<Value, StoreError> {
         let got = match self.store.get(&self.path(version)).await {
             Ok(got) => got,
-            Err(object_store::Error::NotFound { .. }) => return Err(unreadable(version.0, "it is missing")),
+            Err(object_store::Error::NotFound { .. }) => {
+                return Err(unreadable(version.0, "it is missing"));
+            }
             Err(error) => return Err(error.into()),
         };
         let bytes: Bytes = got.bytes().await?;
@@ -143,7 +172,9 @@ impl ControlLog {
 }
 
 fn kind_of(file: &ObjectMeta) -> LogFileKind {
-    file.location.filename().map_or(LogFileKind::Other, LogFileKind::of)
+    file.location
+        .filename()
+        .map_or(LogFileKind::Other, LogFileKind::of)
 }
 
 fn version_of(file: &ObjectMeta) -> Option<i64> {
@@ -161,7 +192,10 @@ fn whole(control: &Value) -> Vec<u8> {
 
 /// Creates the error for a control that cannot be read.
 pub fn unreadable(version: i64, what: &str) -> StoreError {
-    StoreError::ControlsUnreadable { version: u64::try_from(version).unwrap_or(0), what: what.to_owned() }
+    StoreError::ControlsUnreadable {
+        version: u64::try_from(version).unwrap_or(0),
+        what: what.to_owned(),
+    }
 }
 
 #[cfg(test)]

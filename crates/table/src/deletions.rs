@@ -1,4 +1,5 @@
-//! Deletes many files. A file that cannot be deleted does not delay the others, and every failure is reported.
+//! Deletes many files. A file that cannot be deleted does not delay the others, and every failure
+//! is reported.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -102,14 +103,18 @@ impl Deletions {
         match outcome {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => drop(self.deleted.insert(path)),
             Err(error) => {
-                self.failures.add(DeleteFailure { path: path.clone(), why: error.to_string() });
+                self.failures.add(DeleteFailure {
+                    path: path.clone(),
+                    why: error.to_string(),
+                });
                 self.failed.insert(path);
             }
         }
     }
 }
 
-/// Deletes every file of `paths`, approximately in this order. A file that does not exist counts as deleted.
+/// Deletes every file of `paths`, approximately in this order. A file that does not exist counts as
+/// deleted.
 pub async fn delete_files(store: &dyn ObjectStore, paths: Vec<String>) -> Deletions {
     let delete = |path: String| async move {
         // Paths of a listing are encoded already.
@@ -130,7 +135,10 @@ mod tests {
     use super::*;
 
     fn failure(path: &str) -> DeleteFailure {
-        DeleteFailure { path: path.to_owned(), why: "denied".to_owned() }
+        DeleteFailure {
+            path: path.to_owned(),
+            why: "denied".to_owned(),
+        }
     }
 
     #[test]
@@ -147,7 +155,10 @@ mod tests {
         }
         failures.extend(more);
         assert_eq!(failures.count, 7);
-        assert_eq!(failures.to_string(), "a: denied; b: denied; c: denied; d: denied; e: denied; and 2 more");
+        assert_eq!(
+            failures.to_string(),
+            "a: denied; b: denied; c: denied; d: denied; e: denied; and 2 more"
+        );
     }
 
     #[test]
@@ -157,13 +168,22 @@ mod tests {
         for since in [at(5), None, at(3), at(9)] {
             overdue.add(since);
         }
-        assert_eq!(overdue, OverdueFiles { files: 4, since: at(3) });
+        assert_eq!(
+            overdue,
+            OverdueFiles {
+                files: 4,
+                since: at(3)
+            }
+        );
     }
 
     #[tokio::test]
     async fn file_that_does_not_exist_counts_as_deleted() {
         let store = object_store::memory::InMemory::new();
-        store.put(&Path::parse("k%20p").unwrap(), "x".into()).await.unwrap();
+        store
+            .put(&Path::parse("k%20p").unwrap(), "x".into())
+            .await
+            .unwrap();
         let done = delete_files(&store, vec!["k%20p".to_owned(), "missing".to_owned()]).await;
         assert_eq!((done.deleted.len(), done.failures.count), (2, 0));
         assert!(store.head(&Path::parse("k%20p").unwrap()).await.is_err());

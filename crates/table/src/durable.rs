@@ -1,7 +1,8 @@
 //! The local file system as an object store whose writes survive a power cut.
 //!
-//! A `put` that returned is on the disk, including folder entries and new folders. A log entry is written whole and
-//! synced before it gets its name, so no reader sees half of it. No success may be reported that a crash could undo.
+//! A `put` that returned is on the disk, including folder entries and new folders. A log entry is
+//! written whole and synced before it gets its name, so no reader sees half of it. No success may
+//! be reported that a crash could undo.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -18,15 +19,17 @@ use futures::stream::BoxStream;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    UploadPart,
 };
 use tokio::task::{JoinError, JoinHandle};
 use uuid::Uuid;
 
 use ebbtide_base::failpoint;
 
-/// The number of folders remembered as durable before the memory is emptied. The memory only saves syncs.
+/// The number of folders remembered as durable before the memory is emptied. The memory only saves
+/// syncs.
 const REMEMBERED_FOLDERS: usize = 4096;
 
 /// The local file system, synced. Paths are those of the file system from `/`.
@@ -45,7 +48,12 @@ impl fmt::Display for DurableFs {
 
 #[async_trait]
 impl ObjectStore for DurableFs {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> Result<PutResult> {
         let path = file_path(location)?;
         let this = self.clone();
         blocking(move || {
@@ -54,23 +62,45 @@ impl ObjectStore for DurableFs {
                 PutMode::Create => this.create_segment(&path, &payload)?,
                 PutMode::Overwrite => this.replace(&path, &payload)?,
                 PutMode::Update(_) => {
-                    return Err(failed(io::Error::new(io::ErrorKind::Unsupported, "conditional update"), &path));
+                    return Err(failed(
+                        io::Error::new(io::ErrorKind::Unsupported, "conditional update"),
+                        &path,
+                    ));
                 }
             }
-            Ok(PutResult { e_tag: None, version: None })
+            Ok(PutResult {
+                e_tag: None,
+                version: None,
+            })
         })
         .await
     }
 
-    async fn put_multipart_opts(&self, location: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        _: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
         let path = file_path(location)?;
         let this = self.clone();
         blocking(move || {
             // A segment has its own name from the start, as in `create_segment`.
-            let written = if is_log(&path) { staged(&path) } else { path.clone() };
-            let file = this.open_new(&written).map_err(|error| failed(error, &path))?;
-            Ok(Box::new(SyncedUpload { file: Arc::new(file), at: 0, written, path, syncing: Vec::new(), synced: 0 })
-                as Box<dyn MultipartUpload>)
+            let written = if is_log(&path) {
+                staged(&path)
+            } else {
+                path.clone()
+            };
+            let file = this
+                .open_new(&written)
+                .map_err(|error| failed(error, &path))?;
+            Ok(Box::new(SyncedUpload {
+                file: Arc::new(file),
+                at: 0,
+                written,
+                path,
+                syncing: Vec::new(),
+                synced: 0,
+            }) as Box<dyn MultipartUpload>)
         })
         .await
     }
@@ -79,12 +109,16 @@ impl ObjectStore for DurableFs {
         self.inner.get_opts(location, options).await
     }
 
-    // The default implementation would also read the bytes between two ranges, which only pays for remote stores.
+    // The default implementation would also read the bytes between two ranges, which only pays for
+    // remote stores.
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         self.inner.get_ranges(location, ranges).await
     }
 
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
         self.inner.delete_stream(locations)
     }
 
@@ -105,8 +139,8 @@ impl ObjectStore for DurableFs {
 }
 
 impl DurableFs {
-    /// Creates a log entry: writes and syncs it under another name, then links it to its own name if that is free. The
-    /// link decides which writer wins.
+    /// Creates a log entry: writes and syncs it under another name, then links it to its own name
+    /// if that is free. The link decides which writer wins.
     fn create_entry(&self, path: &FsPath, payload: &PutPayload) -> Result<()> {
         let staged = staged(path);
         let linked = self
@@ -122,7 +156,8 @@ impl DurableFs {
         Ok(())
     }
 
-    /// Creates a segment under its own name. No reader knows the name before the commit that adds the segment.
+    /// Creates a segment under its own name. No reader knows the name before the commit that adds
+    /// the segment.
     fn create_segment(&self, path: &FsPath, payload: &PutPayload) -> Result<()> {
         let written = self.write_new(path, payload).and_then(|()| {
             failpoint::reach("segment-written");
@@ -141,7 +176,9 @@ impl DurableFs {
     /// Replaces a file whole by another.
     fn replace(&self, path: &FsPath, payload: &PutPayload) -> Result<()> {
         let staged = staged(path);
-        let replaced = self.write_new(&staged, payload).and_then(|()| std::fs::rename(&staged, path));
+        let replaced = self
+            .write_new(&staged, payload)
+            .and_then(|()| std::fs::rename(&staged, path));
         if let Err(error) = replaced {
             let _ = std::fs::remove_file(&staged);
             return Err(failed(error, path));
@@ -163,7 +200,10 @@ impl DurableFs {
         match open() {
             // The folder was removed since we made it: make it again, once.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.folders.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                self.folders
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clear();
                 self.make_folder(path)?;
                 open()
             }
@@ -171,17 +211,25 @@ impl DurableFs {
         }
     }
 
-    /// Makes the folder of a file, and syncs it and all above it the first time this process uses it: another process
-    /// may have made it and not yet synced.
+    /// Makes the folder of a file, and syncs it and all above it the first time this process uses
+    /// it: another process may have made it and not yet synced.
     fn make_folder(&self, path: &FsPath) -> io::Result<()> {
-        let Some(folder) = path.parent() else { return Ok(()) };
-        if self.folders.lock().unwrap_or_else(PoisonError::into_inner).contains(folder) {
+        let Some(folder) = path.parent() else {
+            return Ok(());
+        };
+        if self
+            .folders
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(folder)
+        {
             return Ok(());
         }
         std::fs::create_dir_all(folder)?;
         for above in folder.ancestors().skip(1) {
             match File::open(above).and_then(|opened| opened.sync_all()) {
-                // This process may not be allowed to open folders far above; it need not make those durable.
+                // This process may not be allowed to open folders far above; it need not make those
+                // durable.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
                 synced => synced?,
             }
@@ -201,7 +249,8 @@ impl DurableFs {
     }
 }
 
-/// A file written in parts: a large checkpoint, which has its name once it is whole and synced, or a segment.
+/// A file written in parts: a large checkpoint, which has its name once it is whole and synced, or
+/// a segment.
 #[derive(Debug)]
 struct SyncedUpload {
     file: Arc<File>,
@@ -227,7 +276,8 @@ impl MultipartUpload for SyncedUpload {
         self.at += data.content_length() as u64;
         Box::pin(blocking(move || {
             for part in &data {
-                file.write_all_at(part, at).map_err(|error| failed(error, &path))?;
+                file.write_all_at(part, at)
+                    .map_err(|error| failed(error, &path))?;
                 at += part.len() as u64;
             }
             failpoint::reach("segment-part-written");
@@ -242,7 +292,13 @@ impl MultipartUpload for SyncedUpload {
         }
         let (file, written, path) = (self.file.clone(), self.written.clone(), self.path.clone());
         blocking(move || {
-            let named = || if written == path { Ok(()) } else { std::fs::rename(&written, &path) };
+            let named = || {
+                if written == path {
+                    Ok(())
+                } else {
+                    std::fs::rename(&written, &path)
+                }
+            };
             let whole = file.sync_all().and_then(|()| {
                 failpoint::reach("segment-written");
                 named()?;
@@ -250,21 +306,29 @@ impl MultipartUpload for SyncedUpload {
             });
             whole.map_err(|error| failed(error, &path))?;
             failpoint::reach("segment-synced");
-            Ok(PutResult { e_tag: None, version: None })
+            Ok(PutResult {
+                e_tag: None,
+                version: None,
+            })
         })
         .await
     }
 
     async fn abort(&mut self) -> Result<()> {
         let written = self.written.clone();
-        blocking(move || std::fs::remove_file(&written).map_err(|error| failed(error, &written))).await
+        blocking(move || std::fs::remove_file(&written).map_err(|error| failed(error, &written)))
+            .await
     }
 }
 
 impl SyncedUpload {
-    /// Starts to sync the written bytes if they are many and no sync is running. `complete` reports the errors.
+    /// Starts to sync the written bytes if they are many and no sync is running. `complete` reports
+    /// the errors.
     fn sync_ahead(&mut self) {
-        let busy = self.syncing.last().is_some_and(|syncing| !syncing.is_finished());
+        let busy = self
+            .syncing
+            .last()
+            .is_some_and(|syncing| !syncing.is_finished());
         if busy || self.at - self.synced < SYNC_BYTES {
             return;
         }
@@ -275,38 +339,59 @@ impl SyncedUpload {
     }
 }
 
-/// Returns the temporary name under which a file is written first: readers of a Delta log do not take it for an entry.
+/// Returns the temporary name under which a file is written first: readers of a Delta log do not
+/// take it for an entry.
 fn staged(path: &FsPath) -> PathBuf {
     path.with_file_name(format!(".{}.tmp", Uuid::new_v4()))
 }
 
-/// Returns true if creating a file there decides between writers: in a table's log and in the control log.
+/// Returns true if creating a file there decides between writers: in a table's log and in the
+/// control log.
 fn is_log(path: &FsPath) -> bool {
-    path.parent().is_some_and(|folder| folder.ends_with("_delta_log") || folder.ends_with("_controls"))
+    path.parent()
+        .is_some_and(|folder| folder.ends_with("_delta_log") || folder.ends_with("_controls"))
 }
 
 fn sync_folder(path: &FsPath) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    path.parent()
+        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 fn file_path(location: &Path) -> Result<PathBuf> {
-    // The crate has this conversion from its paths to paths of the file system, but not as a function.
+    // The crate has this conversion from its paths to paths of the file system, but not as a
+    // function.
     LocalFileSystem::new().path_to_filesystem(location)
 }
 
 fn failed(error: io::Error, path: &FsPath) -> Error {
     let path = path.to_string_lossy().into_owned();
     match error.kind() {
-        io::ErrorKind::AlreadyExists => Error::AlreadyExists { path, source: Box::new(error) },
-        io::ErrorKind::NotFound => Error::NotFound { path, source: Box::new(error) },
-        _ => Error::Generic { store: "DurableFs", source: Box::new(error) },
+        io::ErrorKind::AlreadyExists => Error::AlreadyExists {
+            path,
+            source: Box::new(error),
+        },
+        io::ErrorKind::NotFound => Error::NotFound {
+            path,
+            source: Box::new(error),
+        },
+        _ => Error::Generic {
+            store: "DurableFs",
+            source: Box::new(error),
+        },
     }
 }
 
 fn stopped(error: JoinError) -> Error {
-    Error::Generic { store: "DurableFs", source: Box::new(error) }
+    Error::Generic {
+        store: "DurableFs",
+        source: Box::new(error),
+    }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(stopped(error)))
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(stopped(error)))
 }

@@ -5,7 +5,8 @@ use deltalake_core::kernel::transaction::TransactionError;
 
 use ebbtide_base::ids::{Category, PolicyVersion, TopicPartition};
 
-/// The store could not be read or written, or contains something that this version does not understand.
+/// The store could not be read or written, or contains something that this version does not
+/// understand.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A file could not be read or written.
@@ -29,7 +30,8 @@ pub enum StoreError {
         /// The fix, in one sentence without a full stop.
         fix: &'static str,
     },
-    /// A control is missing, or contains something that this version does not understand: it may be an order.
+    /// A control is missing, or contains something that this version does not understand: it may be
+    /// an order.
     #[error(
         "control {version} is unreadable: {what}; nothing is deleted or committed until `_controls` is restored from a backup"
     )]
@@ -46,7 +48,12 @@ pub enum StoreError {
 
 /// Returns the first line of a library's message: the rest is a backtrace of the library.
 fn first_line(error: &DeltaTableError) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
+    error
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 impl From<DeltaTableError> for StoreError {
@@ -63,7 +70,11 @@ impl From<TransactionError> for StoreError {
 
 impl From<std::io::Error> for StoreError {
     fn from(error: std::io::Error) -> Self {
-        object_store::Error::Generic { store: "local", source: Box::new(error) }.into()
+        object_store::Error::Generic {
+            store: "local",
+            source: Box::new(error),
+        }
+        .into()
     }
 }
 
@@ -130,23 +141,23 @@ impl From<DeltaTableError> for OpenError {
 /// The reason why a commit was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
-    /// The table's next offset is not the one at which this batch begins: another writer has the partition. Drop the
-    /// batch.
+    /// The table's next offset is not the one at which this batch begins: another writer has the
+    /// partition. Drop the batch.
     #[error("another writer moved the offsets of {0}")]
     OffsetsMoved(TopicPartition),
-    /// A hold, suppression or other control came into force that this batch has not seen. Read it and make the batch
-    /// again.
+    /// A hold, suppression or other control came into force that this batch has not seen. Read it
+    /// and make the batch again.
     #[error("the table's controls moved")]
     ControlsMoved,
-    /// The active policy is not the one that the commit was made under. No further commit may be made under the old
-    /// one.
+    /// The active policy is not the one that the commit was made under. No further commit may be
+    /// made under the old one.
     #[error("policy {active} is active in the table, and this was made under another")]
     PolicyMoved {
         /// The version of the active policy.
         active: String,
     },
-    /// The table records other columns for the categories of that policy: the policy's text was edited without a new
-    /// version. No commit may be made under it.
+    /// The table records other columns for the categories of that policy: the policy's text was
+    /// edited without a new version. No commit may be made under it.
     #[error(
         "policy {version} has its columns in other categories here than in the table: its text was edited under its version; \
          start with the text that `ebbtide policy history --show {version}` prints, or give the new one a version of its own \
@@ -156,8 +167,8 @@ pub enum CommitError {
         /// The version of the policy.
         version: PolicyVersion,
     },
-    /// The commit would clear the deadline of a category although one of its columns stays. The whole commit is
-    /// refused.
+    /// The commit would clear the deadline of a category although one of its columns stays. The
+    /// whole commit is refused.
     #[error("it would clear the deadline of {category} although its column {column} stays")]
     DeadlineCleared {
         /// The category.
@@ -165,21 +176,23 @@ pub enum CommitError {
         /// The column that stays.
         column: String,
     },
-    /// The table's columns are no longer the ones that the segments were written for. Open the table again.
+    /// The table's columns are no longer the ones that the segments were written for. Open the
+    /// table again.
     #[error("the table's columns moved")]
     SchemaMoved,
-    /// A segment that a rewrite replaces is no longer in the table: another rewrite was faster. Drop this one and
-    /// choose segments again.
+    /// A segment that a rewrite replaces is no longer in the table: another rewrite was faster.
+    /// Drop this one and choose segments again.
     #[error("segment {0} is no longer in the table")]
     SegmentMoved(String),
-    /// A file of the batch is no longer there: the process slept for longer than files without a commit are kept. Drop
-    /// the batch and read its records again.
+    /// A file of the batch is no longer there: the process slept for longer than files without a
+    /// commit are kept. Drop the batch and read its records again.
     #[error("a segment of the batch is gone")]
     SegmentGone,
     /// Nothing was committed. It is safe to call again with the same batch.
     #[error("nothing was committed: {0}")]
     Store(#[source] StoreError),
-    /// The commit may have landed, and the check failed too. Call again with the same batch: the call checks first.
+    /// The commit may have landed, and the check failed too. Call again with the same batch: the
+    /// call checks first.
     #[error("it cannot be told whether the commit landed: {0}")]
     Unknown(#[source] StoreError),
 }

@@ -1,7 +1,7 @@
 //! Evidence of one commit, in counts and names of rules, stored in the commit's own log entry.
 //!
-//! It contains no value of any record. It contains running totals, so that an audit can begin at the oldest entry that
-//! still exists.
+//! It contains no value of any record. It contains running totals, so that an audit can begin at
+//! the oldest entry that still exists.
 
 mod rewrite;
 
@@ -42,10 +42,12 @@ pub const OPERATIONS: [&str; 14] = [
     "notices",
 ];
 
-/// Evidence of one commit. The caller fills in the counts; the commit checks them and adds the totals.
+/// Evidence of one commit. The caller fills in the counts; the commit checks them and adds the
+/// totals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// The kind of the commit: `ingest`, `hold`, `release`, `activate`, `notices`, or the purpose of the rewrite.
+    /// The kind of the commit: `ingest`, `hold`, `release`, `activate`, `notices`, or the purpose
+    /// of the rewrite.
     pub operation: String,
     /// The commit's unique id, by which a writer finds its commit again after an error.
     pub commit: Uuid,
@@ -95,11 +97,13 @@ pub struct PartitionEvidence {
     pub from: Option<Offset>,
     /// The table's next offset after the commit.
     pub next: Offset,
-    /// Records read between the two. Less than their difference where the topic has gaps (transactions, compaction).
+    /// Records read between the two. Less than their difference where the topic has gaps
+    /// (transactions, compaction).
     pub records: u64,
 }
 
-/// Offsets of one partition that an operator gave up as lost, so that reading could continue after them.
+/// Offsets of one partition that an operator gave up as lost, so that reading could continue after
+/// them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OffsetLoss {
     /// The partition.
@@ -107,8 +111,8 @@ pub struct OffsetLoss {
     pub partition: TopicPartition,
     /// The reason why they could not be read.
     pub cause: LossCause,
-    /// The number of offsets that are known to be lost: at least the number of records, since some offsets are not
-    /// records.
+    /// The number of offsets that are known to be lost: at least the number of records, since some
+    /// offsets are not records.
     pub offsets: u64,
 }
 
@@ -118,7 +122,8 @@ pub struct OffsetLoss {
 pub enum LossCause {
     /// Kafka deleted them before they were read.
     Deleted,
-    /// The topic was deleted and created again. Unread records of the old topic are lost too, in an unknown number.
+    /// The topic was deleted and created again. Unread records of the old topic are lost too, in an
+    /// unknown number.
     Recreated,
     /// The topic ends before the table's offset: Kafka lost records that the table has.
     Truncated,
@@ -144,7 +149,8 @@ pub struct TableTotals {
     /// Records of cells that were not kept because they stood for too few subjects.
     #[serde(default)]
     pub suppressed: u64,
-    /// Rows that other engines added, as stated by their commits between two commits of this program.
+    /// Rows that other engines added, as stated by their commits between two commits of this
+    /// program.
     #[serde(default)]
     pub foreign: u64,
     /// Offsets that operators gave up as lost.
@@ -165,14 +171,25 @@ impl Evidence {
         Evidence::of(INGEST, writer, at, policy_version)
     }
 
-    /// Creates evidence, with a new id and no counts, of a commit that puts a control in force (`hold`, `release`,
-    /// `activate`) or that records that the tags reflect all notices (`notices`).
+    /// Creates evidence, with a new id and no counts, of a commit that puts a control in force
+    /// (`hold`, `release`, `activate`) or that records that the tags reflect all notices
+    /// (`notices`).
     #[must_use]
-    pub fn control(operation: &str, writer: Uuid, at: DateTime<Utc>, policy_version: PolicyVersion) -> Evidence {
+    pub fn control(
+        operation: &str,
+        writer: Uuid,
+        at: DateTime<Utc>,
+        policy_version: PolicyVersion,
+    ) -> Evidence {
         Evidence::of(operation, writer, at, policy_version)
     }
 
-    fn of(operation: &str, writer: Uuid, at: DateTime<Utc>, policy_version: PolicyVersion) -> Evidence {
+    fn of(
+        operation: &str,
+        writer: Uuid,
+        at: DateTime<Utc>,
+        policy_version: PolicyVersion,
+    ) -> Evidence {
         Evidence {
             operation: operation.to_owned(),
             commit: Uuid::new_v4(),
@@ -194,8 +211,8 @@ impl Evidence {
         }
     }
 
-    /// Creates evidence of a rewrite with a new id. `operation` is its purpose, in the terms of the design: `drop`,
-    /// `anonymize`, `remove`, `retag`, or [`COMPACT`].
+    /// Creates evidence of a rewrite with a new id. `operation` is its purpose, in the terms of the
+    /// design: `drop`, `anonymize`, `remove`, `retag`, or [`COMPACT`].
     #[must_use]
     pub fn rewrite(
         operation: &str,
@@ -205,7 +222,11 @@ impl Evidence {
         did: RewriteEvidence,
     ) -> Evidence {
         let operation = operation.to_owned();
-        Evidence { operation, rewrite: Some(did), ..Evidence::ingest(writer, at, policy_version) }
+        Evidence {
+            operation,
+            rewrite: Some(did),
+            ..Evidence::ingest(writer, at, policy_version)
+        }
     }
 
     /// Creates evidence of a decision about lost offsets, with a new id. Counts no records.
@@ -218,7 +239,11 @@ impl Evidence {
         loss: OffsetLoss,
     ) -> Evidence {
         let counted = Evidence::of(ACCEPT_LOSS, writer, at, policy_version);
-        Evidence { partitions: vec![moved], losses: vec![loss], ..counted }
+        Evidence {
+            partitions: vec![moved],
+            losses: vec![loss],
+            ..counted
+        }
     }
 
     /// Returns true for an ingest commit.
@@ -227,8 +252,9 @@ impl Evidence {
         self.operation == INGEST
     }
 
-    /// Returns true if the commit changes the content of the table's rows. A compaction does not, and its log entry
-    /// says so to every Delta reader: a reader that follows the table as a stream must not take its rows for new ones.
+    /// Returns true if the commit changes the content of the table's rows. A compaction does not,
+    /// and its log entry says so to every Delta reader: a reader that follows the table as a stream
+    /// must not take its rows for new ones.
     #[must_use]
     pub fn changes_data(&self) -> bool {
         self.operation != COMPACT
@@ -240,7 +266,8 @@ impl Evidence {
         self.dead_letters.values().sum()
     }
 
-    /// Returns the records whose outcome is known: stored, expired, skipped, or in the dead letters.
+    /// Returns the records whose outcome is known: stored, expired, skipped, or in the dead
+    /// letters.
     #[must_use]
     pub fn accounted(&self) -> u64 {
         self.stored + self.expired + self.skipped + self.dead()
@@ -251,16 +278,23 @@ impl Evidence {
     pub fn conserves(&self) -> bool {
         self.rewrite.as_ref().is_none_or(RewriteEvidence::conserves)
             && self.read == self.accounted()
-            && self.read == self.partitions.iter().map(|partition| partition.records).sum::<u64>()
+            && self.read
+                == self
+                    .partitions
+                    .iter()
+                    .map(|partition| partition.records)
+                    .sum::<u64>()
     }
 }
 
 impl TableTotals {
-    /// Returns the number of records that the table must contain: stored or added by another engine, and neither
-    /// removed nor suppressed.
+    /// Returns the number of records that the table must contain: stored or added by another
+    /// engine, and neither removed nor suppressed.
     #[must_use]
     pub fn kept(&self) -> u64 {
-        (self.stored + self.foreign).saturating_sub(self.removed).saturating_sub(self.suppressed)
+        (self.stored + self.foreign)
+            .saturating_sub(self.removed)
+            .saturating_sub(self.suppressed)
     }
 
     /// Returns the sums with `evidence` added.
@@ -275,7 +309,8 @@ impl TableTotals {
             removed: self.removed + evidence.rewrite.as_ref().map_or(0, |did| did.removed),
             suppressed: self.suppressed + evidence.rewrite.as_ref().map_or(0, |did| did.suppressed),
             foreign: self.foreign,
-            lost_offsets: self.lost_offsets + evidence.losses.iter().map(|loss| loss.offsets).sum::<u64>(),
+            lost_offsets: self.lost_offsets
+                + evidence.losses.iter().map(|loss| loss.offsets).sum::<u64>(),
             commits: self.commits + 1,
         }
     }

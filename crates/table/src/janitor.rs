@@ -1,9 +1,9 @@
-//! Deletes what a table no longer needs, apart from the commit path: makes checkpoints, deletes old log entries,
-//! replaced files and files that no commit names.
+//! Deletes what a table no longer needs, apart from the commit path: makes checkpoints, deletes old
+//! log entries, replaced files and files that no commit names.
 //!
-//! A file that a live version, a reader within its grace or a writer in flight needs is never deleted. The list of
-//! replaced files comes from the log. If another engine's checkpoint drops it, the file counts as one that no commit
-//! names.
+//! A file that a live version, a reader within its grace or a writer in flight needs is never
+//! deleted. The list of replaced files comes from the log. If another engine's checkpoint drops it,
+//! the file counts as one that no commit names.
 
 use std::collections::{HashMap, HashSet};
 
@@ -23,7 +23,8 @@ pub struct MaintenanceSettings {
     pub checkpoint_every: u64,
     /// The time for which log entries are kept after a checkpoint covers them.
     pub keep_log: TimeDelta,
-    /// The time for which a file that no commit names may belong to a writer in flight. Longer than any write can last.
+    /// The time for which a file that no commit names may belong to a writer in flight. Longer than
+    /// any write can last.
     pub keep_orphans: TimeDelta,
     /// The time for which a replaced file is kept for readers of an older version.
     pub readers_grace: TimeDelta,
@@ -121,17 +122,25 @@ pub async fn due_files(
     let before = state.version;
     let (listed, mut data) = files::list_all(log).await?;
     data.retain(is_data);
-    // Read after the listing, which may take minutes: a listed file that was committed meanwhile would look like an
-    // orphan.
+    // Read after the listing, which may take minutes: a listed file that was committed meanwhile
+    // would look like an orphan.
     state.read_on(log).await?;
-    let entries =
-        listed.iter().filter_map(|file| if let LogFileKind::Entry(version) = file.kind { Some(version) } else { None });
+    let entries = listed.iter().filter_map(|file| {
+        if let LogFileKind::Entry(version) = file.kind {
+            Some(version)
+        } else {
+            None
+        }
+    });
     // The listing does not contain the age of entries that were written after it.
     let newest = entries.max().unwrap_or(before).max(before);
     let named = checkpoint::named(log, &listed, newest.max(state.version)).await?;
     let named = LoggedFiles::of(named);
     // Checkpoints that could not be read above are skipped.
-    let listed: Vec<LogFile> = listed.into_iter().filter(|file| !log.hides(&file.path)).collect();
+    let listed: Vec<LogFile> = listed
+        .into_iter()
+        .filter(|file| !log.hides(&file.path))
+        .collect();
     let until = newest.min(state.evidence_at.unwrap_or(newest));
     let mut needless = needless(&listed, until, now, upkeep.keep_log);
     // Files before a checkpoint are needed as long as the checkpoint cannot be read.
@@ -141,10 +150,16 @@ pub async fn due_files(
     needless.extend(staged(&listed, now, upkeep.keep_orphans));
     let (replaced, in_grace) = replaced(&data, &named, now, upkeep.readers_grace);
     let orphans = orphans(data, &named, now, upkeep.keep_orphans);
-    Ok(DueFiles { replaced, log: needless, orphans, in_grace })
+    Ok(DueFiles {
+        replaced,
+        log: needless,
+        orphans,
+        in_grace,
+    })
 }
 
-/// Paths that the last pass of this process saw, so that a file is overdue once two passes in a row find it.
+/// Paths that the last pass of this process saw, so that a file is overdue once two passes in a row
+/// find it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LastPass {
     /// Files that were due.
@@ -156,8 +171,8 @@ pub(super) struct LastPass {
 }
 
 impl LastPass {
-    /// Counts the files that should have been deleted before this pass and still exist after it, and remembers this
-    /// pass.
+    /// Counts the files that should have been deleted before this pass and still exist after it,
+    /// and remembers this pass.
     fn count(&mut self, due: &DueFiles, done: &Deletions) -> OverdueFiles {
         let mut overdue = OverdueFiles::default();
         let mut seen = HashSet::new();
@@ -168,14 +183,19 @@ impl LastPass {
             }
             seen.insert(file.path.clone());
         }
-        *self = LastPass { due: seen, failed: done.failed.clone(), deleted: done.deleted.clone() };
+        *self = LastPass {
+            due: seen,
+            failed: done.failed.clone(),
+            deleted: done.deleted.clone(),
+        };
         overdue
     }
 }
 
 impl Table {
-    /// Runs one pass: makes a checkpoint if one is due, then deletes the files of the plan. Safe in parallel with
-    /// passes of other instances and any writer. A checkpoint or a file that fails is reported, and the pass continues.
+    /// Runs one pass: makes a checkpoint if one is due, then deletes the files of the plan. Safe in
+    /// parallel with passes of other instances and any writer. A checkpoint or a file that fails is
+    /// reported, and the pass continues.
     ///
     /// Errors if the log or the folder cannot be read: the overdue files are unknown then.
     pub async fn maintain(
@@ -184,41 +204,69 @@ impl Table {
         upkeep: &MaintenanceSettings,
     ) -> Result<MaintenanceReport, StoreError> {
         self.refresh().await?;
-        let (checkpoint, checkpoint_failure) = match self.checkpoint(upkeep.checkpoint_every).await {
+        let (checkpoint, checkpoint_failure) = match self.checkpoint(upkeep.checkpoint_every).await
+        {
             Ok(made) => (made, None),
             Err(error) => (None, Some(error.to_string())),
         };
         let due = self.due(now, upkeep).await?;
         let mut deleted = bounded(&due, &self.last_pass.failed, upkeep.limit);
-        let paths = deleted.replaced.iter().chain(&deleted.log).chain(&deleted.orphans).cloned().collect();
+        let paths = deleted
+            .replaced
+            .iter()
+            .chain(&deleted.log)
+            .chain(&deleted.orphans)
+            .cloned()
+            .collect();
         let done = delete_files(self.log.object_store(None).as_ref(), paths).await;
-        for list in [&mut deleted.replaced, &mut deleted.log, &mut deleted.orphans] {
+        for list in [
+            &mut deleted.replaced,
+            &mut deleted.log,
+            &mut deleted.orphans,
+        ] {
             list.retain(|path| done.deleted.contains(path));
         }
         let overdue = self.last_pass.count(&due, &done);
-        Ok(MaintenanceReport { checkpoint, checkpoint_failure, deleted, failures: done.failures, overdue })
+        Ok(MaintenanceReport {
+            checkpoint,
+            checkpoint_failure,
+            deleted,
+            failures: done.failures,
+            overdue,
+        })
     }
 
     /// Returns the files that [`Table::maintain`] would delete at `now`.
-    pub async fn plan(&mut self, now: DateTime<Utc>, upkeep: &MaintenanceSettings) -> Result<CleanupPlan, StoreError> {
+    pub async fn plan(
+        &mut self,
+        now: DateTime<Utc>,
+        upkeep: &MaintenanceSettings,
+    ) -> Result<CleanupPlan, StoreError> {
         let due = self.due(now, upkeep).await?;
         Ok(bounded(&due, &self.last_pass.failed, upkeep.limit))
     }
 
-    async fn due(&mut self, now: DateTime<Utc>, upkeep: &MaintenanceSettings) -> Result<DueFiles, StoreError> {
+    async fn due(
+        &mut self,
+        now: DateTime<Utc>,
+        upkeep: &MaintenanceSettings,
+    ) -> Result<DueFiles, StoreError> {
         due_files(&self.log, &mut self.state, now, upkeep).await
     }
 
-    /// Makes a checkpoint of the newest version if the newest checkpoint is at least `every` commits behind.
+    /// Makes a checkpoint of the newest version if the newest checkpoint is at least `every`
+    /// commits behind.
     async fn checkpoint(&mut self, every: u64) -> Result<Option<u64>, StoreError> {
         let version = self.state.version;
-        let is_young = |newest: Option<u64>| version.saturating_sub(newest.unwrap_or(0)) < every.max(1);
+        let is_young =
+            |newest: Option<u64>| version.saturating_sub(newest.unwrap_or(0)) < every.max(1);
         // Listing the log is expensive, and a newer checkpoint would only be younger.
         if is_young(self.checkpointed) {
             return Ok(None);
         }
         let listed = files::list(&self.log).await?;
-        self.checkpointed = files::newest_checkpoint(&listed, u64::MAX).map(|checkpoint| checkpoint.version);
+        self.checkpointed =
+            files::newest_checkpoint(&listed, u64::MAX).map(|checkpoint| checkpoint.version);
         if is_young(self.checkpointed) {
             return Ok(None);
         }
@@ -228,49 +276,73 @@ impl Table {
             url.set_path(&format!("{}/", url.path()));
         }
         let made = tokio::task::spawn_blocking(move || {
-            let snapshot = delta_kernel::Snapshot::builder_for(url).at_version(version).build(engine.as_ref())?;
+            let snapshot = delta_kernel::Snapshot::builder_for(url)
+                .at_version(version)
+                .build(engine.as_ref())?;
             snapshot.checkpoint(engine.as_ref(), None)
         });
-        let failed = |why: String| StoreError::Refused(format!("the checkpoint was not made: {why}"));
-        made.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
+        let failed =
+            |why: String| StoreError::Refused(format!("the checkpoint was not made: {why}"));
+        made.await
+            .map_err(|error| failed(error.to_string()))?
+            .map_err(|error| failed(error.to_string()))?;
         self.checkpointed = Some(version);
         Ok(Some(version))
     }
 }
 
-/// Returns true if a file contains rows: a Parquet file whose path has no name that begins with `_` or `.`.
+/// Returns true if a file contains rows: a Parquet file whose path has no name that begins with `_`
+/// or `.`.
 fn is_data(file: &ObjectMeta) -> bool {
-    let hidden = file.location.parts().any(|part| part.as_ref().starts_with(['_', '.']));
+    let hidden = file
+        .location
+        .parts()
+        .any(|part| part.as_ref().starts_with(['_', '.']));
     !hidden && file.location.as_ref().ends_with(".parquet")
 }
 
 /// Returns the time before which a file must have been written or replaced to be due at `now`.
 fn old(now: DateTime<Utc>, kept: TimeDelta) -> DateTime<Utc> {
-    now.checked_sub_signed(kept).unwrap_or(DateTime::<Utc>::MIN_UTC)
+    now.checked_sub_signed(kept)
+        .unwrap_or(DateTime::<Utc>::MIN_UTC)
 }
 
 /// Returns the time at which a file that was written or replaced at `from` is due.
 fn due_at(from: DateTime<Utc>, kept: TimeDelta) -> DateTime<Utc> {
-    from.checked_add_signed(kept).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    from.checked_add_signed(kept)
+        .unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-/// Returns the log's files that the newest checkpoint up to `until` makes needless, oldest version first: those of
-/// versions before it that are older than `kept`. A checkpoint does not count if a young version precedes it.
+/// Returns the log's files that the newest checkpoint up to `until` makes needless, oldest version
+/// first: those of versions before it that are older than `kept`. A checkpoint does not count if a
+/// young version precedes it.
 fn needless(listed: &[LogFile], until: u64, now: DateTime<Utc>, kept: TimeDelta) -> Vec<DueFile> {
     let old = old(now, kept);
-    let young = listed.iter().filter(|file| file.modified >= old).filter_map(|file| match file.kind {
-        LogFileKind::Entry(version) => Some(version),
-        _ => None,
-    });
+    let young = listed
+        .iter()
+        .filter(|file| file.modified >= old)
+        .filter_map(|file| match file.kind {
+            LogFileKind::Entry(version) => Some(version),
+            _ => None,
+        });
     let until = young.min().unwrap_or(until).min(until);
-    let Some(checkpoint) = files::newest_checkpoint(listed, until) else { return Vec::new() };
+    let Some(checkpoint) = files::newest_checkpoint(listed, until) else {
+        return Vec::new();
+    };
     let mut needless: Vec<(u64, DueFile)> = Vec::new();
     for file in listed.iter().filter(|file| file.modified < old) {
-        if let LogFileKind::Entry(version) | LogFileKind::Checkpoint(version, _) | LogFileKind::Derived(version) =
-            file.kind
+        if let LogFileKind::Entry(version)
+        | LogFileKind::Checkpoint(version, _)
+        | LogFileKind::Derived(version) = file.kind
             && version < checkpoint.version
         {
-            needless.push((version, DueFile { path: file.path.to_string(), since: due_at(file.modified, kept) }));
+            needless.push((
+                version,
+                DueFile {
+                    path: file.path.to_string(),
+                    since: due_at(file.modified, kept),
+                },
+            ));
         }
     }
     needless.sort_by(|a, b| (a.0, &a.1.path).cmp(&(b.0, &b.1.path)));
@@ -280,11 +352,19 @@ fn needless(listed: &[LogFile], until: u64, now: DateTime<Utc>, kept: TimeDelta)
 /// Returns the log's files under temporary names that are too old to belong to a writer in flight.
 fn staged(listed: &[LogFile], now: DateTime<Utc>, kept: TimeDelta) -> Vec<DueFile> {
     let old = old(now, kept);
-    let staged = listed.iter().filter(|file| file.kind == LogFileKind::Staged && file.modified < old);
-    staged.map(|file| DueFile { path: file.path.to_string(), since: due_at(file.modified, kept) }).collect()
+    let staged = listed
+        .iter()
+        .filter(|file| file.kind == LogFileKind::Staged && file.modified < old);
+    staged
+        .map(|file| DueFile {
+            path: file.path.to_string(),
+            since: due_at(file.modified, kept),
+        })
+        .collect()
 }
 
-/// The files that the log names. Each path is stored in both forms: some engines encode it as in a URL and some do not.
+/// The files that the log names. Each path is stored in both forms: some engines encode it as in a
+/// URL and some do not.
 #[derive(Debug, Default)]
 struct LoggedFiles {
     active: HashSet<String>,
@@ -296,11 +376,15 @@ impl LoggedFiles {
         let plain = |path: &str| path.trim_start_matches("./").to_owned();
         let mut known = LoggedFiles::default();
         for (path, at) in named.removed {
-            known.removed.extend(files::decode(&path).map(|decoded| (plain(&decoded), at)));
+            known
+                .removed
+                .extend(files::decode(&path).map(|decoded| (plain(&decoded), at)));
             known.removed.insert(plain(&path), at);
         }
         for path in named.active {
-            known.active.extend(files::decode(&path).map(|decoded| plain(&decoded)));
+            known
+                .active
+                .extend(files::decode(&path).map(|decoded| plain(&decoded)));
             known.active.insert(plain(&path));
         }
         known
@@ -312,25 +396,35 @@ impl LoggedFiles {
         self.active.contains(path) || decoded.is_some_and(|path| self.active.contains(&path))
     }
 
-    /// Returns the time at which a file was removed, in milliseconds, if the log has it; `None` if the log does not
-    /// name the file as removed.
+    /// Returns the time at which a file was removed, in milliseconds, if the log has it; `None` if
+    /// the log does not name the file as removed.
     fn removed(&self, path: &str) -> Option<Option<i64>> {
         let decoded = || files::decode(path).and_then(|path| self.removed.get(&path));
         self.removed.get(path).or_else(decoded).copied()
     }
 }
 
-/// Returns the files that were removed longer than `grace` ago, oldest removal first, and the number that were removed
-/// since. A file whose removal has no time counts as an orphan.
-fn replaced(data: &[ObjectMeta], known: &LoggedFiles, now: DateTime<Utc>, grace: TimeDelta) -> (Vec<DueFile>, usize) {
+/// Returns the files that were removed longer than `grace` ago, oldest removal first, and the
+/// number that were removed since. A file whose removal has no time counts as an orphan.
+fn replaced(
+    data: &[ObjectMeta],
+    known: &LoggedFiles,
+    now: DateTime<Utc>,
+    grace: TimeDelta,
+) -> (Vec<DueFile>, usize) {
     let old = old(now, grace).timestamp_millis();
     let (mut replaced, mut in_grace) = (Vec::new(), 0);
     for file in data {
         let path = file.location.as_ref();
-        let Some(Some(at)) = known.removed(path).filter(|_| !known.lists(path)) else { continue };
+        let Some(Some(at)) = known.removed(path).filter(|_| !known.lists(path)) else {
+            continue;
+        };
         if at < old {
             let removed = DateTime::from_timestamp_millis(at).unwrap_or(DateTime::<Utc>::MIN_UTC);
-            replaced.push(DueFile { path: path.to_owned(), since: due_at(removed, grace) });
+            replaced.push(DueFile {
+                path: path.to_owned(),
+                since: due_at(removed, grace),
+            });
         } else {
             in_grace += 1;
         }
@@ -339,30 +433,50 @@ fn replaced(data: &[ObjectMeta], known: &LoggedFiles, now: DateTime<Utc>, grace:
     (replaced, in_grace)
 }
 
-/// Returns the files that no version lists and no commit removed, oldest first. Each condition can only shrink the
-/// list.
-fn orphans(data: Vec<ObjectMeta>, known: &LoggedFiles, now: DateTime<Utc>, kept: TimeDelta) -> Vec<DueFile> {
+/// Returns the files that no version lists and no commit removed, oldest first. Each condition can
+/// only shrink the list.
+fn orphans(
+    data: Vec<ObjectMeta>,
+    known: &LoggedFiles,
+    now: DateTime<Utc>,
+    kept: TimeDelta,
+) -> Vec<DueFile> {
     let old = old(now, kept);
     let mut orphans: Vec<DueFile> = data
         .into_iter()
         .filter(|file| file.last_modified < old)
-        .map(|file| DueFile { path: file.location.to_string(), since: due_at(file.last_modified, kept) })
-        .filter(|file| !known.lists(&file.path) && known.removed(&file.path).is_none_or(|at| at.is_none()))
+        .map(|file| DueFile {
+            path: file.location.to_string(),
+            since: due_at(file.last_modified, kept),
+        })
+        .filter(|file| {
+            !known.lists(&file.path) && known.removed(&file.path).is_none_or(|at| at.is_none())
+        })
         .collect();
     orphans.sort_by(|a, b| (a.since, &a.path).cmp(&(b.since, &b.path)));
     orphans
 }
 
-/// Chooses at most `limit` files: replaced files first, since only those wait for readers, and files that `failed`
-/// before last, so that no number of them delays the others.
+/// Chooses at most `limit` files: replaced files first, since only those wait for readers, and
+/// files that `failed` before last, so that no number of them delays the others.
 fn bounded(due: &DueFiles, failed: &HashSet<String>, limit: usize) -> CleanupPlan {
     let mut room = limit;
-    let mut plan = CleanupPlan { in_grace: due.in_grace, ..CleanupPlan::default() };
+    let mut plan = CleanupPlan {
+        in_grace: due.in_grace,
+        ..CleanupPlan::default()
+    };
     for again in [false, true] {
-        let lists = [(&due.replaced, &mut plan.replaced), (&due.log, &mut plan.log), (&due.orphans, &mut plan.orphans)];
+        let lists = [
+            (&due.replaced, &mut plan.replaced),
+            (&due.log, &mut plan.log),
+            (&due.orphans, &mut plan.orphans),
+        ];
         for (from, to) in lists {
             let before = to.len();
-            let chosen = from.iter().filter(|file| failed.contains(&file.path) == again).take(room);
+            let chosen = from
+                .iter()
+                .filter(|file| failed.contains(&file.path) == again)
+                .take(room);
             to.extend(chosen.map(|file| file.path.clone()));
             room -= to.len() - before;
         }

@@ -1,8 +1,9 @@
-//! The tables: one Delta Lake table for each product, its segments, and the commit that makes records durable exactly
-//! once.
+//! The tables: one Delta Lake table for each product, its segments, and the commit that makes
+//! records durable exactly once.
 //!
-//! A commit lands whole or not at all, on exactly the version that it was checked against. No personal value is stored
-//! outside data pages. This is the only layer that uses the Delta, Parquet and object-store crates.
+//! A commit lands whole or not at all, on exactly the version that it was checked against. No
+//! personal value is stored outside data pages. This is the only layer that uses the Delta, Parquet
+//! and object-store crates.
 
 mod clock_records;
 mod controls;
@@ -32,20 +33,22 @@ pub use controls::{AppendError, ControlLog};
 pub use deletions::{DeleteFailure, DeleteFailures, Deletions, OverdueFiles};
 pub use error::{CommitError, OpenError, StoreError};
 pub use evidence::{
-    ACCEPT_LOSS, COMPACT, Evidence, LossCause, OPERATIONS, OffsetLoss, PartitionEvidence, RewriteEvidence, TableTotals,
+    ACCEPT_LOSS, COMPACT, Evidence, LossCause, OPERATIONS, OffsetLoss, PartitionEvidence,
+    RewriteEvidence, TableTotals,
 };
 pub use index::{SegmentIndex, StoredSegment};
 pub use janitor::{CleanupPlan, MaintenanceReport, MaintenanceSettings};
 pub use objects::ProbeError;
 pub use quarantine::{Quarantine, QuarantinePass};
 pub use rewrite::{
-    MergeSettings, NewTags, Predicate, ReformResult, RetagResult, Retagging, RewriteError, RowStream, SegmentReader,
-    SegmentRows, SpliceResult, SplitResult,
+    MergeSettings, NewTags, Predicate, ReformResult, RetagResult, Retagging, RewriteError,
+    RowStream, SegmentReader, SegmentRows, SpliceResult, SplitResult,
 };
 pub use root::{Root, RootError};
 pub use segment::{EncodedSegment, Segment, SegmentError, SegmentTags, SegmentWriter};
 pub use spec::{ColumnRole, TableColumn, TableSpec};
 pub use table::{
-    AcceptLossError, ControlsVersion, IngestCommit, LossDecision, OffsetAdvance, PolicyCommit, RewriteCommit,
-    SegmentStore, Table, TableControls, TableControlsCache, controls_of, raise_controls, take_force,
+    AcceptLossError, ControlsVersion, IngestCommit, LossDecision, OffsetAdvance, PolicyCommit,
+    RewriteCommit, SegmentStore, Table, TableControls, TableControlsCache, controls_of,
+    raise_controls, take_force,
 };

@@ -1,5 +1,5 @@
-//! The reports of the crate above about what the tests of this crate wrote: they open the same root anew, through the
-//! library as other crates see it.
+//! The reports of the crate above about what the tests of this crate wrote: they open the same root
+//! anew, through the library as other crates see it.
 
 use chrono::{DateTime, Utc};
 
@@ -21,7 +21,11 @@ pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError
 }
 
 /// Returns the overview of a product's table.
-pub async fn show(root: &Root, product: &ProductKey, now: DateTime<Utc>) -> Result<TableOverview, ViewError> {
+pub async fn show(
+    root: &Root,
+    product: &ProductKey,
+    now: DateTime<Utc>,
+) -> Result<TableOverview, ViewError> {
     ebbtide_query::show(&from_above(root), product, now).await
 }
 

@@ -1,7 +1,8 @@
-//! The location of the store: the folder, or the prefix in an object store, that contains every table.
+//! The location of the store: the folder, or the prefix in an object store, that contains every
+//! table.
 //!
-//! The location is absolute, and all users of a root share one client of the object store. Code that needs paths of the
-//! file system must check that the root is a folder.
+//! The location is absolute, and all users of a root share one client of the object store. Code
+//! that needs paths of the file system must check that the root is a folder.
 
 use std::fmt;
 use std::path::{Component, Path as FsPath, PathBuf};
@@ -20,7 +21,8 @@ use super::log::EntryCache;
 use super::objects::{self, ConnectedStore, UnfinishedUploads};
 use ebbtide_base::ids::ProductKey;
 
-/// The location of everything that Ebbtide stores: `<root>/tables/<product>/` and `<root>/_controls/`.
+/// The location of everything that Ebbtide stores: `<root>/tables/<product>/` and
+/// `<root>/_controls/`.
 #[derive(Clone)]
 pub struct Root {
     /// With a slash at its end.
@@ -62,15 +64,21 @@ pub enum RootError {
 }
 
 impl Root {
-    /// Opens a folder's path, absolute or not, or a URL, like [`Root::open`], of a store that needs no settings.
+    /// Opens a folder's path, absolute or not, or a URL, like [`Root::open`], of a store that needs
+    /// no settings.
     pub fn parse(url_or_path: &str) -> Result<Root, RootError> {
         Root::open(url_or_path, &ebbtide_config::ObjectStoreConfig::default())
     }
 
-    /// Opens a folder's path, absolute or not, a `file:` URL, or a URL of an object store, which is accessed with
-    /// `settings`. Sends no request to the store; the folder need not exist.
-    pub fn open(url_or_path: &str, settings: &ebbtide_config::ObjectStoreConfig) -> Result<Root, RootError> {
-        let illegal = || RootError::Illegal { text: url_or_path.to_owned() };
+    /// Opens a folder's path, absolute or not, a `file:` URL, or a URL of an object store, which is
+    /// accessed with `settings`. Sends no request to the store; the folder need not exist.
+    pub fn open(
+        url_or_path: &str,
+        settings: &ebbtide_config::ObjectStoreConfig,
+    ) -> Result<Root, RootError> {
+        let illegal = || RootError::Illegal {
+            text: url_or_path.to_owned(),
+        };
         let Some((scheme, _)) = url_or_path.split_once("://") else {
             if url_or_path.is_empty() {
                 return Err(illegal());
@@ -80,10 +88,16 @@ impl Root {
         };
         let mut url = Url::parse(url_or_path).map_err(|_| illegal())?;
         if scheme == "file" {
-            return url.to_file_path().ok().and_then(Root::of_folder).ok_or_else(illegal);
+            return url
+                .to_file_path()
+                .ok()
+                .and_then(Root::of_folder)
+                .ok_or_else(illegal);
         }
         if !objects::SCHEMES.contains(&scheme) {
-            return Err(RootError::Unsupported { scheme: scheme.to_owned() });
+            return Err(RootError::Unsupported {
+                scheme: scheme.to_owned(),
+            });
         }
         // A secret key must not be in the URL: it would appear in every message.
         let odd = url.query().is_some() || url.fragment().is_some() || url.password().is_some();
@@ -94,9 +108,19 @@ impl Root {
             url.set_path(&format!("{}/", url.path()));
         }
         let at = Path::from_url_path(url.path()).map_err(|_| illegal())?;
-        let client = |why: String| RootError::Client { place: url_or_path.to_owned(), why };
+        let client = |why: String| RootError::Client {
+            place: url_or_path.to_owned(),
+            why,
+        };
         let ConnectedStore { store, uploads } = objects::connect(&url, settings).map_err(client)?;
-        Ok(Root { url, at, folder: None, store, uploads, recent: Arc::default() })
+        Ok(Root {
+            url,
+            at,
+            folder: None,
+            store,
+            uploads,
+            recent: Arc::default(),
+        })
     }
 
     fn of_folder(folder: PathBuf) -> Option<Root> {
@@ -122,26 +146,34 @@ impl Root {
     pub async fn exists(&self) -> Result<bool, StoreError> {
         match self.local() {
             Some(folder) => Ok(folder.is_dir()),
-            None => Ok(self.store().list(Some(&self.at)).try_next().await?.is_some()),
+            None => Ok(self
+                .store()
+                .list(Some(&self.at))
+                .try_next()
+                .await?
+                .is_some()),
         }
     }
 
-    /// Returns the products that have a folder among the tables, sorted. The content of the folders is not checked. A
-    /// root that does not exist has none.
+    /// Returns the products that have a folder among the tables, sorted. The content of the folders
+    /// is not checked. A root that does not exist has none.
     pub async fn folders(&self) -> Result<Vec<ProductKey>, StoreError> {
         let listed = match self.store().list_with_delimiter(Some(&self.tables())).await {
             Ok(listed) => listed,
             Err(object_store::Error::NotFound { .. }) => return Ok(Vec::new()),
             Err(error) => return Err(error.into()),
         };
-        let named = listed.common_prefixes.iter().filter_map(|folder| ProductKey::new(folder.filename()?).ok());
+        let named = listed
+            .common_prefixes
+            .iter()
+            .filter_map(|folder| ProductKey::new(folder.filename()?).ok());
         let mut products: Vec<ProductKey> = named.collect();
         products.sort();
         Ok(products)
     }
 
-    /// Aborts uploads to a bucket that a killed process left unfinished, if they were begun before `old`. In stores
-    /// that do not list them, the bucket's own lifecycle rule aborts them.
+    /// Aborts uploads to a bucket that a killed process left unfinished, if they were begun before
+    /// `old`. In stores that do not list them, the bucket's own lifecycle rule aborts them.
     pub async fn give_up_uploads(&self, old: DateTime<Utc>) -> Result<Deletions, StoreError> {
         match &self.uploads {
             Some(uploads) => Ok(uploads.give_up(&self.at, old).await?),
@@ -149,8 +181,8 @@ impl Root {
         }
     }
 
-    /// Returns true if old versions of deleted or overwritten objects exist, as far as one answer lists. Returns false
-    /// without a request for stores that do not speak S3.
+    /// Returns true if old versions of deleted or overwritten objects exist, as far as one answer
+    /// lists. Returns false without a request for stores that do not speak S3.
     pub(super) async fn old_versions(&self) -> Result<bool, StoreError> {
         match &self.uploads {
             Some(uploads) => Ok(uploads.old_versions(&self.at).await?),
@@ -187,7 +219,9 @@ impl Root {
     pub fn table(&self, product: &ProductKey) -> (Path, Url) {
         let mut url = self.url.clone();
         if let Ok(mut steps) = url.path_segments_mut() {
-            steps.pop_if_empty().extend(["tables", product.as_str(), ""]);
+            steps
+                .pop_if_empty()
+                .extend(["tables", product.as_str(), ""]);
         }
         (self.tables().join(product.as_str()), url)
     }
@@ -257,7 +291,10 @@ mod tests {
     fn a_path_may_step_up() {
         let root = Root::parse("/srv/config/../data").unwrap();
         assert_eq!(root.folder(), FsPath::new("/srv/data"));
-        assert_eq!(Root::parse("/../data").unwrap().folder(), FsPath::new("/data"));
+        assert_eq!(
+            Root::parse("/../data").unwrap().folder(),
+            FsPath::new("/data")
+        );
     }
 
     #[test]

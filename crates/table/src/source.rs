@@ -1,7 +1,7 @@
 //! A file of the store, read in ranges by code that may block. The file is never read whole.
 //!
-//! Readers of one file do not affect each other. An object is requested in few large pieces. A failure of the store is
-//! distinguished from a damaged file.
+//! Readers of one file do not affect each other. An object is requested in few large pieces. A
+//! failure of the store is distinguished from a damaged file.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -24,14 +24,15 @@ const COPY_BYTES: usize = 256 << 10;
 /// The buffer size in bytes for finding pages.
 const PAGE_BYTES: usize = 8 << 10;
 
-/// The size in bytes of a block, the aligned unit of requests to an object: a request costs as much as reading that
-/// many bytes.
+/// The size in bytes of a block, the aligned unit of requests to an object: a request costs as much
+/// as reading that many bytes.
 const BLOCK: u64 = 1 << 20;
 
 /// The number of blocks requested in one step for sequential reading.
 const AHEAD: u64 = 4;
 
-/// The number of blocks of one object in the cache: a reader of several columns reads from each of them in turn.
+/// The number of blocks of one object in the cache: a reader of several columns reads from each of
+/// them in turn.
 const BLOCKS: usize = 12;
 
 /// An open file.
@@ -61,7 +62,15 @@ impl StoreFile {
     /// Opens the file at `path`. Errors if it does not exist.
     pub async fn open(store: &Arc<dyn ObjectStore>, path: Path) -> object_store::Result<StoreFile> {
         // For a file system, the file is opened in spite of `head`.
-        let got = store.get_opts(&path, GetOptions { head: true, ..GetOptions::default() }).await?;
+        let got = store
+            .get_opts(
+                &path,
+                GetOptions {
+                    head: true,
+                    ..GetOptions::default()
+                },
+            )
+            .await?;
         let size = got.meta.size;
         let held = match got.payload {
             GetResultPayload::File(file, _) => Held::File(Arc::new(file)),
@@ -79,14 +88,21 @@ impl StoreFile {
     /// Creates a source from a file of the file system.
     pub fn of_file(file: File) -> io::Result<StoreFile> {
         let size = file.metadata()?.len();
-        Ok(StoreFile { held: Held::File(Arc::new(file)), size })
+        Ok(StoreFile {
+            held: Held::File(Arc::new(file)),
+            size,
+        })
     }
 
     /// Returns the last error of the store, if there was one, and clears it.
     pub fn failure(&self) -> Option<Error> {
         match &self.held {
             Held::File(_) => None,
-            Held::Object(object) => object.failed.lock().unwrap_or_else(PoisonError::into_inner).take(),
+            Held::Object(object) => object
+                .failed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
         }
     }
 
@@ -100,14 +116,23 @@ impl StoreFile {
         match &self.held {
             Held::File(file) => file.read_exact_at(into, at),
             Held::Object(_) => {
-                let mut from = FileCursor { source: self.clone(), at };
+                let mut from = FileCursor {
+                    source: self.clone(),
+                    at,
+                };
                 from.read_exact(into)
             }
         }
     }
 
     fn reader(&self, start: u64, buffer: usize) -> BufReader<FileCursor> {
-        BufReader::with_capacity(buffer, FileCursor { source: self.clone(), at: start })
+        BufReader::with_capacity(
+            buffer,
+            FileCursor {
+                source: self.clone(),
+                at: start,
+            },
+        )
     }
 
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
@@ -132,16 +157,25 @@ impl Object {
     fn block(&self, start: u64, size: u64) -> io::Result<Bytes> {
         let find = |at: Option<u64>| {
             let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.iter().find(|(start, _)| Some(*start) == at).map(|(_, block)| block.clone())
+            kept.iter()
+                .find(|(start, _)| Some(*start) == at)
+                .map(|(_, block)| block.clone())
         };
         if let Some(block) = find(Some(start)) {
             return Ok(block);
         }
-        let blocks = if find(start.checked_sub(BLOCK)).is_some() { AHEAD } else { 1 };
+        let blocks = if find(start.checked_sub(BLOCK)).is_some() {
+            AHEAD
+        } else {
+            1
+        };
         let asked = self.ask(start..(start + blocks * BLOCK).min(size))?;
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         for at in (0..asked.len()).step_by(BLOCK as usize) {
-            kept.push_back((start + at as u64, asked.slice(at..asked.len().min(at + BLOCK as usize))));
+            kept.push_back((
+                start + at as u64,
+                asked.slice(at..asked.len().min(at + BLOCK as usize)),
+            ));
         }
         while kept.len() > BLOCKS {
             kept.pop_front();
@@ -151,7 +185,10 @@ impl Object {
 
     fn ask(&self, range: Range<u64>) -> io::Result<Bytes> {
         let wanted = range.end - range.start;
-        match self.runtime.block_on(self.store.get_range(&self.path, range)) {
+        match self
+            .runtime
+            .block_on(self.store.get_range(&self.path, range))
+        {
             Ok(bytes) if bytes.len() as u64 == wanted => Ok(bytes),
             Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
             Err(error) => {
@@ -165,7 +202,9 @@ impl Object {
 
 impl fmt::Debug for StoreFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreFile").field("size", &self.size).finish_non_exhaustive()
+        f.debug_struct("StoreFile")
+            .field("size", &self.size)
+            .finish_non_exhaustive()
     }
 }
 
@@ -184,9 +223,14 @@ impl ChunkReader for StoreFile {
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
         // A damaged footer may request any length: never allocate more than the file has.
-        let end = start.checked_add(length as u64).filter(|end| *end <= self.size);
+        let end = start
+            .checked_add(length as u64)
+            .filter(|end| *end <= self.size);
         let Some(end) = end else {
-            return Err(ParquetError::EOF(format!("{length} bytes at {start} of a file of {}", self.size)));
+            return Err(ParquetError::EOF(format!(
+                "{length} bytes at {start} of a file of {}",
+                self.size
+            )));
         };
         if let Held::Object(object) = &self.held
             && length as u64 >= BLOCK

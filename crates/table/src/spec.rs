@@ -1,7 +1,7 @@
 //! The schema of a product's table: its columns, their roles, and their types in Delta and Arrow.
 //!
-//! The same policy always gives the same columns in the same order, and decides for each which statistics the log may
-//! have.
+//! The same policy always gives the same columns in the same order, and decides for each which
+//! statistics the log may have.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,7 +34,8 @@ pub struct TableColumn {
     pub role: ColumnRole,
     /// Its meaning, for readers of the table.
     pub doc: Option<String>,
-    /// True if its values get a bloom filter: subjects and the tenant, which are looked up by value.
+    /// True if its values get a bloom filter: subjects and the tenant, which are looked up by
+    /// value.
     pub bloom: bool,
 }
 
@@ -45,7 +46,8 @@ pub struct TableSpec {
     pub product: ProductKey,
     /// The unit of its buckets.
     pub unit: BucketUnit,
-    /// Policy fields in the schema's order, derived columns, tags; the partition columns `bucket` and `profile` last.
+    /// Policy fields in the schema's order, derived columns, tags; the partition columns `bucket`
+    /// and `profile` last.
     pub columns: Vec<TableColumn>,
     /// The canonical forms in which subjects are written; `None` for a product without subjects.
     pub forms: Option<FormsMark>,
@@ -54,8 +56,8 @@ pub struct TableSpec {
 /// The names of the partition columns, in order.
 pub const PARTITION_COLUMNS: [&str; 2] = ["bucket", "profile"];
 
-/// The tags with the source of a record. They are personal while they link to a message, so the log never has their
-/// bounds.
+/// The tags with the source of a record. They are personal while they link to a message, so the log
+/// never has their bounds.
 pub const SOURCE_COLUMNS: [&str; 3] = ["source_topic", "source_partition", "source_offset"];
 
 /// Returns the name of the column with a category's deadlines.
@@ -71,16 +73,23 @@ pub fn instant() -> DataType {
 }
 
 impl TableSpec {
-    /// Creates the spec of a product's table under a policy; `None` for a product that is unknown or has no records.
+    /// Creates the spec of a product's table under a policy; `None` for a product that is unknown
+    /// or has no records.
     #[must_use]
     pub fn of(policy: &Policy, product: &ProductKey) -> Option<TableSpec> {
         let records = policy.products.get(product)?.records.as_ref()?;
-        let looked_up: BTreeSet<&str> =
-            records.subjects.iter().map(|subject| subject.column.as_str()).chain(records.tenant.as_deref()).collect();
+        let looked_up: BTreeSet<&str> = records
+            .subjects
+            .iter()
+            .map(|subject| subject.column.as_str())
+            .chain(records.tenant.as_deref())
+            .collect();
         let mut columns = Vec::new();
         let mut categories = BTreeSet::new();
         for column in &records.schema.columns {
-            let Some(class) = records.fields.get(&column.name) else { continue };
+            let Some(class) = records.fields.get(&column.name) else {
+                continue;
+            };
             let role = match class {
                 ColumnClass::Personal(category) => {
                     categories.insert(category.clone());
@@ -108,12 +117,21 @@ impl TableSpec {
         }));
         columns.extend(tags(&categories, policy.bucket));
         let forms = (!records.subjects.is_empty()).then(|| FormsMark::of(records));
-        Some(TableSpec { product: product.clone(), unit: policy.bucket, columns, forms })
+        Some(TableSpec {
+            product: product.clone(),
+            unit: policy.bucket,
+            columns,
+            forms,
+        })
     }
 
     /// Creates the specs of all products of a policy that have records, in its order.
     pub fn all(policy: &Policy) -> impl Iterator<Item = Arc<TableSpec>> {
-        policy.products.keys().filter_map(|product| Self::of(policy, product)).map(Arc::new)
+        policy
+            .products
+            .keys()
+            .filter_map(|product| Self::of(policy, product))
+            .map(Arc::new)
     }
 
     /// Returns the column of that name.
@@ -122,8 +140,9 @@ impl TableSpec {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// Returns the column of that name if it is the deadline of a category that the policy no longer has for the
-    /// product: files of an earlier policy contain it until their tags are updated.
+    /// Returns the column of that name if it is the deadline of a category that the policy no
+    /// longer has for the product: files of an earlier policy contain it until their tags are
+    /// updated.
     #[must_use]
     pub fn former_deadline(&self, name: &str) -> Option<TableColumn> {
         let category = Category::new(name.strip_prefix(EXPIRES)?).ok()?;
@@ -139,25 +158,35 @@ impl TableSpec {
 
     /// Returns the columns of the files: all but the partition columns.
     pub fn stored(&self) -> impl Iterator<Item = &TableColumn> {
-        self.columns.iter().filter(|column| !PARTITION_COLUMNS.contains(&column.name.as_str()))
+        self.columns
+            .iter()
+            .filter(|column| !PARTITION_COLUMNS.contains(&column.name.as_str()))
     }
 
-    /// Returns the whole table as an Arrow schema, every column nullable, each with its meaning as the comment that
-    /// Delta shows.
+    /// Returns the whole table as an Arrow schema, every column nullable, each with its meaning as
+    /// the comment that Delta shows.
     #[must_use]
     pub fn arrow(&self) -> SchemaRef {
-        Arc::new(Schema::new(self.columns.iter().map(TableColumn::field).collect::<Vec<_>>()))
+        Arc::new(Schema::new(
+            self.columns
+                .iter()
+                .map(TableColumn::field)
+                .collect::<Vec<_>>(),
+        ))
     }
 
-    /// Returns true if the log may have the minimum and maximum of a column: tags except those that link to a message,
-    /// and columns that are not personal, unless they are nested or text, which has no maximum length.
+    /// Returns true if the log may have the minimum and maximum of a column: tags except those that
+    /// link to a message, and columns that are not personal, unless they are nested or text, which
+    /// has no maximum length.
     #[must_use]
     pub fn told_in_log(&self, column: &TableColumn) -> bool {
         let name = column.name.as_str();
         match column.role {
             ColumnRole::Personal(_) => false,
             ColumnRole::Plain => has_stats(&column.data_type),
-            ColumnRole::Tag => !SOURCE_COLUMNS.contains(&name) && !PARTITION_COLUMNS.contains(&name),
+            ColumnRole::Tag => {
+                !SOURCE_COLUMNS.contains(&name) && !PARTITION_COLUMNS.contains(&name)
+            }
         }
     }
 }
@@ -178,7 +207,10 @@ impl TableColumn {
 fn has_stats(data_type: &DataType) -> bool {
     matches!(
         data_type,
-        DataType::Int32 | DataType::Int64 | DataType::Date32 | DataType::Timestamp(TimeUnit::Microsecond, _)
+        DataType::Int32
+            | DataType::Int64
+            | DataType::Date32
+            | DataType::Timestamp(TimeUnit::Microsecond, _)
     )
 }
 
@@ -194,7 +226,9 @@ pub fn tags(categories: &BTreeSet<Category>, unit: BucketUnit) -> Vec<TableColum
     let mut tags: Vec<TableColumn> = categories
         .iter()
         .map(|category| {
-            let doc = format!("When {category} of this record must be gone; null while open or once it is gone.");
+            let doc = format!(
+                "When {category} of this record must be gone; null while open or once it is gone."
+            );
             tag(&expires_column(category), instant(), &doc)
         })
         .collect();
@@ -203,14 +237,42 @@ pub fn tags(categories: &BTreeSet<Category>, unit: BucketUnit) -> Vec<TableColum
         BucketUnit::Hour => instant(),
     };
     tags.extend([
-        tag("jurisdiction", DataType::Utf8, "The country whose rules apply; ZZ where it cannot be told."),
-        tag("policy_version", DataType::Utf8, "The policy under which the deadlines were written."),
+        tag(
+            "jurisdiction",
+            DataType::Utf8,
+            "The country whose rules apply; ZZ where it cannot be told.",
+        ),
+        tag(
+            "policy_version",
+            DataType::Utf8,
+            "The policy under which the deadlines were written.",
+        ),
         tag("ingested_at", instant(), "When Ebbtide took the record."),
-        tag("records", DataType::Int64, "How many records the row stands for: 1, or more in a cell."),
-        tag("source_topic", DataType::Utf8, "The Kafka topic the record came from."),
-        tag("source_partition", DataType::Int32, "The partition of that topic."),
-        tag("source_offset", DataType::Int64, "The offset in that partition."),
-        tag("bucket", bucket, "The day or hour of the event in the policy's zone."),
+        tag(
+            "records",
+            DataType::Int64,
+            "How many records the row stands for: 1, or more in a cell.",
+        ),
+        tag(
+            "source_topic",
+            DataType::Utf8,
+            "The Kafka topic the record came from.",
+        ),
+        tag(
+            "source_partition",
+            DataType::Int32,
+            "The partition of that topic.",
+        ),
+        tag(
+            "source_offset",
+            DataType::Int64,
+            "The offset in that partition.",
+        ),
+        tag(
+            "bucket",
+            bucket,
+            "The day or hour of the event in the policy's zone.",
+        ),
         tag(
             "profile",
             DataType::Utf8,

@@ -1,5 +1,12 @@
-//! Fixtures for the tests of this crate and of those above: a small product, rows of it, and batches ready to commit.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "only tests use it")]
+//! Fixtures for the tests of this crate and of those above: a small product, rows of it, and
+//! batches ready to commit.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "only tests use it"
+)]
 
 pub mod arbitrary;
 pub mod hook;
@@ -7,7 +14,9 @@ pub mod minio;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{DataType, Field, Schema};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use object_store::ObjectStoreExt;
@@ -21,10 +30,13 @@ use super::error::StoreError;
 use super::log::{LogState, TableLog};
 use super::spec::{ColumnRole, TableColumn, TableSpec, instant, tags};
 use super::{
-    ControlsVersion, EncodedSegment, Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, RewriteCommit,
-    RewriteEvidence, Segment, SegmentIndex, SegmentTags, SegmentWriter, StoredSegment, Table,
+    ControlsVersion, EncodedSegment, Evidence, IngestCommit, OffsetAdvance, PartitionEvidence,
+    RewriteCommit, RewriteEvidence, Segment, SegmentIndex, SegmentTags, SegmentWriter,
+    StoredSegment, Table,
 };
-use ebbtide_base::ids::{Bucket, BucketUnit, Category, Deadline, Offset, Partition, ProductKey, TopicPartition};
+use ebbtide_base::ids::{
+    Bucket, BucketUnit, Category, Deadline, Offset, Partition, ProductKey, TopicPartition,
+};
 
 /// A value that is in every personal column of every row.
 pub const MARKER: &str = "31699-MARKER";
@@ -51,7 +63,10 @@ pub fn stored_segment(path: &str) -> StoredSegment {
 
 /// Returns a product with two categories, a tenant, a plain number, a list and the tags.
 pub fn spec() -> Arc<TableSpec> {
-    let (phone, content) = (Category::new("phone_number").unwrap(), Category::new("content").unwrap());
+    let (phone, content) = (
+        Category::new("phone_number").unwrap(),
+        Category::new("content").unwrap(),
+    );
     let column = |name: &str, data_type: DataType, role: ColumnRole, bloom: bool| TableColumn {
         name: name.to_owned(),
         data_type,
@@ -61,20 +76,43 @@ pub fn spec() -> Arc<TableSpec> {
     };
     let list = DataType::List(Arc::new(Field::new("item", DataType::Utf8, true)));
     let mut columns = vec![
-        column("recipient", DataType::Utf8, ColumnRole::Personal(phone.clone()), true),
-        column("body", DataType::Utf8, ColumnRole::Personal(content.clone()), false),
-        column("sent_at", instant(), ColumnRole::Personal(phone.clone()), false),
+        column(
+            "recipient",
+            DataType::Utf8,
+            ColumnRole::Personal(phone.clone()),
+            true,
+        ),
+        column(
+            "body",
+            DataType::Utf8,
+            ColumnRole::Personal(content.clone()),
+            false,
+        ),
+        column(
+            "sent_at",
+            instant(),
+            ColumnRole::Personal(phone.clone()),
+            false,
+        ),
         column("media", list, ColumnRole::Personal(content.clone()), false),
         column("customer_id", DataType::Utf8, ColumnRole::Plain, true),
         column("segments", DataType::Int32, ColumnRole::Plain, false),
     ];
     columns.extend(tags(&[phone, content].into(), BucketUnit::Day));
-    Arc::new(TableSpec { product: "sms".parse().unwrap(), unit: BucketUnit::Day, columns, forms: None })
+    Arc::new(TableSpec {
+        product: "sms".parse().unwrap(),
+        unit: BucketUnit::Day,
+        columns,
+        forms: None,
+    })
 }
 
 /// Returns the partition of that number of the one topic.
 pub fn partition(number: i32) -> TopicPartition {
-    TopicPartition { topic: "traffic.sms".parse().unwrap(), partition: Partition(number) }
+    TopicPartition {
+        topic: "traffic.sms".parse().unwrap(),
+        partition: Partition(number),
+    }
 }
 
 /// Returns the tags of a segment: content due in 90 days, phone numbers in 180.
@@ -83,44 +121,85 @@ pub fn segment_tags() -> SegmentTags {
     SegmentTags {
         bucket: Bucket::Day(NaiveDate::from_ymd_opt(2026, 9, 21).unwrap()),
         profile: "0123456789ab".parse().unwrap(),
-        profile_text: "content=90 days at_most event;phone_number=180 days at_most event".to_owned(),
-        deadlines: vec![("content".parse().unwrap(), due(90)), ("phone_number".parse().unwrap(), due(180))],
+        profile_text: "content=90 days at_most event;phone_number=180 days at_most event"
+            .to_owned(),
+        deadlines: vec![
+            ("content".parse().unwrap(), due(90)),
+            ("phone_number".parse().unwrap(), due(180)),
+        ],
         policy_version: "2026-09-01".parse().unwrap(),
     }
 }
 
-/// Returns rows of a partition with the offsets `from..next`, as the tagging of ingest returns them.
+/// Returns rows of a partition with the offsets `from..next`, as the tagging of ingest returns
+/// them.
 pub fn rows(partition: i32, from: i64, next: i64) -> RecordBatch {
     let n = usize::try_from(next - from).unwrap();
     let text = |value: &dyn Fn(i64) -> String| -> ArrayRef {
         Arc::new(StringArray::from_iter_values((from..next).map(value)))
     };
     let micros = |at: DateTime<Utc>| -> ArrayRef {
-        Arc::new(TimestampMicrosecondArray::from(vec![at.timestamp_micros(); n]).with_timezone("UTC"))
+        Arc::new(
+            TimestampMicrosecondArray::from(vec![at.timestamp_micros(); n]).with_timezone("UTC"),
+        )
     };
     let mut media = arrow::array::ListBuilder::new(arrow::array::StringBuilder::new());
     for offset in from..next {
         for part in 0..offset % 3 {
-            media.values().append_value(format!("{MARKER}-{offset}-{part}"));
+            media
+                .values()
+                .append_value(format!("{MARKER}-{offset}-{part}"));
         }
         media.append(offset % 5 != 0);
     }
     let columns: Vec<(&str, ArrayRef)> = vec![
-        ("recipient", text(&|offset| format!("{MARKER}-{}", offset % 100))),
+        (
+            "recipient",
+            text(&|offset| format!("{MARKER}-{}", offset % 100)),
+        ),
         ("body", text(&|offset| format!("{MARKER} hello {offset}"))),
         ("sent_at", micros(noon())),
         ("media", Arc::new(media.finish())),
-        ("customer_id", text(&|offset| format!("customer-{}", offset % 7))),
-        ("segments", Arc::new(Int32Array::from_iter((from..next).map(|o| Some((o % 4) as i32))))),
-        ("jurisdiction", text(&|offset| if offset % 2 == 0 { "NL".to_owned() } else { "IN".to_owned() })),
+        (
+            "customer_id",
+            text(&|offset| format!("customer-{}", offset % 7)),
+        ),
+        (
+            "segments",
+            Arc::new(Int32Array::from_iter(
+                (from..next).map(|o| Some((o % 4) as i32)),
+            )),
+        ),
+        (
+            "jurisdiction",
+            text(&|offset| {
+                if offset % 2 == 0 {
+                    "NL".to_owned()
+                } else {
+                    "IN".to_owned()
+                }
+            }),
+        ),
         ("ingested_at", micros(noon())),
         ("source_topic", text(&|_| "traffic.sms".to_owned())),
-        ("source_partition", Arc::new(Int32Array::from(vec![partition; n]))),
-        ("source_offset", Arc::new(Int64Array::from_iter_values(from..next))),
+        (
+            "source_partition",
+            Arc::new(Int32Array::from(vec![partition; n])),
+        ),
+        (
+            "source_offset",
+            Arc::new(Int64Array::from_iter_values(from..next)),
+        ),
     ];
-    let fields = columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true));
+    let fields = columns
+        .iter()
+        .map(|(name, array)| Field::new(*name, array.data_type().clone(), true));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    RecordBatch::try_new(schema, columns.into_iter().map(|(_, array)| array).collect()).unwrap()
+    RecordBatch::try_new(
+        schema,
+        columns.into_iter().map(|(_, array)| array).collect(),
+    )
+    .unwrap()
 }
 
 /// Encodes one segment with those rows.
@@ -142,18 +221,42 @@ pub async fn batch(table: &Table, number: i32, from: Option<i64>, next: i64) -> 
     let mut evidence = Evidence::ingest(Uuid::nil(), noon(), "2026-09-01".parse().unwrap());
     evidence.read = u64::try_from(next - start).unwrap();
     evidence.stored = evidence.read;
-    evidence.buckets = segments.iter().map(|segment| segment.bucket().to_string()).collect();
+    evidence.buckets = segments
+        .iter()
+        .map(|segment| segment.bucket().to_string())
+        .collect();
     let (from, next) = (from.map(Offset), Offset(next));
-    evidence.partitions = vec![PartitionEvidence { partition: partition(number), from, next, records: evidence.read }];
-    let advances = vec![OffsetAdvance { partition: partition(number), from, next, topic: None }];
-    IngestCommit { segments, advances, controls: ControlsVersion(0), evidence }
+    evidence.partitions = vec![PartitionEvidence {
+        partition: partition(number),
+        from,
+        next,
+        records: evidence.read,
+    }];
+    let advances = vec![OffsetAdvance {
+        partition: partition(number),
+        from,
+        next,
+        topic: None,
+    }];
+    IngestCommit {
+        segments,
+        advances,
+        controls: ControlsVersion(0),
+        evidence,
+    }
 }
 
 /// Creates a table of `count` segments of 100 rows each, each added by a separate commit.
 pub async fn filled(root: &super::Root, count: i64) -> Table {
     let mut table = Table::open(root, spec()).await.unwrap();
     for from in 0..count {
-        let work = batch(&table, 0, (from > 0).then_some(from * 100), from * 100 + 100).await;
+        let work = batch(
+            &table,
+            0,
+            (from > 0).then_some(from * 100),
+            from * 100 + 100,
+        )
+        .await;
         table.commit(work).await.unwrap();
     }
     table
@@ -166,7 +269,8 @@ pub fn root() -> (tempfile::TempDir, super::Root) {
     (folder, root)
 }
 
-/// Writes a file of rows into the one table's folder, and returns it as an index would describe it. No commit names it.
+/// Writes a file of rows into the one table's folder, and returns it as an index would describe it.
+/// No commit names it.
 pub fn put(root: &super::Root, number: usize, rows: &RecordBatch, bytes: &[u8]) -> StoredSegment {
     let path = format!("bucket=2026-09-21/profile=0123456789ab/{number}.parquet");
     let file = root.table_folder(&"sms".parse().unwrap()).join(&path);
@@ -192,11 +296,19 @@ pub async fn paths(root: &super::Root) -> Vec<String> {
 }
 
 /// Returns the paths of the files that a product's table lists, relative to its folder.
-pub async fn active_paths(root: &super::Root, product: &ProductKey) -> Result<Vec<String>, StoreError> {
+pub async fn active_paths(
+    root: &super::Root,
+    product: &ProductKey,
+) -> Result<Vec<String>, StoreError> {
     let log = TableLog::of(root, product);
-    let (_, snapshot) = LogState::load_snapshot(&log).await?.expect("the table exists");
+    let (_, snapshot) = LogState::load_snapshot(&log)
+        .await?
+        .expect("the table exists");
     let files: Vec<_> = snapshot.file_views(log.as_ref(), None).collect().await;
-    files.into_iter().map(|file| Ok(file?.object_store_path().to_string())).collect()
+    files
+        .into_iter()
+        .map(|file| Ok(file?.object_store_path().to_string()))
+        .collect()
 }
 
 /// Creates a root in a new folder and one in a bucket, each with the guard of its folder.
@@ -208,22 +320,46 @@ pub fn roots() -> [(tempfile::TempDir, super::Root); 2] {
 pub async fn read(root: &super::Root, path: &str) -> bytes::Bytes {
     let table = root.table(&"sms".parse().unwrap()).0;
     let path = Path::parse(format!("{table}/{path}")).unwrap();
-    root.store().get(&path).await.unwrap().bytes().await.unwrap()
+    root.store()
+        .get(&path)
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap()
 }
 
-/// Returns every byte of the log of the one table, and the values of its checkpoints, which zstd and snappy would hide.
+/// Returns every byte of the log of the one table, and the values of its checkpoints, which zstd
+/// and snappy would hide.
 pub fn log_bytes(root: &super::Root) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for file in std::fs::read_dir(root.table_folder(&"sms".parse().unwrap()).join("_delta_log")).unwrap() {
+    for file in std::fs::read_dir(
+        root.table_folder(&"sms".parse().unwrap())
+            .join("_delta_log"),
+    )
+    .unwrap()
+    {
         let path = file.unwrap().path();
         let content = std::fs::read(&path).unwrap();
         bytes.extend_from_slice(&content);
-        if path.extension().is_some_and(|extension| extension == "parquet") {
-            let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(content)).unwrap();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "parquet")
+        {
+            let reader =
+                ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(content)).unwrap();
             for batch in reader.build().unwrap() {
                 let batch = batch.unwrap();
-                for (column, row) in batch.columns().iter().flat_map(|c| (0..c.len()).map(move |row| (c, row))) {
-                    bytes.extend(arrow::util::display::array_value_to_string(column, row).unwrap().bytes());
+                for (column, row) in batch
+                    .columns()
+                    .iter()
+                    .flat_map(|c| (0..c.len()).map(move |row| (c, row)))
+                {
+                    bytes.extend(
+                        arrow::util::display::array_value_to_string(column, row)
+                            .unwrap()
+                            .bytes(),
+                    );
                 }
             }
         }
@@ -232,7 +368,11 @@ pub fn log_bytes(root: &super::Root) -> Vec<u8> {
 }
 
 /// Creates a rewrite that replaces those segments by the others, with evidence that agrees.
-pub fn rewrite(index: &SegmentIndex, removes: Vec<StoredSegment>, adds: Vec<Segment>) -> RewriteCommit {
+pub fn rewrite(
+    index: &SegmentIndex,
+    removes: Vec<StoredSegment>,
+    adds: Vec<Segment>,
+) -> RewriteCommit {
     let sum = |of: &dyn Fn(&Segment) -> u64| adds.iter().map(of).sum::<u64>();
     let records_in = removes.iter().map(|segment| segment.records).sum::<u64>();
     let cells: Vec<&Segment> = adds.iter().filter(|segment| segment.cells()).collect();
@@ -246,6 +386,19 @@ pub fn rewrite(index: &SegmentIndex, removes: Vec<StoredSegment>, adds: Vec<Segm
         cell_records: cells.iter().map(|segment| segment.records()).sum(),
         ..RewriteEvidence::default()
     };
-    let evidence = Evidence::rewrite("drop", Uuid::nil(), noon(), "2026-09-01".parse().unwrap(), did);
-    RewriteCommit { removes, seen_at: index.version(), adds, controls: ControlsVersion(0), renewed: false, evidence }
+    let evidence = Evidence::rewrite(
+        "drop",
+        Uuid::nil(),
+        noon(),
+        "2026-09-01".parse().unwrap(),
+        did,
+    );
+    RewriteCommit {
+        removes,
+        seen_at: index.version(),
+        adds,
+        controls: ControlsVersion(0),
+        renewed: false,
+        evidence,
+    }
 }

@@ -1,13 +1,14 @@
-//! Structs in Thrift's compact form: the length of one, and whether bytes consist only of such structs, as some writers
-//! repeat a column's metadata after its pages.
+//! Structs in Thrift's compact form: the length of one, and whether bytes consist only of such
+//! structs, as some writers repeat a column's metadata after its pages.
 //!
-//! Bytes are accepted only if every byte is accounted for: in such bytes a text is stored unencoded, and a search of
-//! bytes finds it.
+//! Bytes are accepted only if every byte is accounted for: in such bytes a text is stored
+//! unencoded, and a search of bytes finds it.
 
 /// The maximum nesting depth of structs.
 const DEPTH: usize = 16;
 
-/// Returns true if `bytes` consist of one or more structs in Thrift's compact form, none of them empty.
+/// Returns true if `bytes` consist of one or more structs in Thrift's compact form, none of them
+/// empty.
 pub fn is_structs(bytes: &[u8]) -> bool {
     let mut rest = Rest(bytes);
     while let [first, ..] = rest.0 {
@@ -57,7 +58,8 @@ impl Rest<'_> {
             let header = self.byte()?;
             match (header >> 4, header & 0x0f) {
                 (0, 0) => return Some(()),
-                // A field's number is stored as the difference from the field before it, or in full.
+                // A field's number is stored as the difference from the field before it, or in
+                // full.
                 (0, _) => drop(self.number()?),
                 _ => {}
             }
@@ -79,7 +81,11 @@ impl Rest<'_> {
             }
             9 | 10 => {
                 let header = self.byte()?;
-                let items = if header >> 4 == 15 { self.number()? } else { u64::from(header >> 4) };
+                let items = if header >> 4 == 15 {
+                    self.number()?
+                } else {
+                    u64::from(header >> 4)
+                };
                 self.values(&[header & 0x0f], items, depth)
             }
             11 => {
@@ -115,7 +121,10 @@ mod tests {
             assert!(!is_structs(&one[..cut]), "{cut}");
         }
         assert!(!is_structs(&[one, vec![0]].concat()));
-        assert!(!is_structs(&[0x1c; 40]), "structs in structs without an end");
+        assert!(
+            !is_structs(&[0x1c; 40]),
+            "structs in structs without an end"
+        );
         assert!(!is_structs(b"\x28\xb5\x2f\xfd and what zstd packs"));
     }
 }

@@ -21,7 +21,9 @@ struct TestCli {
 fn filled() -> CommandFixture {
     let mut place = CommandFixture::new(ANONYMIZE, "sweep: { clock_max_step: 3650d }\n", answer);
     for _ in 0..2 {
-        [20, 10, 15].into_iter().for_each(|count| place.ingest(count));
+        [20, 10, 15]
+            .into_iter()
+            .for_each(|count| place.ingest(count));
         place.world.pass(TimeDelta::days(1));
     }
     place.world.pass(TimeDelta::hours(12));
@@ -29,21 +31,35 @@ fn filled() -> CommandFixture {
 }
 
 fn answer(line: &[&str], config: &Path, at: DateTime<Utc>) -> CommandOutput {
-    let words = ["compact"].iter().chain(line).map(|word| (*word).to_owned());
+    let words = ["compact"]
+        .iter()
+        .chain(line)
+        .map(|word| (*word).to_owned());
     let words = words.chain(["--config".to_owned(), config.display().to_string()]);
-    TestCli::parse_from(words).args.outcome(Arc::new(ManualClock::at(at)))
+    TestCli::parse_from(words)
+        .args
+        .outcome(Arc::new(ManualClock::at(at)))
 }
 
 /// Returns the number of files of rows that the table lists.
 fn segments(place: &CommandFixture) -> u64 {
-    let found = place.runtime.block_on(ebbtide_query::audit(&place.world.root, &"sms".parse().unwrap())).unwrap();
+    let found = place
+        .runtime
+        .block_on(ebbtide_query::audit(
+            &place.world.root,
+            &"sms".parse().unwrap(),
+        ))
+        .unwrap();
     assert!(found.holds(), "{:?}", found.broken);
     found.segments
 }
 
 #[test]
 fn the_help_tells_what_it_does_and_what_its_exit_codes_mean() {
-    let help = TestCli::command().term_width(120).render_long_help().to_string();
+    let help = TestCli::command()
+        .term_width(120)
+        .render_long_help()
+        .to_string();
     insta::assert_snapshot!("help", help);
 }
 
@@ -76,14 +92,22 @@ fn what_became_one_is_told_and_more_that_is_left_is_an_exit_code_of_its_own() {
 #[test]
 fn what_fails_is_told_and_its_neighbours_become_one() {
     let place = filled();
-    let files = walkdir::WalkDir::new(place.world.root.folder()).into_iter().map(|entry| entry.unwrap().into_path());
-    let of_the_first = |path: &std::path::PathBuf| path.display().to_string().contains("bucket=2026-11-24");
-    let damaged = files.filter(|path| path.extension().is_some_and(|kind| kind == "parquet")).find(of_the_first);
+    let files = walkdir::WalkDir::new(place.world.root.folder())
+        .into_iter()
+        .map(|entry| entry.unwrap().into_path());
+    let of_the_first =
+        |path: &std::path::PathBuf| path.display().to_string().contains("bucket=2026-11-24");
+    let damaged = files
+        .filter(|path| path.extension().is_some_and(|kind| kind == "parquet"))
+        .find(of_the_first);
     std::fs::write(damaged.unwrap(), "damaged").unwrap();
     let (code, text) = place.says("");
     assert_eq!(code, 1);
     assert!(text.starts_with("2 merges: 5 segments became 2"), "{text}");
-    assert!(text.ends_with("1 merge failed; the log says why\n"), "{text}");
+    assert!(
+        text.ends_with("1 merge failed; the log says why\n"),
+        "{text}"
+    );
 }
 
 #[test]

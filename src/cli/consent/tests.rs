@@ -1,7 +1,9 @@
 use clap::Parser;
 
 use super::ConsentArgs;
-use crate::cli::notice::testing::{assert_refused_by_a_wrong_clock, clock, held_tables, outcome_text, words};
+use crate::cli::notice::testing::{
+    assert_refused_by_a_wrong_clock, clock, held_tables, outcome_text, words,
+};
 use ebbtide_controls::testing::{HELD, naming, two_tables};
 use ebbtide_table::Root;
 
@@ -18,13 +20,17 @@ fn answer(root: &Root, line: &str) -> String {
 
 /// Returns the exit code and the output at a clock that shows `days` after noon.
 fn answer_at(root: &Root, line: &str, days: i64) -> String {
-    let line = TestCli::try_parse_from(words("consent", root, line)).unwrap_or_else(|error| panic!("{error}"));
+    let line = TestCli::try_parse_from(words("consent", root, line))
+        .unwrap_or_else(|error| panic!("{error}"));
     outcome_text(line.args.answer(&clock(days)))
 }
 
 #[test]
 fn who_withdrew_is_noted_once_and_never_shown() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let (_folder, root) = runtime.block_on(two_tables());
     let mut all = String::new();
     for line in [
@@ -41,7 +47,10 @@ fn who_withdrew_is_noted_once_and_never_shown() {
 
 #[test]
 fn withdrawal_by_a_wrong_clock_is_refused_and_leaves_no_commit() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let (_folder, root, _) = runtime.block_on(held_tables());
     let line = format!("withdraw --subject phone:+{HELD} --at 2026-09-20");
     assert_refused_by_a_wrong_clock(&root, &line, answer_at);

@@ -1,4 +1,5 @@
-//! Found records as Parquet: one file if exactly one product was named, else a folder with one file for each product.
+//! Found records as Parquet: one file if exactly one product was named, else a folder with one file
+//! for each product.
 //!
 //! No file remains whose answer is not complete.
 
@@ -19,19 +20,33 @@ pub(super) struct ParquetOutput {
 }
 
 impl ParquetOutput {
-    /// Creates the output `to`. If `folder` is true, it is a folder, which is created if it does not exist.
+    /// Creates the output `to`. If `folder` is true, it is a folder, which is created if it does
+    /// not exist.
     pub(super) fn new(to: PathBuf, folder: bool) -> Self {
-        Self { to, folder, open: None, written: Vec::new(), whole: false }
+        Self {
+            to,
+            folder,
+            open: None,
+            written: Vec::new(),
+            whole: false,
+        }
     }
 
-    pub(super) fn rows(&mut self, product: &ProductKey, rows: &RecordBatch) -> Result<(), WriteRecordsError> {
+    pub(super) fn rows(
+        &mut self,
+        product: &ProductKey,
+        rows: &RecordBatch,
+    ) -> Result<(), WriteRecordsError> {
         if self.open.as_ref().is_none_or(|(of, _)| of != product) {
             self.close()?;
             let path = match self.folder {
                 true => self.to.join(format!("{product}.parquet")),
                 false => self.to.clone(),
             };
-            let failed = |error: ExportError| WriteRecordsError::Export { file: path.clone(), error };
+            let failed = |error: ExportError| WriteRecordsError::Export {
+                file: path.clone(),
+                error,
+            };
             if self.folder {
                 std::fs::create_dir_all(&self.to).map_err(|error| failed(error.into()))?;
             }
@@ -59,7 +74,10 @@ impl ParquetOutput {
     }
 
     fn failed(&self, error: ExportError) -> WriteRecordsError {
-        WriteRecordsError::Export { file: self.written.last().unwrap_or(&self.to).clone(), error }
+        WriteRecordsError::Export {
+            file: self.written.last().unwrap_or(&self.to).clone(),
+            error,
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Found records as CSV (RFC 4180): one header for all products, which names every column that any of them has.
+//! Found records as CSV (RFC 4180): one header for all products, which names every column that any
+//! of them has.
 
 use std::io::{self, Write};
 
@@ -15,7 +16,8 @@ pub(super) struct CsvOutput<'w> {
 }
 
 impl<'w> CsvOutput<'w> {
-    /// Creates the output. `columns` are the columns of each product, in order; a name may be repeated.
+    /// Creates the output. `columns` are the columns of each product, in order; a name may be
+    /// repeated.
     pub(super) fn new(to: &'w mut dyn Write, columns: impl IntoIterator<Item = String>) -> Self {
         let mut distinct = Vec::new();
         for column in columns {
@@ -23,16 +25,26 @@ impl<'w> CsvOutput<'w> {
                 distinct.push(column);
             }
         }
-        Self { to, columns: distinct, begun: false }
+        Self {
+            to,
+            columns: distinct,
+            begun: false,
+        }
     }
 
     pub(super) fn rows(&mut self, product: &ProductKey, rows: &RecordBatch) -> io::Result<()> {
         self.begin()?;
-        let arrays: Vec<_> = self.columns.iter().map(|column| rows.column_by_name(column)).collect();
+        let arrays: Vec<_> = self
+            .columns
+            .iter()
+            .map(|column| rows.column_by_name(column))
+            .collect();
         for row in 0..rows.num_rows() {
             self.to.write_all(product.as_str().as_bytes())?;
             for array in &arrays {
-                let text = array.map_or_else(String::new, |array| values::text(&values::value(array, row)));
+                let text = array.map_or_else(String::new, |array| {
+                    values::text(&values::value(array, row))
+                });
                 self.to.write_all(b",")?;
                 self.to.write_all(quoted(&text).as_bytes())?;
             }

@@ -27,7 +27,11 @@ impl<'w> JsonOutput<'w> {
             for (field, array) in schema.fields().iter().zip(rows.columns()) {
                 record.insert(field.name().clone(), values::value(array, row));
             }
-            self.to.write_all(if self.records == 0 { b"{\"records\":[\n" } else { b",\n" })?;
+            self.to.write_all(if self.records == 0 {
+                b"{\"records\":[\n"
+            } else {
+                b",\n"
+            })?;
             serde_json::to_writer(&mut *self.to, &Value::Object(record))?;
             self.records += 1;
         }
@@ -36,11 +40,16 @@ impl<'w> JsonOutput<'w> {
 
     /// Writes what follows the records. A document without it is not complete.
     pub(super) fn end(self, told: &SearchReport) -> io::Result<()> {
-        self.to.write_all(if self.records == 0 { b"{\"records\":[" } else { b"\n" })?;
+        self.to.write_all(if self.records == 0 {
+            b"{\"records\":["
+        } else {
+            b"\n"
+        })?;
         let told = serde_json::to_string(told)?;
         // The members of an object, appended to the members that are already written.
         self.to.write_all(b"],\n")?;
-        self.to.write_all(told.strip_prefix('{').unwrap_or(&told).as_bytes())?;
+        self.to
+            .write_all(told.strip_prefix('{').unwrap_or(&told).as_bytes())?;
         self.to.write_all(b"\n")?;
         self.to.flush()
     }

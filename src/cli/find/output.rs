@@ -46,7 +46,11 @@ pub(super) enum RecordOutput<'w> {
 
 impl RecordOutput<'_> {
     /// Writes records of a product.
-    pub(super) fn rows(&mut self, product: &ProductKey, rows: &RecordBatch) -> Result<(), WriteRecordsError> {
+    pub(super) fn rows(
+        &mut self,
+        product: &ProductKey,
+        rows: &RecordBatch,
+    ) -> Result<(), WriteRecordsError> {
         match self {
             RecordOutput::Text(text) => Ok(text.rows(product, rows)?),
             RecordOutput::Json(json) => Ok(json.rows(product, rows)?),

@@ -1,4 +1,5 @@
-//! The report after the found records: their number, the versions of the tables, and what was not shown or not read.
+//! The report after the found records: their number, the versions of the tables, and what was not
+//! shown or not read.
 //!
 //! Must never name what was searched for.
 
@@ -29,9 +30,27 @@ pub(super) struct TableSearchReport {
 }
 
 impl TableSearchReport {
-    pub(super) fn new(product: &ProductKey, version: Option<u64>, summary: SearchSummary) -> TableSearchReport {
-        let SearchSummary { records, held, withheld, unknown, unnamed } = summary;
-        TableSearchReport { product: product.clone(), version, records, held, withheld, unknown, unnamed }
+    pub(super) fn new(
+        product: &ProductKey,
+        version: Option<u64>,
+        summary: SearchSummary,
+    ) -> TableSearchReport {
+        let SearchSummary {
+            records,
+            held,
+            withheld,
+            unknown,
+            unnamed,
+        } = summary;
+        TableSearchReport {
+            product: product.clone(),
+            version,
+            records,
+            held,
+            withheld,
+            unknown,
+            unnamed,
+        }
     }
 }
 
@@ -56,9 +75,13 @@ impl SearchReport {
     /// Returns the report as text.
     pub(super) fn text(&self, inquiry: &SearchRequest) -> String {
         let records: u64 = self.tables.iter().map(|table| table.records).sum();
-        let there = self.tables.iter().filter_map(|table| Some((table, table.version?)));
-        let versions: Vec<String> =
-            there.map(|(table, version)| format!("{} at version {version}", table.product)).collect();
+        let there = self
+            .tables
+            .iter()
+            .filter_map(|table| Some((table, table.version?)));
+        let versions: Vec<String> = there
+            .map(|(table, version)| format!("{} at version {version}", table.product))
+            .collect();
         let looked = match versions.is_empty() {
             true => "there is no table to look into".to_owned(),
             false => format!("looked into {}", versions.join(", ")),
@@ -67,7 +90,10 @@ impl SearchReport {
         for table in &self.tables {
             let product = &table.product;
             if table.held > 0 {
-                out += &format!("note: {product}: {} under a hold, shown whole\n", counted(table.held, "record"));
+                out += &format!(
+                    "note: {product}: {} under a hold, shown whole\n",
+                    counted(table.held, "record")
+                );
             }
             for (category, count) in &table.withheld {
                 let records = counted(*count, "record");
@@ -77,11 +103,15 @@ impl SearchReport {
             }
             if table.unknown > 0 {
                 let files = counted(table.unknown, "file");
-                out += &format!("note: {product}: {files} of another engine could not be looked into\n");
+                out += &format!(
+                    "note: {product}: {files} of another engine could not be looked into\n"
+                );
             }
             if !table.unnamed.is_empty() {
                 let columns = table.unnamed.join(", ");
-                out += &format!("note: {product}: the policy does not name {columns}, so that is not shown\n");
+                out += &format!(
+                    "note: {product}: the policy does not name {columns}, so that is not shown\n"
+                );
             }
         }
         for SkippedTable { product, why } in &self.passed {

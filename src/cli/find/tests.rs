@@ -10,7 +10,9 @@ use crate::cli::CommandOutput;
 use ebbtide_base::clock::Clock;
 use ebbtide_controls::testing::{order, signature};
 use ebbtide_controls::{HoldOrder, Scope, place};
-use ebbtide_maintenance::testing::{ANONYMIZE, SCHEMA, SmsRecord, World, number, policy_text, start, texts};
+use ebbtide_maintenance::testing::{
+    ANONYMIZE, SCHEMA, SmsRecord, World, number, policy_text, start, texts,
+};
 use ebbtide_table::testing::{filled, noon, root};
 use ebbtide_table::{Root, SegmentIndex, Table};
 
@@ -22,23 +24,34 @@ struct TestCli {
 
 fn find(root: &Root, line: &[&str], now: DateTime<Utc>) -> (String, CommandOutput) {
     let root = root.folder().display().to_string();
-    let words = ["find", "--root", &root].into_iter().chain(line.iter().copied());
+    let words = ["find", "--root", &root]
+        .into_iter()
+        .chain(line.iter().copied());
     let mut out = Vec::new();
     let outcome = TestCli::parse_from(words).args.answer(&mut out, now);
     (String::from_utf8(out).unwrap(), outcome)
 }
 
-const PERSON: &[&str] = &["--subject", "phone:31699-MARKER-7", "--policy", "config/policy.yaml"];
+const PERSON: &[&str] = &[
+    "--subject",
+    "phone:31699-MARKER-7",
+    "--policy",
+    "config/policy.yaml",
+];
 
 fn of_person<'a>(more: &[&'a str]) -> Vec<&'a str> {
     PERSON.iter().chain(more).copied().collect()
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
-/// Creates two hundred records, of which the first hundred have lost their content, and a hold on one tenant.
+/// Creates two hundred records, of which the first hundred have lost their content, and a hold on
+/// one tenant.
 fn store() -> (tempfile::TempDir, Root) {
     let (folder, root) = root();
     runtime().block_on(async {
@@ -46,16 +59,40 @@ fn store() -> (tempfile::TempDir, Root) {
         let index = SegmentIndex::load(&table).await.unwrap();
         let mut old = Vec::new();
         for segment in index.iter() {
-            let mut rows = table.read_columns(std::slice::from_ref(segment), &["source_offset"], None).unwrap();
+            let mut rows = table
+                .read_columns(std::slice::from_ref(segment), &["source_offset"], None)
+                .unwrap();
             let rows = rows.next().await.unwrap().unwrap().rows;
             let first = arrow::util::display::array_value_to_string(rows.column(0), 0).unwrap();
             old.extend((first == "0").then(|| segment.clone()));
         }
-        let spliced = table.splice(&old, &BTreeSet::from(["content".parse().unwrap()])).await.unwrap();
-        table.commit_rewrite(ebbtide_table::testing::rewrite(&index, old, spliced.segments)).await.unwrap();
-        let scope = Scope { tenant: Some("customer-2".to_owned()), ..Scope::default() };
+        let spliced = table
+            .splice(&old, &BTreeSet::from(["content".parse().unwrap()]))
+            .await
+            .unwrap();
+        table
+            .commit_rewrite(ebbtide_table::testing::rewrite(
+                &index,
+                old,
+                spliced.segments,
+            ))
+            .await
+            .unwrap();
+        let scope = Scope {
+            tenant: Some("customer-2".to_owned()),
+            ..Scope::default()
+        };
         let until = noon() + TimeDelta::days(400);
-        place(&root, HoldOrder { until, ..order(scope) }, &signature()).await.unwrap();
+        place(
+            &root,
+            HoldOrder {
+                until,
+                ..order(scope)
+            },
+            &signature(),
+        )
+        .await
+        .unwrap();
     });
     (folder, root)
 }
@@ -92,15 +129,28 @@ fn json_is_one_document_and_csv_has_a_header_whatever_was_found() {
     let (out, outcome) = find(&root, &of_person(&["--output", "json"]), noon());
     assert_eq!(outcome.code, 0);
     let mut told: Value = serde_json::from_str(&out).unwrap();
-    told["records"].as_array_mut().unwrap().sort_by_key(|record| record["source_offset"].as_i64());
-    insta::assert_snapshot!("json", without_names(&serde_json::to_string_pretty(&told).unwrap()));
+    told["records"]
+        .as_array_mut()
+        .unwrap()
+        .sort_by_key(|record| record["source_offset"].as_i64());
+    insta::assert_snapshot!(
+        "json",
+        without_names(&serde_json::to_string_pretty(&told).unwrap())
+    );
     let (out, _) = find(&root, &of_person(&["--output", "csv"]), noon());
     let mut lines: Vec<&str> = out.split_terminator("\r\n").collect();
     lines[1..].sort_unstable();
     insta::assert_snapshot!("csv", without_names(&lines.join("\n")));
 
-    let nobody = ["--subject", "phone:+4915112345678", "--policy", "config/policy.yaml"];
-    let with = |more: &[&'static str]| -> Vec<&'static str> { nobody.iter().chain(more).copied().collect() };
+    let nobody = [
+        "--subject",
+        "phone:+4915112345678",
+        "--policy",
+        "config/policy.yaml",
+    ];
+    let with = |more: &[&'static str]| -> Vec<&'static str> {
+        nobody.iter().chain(more).copied().collect()
+    };
     let (out, outcome) = find(&root, &with(&["--output", "json"]), noon());
     assert_eq!(outcome.code, 1);
     insta::assert_snapshot!("nothing_json", out);
@@ -113,12 +163,31 @@ fn json_is_one_document_and_csv_has_a_header_whatever_was_found() {
 #[test]
 fn a_limit_bounds_what_is_shown_and_says_that_there_may_be_more() {
     let (_folder, root) = store();
-    let tenant = ["--tenant", "customer-3", "--policy", "config/policy.yaml", "--limit", "5", "--output", "json"];
+    let tenant = [
+        "--tenant",
+        "customer-3",
+        "--policy",
+        "config/policy.yaml",
+        "--limit",
+        "5",
+        "--output",
+        "json",
+    ];
     let (out, outcome) = find(&root, &tenant, noon());
     let told: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((told["records"].as_array().unwrap().len(), &told["more"]), (5, &Value::Bool(true)));
-    assert_eq!((outcome.code, told["tables"][0]["records"].as_u64()), (0, Some(5)));
-    assert!(outcome.err.contains("the limit is reached"), "{}", outcome.err);
+    assert_eq!(
+        (told["records"].as_array().unwrap().len(), &told["more"]),
+        (5, &Value::Bool(true))
+    );
+    assert_eq!(
+        (outcome.code, told["tables"][0]["records"].as_u64()),
+        (0, Some(5))
+    );
+    assert!(
+        outcome.err.contains("the limit is reached"),
+        "{}",
+        outcome.err
+    );
 }
 
 #[test]
@@ -129,10 +198,22 @@ fn what_is_asked_wrongly_is_refused_without_naming_anybody() {
     for wrong in [
         &["--subject", "31687654321"][..],
         &["--subject", "31687654321", "--kind", "email"],
-        &["--subject", "email:ann31687654321@example.org", "--product", "sms"],
+        &[
+            "--subject",
+            "email:ann31687654321@example.org",
+            "--product",
+            "sms",
+        ],
         &["--subject", "phone:31687654321", "--product", "smss"],
         &["--subject", "phone:31687654321", "--from", "yesterday"],
-        &["--subject", "phone:31687654321", "--from", "2026-10-02", "--to", "2026-10-01"],
+        &[
+            "--subject",
+            "phone:31687654321",
+            "--from",
+            "2026-10-02",
+            "--to",
+            "2026-10-01",
+        ],
         &["--product", "sms"],
         &["--tenant", " "],
     ] {
@@ -150,8 +231,20 @@ fn what_is_asked_wrongly_is_refused_without_naming_anybody() {
         "parquet needs a file"
     );
     // A kind in the subject and a kind in its own option mean the same.
-    let kind = ["--subject", "31699-MARKER-7", "--kind", "phone", "--policy", "config/policy.yaml", "--output", "csv"];
-    assert_eq!(find(&root, &kind, noon()), find(&root, &of_person(&["--output", "csv"]), noon()));
+    let kind = [
+        "--subject",
+        "31699-MARKER-7",
+        "--kind",
+        "phone",
+        "--policy",
+        "config/policy.yaml",
+        "--output",
+        "csv",
+    ];
+    assert_eq!(
+        find(&root, &kind, noon()),
+        find(&root, &of_person(&["--output", "csv"]), noon())
+    );
 }
 
 #[test]
@@ -160,10 +253,18 @@ fn a_file_is_new_and_whole_or_not_there() {
     let path = |name: &str| folder.path().join(name);
     let named = |path: &PathBuf| path.display().to_string();
     let csv = path("person.csv");
-    let (out, outcome) = find(&root, &of_person(&["--output", "csv", "--file", &named(&csv)]), noon());
+    let (out, outcome) = find(
+        &root,
+        &of_person(&["--output", "csv", "--file", &named(&csv)]),
+        noon(),
+    );
     assert_eq!((out.as_str(), outcome.code), ("", 0), "{}", outcome.err);
     assert_eq!(std::fs::read_to_string(&csv).unwrap().lines().count(), 3);
-    let (_, outcome) = find(&root, &of_person(&["--output", "csv", "--file", &named(&csv)]), noon());
+    let (_, outcome) = find(
+        &root,
+        &of_person(&["--output", "csv", "--file", &named(&csv)]),
+        noon(),
+    );
     assert_eq!(outcome.code, 2, "what is there is not written over");
 
     let file = path("person.parquet");
@@ -175,20 +276,47 @@ fn a_file_is_new_and_whole_or_not_there() {
     let several = path("several");
     let line = of_person(&["--output", "parquet", "--file"]);
     let several_name = named(&several);
-    let with_folder: Vec<&str> = line.iter().copied().chain([several_name.as_str()]).collect();
+    let with_folder: Vec<&str> = line
+        .iter()
+        .copied()
+        .chain([several_name.as_str()])
+        .collect();
     assert_eq!(find(&root, &with_folder, noon()).1.code, 0);
     assert!(several.join("sms.parquet").exists());
 
     // If a table cannot be read, no file remains.
     let listed = runtime().block_on(ebbtide_table::testing::paths(&root));
-    std::fs::remove_file(root.table_folder(&"sms".parse().unwrap()).join(listed.last().unwrap())).unwrap();
-    for (output, name) in [("json", "broken.json"), ("csv", "broken.csv"), ("parquet", "broken.parquet")] {
+    std::fs::remove_file(
+        root.table_folder(&"sms".parse().unwrap())
+            .join(listed.last().unwrap()),
+    )
+    .unwrap();
+    for (output, name) in [
+        ("json", "broken.json"),
+        ("csv", "broken.csv"),
+        ("parquet", "broken.parquet"),
+    ] {
         let broken = path(name);
         let broken_name = named(&broken);
-        let tenant = ["--tenant", "customer-3", "--policy", "config/policy.yaml", "--product", "sms"];
-        let line: Vec<&str> = tenant.into_iter().chain(["--output", output, "--file", &broken_name]).collect();
+        let tenant = [
+            "--tenant",
+            "customer-3",
+            "--policy",
+            "config/policy.yaml",
+            "--product",
+            "sms",
+        ];
+        let line: Vec<&str> = tenant
+            .into_iter()
+            .chain(["--output", output, "--file", &broken_name])
+            .collect();
         let outcome = find(&root, &line, noon()).1;
-        assert_eq!((outcome.code, broken.exists()), (2, false), "{output}: {}", outcome.err);
+        assert_eq!(
+            (outcome.code, broken.exists()),
+            (2, false),
+            "{output}: {}",
+            outcome.err
+        );
     }
 }
 
@@ -196,30 +324,50 @@ fn a_file_is_new_and_whole_or_not_there() {
 fn a_table_that_the_policy_does_not_know_keeps_nothing_found_from_meaning_nothing_there() {
     let (_folder, root) = store();
     runtime().block_on(async {
-        Table::open(&root, ebbtide_controls::testing::spec_of("fax")).await.unwrap();
+        Table::open(&root, ebbtide_controls::testing::spec_of("fax"))
+            .await
+            .unwrap();
     });
-    let nobody = ["--subject", "phone:+4915112345678", "--policy", "config/policy.yaml"];
+    let nobody = [
+        "--subject",
+        "phone:+4915112345678",
+        "--policy",
+        "config/policy.yaml",
+    ];
     let (_, outcome) = find(&root, &nobody, noon());
     assert_eq!(outcome.code, 2);
     insta::assert_snapshot!("unknown_err", outcome.err);
 }
 
-/// Returns the records found of each person, by offset, without the deadlines, which a sweep sets to null; and the
-/// number of withheld categories.
+/// Returns the records found of each person, by offset, without the deadlines, which a sweep sets
+/// to null; and the number of withheld categories.
 fn found(world: &World, policy: &str, people: u32) -> (Vec<Value>, u64) {
     let (mut all, mut withheld) = (Vec::new(), 0);
     for person in 0..people {
         let subject = format!("phone:+{}", number(person));
-        let line = ["--subject", &subject, "--policy", policy, "--output", "json"];
+        let line = [
+            "--subject",
+            &subject,
+            "--policy",
+            policy,
+            "--output",
+            "json",
+        ];
         let (out, outcome) = find(&world.root, &line, world.clock.now());
         assert!(outcome.code < 2, "{}", outcome.err);
         let told: Value = serde_json::from_str(&out).unwrap();
-        let counts = told["tables"][0]["withheld"].as_object().cloned().unwrap_or_default();
+        let counts = told["tables"][0]["withheld"]
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
         withheld += counts.values().filter_map(Value::as_u64).sum::<u64>();
         all.extend(told["records"].as_array().unwrap().iter().cloned());
     }
     for record in &mut all {
-        record.as_object_mut().unwrap().retain(|column, _| !column.starts_with("expires_"));
+        record
+            .as_object_mut()
+            .unwrap()
+            .retain(|column, _| !column.starts_with("expires_"));
     }
     all.sort_by_key(|record| record["source_offset"].as_i64());
     (all, withheld)
@@ -239,13 +387,26 @@ fn what_is_found_is_what_a_sweep_would_leave_and_leaves() {
     runtime.block_on(async {
         for day in 0..4 {
             let mut records = texts(start() + TimeDelta::days(day), PEOPLE);
-            let other = |sms: &SmsRecord| SmsRecord { customer: "other".to_owned(), ..sms.clone() };
+            let other = |sms: &SmsRecord| SmsRecord {
+                customer: "other".to_owned(),
+                ..sms.clone()
+            };
             records.extend(records[..2].iter().map(other).collect::<Vec<_>>());
             world.ingest(&records).await;
             world.pass(TimeDelta::days(1));
         }
-        world.hold(Scope { subject: Some(held), ..Scope::default() }).await;
-        world.hold(Scope { tenant: Some("other".to_owned()), ..Scope::default() }).await;
+        world
+            .hold(Scope {
+                subject: Some(held),
+                ..Scope::default()
+            })
+            .await;
+        world
+            .hold(Scope {
+                tenant: Some("other".to_owned()),
+                ..Scope::default()
+            })
+            .await;
     });
     let (mut some_withheld, mut last) = (0, usize::MAX);
     for days in [0, 4, 3, 4, 15, 4, 2, 3, 30] {

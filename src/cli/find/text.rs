@@ -1,4 +1,5 @@
-//! Found records as text for people: one after the other, each field under its category with its deadline.
+//! Found records as text for people: one after the other, each field under its category with its
+//! deadline.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -24,12 +25,23 @@ pub(super) struct TextOutput<'w> {
 
 impl<'w> TextOutput<'w> {
     /// Creates the output. `now` is the time of the answer.
-    pub(super) fn new(to: &'w mut dyn Write, specs: BTreeMap<ProductKey, TableSpec>, now: DateTime<Utc>) -> Self {
-        Self { to, specs, now, records: 0 }
+    pub(super) fn new(
+        to: &'w mut dyn Write,
+        specs: BTreeMap<ProductKey, TableSpec>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            to,
+            specs,
+            now,
+            records: 0,
+        }
     }
 
     pub(super) fn rows(&mut self, product: &ProductKey, rows: &RecordBatch) -> io::Result<()> {
-        let Some(spec) = self.specs.get(product) else { return Ok(()) };
+        let Some(spec) = self.specs.get(product) else {
+            return Ok(());
+        };
         for row in 0..rows.num_rows() {
             if self.records > 0 {
                 line(self.to, "")?;
@@ -47,11 +59,15 @@ fn record(
     (rows, row): (&RecordBatch, usize),
     now: DateTime<Utc>,
 ) -> io::Result<()> {
-    let text = |column: &str| Some(values::text(&values::of(rows, column, row))).filter(|text| !text.is_empty());
+    let text = |column: &str| {
+        Some(values::text(&values::of(rows, column, row))).filter(|text| !text.is_empty())
+    };
     let mut head = format!("{product}, {}", text("bucket").unwrap_or_default());
-    if let (Some(topic), Some(partition), Some(offset)) =
-        (text("source_topic"), text("source_partition"), text("source_offset"))
-    {
+    if let (Some(topic), Some(partition), Some(offset)) = (
+        text("source_topic"),
+        text("source_partition"),
+        text("source_offset"),
+    ) {
         head += &format!(", {topic}/{partition} at offset {offset}");
     }
     line(to, &head)?;
@@ -67,16 +83,23 @@ fn record(
     }
     let fields = |role: &ColumnRole| -> Vec<(&str, Value)> {
         let of_role = spec.columns.iter().filter(|column| column.role == *role);
-        let each = of_role.map(|column| (column.name.as_str(), values::of(rows, &column.name, row)));
+        let each =
+            of_role.map(|column| (column.name.as_str(), values::of(rows, &column.name, row)));
         each.filter(|(_, value)| !value.is_null()).collect()
     };
     told(to, &fields(&ColumnRole::Plain), "  ")?;
-    let categories: BTreeSet<&Category> = spec.columns.iter().filter_map(|column| category(&column.role)).collect();
+    let categories: BTreeSet<&Category> = spec
+        .columns
+        .iter()
+        .filter_map(|column| category(&column.role))
+        .collect();
     for category in categories {
         let fields = fields(&ColumnRole::Personal(category.clone()));
         let until = text(&format!("expires_{category}"));
-        let passed =
-            until.as_deref().and_then(|until| DateTime::parse_from_rfc3339(until).ok()).is_some_and(|at| at <= now);
+        let passed = until
+            .as_deref()
+            .and_then(|until| DateTime::parse_from_rfc3339(until).ok())
+            .is_some_and(|at| at <= now);
         let state = match &until {
             Some(until) if fields.is_empty() && passed => format!("withheld, due since {until}"),
             Some(until) if fields.is_empty() => format!("none, until {until}"),

@@ -4,13 +4,15 @@
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{
-    DataType, Date32Type, Float32Type, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+    DataType, Date32Type, Float32Type, Float64Type, Int32Type, Int64Type, TimeUnit,
+    TimestampMicrosecondType,
 };
 use arrow::util::display::array_value_to_string;
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta};
 use serde_json::{Map, Value};
 
-/// Returns one value as JSON: instants and days as text, lists as arrays, maps and records as objects.
+/// Returns one value as JSON: instants and days as text, lists as arrays, maps and records as
+/// objects.
 pub(super) fn value(array: &dyn Array, row: usize) -> Value {
     if array.is_null(row) {
         return Value::Null;
@@ -39,7 +41,10 @@ pub(super) fn value(array: &dyn Array, row: usize) -> Value {
         }
         DataType::Struct(fields) => {
             let columns = array.as_struct().columns().iter();
-            let members = fields.iter().zip(columns).map(|(field, column)| (field.name().clone(), value(column, row)));
+            let members = fields
+                .iter()
+                .zip(columns)
+                .map(|(field, column)| (field.name().clone(), value(column, row)));
             Value::Object(members.collect::<Map<_, _>>())
         }
         // Decimals with all their digits, bytes in hexadecimal.
@@ -49,7 +54,8 @@ pub(super) fn value(array: &dyn Array, row: usize) -> Value {
 
 /// Returns the value of a column by its name; null if there is no such column.
 pub(super) fn of(rows: &RecordBatch, column: &str, row: usize) -> Value {
-    rows.column_by_name(column).map_or(Value::Null, |array| value(array, row))
+    rows.column_by_name(column)
+        .map_or(Value::Null, |array| value(array, row))
 }
 
 /// Returns a value as plain text: empty for null, JSON for a value that has parts.
@@ -73,5 +79,8 @@ fn day(days: i32) -> Value {
 
 fn instant(micros: i64) -> Value {
     let at = DateTime::from_timestamp_micros(micros);
-    at.map_or_else(|| micros.into(), |at| at.to_rfc3339_opts(SecondsFormat::AutoSi, true).into())
+    at.map_or_else(
+        || micros.into(),
+        |at| at.to_rfc3339_opts(SecondsFormat::AutoSi, true).into(),
+    )
 }

@@ -49,18 +49,34 @@ pub(super) async fn list(
     output: OutputFormat,
 ) -> Result<CommandOutput, HoldError> {
     let tables = standing(root).await?;
-    let known = tables.iter().map(|(_, version)| *version).max().unwrap_or_default();
+    let known = tables
+        .iter()
+        .map(|(_, version)| *version)
+        .max()
+        .unwrap_or_default();
     let controls = Controls::load(root, known).await?;
-    let listed: Vec<Listed> = controls.holds(now).iter().map(|known| listed(known, &tables, reveal)).collect();
+    let listed: Vec<Listed> = controls
+        .holds(now)
+        .iter()
+        .map(|known| listed(known, &tables, reveal))
+        .collect();
     let whole = listed.iter().all(|hold| hold.missing.is_empty());
     let out = match output {
         OutputFormat::Json => json(&listed),
         OutputFormat::Text => text(&listed, reveal)?,
     };
-    Ok(if whole { CommandOutput::done(out) } else { CommandOutput::problem(out) })
+    Ok(if whole {
+        CommandOutput::done(out)
+    } else {
+        CommandOutput::problem(out)
+    })
 }
 
-fn listed(known: &LoggedHold<'_>, tables: &[(ProductKey, ControlsVersion)], reveal: bool) -> Listed {
+fn listed(
+    known: &LoggedHold<'_>,
+    tables: &[(ProductKey, ControlsVersion)],
+    reveal: bool,
+) -> Listed {
     let (state, released_at, wanted) = match known.state {
         HoldState::InForce => ("in force", None, known.version),
         HoldState::Ended => ("ended", None, known.version),
@@ -71,11 +87,17 @@ fn listed(known: &LoggedHold<'_>, tables: &[(ProductKey, ControlsVersion)], reve
         Err(past) => (&past.case, &past.basis, past.placed_at, past.until),
     };
     let scope = known.hold.ok().map(|hold| hold.scope.clone());
-    let products = known.hold.map_or_else(|past| past.products.clone(), |hold| hold.scope.products.clone());
-    let covered = tables.iter().filter(|(product, _)| products.is_empty() || products.contains(product));
+    let products = known.hold.map_or_else(
+        |past| past.products.clone(),
+        |hold| hold.scope.products.clone(),
+    );
+    let covered = tables
+        .iter()
+        .filter(|(product, _)| products.is_empty() || products.contains(product));
     let (there, missing): (Vec<_>, Vec<_>) = covered.partition(|(_, version)| *version >= wanted);
-    let names =
-        |tables: Vec<&(ProductKey, ControlsVersion)>| tables.into_iter().map(|(name, _)| name.clone()).collect();
+    let names = |tables: Vec<&(ProductKey, ControlsVersion)>| {
+        tables.into_iter().map(|(name, _)| name.clone()).collect()
+    };
     let events = scope.as_ref().and_then(|scope| scope.events);
     Listed {
         id: known.id().to_string(),
@@ -99,7 +121,13 @@ fn listed(known: &LoggedHold<'_>, tables: &[(ProductKey, ControlsVersion)], reve
 }
 
 fn told_subject(scope: &Scope, reveal: bool) -> Option<String> {
-    scope.subject.as_ref().map(|subject| if reveal { subject.revealed() } else { subject.to_string() })
+    scope.subject.as_ref().map(|subject| {
+        if reveal {
+            subject.revealed()
+        } else {
+            subject.to_string()
+        }
+    })
 }
 
 fn text(holds: &[Listed], reveal: bool) -> Result<String, fmt::Error> {
@@ -111,20 +139,35 @@ fn text(holds: &[Listed], reveal: bool) -> Result<String, fmt::Error> {
         if number > 0 {
             writeln!(out)?;
         }
-        let at = hold.released_at.map_or_else(String::new, |at| format!(" at {}", instant(at)));
+        let at = hold
+            .released_at
+            .map_or_else(String::new, |at| format!(" at {}", instant(at)));
         writeln!(out, "{}  {}{at}", hold.id, hold.state)?;
         writeln!(out, "  case      {}", hold.case)?;
         writeln!(out, "  basis     {}", hold.basis)?;
-        writeln!(out, "  placed    {}, as control {}", instant(hold.placed_at), hold.control)?;
+        writeln!(
+            out,
+            "  placed    {}, as control {}",
+            instant(hold.placed_at),
+            hold.control
+        )?;
         writeln!(out, "  until     {}", instant(hold.until))?;
         match &hold.scope {
             Some(scope) => scope_lines(&mut out, scope, reveal)?,
             None => writeln!(out, "  covered   is forgotten")?,
         }
-        let told = if hold.released_at.is_some() { "released" } else { "tables  " };
+        let told = if hold.released_at.is_some() {
+            "released"
+        } else {
+            "tables  "
+        };
         writeln!(out, "  {told}  {}", names(&hold.tables))?;
         if !hold.missing.is_empty() {
-            writeln!(out, "  MISSING   {}: finish it with `ebbtide hold list --repair`", names(&hold.missing))?;
+            writeln!(
+                out,
+                "  MISSING   {}: finish it with `ebbtide hold list --repair`",
+                names(&hold.missing)
+            )?;
         }
     }
     Ok(out)
@@ -138,13 +181,25 @@ pub(super) fn scope_lines(out: &mut String, scope: &Scope, reveal: bool) -> fmt:
     if let Some(tenant) = &scope.tenant {
         writeln!(out, "  tenant    {tenant}")?;
     }
-    writeln!(out, "  products  {}", if scope.products.is_empty() { "all".to_owned() } else { names(&scope.products) })?;
+    writeln!(
+        out,
+        "  products  {}",
+        if scope.products.is_empty() {
+            "all".to_owned()
+        } else {
+            names(&scope.products)
+        }
+    )?;
     if let Some(range) = scope.events {
         let ends = [
             range.from.map(|from| format!("from {}", instant(from))),
             range.to.map(|to| format!("before {}", instant(to))),
         ];
-        writeln!(out, "  events    {}", ends.into_iter().flatten().collect::<Vec<_>>().join(" and "))?;
+        writeln!(
+            out,
+            "  events    {}",
+            ends.into_iter().flatten().collect::<Vec<_>>().join(" and ")
+        )?;
     }
     Ok(())
 }
@@ -153,7 +208,11 @@ pub(super) fn scope_lines(out: &mut String, scope: &Scope, reveal: bool) -> fmt:
 pub(super) fn names(products: &[ProductKey]) -> String {
     match products {
         [] => "no table".to_owned(),
-        some => some.iter().map(ProductKey::as_str).collect::<Vec<_>>().join(", "),
+        some => some
+            .iter()
+            .map(ProductKey::as_str)
+            .collect::<Vec<_>>()
+            .join(", "),
     }
 }
 

@@ -35,12 +35,13 @@ pub(super) struct PlaceHoldArgs {
     /// The last day of the hold, or the instant at which it ends.
     #[arg(long, value_name = "DATE")]
     until: String,
-    /// A person that the record names: phone:+31612345678, email:ann@example.org or channel:whatsapp:ID. With `-` it
-    /// is read from standard input, and so is not in the history of the shell.
+    /// A person that the record names: phone:+31612345678, email:ann@example.org or
+    /// channel:whatsapp:ID. With `-` it is read from standard input, and so is not in the history
+    /// of the shell.
     #[arg(long, value_name = "KIND:VALUE")]
     subject: Option<String>,
-    /// The tenant of the record, as it is stored in the table. If a product stores no tenant, records of every tenant
-    /// are held.
+    /// The tenant of the record, as it is stored in the table. If a product stores no tenant,
+    /// records of every tenant are held.
     #[arg(long)]
     tenant: Option<String>,
     /// A product whose records are held; can be repeated. Without it, records of every product.
@@ -98,11 +99,16 @@ impl PlaceHoldArgs {
             true => None,
             false => Some(place(root, order, &signature(policy.version.clone(), at)).await?),
         };
-        let tables = placed.as_ref().map_or(existing, |placed| placed.tables.clone());
+        let tables = placed
+            .as_ref()
+            .map_or(existing, |placed| placed.tables.clone());
         let tables: Vec<CoveredTable> = tables
             .into_iter()
             .filter(|product| scope.covers(product))
-            .map(|product| CoveredTable { reading: reading(&scope, records(policy, &product)), product })
+            .map(|product| CoveredTable {
+                reading: reading(&scope, records(policy, &product)),
+                product,
+            })
             .collect();
         let notes = notes(&scope);
         let told = HoldReport {
@@ -117,7 +123,11 @@ impl PlaceHoldArgs {
             OutputFormat::Json => json(&told),
             OutputFormat::Text => text(&told, &utc_and_local(until, policy), &scope)?,
         };
-        Ok(CommandOutput { out, err: time.warning(at), ..CommandOutput::default() })
+        Ok(CommandOutput {
+            out,
+            err: time.warning(at),
+            ..CommandOutput::default()
+        })
     }
 
     fn order(&self, policy: &Policy) -> Result<HoldOrder, HoldError> {
@@ -131,9 +141,20 @@ impl PlaceHoldArgs {
                 return Err(HoldError::Use(format!("{name} is empty")));
             }
         }
-        let from = self.from.as_deref().map(|text| TimeArg::parse("--from", text)).transpose()?;
-        let to = self.to.as_deref().map(|text| TimeArg::parse("--to", text)).transpose()?;
-        let range = TimeRange { from: from.map(|from| from.start(policy)), to: to.map(|to| to.end(policy)) };
+        let from = self
+            .from
+            .as_deref()
+            .map(|text| TimeArg::parse("--from", text))
+            .transpose()?;
+        let to = self
+            .to
+            .as_deref()
+            .map(|text| TimeArg::parse("--to", text))
+            .transpose()?;
+        let range = TimeRange {
+            from: from.map(|from| from.start(policy)),
+            to: to.map(|to| to.end(policy)),
+        };
         let events = (range.from.is_some() || range.to.is_some()).then_some(range);
         let mut products = self.products.clone();
         products.sort();
@@ -143,24 +164,43 @@ impl PlaceHoldArgs {
             basis: self.basis.clone(),
             until: TimeArg::parse("--until", &self.until)?.end(policy),
             placed_by: None,
-            scope: Scope { subject, tenant: self.tenant.clone(), products, events },
+            scope: Scope {
+                subject,
+                tenant: self.tenant.clone(),
+                products,
+                events,
+            },
         })
     }
 
     /// Refuses a product that does not exist, or in which no record can match.
-    fn check_products(&self, policy: &Policy, scope: &Scope, existing: &[ProductKey]) -> Result<(), HoldError> {
+    fn check_products(
+        &self,
+        policy: &Policy,
+        scope: &Scope,
+        existing: &[ProductKey],
+    ) -> Result<(), HoldError> {
         for product in &self.products {
             let Some(records) = records(policy, product) else {
                 if existing.contains(product) {
                     continue;
                 }
-                let known = policy.products.values().filter(|product| product.records.is_some());
+                let known = policy
+                    .products
+                    .values()
+                    .filter(|product| product.records.is_some());
                 let near = nearest(product.as_str(), known.map(|product| product.key.as_str()));
-                let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-                return Err(HoldError::Use(format!("there are no records of a product `{product}`{near}")));
+                let near =
+                    near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                return Err(HoldError::Use(format!(
+                    "there are no records of a product `{product}`{near}"
+                )));
             };
             if let Some(subject) = &scope.subject
-                && !records.subjects.iter().any(|of| subject.kind.is_of(&of.kind))
+                && !records
+                    .subjects
+                    .iter()
+                    .any(|of| subject.kind.is_of(&of.kind))
             {
                 return Err(HoldError::Use(format!(
                     "`{product}` has no {} subject, so none of its records can match; leave it out",
@@ -178,9 +218,13 @@ fn records<'a>(policy: &'a Policy, product: &ProductKey) -> Option<&'a Records> 
 
 /// Returns the notes about a scope that may not mean what it seems to mean.
 fn notes(scope: &Scope) -> Vec<String> {
-    let mut notes: Vec<String> = national_note(scope.subject.as_ref(), "held").into_iter().collect();
+    let mut notes: Vec<String> = national_note(scope.subject.as_ref(), "held")
+        .into_iter()
+        .collect();
     if scope.subject.is_some() {
-        notes.push("a record whose subject is deleted already names nobody, and is not held".to_owned());
+        notes.push(
+            "a record whose subject is deleted already names nobody, and is not held".to_owned(),
+        );
     }
     notes
 }
@@ -191,17 +235,36 @@ fn text(told: &HoldReport<'_>, until: &str, scope: &Scope) -> Result<String, std
         (Some(id), Some(control)) => {
             writeln!(out, "{id} is in force until {until}, as control {control}")?;
         }
-        _ => writeln!(out, "Nothing was placed. This hold would be in force until {until}")?,
+        _ => writeln!(
+            out,
+            "Nothing was placed. This hold would be in force until {until}"
+        )?,
     }
     listing::scope_lines(&mut out, scope, false)?;
-    let tables = if told.placed { "In force in" } else { "It would be in force in" };
+    let tables = if told.placed {
+        "In force in"
+    } else {
+        "It would be in force in"
+    };
     match told.tables {
-        [] => writeln!(out, "\nNo table is covered yet; those made later begin under it")?,
+        [] => writeln!(
+            out,
+            "\nNo table is covered yet; those made later begin under it"
+        )?,
         some => {
             writeln!(out, "\n{tables} these tables, and in those made later:")?;
-            let width = some.iter().map(|table| table.product.as_str().len()).max().unwrap_or(0);
+            let width = some
+                .iter()
+                .map(|table| table.product.as_str().len())
+                .max()
+                .unwrap_or(0);
             for table in some {
-                writeln!(out, "  {:<width$}  {}", table.product.as_str(), table.reading.join(", "))?;
+                writeln!(
+                    out,
+                    "  {:<width$}  {}",
+                    table.product.as_str(),
+                    table.reading.join(", ")
+                )?;
             }
         }
     }

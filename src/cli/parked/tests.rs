@@ -3,7 +3,9 @@ use clap::Parser;
 use serde_json::json;
 
 use super::ParkedNoticeArgs;
-use crate::cli::notice::testing::{assert_refused_by_a_wrong_clock, clock, held_tables, outcome_text, words};
+use crate::cli::notice::testing::{
+    assert_refused_by_a_wrong_clock, clock, held_tables, outcome_text, words,
+};
 use ebbtide_controls::testing::two_tables;
 use ebbtide_table::testing::noon;
 use ebbtide_table::{ControlLog, ControlsVersion, Root};
@@ -21,13 +23,17 @@ fn answer(root: &Root, line: &str) -> String {
 
 /// Returns the exit code and the output at a clock that shows `days` after noon.
 fn answer_at(root: &Root, line: &str, days: i64) -> String {
-    let line = TestCli::try_parse_from(words("notice", root, line)).unwrap_or_else(|error| panic!("{error}"));
+    let line = TestCli::try_parse_from(words("notice", root, line))
+        .unwrap_or_else(|error| panic!("{error}"));
     outcome_text(line.args.answer(&clock(days)))
 }
 
 #[test]
 fn notices_that_wait_are_listed_shown_and_decided() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let (_folder, root) = runtime.block_on(two_tables());
     let mut all = format!("> list\n{}", answer(&root, "list"));
     let parked = |tenant: &str| {
@@ -42,7 +48,9 @@ fn notices_that_wait_are_listed_shown_and_decided() {
         "records": 900, "notice": {"consent_withdrawal": withdrawal}});
     for (version, control) in (1..).zip([parked("acme"), parked("rare"), withdrawal]) {
         let log = ControlLog::open(&root);
-        runtime.block_on(log.append(ControlsVersion(version), &control)).unwrap();
+        runtime
+            .block_on(log.append(ControlsVersion(version), &control))
+            .unwrap();
     }
     for line in [
         "list",
@@ -65,12 +73,17 @@ fn notices_that_wait_are_listed_shown_and_decided() {
 
 #[test]
 fn decision_by_a_wrong_clock_is_refused_and_the_notice_still_waits() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let (_folder, root, _) = runtime.block_on(held_tables());
     let end = json!({"tenant": "acme", "ended_at": noon(), "recorded_at": noon()});
     let parked = json!({"format": 1, "kind": "parked_notice", "parked_at": noon(), "product": "sms", "due": 700,
         "records": 900, "notice": {"contract_end": end}});
-    runtime.block_on(ControlLog::open(&root).append(ControlsVersion(2), &parked)).unwrap();
+    runtime
+        .block_on(ControlLog::open(&root).append(ControlsVersion(2), &parked))
+        .unwrap();
     for line in ["confirm 2", "reject 2 --reason unknown"] {
         assert_refused_by_a_wrong_clock(&root, line, answer_at);
     }

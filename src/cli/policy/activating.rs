@@ -20,18 +20,20 @@ use ebbtide_table::{ControlsVersion, Root};
 
 /// Put a new policy in force: record it with its schemas, and commit it in every table.
 ///
-/// From then on no instance with another policy stores or deletes anything: it reports which policy is active and
-/// waits. Start the instances with the new one. Their sweeps update the tags of stored records before they delete by
-/// them.
+/// From then on no instance with another policy stores or deletes anything: it reports which policy
+/// is active and waits. Start the instances with the new one. Their sweeps update the tags of
+/// stored records before they delete by them.
 ///
-/// A policy that `policy plan` refuses is refused. The version must be new: to go back, give the old text a new
-/// version. The command can be run again after any error.
+/// A policy that `policy plan` refuses is refused. The version must be new: to go back, give the
+/// old text a new version. The command can be run again after any error.
 ///
-/// Exit code 0: it is in force everywhere. 1: it is not, and why. 2: wrong use, nothing was changed. 4: the clock is
-/// not trusted, and nothing was changed; see `ebbtide clock show`.
+/// Exit code 0: it is in force everywhere. 1: it is not, and why. 2: wrong use, nothing was
+/// changed. 4: the clock is not trusted, and nothing was changed; see `ebbtide clock show`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  ebbtide policy activate config/policy-2027.yaml --dry-run\n  \
-                        ebbtide policy activate config/policy-2027.yaml")]
+#[command(
+    after_help = "Examples:\n  ebbtide policy activate config/policy-2027.yaml --dry-run\n  \
+                        ebbtide policy activate config/policy-2027.yaml"
+)]
 pub(in crate::cli) struct ActivateArgs {
     /// The new policy.
     #[arg(value_name = "NEW")]
@@ -74,30 +76,52 @@ impl ActivateArgs {
                 return self.record(&root, new, now).await;
             }
             let old = self.standing.policy(&root).await?;
-            let (before, after) = old.policy.as_ref().zip(new.policy.as_ref()).ok_or(PolicyChangeError::NoPolicy)?;
+            let (before, after) = old
+                .policy
+                .as_ref()
+                .zip(new.policy.as_ref())
+                .ok_or(PolicyChangeError::NoPolicy)?;
             let diff = examine(&root, before, after).await?;
             if !diff.refused.is_empty() {
-                let effects = PolicyEffects { diff, products: Vec::new() };
+                let effects = PolicyEffects {
+                    diff,
+                    products: Vec::new(),
+                };
                 return Ok(told(&effects, (&self.file, &new), self.output));
             }
-            let by = CommitIdentity { writer: Uuid::new_v4(), at: now, policy_version: after.version.clone() };
+            let by = CommitIdentity {
+                writer: Uuid::new_v4(),
+                at: now,
+                policy_version: after.version.clone(),
+            };
             let done = activate(&root, (&old, &new), &by).await?;
             let (version, control) = (&done.version, done.control.0);
-            Ok(self.done(&ActivationReport { version, control, tables: &done.tables }))
+            Ok(self.done(&ActivationReport {
+                version,
+                control,
+                tables: &done.tables,
+            }))
         })
     }
 
-    /// Returns true if there is no policy to compare with: none is active, and the root has no table or the new policy
-    /// is the configured one.
+    /// Returns true if there is no policy to compare with: none is active, and the root has no
+    /// table or the new policy is the configured one.
     async fn is_first(&self, root: &Root, new: &CheckedPolicy) -> Result<bool, PolicyChangeError> {
-        if Controls::load(root, ControlsVersion(0)).await?.active().is_some() {
+        if Controls::load(root, ControlsVersion(0))
+            .await?
+            .active()
+            .is_some()
+        {
             return Ok(false);
         }
         if products(root).await?.is_empty() {
             return Ok(true);
         }
         let old = self.standing.policy(root).await?;
-        Ok(old.policy.zip(new.policy.as_ref()).is_some_and(|(old, new)| old.digest == new.digest))
+        Ok(old
+            .policy
+            .zip(new.policy.as_ref())
+            .is_some_and(|(old, new)| old.digest == new.digest))
     }
 
     /// Records the policy as the first active one, as the first start of an instance does.
@@ -109,21 +133,43 @@ impl ActivateArgs {
     ) -> Result<CommandOutput, PolicyChangeError> {
         let loaded = new.loaded().ok_or(PolicyChangeError::NoPolicy)?;
         let version = &loaded.policy.version;
-        let by = CommitIdentity { writer: Uuid::new_v4(), at: now, policy_version: version.clone() };
+        let by = CommitIdentity {
+            writer: Uuid::new_v4(),
+            at: now,
+            policy_version: version.clone(),
+        };
         let controls = SharedControls::new(root.clone());
         record_active(root, &controls, &loaded, &by).await?;
-        let control = controls.newest(ControlsVersion(0)).await?.active().map_or(0, |(control, _)| control.0);
-        Ok(self.done(&ActivationReport { version, control, tables: &products(root).await? }))
+        let control = controls
+            .newest(ControlsVersion(0))
+            .await?
+            .active()
+            .map_or(0, |(control, _)| control.0);
+        Ok(self.done(&ActivationReport {
+            version,
+            control,
+            tables: &products(root).await?,
+        }))
     }
 
     fn done(&self, active: &ActivationReport<'_>) -> CommandOutput {
-        let ActivationReport { version, control, tables } = active;
+        let ActivationReport {
+            version,
+            control,
+            tables,
+        } = active;
         let tables: Vec<&str> = tables.iter().map(ProductKey::as_str).collect();
-        let tables = if tables.is_empty() { "no table yet".to_owned() } else { tables.join(", ") };
+        let tables = if tables.is_empty() {
+            "no table yet".to_owned()
+        } else {
+            tables.join(", ")
+        };
         CommandOutput::done(match self.output {
             OutputFormat::Json => json(active),
             OutputFormat::Text => {
-                format!("policy {version} is active in {tables}, as control {control}; start the instances with it\n")
+                format!(
+                    "policy {version} is active in {tables}, as control {control}; start the instances with it\n"
+                )
             }
         })
     }

@@ -1,4 +1,5 @@
-//! The policy that a new policy is compared with: the active one, or the configured one if none is active.
+//! The policy that a new policy is compared with: the active one, or the configured one if none is
+//! active.
 //!
 //! An activated policy is read from the control log, whatever happened to its files.
 
@@ -18,8 +19,8 @@ use ebbtide_table::{ControlsVersion, Root, StoreError};
 pub(super) struct BaselineArgs {
     #[command(flatten)]
     pub(super) place: RootArgs,
-    /// The policy that the tables were written under, if none is active yet. Without it, `policy` of the
-    /// configuration. Not used if a policy is active: the control log has its text.
+    /// The policy that the tables were written under, if none is active yet. Without it, `policy`
+    /// of the configuration. Not used if a policy is active: the control log has its text.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
 }
@@ -31,7 +32,9 @@ pub(super) enum PolicyChangeError {
     Place(#[from] LocateRootError),
     #[error(transparent)]
     Unreadable(#[from] ReadPolicyError),
-    #[error("no policy is active yet: say which one is in use with --policy, or with a configuration that names it")]
+    #[error(
+        "no policy is active yet: say which one is in use with --policy, or with a configuration that names it"
+    )]
     NoPolicy,
     #[error("the policy in use, {}, has errors; see `ebbtide policy check`", file.display())]
     Faulty { file: PathBuf },
@@ -55,10 +58,12 @@ impl PolicyChangeError {
     pub(super) fn outcome(self) -> CommandOutput {
         match &self {
             Self::Clock(error) => error.outcome(),
-            Self::Place(_) | Self::Unreadable(_) | Self::NoPolicy | Self::Faulty { .. } => CommandOutput::usage(self),
-            Self::Activate(ActivateError::Used(_) | ActivateError::Faulty | ActivateError::Stored(_)) => {
+            Self::Place(_) | Self::Unreadable(_) | Self::NoPolicy | Self::Faulty { .. } => {
                 CommandOutput::usage(self)
             }
+            Self::Activate(
+                ActivateError::Used(_) | ActivateError::Faulty | ActivateError::Stored(_),
+            ) => CommandOutput::usage(self),
             Self::Record(error) if error.is_other_policy() => CommandOutput::usage(self),
             _ => CommandOutput::failure(format!("error: {self}\n")),
         }
@@ -78,14 +83,26 @@ impl BaselineArgs {
             return match checked.policy {
                 Some(_) => Ok(checked),
                 None => Err(PolicyChangeError::Active(
-                    checked.problems.iter().map(|problem| format!("{problem}; ")).collect(),
+                    checked
+                        .problems
+                        .iter()
+                        .map(|problem| format!("{problem}; "))
+                        .collect(),
                 )),
             };
         }
         let configured = || self.place.config().map(|config| config.policy);
-        let file = self.policy.clone().or_else(configured).ok_or(PolicyChangeError::NoPolicy)?;
+        let file = self
+            .policy
+            .clone()
+            .or_else(configured)
+            .ok_or(PolicyChangeError::NoPolicy)?;
         let checked = read_policy(&file)?;
-        if checked.policy.is_some() { Ok(checked) } else { Err(PolicyChangeError::Faulty { file }) }
+        if checked.policy.is_some() {
+            Ok(checked)
+        } else {
+            Err(PolicyChangeError::Faulty { file })
+        }
     }
 }
 

@@ -44,11 +44,19 @@ impl PolicyHistoryArgs {
         let root = self.place.root()?;
         let controls = runtime()?.block_on(Controls::load(&root, ControlsVersion(0)))?;
         if let Some(version) = &self.show {
-            let found = controls.activations().find(|(_, activation)| activation.version == *version);
+            let found = controls
+                .activations()
+                .find(|(_, activation)| activation.version == *version);
             return Ok(match (found, self.output) {
-                (None, _) => CommandOutput::failure(format!("error: policy {version} was never activated\n")),
-                (Some((_, activation)), OutputFormat::Text) => CommandOutput::done(activation.text.yaml.clone()),
-                (Some((_, activation)), OutputFormat::Json) => CommandOutput::done(json(activation)),
+                (None, _) => {
+                    CommandOutput::failure(format!("error: policy {version} was never activated\n"))
+                }
+                (Some((_, activation)), OutputFormat::Text) => {
+                    CommandOutput::done(activation.text.yaml.clone())
+                }
+                (Some((_, activation)), OutputFormat::Json) => {
+                    CommandOutput::done(json(activation))
+                }
             });
         }
         let newest = controls.active().map(|(version, _)| version);
@@ -66,14 +74,26 @@ impl PolicyHistoryArgs {
             return Ok(CommandOutput::done(json(&listed)));
         }
         let mut out = String::new();
-        for Listed { version, active, activated_at, control, sha256 } in &listed {
+        for Listed {
+            version,
+            active,
+            activated_at,
+            control,
+            sha256,
+        } in &listed
+        {
             let at = activated_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
             let state = if *active { "active" } else { "past" };
             // Writing to a `String` cannot fail.
-            let _ = writeln!(out, "{version}  {state} since {at}, control {control}, sha256 {sha256}");
+            let _ = writeln!(
+                out,
+                "{version}  {state} since {at}, control {control}, sha256 {sha256}"
+            );
         }
         if listed.is_empty() {
-            out.push_str("No policy is active yet: the first start of an instance records its own.\n");
+            out.push_str(
+                "No policy is active yet: the first start of an instance records its own.\n",
+            );
         }
         Ok(CommandOutput::done(out))
     }

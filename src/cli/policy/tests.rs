@@ -46,7 +46,13 @@ fn policy(place: &CommandFixture, version: &str, words: &[(&str, &str)]) {
 /// Returns the exit code and the output of a command line, without the digest of a policy.
 fn says(place: &CommandFixture, line: &str) -> (u8, String) {
     let (code, text) = place.says(line);
-    (code, regex::Regex::new("[0-9a-f]{64}").unwrap().replace_all(&text, "DIGEST").into_owned())
+    (
+        code,
+        regex::Regex::new("[0-9a-f]{64}")
+            .unwrap()
+            .replace_all(&text, "DIGEST")
+            .into_owned(),
+    )
 }
 
 const SHORTER: (&str, &str) = ("keep: 7 days", "keep: 1 days");
@@ -73,25 +79,45 @@ fn a_plan_tells_what_moves_what_goes_and_what_it_costs() {
     insta::assert_snapshot!("plan_json", text);
     policy(&place, "test-3", &[]);
     insta::assert_snapshot!("plan_of_nothing", says(&place, "plan HERE/test-3.yaml").1);
-    assert!(!place.world.root.controls_folder().exists(), "a plan changes nothing");
+    assert!(
+        !place.world.root.controls_folder().exists(),
+        "a plan changes nothing"
+    );
 }
 
 #[test]
 fn what_cannot_be_carried_out_is_refused_by_plan_and_activate_alike() {
     let place = filled();
-    let basis = "keep: 7 days, trigger: event, boundary: at_most, grace: 6 hours, bases: [eu-gdpr:A6-1-b]";
+    let basis =
+        "keep: 7 days, trigger: event, boundary: at_most, grace: 6 hours, bases: [eu-gdpr:A6-1-b]";
     let longer = "keep: 9 days, trigger: event, boundary: at_most, grace: 6 hours";
-    policy(&place, "test-2", &[(basis, longer), ("zone: UTC", "zone: Europe/Amsterdam")]);
+    policy(
+        &place,
+        "test-2",
+        &[(basis, longer), ("zone: UTC", "zone: Europe/Amsterdam")],
+    );
     let (code, planned) = says(&place, "plan HERE/test-2.yaml");
     assert_eq!(code, 1);
     insta::assert_snapshot!("refused", planned);
     let (code, refused) = says(&place, "activate HERE/test-2.yaml");
     assert_eq!(code, 1);
-    let complaints =
-        |text: &str| text.lines().filter(|line| line.contains(": error: ")).map(str::to_owned).collect::<Vec<_>>();
+    let complaints = |text: &str| {
+        text.lines()
+            .filter(|line| line.contains(": error: "))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(complaints(&refused), complaints(&planned));
-    policy(&place, "test-3", &[("event_time: sent_at", "event_time: sent")]);
-    assert_eq!(says(&place, "activate HERE/test-3.yaml").0, 1, "it does not even pass the check");
+    policy(
+        &place,
+        "test-3",
+        &[("event_time: sent_at", "event_time: sent")],
+    );
+    assert_eq!(
+        says(&place, "activate HERE/test-3.yaml").0,
+        1,
+        "it does not even pass the check"
+    );
     assert!(!place.world.root.controls_folder().exists());
 }
 
@@ -115,12 +141,18 @@ fn a_policy_is_activated_once_and_its_history_told() {
         told += &format!("--- {line}: {code}\n{text}");
     }
     insta::assert_snapshot!("a_life", told);
-    let controls = place.runtime.block_on(Controls::load(&place.world.root, ControlsVersion(0))).unwrap();
+    let controls = place
+        .runtime
+        .block_on(Controls::load(&place.world.root, ControlsVersion(0)))
+        .unwrap();
     assert_eq!(controls.iter().count(), 1);
     policy(&place, "test-2", &[("keep: 7 days", "keep: 2 days")]);
     let (code, text) = says(&place, "activate HERE/test-2.yaml");
     assert_eq!(code, 1);
-    assert!(text.contains("another policy has the version `test-2` already"), "{text}");
+    assert!(
+        text.contains("another policy has the version `test-2` already"),
+        "{text}"
+    );
     let (code, text) = says(&place, "history --show test-2");
     assert!(code == 0 && text.contains("keep: 1 days"), "{text}");
 }
@@ -132,12 +164,24 @@ fn activation_by_a_wrong_clock_is_refused_and_records_nothing() {
     policy(&place, "test-1", &[]);
     policy(&place, "test-2", &[SHORTER]);
     // The first activation of a root, and a change of policy.
-    for (version, days) in [("test-1", 400), ("test-2", 400), ("test-2", -400), ("test-2", 4)] {
+    for (version, days) in [
+        ("test-1", 400),
+        ("test-2", 400),
+        ("test-2", -400),
+        ("test-2", 4),
+    ] {
         let at = before + TimeDelta::days(days);
-        let CommandOutput { out, err, code } = place.outcome(&format!("activate HERE/{version}.yaml"), at);
+        let CommandOutput { out, err, code } =
+            place.outcome(&format!("activate HERE/{version}.yaml"), at);
         assert_eq!((code, out.as_str()), (4, ""), "{version} {days}: {err}");
-        assert!(err.contains("the clock is not trusted") && err.contains("`ebbtide clock show`"), "{err}");
-        assert!(!place.world.root.controls_folder().exists(), "{version} {days}");
+        assert!(
+            err.contains("the clock is not trusted") && err.contains("`ebbtide clock show`"),
+            "{err}"
+        );
+        assert!(
+            !place.world.root.controls_folder().exists(),
+            "{version} {days}"
+        );
     }
     let later = before + TimeDelta::days(2);
     assert_eq!(place.outcome("activate HERE/test-2.yaml", later).code, 0);

@@ -14,7 +14,13 @@ struct TestCli {
 fn answer(values: &str, root: &Path, more: &[&str]) -> (u8, String) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), values).unwrap();
-    let words = ["residue", "--values", file.path().to_str().unwrap(), "--root", root.to_str().unwrap()];
+    let words = [
+        "residue",
+        "--values",
+        file.path().to_str().unwrap(),
+        "--root",
+        root.to_str().unwrap(),
+    ];
     let line = TestCli::parse_from(words.iter().chain(more));
     let outcome = line.args.run();
     let told = (outcome.out + &outcome.err).replace(root.to_str().unwrap(), "ROOT");
@@ -30,8 +36,11 @@ fn answer(values: &str, root: &Path, more: &[&str]) -> (u8, String) {
 fn planted() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("tables")).unwrap();
-    std::fs::write(folder.path().join("tables/.1.tmp"), "so +31612345678 and Ada@Example.net, ada@example.net")
-        .unwrap();
+    std::fs::write(
+        folder.path().join("tables/.1.tmp"),
+        "so +31612345678 and Ada@Example.net, ada@example.net",
+    )
+    .unwrap();
     std::fs::write(folder.path().join("tables/a.parquet"), "PAR1 half of one").unwrap();
     folder
 }
@@ -39,7 +48,11 @@ fn planted() -> tempfile::TempDir {
 #[test]
 fn findings_are_listed_by_line_and_place_with_their_totals() {
     let folder = planted();
-    let (code, text) = answer("ada@example.net\nnobody\n0031612345678\n", folder.path(), &[]);
+    let (code, text) = answer(
+        "ada@example.net\nnobody\n0031612345678\n",
+        folder.path(),
+        &[],
+    );
     assert_eq!(code, 1);
     insta::assert_snapshot!(text, @r"
     Searched 2 files under ROOT, 68 bytes, for 3 values
@@ -49,9 +62,16 @@ fn findings_are_listed_by_line_and_place_with_their_totals() {
     COULD NOT BE SEARCHED: tables/a.parquet: it is a Parquet file without its end, or none: only its bytes were searched, as they are
     Found 2 of 3 values, in 2 places; 1 part could not be searched.
     ");
-    let (code, text) = answer("ada@example.net\nnobody\n0031612345678\n", folder.path(), &["--limit", "1"]);
+    let (code, text) = answer(
+        "ada@example.net\nnobody\n0031612345678\n",
+        folder.path(),
+        &["--limit", "1"],
+    );
     assert_eq!(code, 1);
-    assert!(text.contains("\n... and 1 more; --limit 2 lists them all\n"), "{text}");
+    assert!(
+        text.contains("\n... and 1 more; --limit 2 lists them all\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -83,14 +103,25 @@ fn clean_says_how_much_was_searched() {
 #[test]
 fn the_result_comes_as_json_too() {
     let folder = planted();
-    let (code, json) = answer("nobody\n+31 6 12345678", folder.path(), &["--output", "json"]);
+    let (code, json) = answer(
+        "nobody\n+31 6 12345678",
+        folder.path(),
+        &["--output", "json"],
+    );
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((code, &json["verdict"]), (1, &"found".into()));
     let wanted = serde_json::json!({ "line": 2, "place": "bytes", "file": "tables/.1.tmp", "at": 4, "times": 1 });
     assert_eq!(json["findings"], serde_json::json!([wanted]));
     assert_eq!(json["unsearched"][0]["file"], "tables/a.parquet");
     let searched = &json["searched_for"];
-    assert_eq!((&searched["values"], &searched["repeated"], &searched["numbers"]), (&2.into(), &0.into(), &1.into()));
+    assert_eq!(
+        (
+            &searched["values"],
+            &searched["repeated"],
+            &searched["numbers"]
+        ),
+        (&2.into(), &0.into(), &1.into())
+    );
 }
 
 #[test]
@@ -98,10 +129,19 @@ fn a_wrong_use_is_told_without_the_value() {
     let folder = planted();
     let (code, text) = answer("nobody\nabc", folder.path(), &[]);
     assert_eq!(code, 2);
-    assert!(text.starts_with("error: FILE: line 2 has fewer than 4 bytes"), "{text}");
-    assert_eq!(answer("nobody\nabc", folder.path(), &["--allow-short"]).0, 2);
+    assert!(
+        text.starts_with("error: FILE: line 2 has fewer than 4 bytes"),
+        "{text}"
+    );
+    assert_eq!(
+        answer("nobody\nabc", folder.path(), &["--allow-short"]).0,
+        2
+    );
     let (code, text) = answer("nobody", &folder.path().join("nowhere"), &[]);
-    assert_eq!((code, text.as_str()), (2, "error: there is nothing to search under ROOT\n"));
+    assert_eq!(
+        (code, text.as_str()),
+        (2, "error: there is nothing to search under ROOT\n")
+    );
 }
 
 #[test]
@@ -118,7 +158,10 @@ fn a_list_as_a_spreadsheet_saves_it_is_searched_or_refused() {
     }
     for list in ["nobody;+31612345678\n", "nobody\n3.16E+10\n", "no\0body\n"] {
         let (code, text) = answer(list, folder.path(), &[]);
-        assert!(code == 2 && text.starts_with("error: FILE: line "), "{list:?}: {text}");
+        assert!(
+            code == 2 && text.starts_with("error: FILE: line "),
+            "{list:?}: {text}"
+        );
     }
     let (code, text) = answer("nobody\n\"nobody\"\n", folder.path(), &[]);
     assert!(code == 0 && text.contains("for 1 value\n"), "{text}");

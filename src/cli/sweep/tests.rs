@@ -18,30 +18,43 @@ struct TestCli {
     args: SweepArgs,
 }
 
-/// Creates a place with twenty records of as many people, stored as they were sent. The clock may advance by years
-/// while no instance runs.
+/// Creates a place with twenty records of as many people, stored as they were sent. The clock may
+/// advance by years while no instance runs.
 fn filled(end: &str) -> CommandFixture {
     let maintain = "maintain: { readers_grace: 0s, orphan_age: 1000d }\n";
-    let mut place = CommandFixture::new(end, &format!("{maintain}sweep: {{ clock_max_step: 3650d }}\n"), answer);
+    let mut place = CommandFixture::new(
+        end,
+        &format!("{maintain}sweep: {{ clock_max_step: 3650d }}\n"),
+        answer,
+    );
     place.ingest(20);
     place
 }
 
 /// Returns the table's files of rows.
 fn segments(place: &CommandFixture) -> Vec<PathBuf> {
-    let files = walkdir::WalkDir::new(place.world.root.folder()).into_iter().map(|entry| entry.unwrap().into_path());
-    files.filter(|path| path.to_string_lossy().contains("profile=") && path.extension().is_some()).collect()
+    let files = walkdir::WalkDir::new(place.world.root.folder())
+        .into_iter()
+        .map(|entry| entry.unwrap().into_path());
+    files
+        .filter(|path| path.to_string_lossy().contains("profile=") && path.extension().is_some())
+        .collect()
 }
 
 fn answer(line: &[&str], config: &Path, at: DateTime<Utc>) -> CommandOutput {
     let words = ["sweep"].iter().chain(line).map(|word| (*word).to_owned());
     let words = words.chain(["--config".to_owned(), config.display().to_string()]);
-    TestCli::parse_from(words).args.outcome(Arc::new(ManualClock::at(at)))
+    TestCli::parse_from(words)
+        .args
+        .outcome(Arc::new(ManualClock::at(at)))
 }
 
 #[test]
 fn the_help_tells_what_it_does_and_what_its_exit_codes_mean() {
-    let help = TestCli::command().term_width(120).render_long_help().to_string();
+    let help = TestCli::command()
+        .term_width(120)
+        .render_long_help()
+        .to_string();
     insta::assert_snapshot!("help", help);
 }
 
@@ -56,7 +69,12 @@ fn a_dry_run_tells_what_is_due_and_changes_nothing() {
     assert_eq!(code, 0);
     insta::assert_snapshot!("dry_run", text);
     let later = (place.world.clock.now() + TimeDelta::days(30)).to_rfc3339();
-    insta::assert_snapshot!("dry_run_json", place.says(&format!("--dry-run --output json --until {later}")).1);
+    insta::assert_snapshot!(
+        "dry_run_json",
+        place
+            .says(&format!("--dry-run --output json --until {later}"))
+            .1
+    );
     assert_eq!(segments(&place), before);
 }
 
@@ -79,14 +97,24 @@ fn what_is_due_goes_and_what_went_is_told() {
 fn what_is_held_stays_and_is_told() {
     let place = filled("remove");
     let subject = format!("phone:{}", number(3)).parse().unwrap();
-    let scope = Scope { subject: Some(subject), ..Scope::default() };
+    let scope = Scope {
+        subject: Some(subject),
+        ..Scope::default()
+    };
     place.runtime.block_on(place.world.hold(scope));
     place.world.pass(TimeDelta::days(38));
     let (_, planned) = place.says("--dry-run");
-    assert!(planned.contains("19 records in 1 segment") && planned.ends_with(", 1 more held\n"), "{planned}");
+    assert!(
+        planned.contains("19 records in 1 segment") && planned.ends_with(", 1 more held\n"),
+        "{planned}"
+    );
     let (code, text) = place.says("");
     assert_eq!(code, 0);
-    assert_eq!(place.says("--dry-run"), (0, "nothing is due\n".to_owned()), "what is held is not due");
+    assert_eq!(
+        place.says("--dry-run"),
+        (0, "nothing is due\n".to_owned()),
+        "what is held is not due"
+    );
     insta::assert_snapshot!(text, @r"
     1 piece of work in 2 commits: 0 fields dropped, 19 records ended (0 in 0 cells, 0 suppressed, 19 removed), 1 held; N bytes copied, N bytes dropped; 0 replaced files unlinked
     ");
@@ -120,15 +148,28 @@ fn a_clock_that_is_not_trusted_stops_it() {
     stopped: the clock is not trusted (behind_commit): the clock shows 2026-12-03T11:00:00Z, 60 minutes before the newest commit, 2026-12-03T12:00:00Z; nothing is deleted until the clock is corrected, or `ebbtide clock confirm` says that it is right
     more is due
     ");
-    let json: serde_json::Value =
-        serde_json::from_str(&place.outcome("--output json", place.world.clock.now() - TimeDelta::hours(1)).out)
-            .unwrap();
-    assert_eq!((&json["clock"], &json["more"]), (&"behind_commit".into(), &true.into()));
+    let json: serde_json::Value = serde_json::from_str(
+        &place
+            .outcome(
+                "--output json",
+                place.world.clock.now() - TimeDelta::hours(1),
+            )
+            .out,
+    )
+    .unwrap();
+    assert_eq!(
+        (&json["clock"], &json["more"]),
+        (&"behind_commit".into(), &true.into())
+    );
 }
 
 #[test]
 fn clock_far_from_what_the_root_records_stops_it_whether_anything_is_due_or_not() {
-    let mut place = CommandFixture::new("remove", "maintain: { readers_grace: 0s, orphan_age: 1000d }\n", answer);
+    let mut place = CommandFixture::new(
+        "remove",
+        "maintain: { readers_grace: 0s, orphan_age: 1000d }\n",
+        answer,
+    );
     place.ingest(20);
     assert_eq!(place.says("").0, 0);
     let before = segments(&place);
@@ -136,12 +177,20 @@ fn clock_far_from_what_the_root_records_stops_it_whether_anything_is_due_or_not(
     for days in [100, 4, 3650, -1, -100] {
         let outcome = place.outcome("", now + TimeDelta::days(days));
         assert_eq!(outcome.code, 4, "{days}: {}", outcome.out);
-        assert!(outcome.out.contains("`ebbtide clock confirm`"), "{days}: {}", outcome.out);
+        assert!(
+            outcome.out.contains("`ebbtide clock confirm`"),
+            "{days}: {}",
+            outcome.out
+        );
         assert_eq!(segments(&place), before, "{days}");
     }
     // Within the bound of the last trusted sweep.
     for days in [2, 5, 8] {
-        assert_eq!(place.outcome("", now + TimeDelta::days(days)).code, 0, "{days}");
+        assert_eq!(
+            place.outcome("", now + TimeDelta::days(days)).code,
+            0,
+            "{days}"
+        );
     }
     assert_ne!(segments(&place), before, "the content was due after 7 days");
 }
@@ -152,7 +201,12 @@ fn file_that_cannot_be_deleted_is_a_failure_and_the_others_are_deleted() {
     place.world.pass(TimeDelta::days(1));
     place.ingest(5);
     let files = segments(&place);
-    let set = |sign: &str| std::process::Command::new("chattr").arg(sign).arg(&files[0]).output();
+    let set = |sign: &str| {
+        std::process::Command::new("chattr")
+            .arg(sign)
+            .arg(&files[0])
+            .output()
+    };
     if !set("+i").is_ok_and(|output| output.status.success()) {
         eprintln!("SKIPPED: this file system or user cannot make a file immutable (chattr +i)");
         return;
@@ -163,7 +217,11 @@ fn file_that_cannot_be_deleted_is_a_failure_and_the_others_are_deleted() {
     let (text, json) = (place.says(""), place.says("--output json"));
     set("-i").unwrap();
     assert_eq!((text.0, json.0), (1, 1), "{}", text.1);
-    assert!(text.1.contains("1 file could not be deleted: bucket=") && text.1.contains(".parquet"), "{}", text.1);
+    assert!(
+        text.1.contains("1 file could not be deleted: bucket=") && text.1.contains(".parquet"),
+        "{}",
+        text.1
+    );
     assert!(json.1.contains("\"undeleted\": 1"), "{}", json.1);
     assert_eq!(segments(&place), files[..1]);
     assert_eq!(place.says("").0, 0);
@@ -197,8 +255,14 @@ fn those_that_would_end_with_a_segment_at_fault_end_without_it() {
     place.world.pass(TimeDelta::days(38));
     let (code, text) = place.says("");
     assert_eq!(code, 1);
-    assert!(text.starts_with("1 piece of work in 1 commit: 0 fields dropped, 5 records ended "), "{text}");
-    assert!(text.ends_with("1 piece of work failed; the log says why\n"), "{text}");
+    assert!(
+        text.starts_with("1 piece of work in 1 commit: 0 fields dropped, 5 records ended "),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("1 piece of work failed; the log says why\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -211,7 +275,11 @@ fn a_wrong_use_is_told_and_nothing_is_done() {
         let (code, text) = place.says(&line);
         told += &format!("{code} {text}");
     }
-    let nowhere = answer(&[], Path::new("/nowhere/ebbtide.yaml"), place.world.clock.now());
+    let nowhere = answer(
+        &[],
+        Path::new("/nowhere/ebbtide.yaml"),
+        place.world.clock.now(),
+    );
     told += &format!("{} {}", nowhere.code, nowhere.err);
     std::fs::write(place.folder.path().join("policy.yaml"), "version: 1\n").unwrap();
     let (code, text) = place.says("");
@@ -233,12 +301,32 @@ fn edited(end: &str, from: &str, to: &str) -> String {
 
 /// Edits of the text under its version, each with the expected part of the refusal.
 const EDITS: [(&str, &str, &str); 6] = [
-    ("body: content", "body: phone_number", "sms: field body: content -> phone_number"),
-    ("keep: 7 days", "keep: 8 days", "sms: content: at_most 7 days"),
-    ("      segments: none\n", "", "sms: field segments goes (was none)"),
+    (
+        "body: content",
+        "body: phone_number",
+        "sms: field body: content -> phone_number",
+    ),
+    (
+        "keep: 7 days",
+        "keep: 8 days",
+        "sms: content: at_most 7 days",
+    ),
+    (
+        "      segments: none\n",
+        "",
+        "sms: field segments goes (was none)",
+    ),
     ("content", "message_text", "category message_text is new"),
-    ("version: test-1\n", "version: test-1 # as agreed\n", "line 1 of the policy file"),
-    ("zone: UTC", "zone: Asia/Kolkata", "zone: the days of what is stored were counted in UTC"),
+    (
+        "version: test-1\n",
+        "version: test-1 # as agreed\n",
+        "line 1 of the policy file",
+    ),
+    (
+        "zone: UTC",
+        "zone: Asia/Kolkata",
+        "zone: the days of what is stored were counted in UTC",
+    ),
 ];
 
 #[test]
@@ -253,18 +341,33 @@ fn first_sweep_records_its_policy_and_any_other_text_is_refused() {
         for line in ["", "--dry-run"] {
             let (code, text) = place.says(line);
             assert_eq!(code, 2, "{to}: {text}");
-            assert!(text.contains("policy test-1 is not what was activated as test-1"), "{to}: {text}");
-            assert!(text.contains(says) && text.contains("ebbtide policy plan"), "{to}: {text}");
+            assert!(
+                text.contains("policy test-1 is not what was activated as test-1"),
+                "{to}: {text}"
+            );
+            assert!(
+                text.contains(says) && text.contains("ebbtide policy plan"),
+                "{to}: {text}"
+            );
         }
     }
-    place.write("policy.yaml", &edited("remove", "version: test-1", "version: test-2"));
+    place.write(
+        "policy.yaml",
+        &edited("remove", "version: test-1", "version: test-2"),
+    );
     let (code, text) = place.says("");
-    assert!(code == 2 && text.contains("policy test-2 is not activated; test-1 is active"), "{text}");
+    assert!(
+        code == 2 && text.contains("policy test-2 is not activated; test-1 is active"),
+        "{text}"
+    );
     place.write("policy.yaml", &edited("remove", "test-1", "test-1"));
     let schema = ebbtide_maintenance::testing::SCHEMA.replace("\"int\"", "\"long\"");
     place.write("sms.avsc", &schema);
     let (code, text) = place.says("");
-    assert!(code == 2 && text.contains("line 7 of schema sms.avsc"), "{text}");
+    assert!(
+        code == 2 && text.contains("line 7 of schema sms.avsc"),
+        "{text}"
+    );
     assert_eq!(segments(&place), before, "nothing was deleted");
     place.write("sms.avsc", ebbtide_maintenance::testing::SCHEMA);
     let (code, text) = place.says("");
@@ -274,25 +377,64 @@ fn first_sweep_records_its_policy_and_any_other_text_is_refused() {
 #[test]
 fn tables_without_an_active_policy_take_only_the_one_they_were_written_under() {
     for (from, to, says) in [
-        ("version: test-1", "version: test-2", "stored under policy test-1, not test-2"),
-        ("keep: 7 days", "keep: 8 days", "content kept at_most 7 days from event"),
-        ("content", "message_text", "content kept at_most 7 days from event"),
-        ("      segments: none\n", "", "holds columns that policy test-1 does not have: segments"),
-        ("body: content", "body: phone_number", "content kept at_most 7 days from event"),
-        ("  sms:\n    topics: [traffic.sms]", "  mms:\n    topics: [traffic.sms]", "does not have"),
+        (
+            "version: test-1",
+            "version: test-2",
+            "stored under policy test-1, not test-2",
+        ),
+        (
+            "keep: 7 days",
+            "keep: 8 days",
+            "content kept at_most 7 days from event",
+        ),
+        (
+            "content",
+            "message_text",
+            "content kept at_most 7 days from event",
+        ),
+        (
+            "      segments: none\n",
+            "",
+            "holds columns that policy test-1 does not have: segments",
+        ),
+        (
+            "body: content",
+            "body: phone_number",
+            "content kept at_most 7 days from event",
+        ),
+        (
+            "  sms:\n    topics: [traffic.sms]",
+            "  mms:\n    topics: [traffic.sms]",
+            "does not have",
+        ),
     ] {
         let place = filled("remove");
         place.world.pass(TimeDelta::days(8));
-        let text = edited("remove", from, to)
-            .replace("products: [sms]", if to.contains("mms") { "products: [mms]" } else { "products: [sms]" });
+        let text = edited("remove", from, to).replace(
+            "products: [sms]",
+            if to.contains("mms") {
+                "products: [mms]"
+            } else {
+                "products: [sms]"
+            },
+        );
         place.write("policy.yaml", &text);
         let (code, text) = place.says("");
         assert_eq!(code, 2, "{to}: {text}");
-        assert!(text.contains(says) && text.contains("ebbtide policy activate NEW --policy OLD"), "{to}: {text}");
-        assert!(!place.world.root.controls_folder().exists(), "{to}: nothing is recorded");
+        assert!(
+            text.contains(says) && text.contains("ebbtide policy activate NEW --policy OLD"),
+            "{to}: {text}"
+        );
+        assert!(
+            !place.world.root.controls_folder().exists(),
+            "{to}: nothing is recorded"
+        );
         place.write("policy.yaml", &edited("remove", "test-1", "test-1"));
         assert_eq!(place.says("--dry-run").0, 0);
-        assert!(!place.world.root.controls_folder().exists(), "a dry run records nothing");
+        assert!(
+            !place.world.root.controls_folder().exists(),
+            "a dry run records nothing"
+        );
         let (code, text) = place.says("");
         assert!(code == 0 && text.contains("20 fields dropped"), "{text}");
     }
@@ -311,7 +453,10 @@ fn a_policy_that_is_not_the_active_one_is_a_wrong_use() {
 #[test]
 fn times_that_do_not_fit_the_policys_grace_are_refused_with_both_places() {
     for (sections, key) in [
-        ("maintain: { readers_grace: 30d, orphan_age: 1000d }\n", "maintain.readers_grace"),
+        (
+            "maintain: { readers_grace: 30d, orphan_age: 1000d }\n",
+            "maintain.readers_grace",
+        ),
         ("sweep: { every: 24h, takeover: 24h }\n", "sweep.every"),
         ("sweep: { clock_settle: 10h }\n", "sweep.clock_settle"),
     ] {
@@ -320,7 +465,11 @@ fn times_that_do_not_fit_the_policys_grace_are_refused_with_both_places() {
             let (code, said) = place.says(words);
             assert_eq!(code, 2, "{said}");
             let problem = format!(": error: {key}: ");
-            let parts = [problem.as_str(), "HERE/policy.yaml:", "a grace of 6 hours; write "];
+            let parts = [
+                problem.as_str(),
+                "HERE/policy.yaml:",
+                "a grace of 6 hours; write ",
+            ];
             assert!(parts.iter().all(|part| said.contains(part)), "{said}");
         }
     }

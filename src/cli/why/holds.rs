@@ -18,14 +18,22 @@ use ebbtide_table::{Root, controls_of};
 pub(super) struct RecordHolds {
     /// The names of the holds.
     pub(super) by: Vec<String>,
-    /// True if there may be others: without the policy, it is not known which column names which person.
+    /// True if there may be others: without the policy, it is not known which column names which
+    /// person.
     pub(super) untold: bool,
 }
 
 /// Returns the holds of the control log that can cover records of the product at `now`.
-pub(super) async fn holds(root: &Root, product: &ProductKey, now: DateTime<Utc>) -> Result<Holds, WhyError> {
+pub(super) async fn holds(
+    root: &Root,
+    product: &ProductKey,
+    now: DateTime<Utc>,
+) -> Result<Holds, WhyError> {
     let known = controls_of(root, product).await?.unwrap_or_default();
-    Ok(Controls::load(root, known).await?.in_force(now).covering(product))
+    Ok(Controls::load(root, known)
+        .await?
+        .in_force(now)
+        .covering(product))
 }
 
 /// Returns the holds of `holds` that cover the record of `story`; none if the record is not stored.
@@ -36,23 +44,48 @@ pub(super) async fn held(
     holds: &Holds,
     policy: Option<&Policy>,
 ) -> Result<RecordHolds, WhyError> {
-    let RecordStatus::Here(place) = &story.fate else { return Ok(RecordHolds::default()) };
+    let RecordStatus::Here(place) = &story.fate else {
+        return Ok(RecordHolds::default());
+    };
     if holds.is_empty() {
         return Ok(RecordHolds::default());
     }
     let (Some(policy), Some(bucket)) = (policy, place.bucket) else {
-        return Ok(RecordHolds { by: Vec::new(), untold: true });
+        return Ok(RecordHolds {
+            by: Vec::new(),
+            untold: true,
+        });
     };
-    let Some(records) = policy.products.get(product).and_then(|product| product.records.as_ref()) else {
+    let Some(records) = policy
+        .products
+        .get(product)
+        .and_then(|product| product.records.as_ref())
+    else {
         // All records of a product that is not in the policy are held.
-        return Ok(RecordHolds { by: holds.iter().map(|hold| hold.id.to_string()).collect(), untold: false });
+        return Ok(RecordHolds {
+            by: holds.iter().map(|hold| hold.id.to_string()).collect(),
+            untold: false,
+        });
     };
-    let personal = records.fields.values().filter_map(ColumnClass::category).cloned();
-    let view = SegmentView::new(&Calendar::new(policy.zone, policy.bucket), bucket.0, gone(place, personal));
+    let personal = records
+        .fields
+        .values()
+        .filter_map(ColumnClass::category)
+        .cloned();
+    let view = SegmentView::new(
+        &Calendar::new(policy.zone, policy.bucket),
+        bucket.0,
+        gone(place, personal),
+    );
     let (names, rows): (Vec<_>, Vec<_>) = holds.each(product, records, &view).unzip();
     let source = story.partition.clone().zip(story.offset);
     let taken = takes_in(root, product, &place.path, source, rows).await?;
-    let by = names.into_iter().zip(taken).filter(|(_, taken)| *taken).map(|(name, _)| name.to_string()).collect();
+    let by = names
+        .into_iter()
+        .zip(taken)
+        .filter(|(_, taken)| *taken)
+        .map(|(name, _)| name.to_string())
+        .collect();
     Ok(RecordHolds { by, untold: false })
 }
 
@@ -60,7 +93,10 @@ pub(super) async fn held(
 fn gone(place: &StoredRecord, personal: impl Iterator<Item = Category>) -> BTreeSet<Category> {
     let stands = |category: &Category| {
         let here = |state: &CategoryState| matches!(state, CategoryState::Here { until: Some(_) });
-        place.categories.iter().any(|standing| standing.category == *category && here(&standing.state))
+        place
+            .categories
+            .iter()
+            .any(|standing| standing.category == *category && here(&standing.state))
     };
     personal.filter(|category| !stands(category)).collect()
 }

@@ -18,15 +18,23 @@ struct TestCli {
 }
 
 fn answer(root: &Root, line: &str) -> CommandOutput {
-    let words = ["why", "--product", "sms"].into_iter().chain(line.split(' ')).map(str::to_owned);
-    let line = TestCli::parse_from(words.chain(["--root".to_owned(), root.folder().display().to_string()]));
+    let words = ["why", "--product", "sms"]
+        .into_iter()
+        .chain(line.split(' '))
+        .map(str::to_owned);
+    let line = TestCli::parse_from(
+        words.chain(["--root".to_owned(), root.folder().display().to_string()]),
+    );
     line.args.run()
 }
 
 /// Creates two commits of a hundred records whose content is dropped, and a third commit.
 fn filled() -> (tempfile::TempDir, Root) {
     let (folder, root) = root();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let mut table = Table::open(&root, spec()).await.unwrap();
         for from in [None, Some(100)] {
@@ -35,8 +43,18 @@ fn filled() -> (tempfile::TempDir, Root) {
         }
         let index = SegmentIndex::load(&table).await.unwrap();
         let old: Vec<_> = index.iter().cloned().collect();
-        let spliced = table.splice(&old, &BTreeSet::from(["content".parse().unwrap()])).await.unwrap();
-        table.commit_rewrite(ebbtide_table::testing::rewrite(&index, old, spliced.segments)).await.unwrap();
+        let spliced = table
+            .splice(&old, &BTreeSet::from(["content".parse().unwrap()]))
+            .await
+            .unwrap();
+        table
+            .commit_rewrite(ebbtide_table::testing::rewrite(
+                &index,
+                old,
+                spliced.segments,
+            ))
+            .await
+            .unwrap();
         let work = batch(&table, 0, Some(200), 210).await;
         table.commit(work).await.unwrap();
     });
@@ -45,7 +63,8 @@ fn filled() -> (tempfile::TempDir, Root) {
 
 /// Replaces the names of commits and files, which are random.
 fn without_names(text: &str) -> String {
-    let names = regex::Regex::new(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap();
+    let names =
+        regex::Regex::new(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap();
     names.replace_all(text, "ID").into_owned()
 }
 
@@ -57,7 +76,10 @@ fn a_record_is_told_with_what_is_here_and_what_went() {
     let outcome = answer(&root, &format!("{AT} 150 --policy config/policy.yaml"));
     assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));
     insta::assert_snapshot!("here", without_names(&outcome.out));
-    insta::assert_snapshot!("json", without_names(&answer(&root, &format!("{AT} 205 --output json")).out));
+    insta::assert_snapshot!(
+        "json",
+        without_names(&answer(&root, &format!("{AT} 205 --output json")).out)
+    );
     insta::assert_snapshot!("not_read", answer(&root, &format!("{AT} 210")).out);
 }
 
@@ -69,7 +91,13 @@ fn a_value_that_nobody_has_is_a_problem_and_never_printed() {
     insta::assert_snapshot!(outcome.out, @"No record in table sms holds that value. If it did, its topic, partition and offset tell when it went.");
     let found = answer(&root, "--id source_offset=7");
     assert_eq!(found.code, 0);
-    assert!(found.out.starts_with("Record of sms, traffic.sms/0 at offset 7\n"), "{}", found.out);
+    assert!(
+        found
+            .out
+            .starts_with("Record of sms, traffic.sms/0 at offset 7\n"),
+        "{}",
+        found.out
+    );
 }
 
 #[test]
@@ -81,7 +109,9 @@ fn a_record_must_be_named_in_one_way() {
         "--id message_id",
         "--id a=b --topic traffic.sms --partition 0 --offset 1",
     ] {
-        let words = ["why", "--product", "sms"].into_iter().chain(wrong.split(' '));
+        let words = ["why", "--product", "sms"]
+            .into_iter()
+            .chain(wrong.split(' '));
         assert!(TestCli::try_parse_from(words).is_err(), "{wrong}");
     }
     assert!(TestCli::try_parse_from(["why", "--product", "sms"]).is_err());
@@ -90,39 +120,91 @@ fn a_record_must_be_named_in_one_way() {
 #[test]
 fn a_record_names_the_holds_that_take_in_its_row_and_never_what_they_cover() {
     let (_folder, root) = filled();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let held = |scope: Scope| {
         let now = SystemClock::new().now();
-        let order = HoldOrder { until: now + chrono::TimeDelta::days(30), ..order(scope) };
-        runtime.block_on(place(&root, order, &CommitIdentity { at: now, ..signature() })).unwrap().id
+        let order = HoldOrder {
+            until: now + chrono::TimeDelta::days(30),
+            ..order(scope)
+        };
+        runtime
+            .block_on(place(
+                &root,
+                order,
+                &CommitIdentity {
+                    at: now,
+                    ..signature()
+                },
+            ))
+            .unwrap()
+            .id
     };
     let subject = |number: &str| Some(format!("phone:+{number}").parse().unwrap());
-    let tenant = |number: i64| Scope { tenant: Some(format!("customer-{}", number % 7)), ..Scope::default() };
+    let tenant = |number: i64| Scope {
+        tenant: Some(format!("customer-{}", number % 7)),
+        ..Scope::default()
+    };
     let (one, two) = (held(tenant(150)), held(tenant(205)));
-    let other = held(Scope { subject: subject(ebbtide_controls::testing::HELD), ..Scope::default() });
+    let other = held(Scope {
+        subject: subject(ebbtide_controls::testing::HELD),
+        ..Scope::default()
+    });
     let gone = held(tenant(150));
-    runtime.block_on(release(&root, &gone, &signature())).unwrap();
+    runtime
+        .block_on(release(&root, &gone, &signature()))
+        .unwrap();
     let told = answer(&root, &format!("{AT} 150 --policy config/policy.yaml"));
-    assert!(told.out.ends_with(&format!("  held by     {one}\n")), "{}{}", told.out, told.err);
-    assert!(!told.out.contains(other.as_str()) && !told.out.contains(ebbtide_controls::testing::HELD));
-    let told = answer(&root, &format!("{AT} 205 --policy config/policy.yaml --output json"));
+    assert!(
+        told.out.ends_with(&format!("  held by     {one}\n")),
+        "{}{}",
+        told.out,
+        told.err
+    );
+    assert!(
+        !told.out.contains(other.as_str()) && !told.out.contains(ebbtide_controls::testing::HELD)
+    );
+    let told = answer(
+        &root,
+        &format!("{AT} 205 --policy config/policy.yaml --output json"),
+    );
     let told: serde_json::Value = serde_json::from_str(&told.out).unwrap();
-    assert_eq!(told["records"][0]["held_by"], serde_json::json!([two.as_str()]));
-    // Without the policy, the output says that the holds are not known, and not that there are none.
+    assert_eq!(
+        told["records"][0]["held_by"],
+        serde_json::json!([two.as_str()])
+    );
+    // Without the policy, the output says that the holds are not known, and not that there are
+    // none.
     let told = answer(&root, &format!("{AT} 205 --config none.yaml"));
-    assert!(told.out.contains("  held by     holds are in force"), "{}", told.out);
+    assert!(
+        told.out.contains("  held by     holds are in force"),
+        "{}",
+        told.out
+    );
     assert!(!answer(&root, &format!("{AT} 210")).out.contains("held by"));
 }
 
 #[test]
 fn the_holds_of_a_record_are_told() {
     let fate = RecordStatus::NotRead { next: None };
-    let story =
-        RecordHistory { partition: Some(partition(0)), offset: Some(ebbtide_base::ids::Offset(1)), ingest: None, fate };
-    let held = super::RecordHolds { by: vec!["hold-7".to_owned(), "hold-9".to_owned()], untold: false };
+    let story = RecordHistory {
+        partition: Some(partition(0)),
+        offset: Some(ebbtide_base::ids::Offset(1)),
+        ingest: None,
+        fate,
+    };
+    let held = super::RecordHolds {
+        by: vec!["hold-7".to_owned(), "hold-9".to_owned()],
+        untold: false,
+    };
     let record = RecordReport::of(&story, &"sms".parse().unwrap(), None, held);
     let mut text = String::new();
     record.text(&"sms".parse().unwrap(), &mut text).unwrap();
     assert!(text.ends_with("  held by     hold-7, hold-9\n"), "{text}");
-    assert_eq!(serde_json::to_value(&record).unwrap()["held_by"][1], "hold-9");
+    assert_eq!(
+        serde_json::to_value(&record).unwrap()["held_by"][1],
+        "hold-9"
+    );
 }

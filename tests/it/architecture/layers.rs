@@ -1,5 +1,5 @@
-//! The layers of the workspace, read from `cargo metadata`: a crate depends on crates below it alone, some libraries
-//! have few users, and the policy's dependencies do no I/O.
+//! The layers of the workspace, read from `cargo metadata`: a crate depends on crates below it
+//! alone, some libraries have few users, and the policy's dependencies do no I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -23,16 +23,31 @@ const LAYERS: [&[&str]; 9] = [
 
 /// Libraries that only some crates may name, and these crates.
 const FENCED: [(&str, &[&str]); 6] = [
-    ("rdkafka", &["ebbtide-ingest", "ebbtide-demo", "kafka-topic-id"]),
-    ("rdkafka-sys", &["ebbtide-ingest", "ebbtide-demo", "kafka-topic-id"]),
+    (
+        "rdkafka",
+        &["ebbtide-ingest", "ebbtide-demo", "kafka-topic-id"],
+    ),
+    (
+        "rdkafka-sys",
+        &["ebbtide-ingest", "ebbtide-demo", "kafka-topic-id"],
+    ),
     ("deltalake-core", &["ebbtide-table", "ebbtide-query"]),
     ("buoyant_kernel", &["ebbtide-table"]),
     ("parquet", &["ebbtide-table", "ebbtide-query"]),
     ("object_store", &["ebbtide-table", "ebbtide-query"]),
 ];
 
-/// Libraries that the policy and what it depends on must not reach: async runtimes, stores, Kafka and Delta.
-const IMPURE: [&str; 7] = ["tokio", "async-std", "smol", "object_store", "rdkafka", "deltalake-core", "buoyant_kernel"];
+/// Libraries that the policy and what it depends on must not reach: async runtimes, stores, Kafka
+/// and Delta.
+const IMPURE: [&str; 7] = [
+    "tokio",
+    "async-std",
+    "smol",
+    "object_store",
+    "rdkafka",
+    "deltalake-core",
+    "buoyant_kernel",
+];
 
 /// Returns what cargo knows of the workspace and of everything that it depends on.
 fn metadata() -> Value {
@@ -41,14 +56,22 @@ fn metadata() -> Value {
         .current_dir(repo())
         .output()
         .unwrap();
-    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    assert!(
+        asked.status.success(),
+        "{}",
+        String::from_utf8_lossy(&asked.stderr)
+    );
     serde_json::from_slice(&asked.stdout).unwrap()
 }
 
 /// Returns the names of the normal dependencies of each crate of the workspace.
 fn workspace_dependencies(metadata: &Value) -> BTreeMap<String, BTreeSet<String>> {
-    let members: BTreeSet<&str> =
-        metadata["workspace_members"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let members: BTreeSet<&str> = metadata["workspace_members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
     let mut found = BTreeMap::new();
     for package in metadata["packages"].as_array().unwrap() {
         if !members.contains(package["id"].as_str().unwrap()) {
@@ -56,7 +79,9 @@ fn workspace_dependencies(metadata: &Value) -> BTreeMap<String, BTreeSet<String>
         }
         let dependencies = package["dependencies"].as_array().unwrap().iter();
         let normal = dependencies.filter(|dependency| dependency["kind"].is_null());
-        let names = normal.map(|dependency| dependency["name"].as_str().unwrap().to_owned()).collect();
+        let names = normal
+            .map(|dependency| dependency["name"].as_str().unwrap().to_owned())
+            .collect();
         found.insert(package["name"].as_str().unwrap().to_owned(), names);
     }
     found
@@ -65,11 +90,20 @@ fn workspace_dependencies(metadata: &Value) -> BTreeMap<String, BTreeSet<String>
 /// Returns the names of all crates that `root` reaches by normal and build dependencies.
 fn reached(metadata: &Value, root: &str) -> BTreeSet<String> {
     let packages = metadata["packages"].as_array().unwrap();
-    let names: BTreeMap<&str, &str> =
-        packages.iter().map(|p| (p["id"].as_str().unwrap(), p["name"].as_str().unwrap())).collect();
+    let names: BTreeMap<&str, &str> = packages
+        .iter()
+        .map(|p| (p["id"].as_str().unwrap(), p["name"].as_str().unwrap()))
+        .collect();
     let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
-    let nodes: BTreeMap<&str, &Value> = nodes.iter().map(|node| (node["id"].as_str().unwrap(), node)).collect();
-    let mut next: Vec<&str> = names.iter().filter(|(_, name)| **name == root).map(|(id, _)| *id).collect();
+    let nodes: BTreeMap<&str, &Value> = nodes
+        .iter()
+        .map(|node| (node["id"].as_str().unwrap(), node))
+        .collect();
+    let mut next: Vec<&str> = names
+        .iter()
+        .filter(|(_, name)| **name == root)
+        .map(|(id, _)| *id)
+        .collect();
     let mut seen = BTreeSet::new();
     while let Some(id) = next.pop() {
         if !seen.insert(id) {
@@ -86,7 +120,10 @@ fn reached(metadata: &Value, root: &str) -> BTreeSet<String> {
 }
 
 fn layer(name: &str) -> usize {
-    LAYERS.iter().position(|row| row.contains(&name)).unwrap_or_else(|| panic!("{name} is in no layer of LAYERS"))
+    LAYERS
+        .iter()
+        .position(|row| row.contains(&name))
+        .unwrap_or_else(|| panic!("{name} is in no layer of LAYERS"))
 }
 
 #[test]
@@ -95,14 +132,22 @@ fn crates_depend_on_lower_layers_alone() {
     assert!(crates.len() >= 12, "{crates:?}");
     let mut wrong = Vec::new();
     for (name, dependencies) in &crates {
-        for dependency in dependencies.iter().filter(|dependency| crates.contains_key(*dependency)) {
+        for dependency in dependencies
+            .iter()
+            .filter(|dependency| crates.contains_key(*dependency))
+        {
             if layer(dependency) <= layer(name) {
-                wrong.push(format!("{name} depends on {dependency}, which is not in a lower layer"));
+                wrong.push(format!(
+                    "{name} depends on {dependency}, which is not in a lower layer"
+                ));
             }
         }
         for (library, users) in FENCED {
             if dependencies.contains(library) && !users.contains(&name.as_str()) {
-                wrong.push(format!("{name} depends on {library}, which only {} may", users.join(", ")));
+                wrong.push(format!(
+                    "{name} depends on {library}, which only {} may",
+                    users.join(", ")
+                ));
             }
         }
     }
@@ -112,8 +157,14 @@ fn crates_depend_on_lower_layers_alone() {
 #[test]
 fn the_policy_reaches_no_runtime_store_or_broker() {
     let reached = reached(&metadata(), "ebbtide-policy");
-    assert!(reached.contains("ebbtide-base") && reached.contains("arrow"), "{reached:?}");
-    let impure: Vec<&str> = IMPURE.into_iter().filter(|name| reached.contains(*name)).collect();
+    assert!(
+        reached.contains("ebbtide-base") && reached.contains("arrow"),
+        "{reached:?}"
+    );
+    let impure: Vec<&str> = IMPURE
+        .into_iter()
+        .filter(|name| reached.contains(*name))
+        .collect();
     assert!(impure.is_empty(), "{impure:?}");
 }
 
@@ -121,5 +172,8 @@ fn the_policy_reaches_no_runtime_store_or_broker() {
 fn the_program_does_not_reach_the_demo() {
     let reached = reached(&metadata(), "ebbtide");
     assert!(reached.contains("ebbtide-table"), "{reached:?}");
-    assert!(!reached.contains("ebbtide-demo") && !reached.contains("ratatui"), "{reached:?}");
+    assert!(
+        !reached.contains("ebbtide-demo") && !reached.contains("ratatui"),
+        "{reached:?}"
+    );
 }

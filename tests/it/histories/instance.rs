@@ -1,5 +1,5 @@
-//! One instance: its own clock, the policy that it was started with, and a sweeper and a writer that live until
-//! dropped.
+//! One instance: its own clock, the policy that it was started with, and a sweeper and a writer
+//! that live until dropped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use ebbtide_base::clock::{Clock, ManualClock, SharedClock};
 use ebbtide_base::ids::{Partition, TopicPartition};
 use ebbtide_base::metrics::Metrics;
 use ebbtide_maintenance::{
-    Compaction, CompactionReport, CompactionRule, CompactionSettings, OwnedPartitions, PlanBounds, ReviewCache,
-    SweepReport, SweepSettings, Sweeper, SweeperDeps, WorkShare,
+    Compaction, CompactionReport, CompactionRule, CompactionSettings, OwnedPartitions, PlanBounds,
+    ReviewCache, SweepReport, SweepSettings, Sweeper, SweeperDeps, WorkShare,
 };
 use ebbtide_policy::Policy;
 use ebbtide_table::Root;
@@ -54,14 +54,32 @@ impl Instance {
         clock: &Arc<ManualClock>,
         (number, by): (usize, TimeDelta),
     ) -> Instance {
-        let clock = Arc::new(Apart { of: Arc::clone(clock), by });
-        let (root, policy, number) = (root.clone(), Arc::clone(policy), i32::try_from(number).unwrap());
-        Instance { root, policy, clock, number, alone: false, sweeper: None, writer: None }
+        let clock = Arc::new(Apart {
+            of: Arc::clone(clock),
+            by,
+        });
+        let (root, policy, number) = (
+            root.clone(),
+            Arc::clone(policy),
+            i32::try_from(number).unwrap(),
+        );
+        Instance {
+            root,
+            policy,
+            clock,
+            number,
+            alone: false,
+            sweeper: None,
+            writer: None,
+        }
     }
 
     /// Makes it the only instance, which sweeps everything.
     pub fn alone(self) -> Instance {
-        Instance { alone: true, ..self }
+        Instance {
+            alone: true,
+            ..self
+        }
     }
 
     /// Ends it and starts it with that policy.
@@ -83,19 +101,29 @@ impl Instance {
     async fn sweeper(&mut self) -> &mut Sweeper {
         if self.sweeper.is_none() {
             let owned = OwnedPartitions::default();
-            owned.add(TopicPartition { topic: "sms".parse().unwrap(), partition: Partition(self.number) });
+            owned.add(TopicPartition {
+                topic: "sms".parse().unwrap(),
+                partition: Partition(self.number),
+            });
             let parts = SweeperDeps {
                 root: self.root.clone(),
                 policy: Arc::clone(&self.policy),
                 clock: Arc::clone(&self.clock) as SharedClock,
                 metrics: Metrics::new().unwrap(),
                 settings: SweepSettings {
-                    bounds: PlanBounds { works: if self.number == 0 { 16 } else { 2 }, ..PlanBounds::default() },
+                    bounds: PlanBounds {
+                        works: if self.number == 0 { 16 } else { 2 },
+                        ..PlanBounds::default()
+                    },
                     memory: 1 << 20,
                     clock_tolerance: Duration::from_secs(300),
                     clock_settle: Duration::from_secs(600),
                 },
-                share: if self.alone { WorkShare::All } else { WorkShare::Of(owned, TimeDelta::minutes(10)) },
+                share: if self.alone {
+                    WorkShare::All
+                } else {
+                    WorkShare::Of(owned, TimeDelta::minutes(10))
+                },
                 board: ReviewCache::default(),
             };
             self.sweeper = Some(Sweeper::open(parts, None).await.unwrap());
@@ -112,7 +140,8 @@ impl Instance {
     pub async fn round_by_wrong_clock(&mut self, off: TimeDelta) -> SweepReport {
         let clock = Arc::clone(&self.clock.of);
         let right = clock.now();
-        // A new sweeper: the longer one has watched, the larger the step that it accepts as a correction of the clock.
+        // A new sweeper: the longer one has watched, the larger the step that it accepts as a
+        // correction of the clock.
         self.forget();
         let sweeper = self.sweeper().await;
         sweeper.look_at_clock();
@@ -126,13 +155,20 @@ impl Instance {
     /// Merges all segments of closed buckets that may be merged, with spills of one batch each.
     pub async fn compact(&mut self) -> CompactionReport {
         let compacting = CompactionSettings {
-            rule: CompactionRule { target: 1 << 30, segments: 100, works: 100 },
+            rule: CompactionRule {
+                target: 1 << 30,
+                segments: 100,
+                works: 100,
+            },
             memory: 1,
             late: TimeDelta::zero(),
             every: Duration::ZERO,
         };
         let mut compaction = Compaction::new(compacting, Duration::ZERO);
-        self.sweeper().await.compact(&mut compaction, usize::MAX).await
+        self.sweeper()
+            .await
+            .compact(&mut compaction, usize::MAX)
+            .await
     }
 
     /// Stores records that arrive now by its clock.
@@ -141,6 +177,10 @@ impl Instance {
         if self.writer.is_none() {
             self.writer = Some(Writer::open(&self.root, &self.policy, self.number).await);
         }
-        self.writer.as_mut().unwrap().ingest(records, offset, now).await
+        self.writer
+            .as_mut()
+            .unwrap()
+            .ingest(records, offset, now)
+            .await
     }
 }

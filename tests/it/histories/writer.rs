@@ -1,4 +1,5 @@
-//! A writer that ingests as a lane does: it keeps its table and its triggers until a commit is refused.
+//! A writer that ingests as a lane does: it keeps its table and its triggers until a commit is
+//! refused.
 
 use std::sync::Arc;
 
@@ -8,7 +9,8 @@ use ebbtide_controls::{ControlsEffect, ProductNotices, SharedControls, changes_i
 use ebbtide_policy::Policy;
 use ebbtide_policy::tag::{Arrivals, Tagger};
 use ebbtide_table::{
-    CommitError, Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, Root, SegmentWriter, Table, TableSpec,
+    CommitError, Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, Root, SegmentWriter,
+    Table, TableSpec,
 };
 use uuid::Uuid;
 
@@ -16,7 +18,8 @@ use super::records::{Record, batch, sms};
 
 /// The result of storing records.
 pub enum Stored {
-    /// The records are in the table, except this number of records that were past all their deadlines.
+    /// The records are in the table, except this number of records that were past all their
+    /// deadlines.
     Yes(u64),
     /// Nothing was stored: another policy is active.
     PolicyMoved,
@@ -36,10 +39,18 @@ impl Writer {
     pub async fn open(root: &Root, policy: &Arc<Policy>, partition: i32) -> Writer {
         let spec = Arc::new(TableSpec::of(policy, &sms()).unwrap());
         let table = Table::open(root, spec).await.unwrap();
-        let source = TopicPartition { topic: "sms".parse().unwrap(), partition: Partition(partition) };
+        let source = TopicPartition {
+            topic: "sms".parse().unwrap(),
+            partition: Partition(partition),
+        };
         let tagger = Tagger::new(policy, &sms()).unwrap();
-        let mut writer =
-            Writer { controls: SharedControls::new(root.clone()), policy: Arc::clone(policy), table, tagger, source };
+        let mut writer = Writer {
+            controls: SharedControls::new(root.clone()),
+            policy: Arc::clone(policy),
+            table,
+            tagger,
+            source,
+        };
         writer.know().await;
         writer
     }
@@ -63,7 +74,14 @@ impl Writer {
                     Err(error) => panic!("{error}"),
                 }
                 let newest = self.table.controls();
-                match changes_ingest(&self.controls, (batch.controls, newest), &self.policy.version).await.unwrap() {
+                match changes_ingest(
+                    &self.controls,
+                    (batch.controls, newest),
+                    &self.policy.version,
+                )
+                .await
+                .unwrap()
+                {
                     ControlsEffect::Stands => batch.controls = newest,
                     ControlsEffect::Policy(_) => return self.give_up(batch).await,
                     ControlsEffect::Anew => break,
@@ -83,12 +101,24 @@ impl Writer {
         let table = &self.table;
         let next = offset + i64::try_from(records.len()).unwrap();
         let offsets: Vec<i64> = (offset..next).collect();
-        let arrivals = Arrivals { source: &self.source, offsets: &offsets, at: now };
-        let tagged = self.tagger.tag(&batch(&self.policy, records), &arrivals, TimeDelta::hours(1)).unwrap();
+        let arrivals = Arrivals {
+            source: &self.source,
+            offsets: &offsets,
+            at: now,
+        };
+        let tagged = self
+            .tagger
+            .tag(
+                &batch(&self.policy, records),
+                &arrivals,
+                TimeDelta::hours(1),
+            )
+            .unwrap();
         assert!(tagged.faults.is_empty(), "{:?}", tagged.faults);
         let (mut segments, mut stored) = (Vec::new(), 0);
         for group in tagged.groups {
-            let mut writer = SegmentWriter::of_group(table.spec(), &group, &self.policy.version).unwrap();
+            let mut writer =
+                SegmentWriter::of_group(table.spec(), &group, &self.policy.version).unwrap();
             writer.write(&group.rows).unwrap();
             stored += group.rows.num_rows() as u64;
             segments.push(table.put(writer.finish().unwrap()).await.unwrap());
@@ -98,9 +128,29 @@ impl Writer {
         evidence.expired = evidence.read - stored;
         assert_eq!(evidence.expired, tagged.expired);
         let (from, next, records) = (table.next_offset(&self.source), Offset(next), evidence.read);
-        assert_eq!(from.unwrap_or(Offset(0)), Offset(offset), "where {} stands", self.source.partition.0);
-        evidence.partitions = vec![PartitionEvidence { partition: self.source.clone(), from, next, records }];
-        let advances = vec![OffsetAdvance { partition: self.source.clone(), from, next, topic: None }];
-        IngestCommit { segments, advances, controls: table.controls(), evidence }
+        assert_eq!(
+            from.unwrap_or(Offset(0)),
+            Offset(offset),
+            "where {} stands",
+            self.source.partition.0
+        );
+        evidence.partitions = vec![PartitionEvidence {
+            partition: self.source.clone(),
+            from,
+            next,
+            records,
+        }];
+        let advances = vec![OffsetAdvance {
+            partition: self.source.clone(),
+            from,
+            next,
+            topic: None,
+        }];
+        IngestCommit {
+            segments,
+            advances,
+            controls: table.controls(),
+            evidence,
+        }
     }
 }

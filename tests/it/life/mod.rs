@@ -1,9 +1,11 @@
-//! A whole retention life with a clock that runs 28,800 times as fast as the machine's (a day is three seconds),
-//! against real Kafka: traffic of all products, changes of policy, holds, contract ends and withdrawals, and three
-//! instances, of which one is killed every week. Nothing is overdue at any look, no byte of expired data is left, the
-//! audit finds no error, every record is accounted for, and segments stay few.
+//! A whole retention life with a clock that runs 28,800 times as fast as the machine's (a day is
+//! three seconds), against real Kafka: traffic of all products, changes of policy, holds, contract
+//! ends and withdrawals, and three instances, of which one is killed every week. Nothing is overdue
+//! at any look, no byte of expired data is left, the audit finds no error, every record is
+//! accounted for, and segments stay few.
 //!
-//! `LIFE_KEEP=DIR` in the environment keeps the looks and events there; `make life` draws `docs/life.svg` from them.
+//! `LIFE_KEEP=DIR` in the environment keeps the looks and events there; `make life` draws
+//! `docs/life.svg` from them.
 
 mod end;
 mod stage;
@@ -51,7 +53,11 @@ fn live(days: f64, acts: &[(f64, Act)]) {
                     let person = stage.somebody("sms", "recipient");
                     let canonical = person.trim_start_matches('+').to_owned();
                     let subject = format!("phone:{person}");
-                    stage.hold("2026-2", ("--subject", &subject), json!({"subject": canonical}));
+                    stage.hold(
+                        "2026-2",
+                        ("--subject", &subject),
+                        json!({"subject": canonical}),
+                    );
                 }
                 Act::Release => {
                     let now = stage.now().timestamp_micros();
@@ -69,7 +75,11 @@ fn live(days: f64, acts: &[(f64, Act)]) {
     if let Ok(folder) = std::env::var("LIFE_KEEP") {
         fs::create_dir_all(&folder).unwrap();
         for file in [stage.samples(), stage.events()] {
-            fs::copy(&file, std::path::Path::new(&folder).join(file.file_name().unwrap())).unwrap();
+            fs::copy(
+                &file,
+                std::path::Path::new(&folder).join(file.file_name().unwrap()),
+            )
+            .unwrap();
         }
     }
     println!("{} kills; {}", stage.kills, judge(&stage, at, false));

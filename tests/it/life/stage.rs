@@ -1,5 +1,5 @@
-//! The stage of a life: a clock that all processes share, three instances of which one is killed from time to time, and
-//! the orders that people give meanwhile.
+//! The stage of a life: a clock that all processes share, three instances of which one is killed
+//! from time to time, and the orders that people give meanwhile.
 //!
 //! Every event is in the file of events before it happens, with its time by the fast clock.
 
@@ -43,9 +43,9 @@ impl Stage {
     pub fn new() -> Self {
         let rules = repo().join("tests/fixtures/life.yaml");
         let mut scene = Scene::ruled(kafka::shared(), registry::shared().base(), &rules, 2);
-        // By the machine's clock: a commit every three seconds, a look for due data as often (no wait by a fast clock
-        // is shorter), a takeover and the readers' grace after three seconds. Files have the machine's times: nothing
-        // may be decided by them.
+        // By the machine's clock: a commit every three seconds, a look for due data as often (no
+        // wait by a fast clock is shorter), a takeover and the readers' grace after three seconds.
+        // Files have the machine's times: nothing may be decided by them.
         scene.session = 1500;
         scene.set("commit_age", "24h");
         scene.set("lanes", "1");
@@ -78,16 +78,25 @@ impl Stage {
     }
 
     fn environment(&self) -> [(&'static str, String); 2] {
-        [("CLOCK_FROM", self.anchor.to_rfc3339()), ("CLOCK_SPEED", SPEED.to_string())]
+        [
+            ("CLOCK_FROM", self.anchor.to_rfc3339()),
+            ("CLOCK_SPEED", SPEED.to_string()),
+        ]
     }
 
     /// Starts the instances that are missing.
     pub fn refill(&mut self) {
         let environment = self.environment();
-        let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let environment: Vec<(&str, &str)> = environment
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
         while self.instances.len() < INSTANCES {
             self.started += 1;
-            self.instances.push(self.scene.start(&format!("ebbtide-{}", self.started), &environment));
+            self.instances.push(
+                self.scene
+                    .start(&format!("ebbtide-{}", self.started), &environment),
+            );
         }
         let ports: Vec<u16> = self.instances.iter().map(Ebbtide::port).collect();
         let new = self.scene.scratch.join("ports.new");
@@ -97,10 +106,17 @@ impl Stage {
 
     /// Asserts that no process has ended.
     pub fn all_run(&mut self) {
-        for process in
-            self.instances.iter_mut().map(|one| &mut one.process).chain([&mut self.traffic, &mut self.sampler])
+        for process in self
+            .instances
+            .iter_mut()
+            .map(|one| &mut one.process)
+            .chain([&mut self.traffic, &mut self.sampler])
         {
-            assert!(process.ended().is_none(), "ended by itself:\n{}", process.tail());
+            assert!(
+                process.ended().is_none(),
+                "ended by itself:\n{}",
+                process.tail()
+            );
         }
     }
 
@@ -118,7 +134,13 @@ impl Stage {
         let new = self.scene.scratch.join(format!("policy-{nth}.yaml"));
         let config = self.scene.config();
         self.event("policy", json!({"path": new}));
-        self.done(args!["policy", "activate", new.display(), "--config", config.display()]);
+        self.done(args![
+            "policy",
+            "activate",
+            new.display(),
+            "--config",
+            config.display()
+        ]);
         self.scene.policy = new;
         for mut old in self.instances.drain(..) {
             old.stop();
@@ -128,16 +150,39 @@ impl Stage {
 
     /// Ends a tenant's contract now.
     pub fn contract_ends(&self, tenant: &str) {
-        let (config, at) = (self.scene.config(), self.event("contract", json!({"tenant": tenant})));
-        self.done(args!["contract", "end", tenant, "--at", at, "--config", config.display()]);
+        let (config, at) = (
+            self.scene.config(),
+            self.event("contract", json!({"tenant": tenant})),
+        );
+        self.done(args![
+            "contract",
+            "end",
+            tenant,
+            "--at",
+            at,
+            "--config",
+            config.display()
+        ]);
     }
 
     /// Withdraws the consent of a recipient now.
     pub fn consent_is_withdrawn(&self) {
         let person = self.somebody("marketing", "email_address").to_lowercase();
-        let (config, at) = (self.scene.config(), self.event("withdraw", json!({"subject": person})));
+        let (config, at) = (
+            self.scene.config(),
+            self.event("withdraw", json!({"subject": person})),
+        );
         let subject = format!("email:{person}");
-        self.done(args!["consent", "withdraw", "--subject", subject, "--at", at, "--config", config.display()]);
+        self.done(args![
+            "consent",
+            "withdraw",
+            "--subject",
+            subject,
+            "--at",
+            at,
+            "--config",
+            config.display()
+        ]);
     }
 
     /// Holds the SMS and calls that `selector` names. Returns the hold's id.
@@ -166,8 +211,8 @@ impl Stage {
         ];
         let said: Value = serde_json::from_str(&self.done(order).out).unwrap();
         let id = said["id"].as_str().unwrap().to_owned();
-        // The hold is in force before this line is written: until then, only data that was due before can have been
-        // deleted.
+        // The hold is in force before this line is written: until then, only data that was due
+        // before can have been deleted.
         let mut event = told;
         event["hold"] = json!(id);
         event["products"] = json!(["sms", "voice"]);
@@ -190,7 +235,12 @@ impl Stage {
             let there = line["product"] == product && !line["planted"].as_array()?.is_empty();
             Some(line["record"][column].as_str()?.to_owned()).filter(|_| there)
         };
-        lines.lines().rev().skip(50).find_map(of).expect("somebody was planted")
+        lines
+            .lines()
+            .rev()
+            .skip(50)
+            .find_map(of)
+            .expect("somebody was planted")
     }
 
     /// Records an event. Returns its time as the command line accepts it.
@@ -199,16 +249,28 @@ impl Stage {
         event["what"] = json!(what);
         event["at"] = json!(now.timestamp_micros());
         event["day"] = json!(self.day());
-        let mut file = fs::File::options().create(true).append(true).open(self.events()).unwrap();
+        let mut file = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.events())
+            .unwrap();
         file.write_all(format!("{event}\n").as_bytes()).unwrap();
         now.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
     }
 
     /// Runs a subcommand by the fast clock.
     pub fn says(&self, args: &[String]) -> Said {
-        let output = Command::new(program()).args(args).envs(self.environment()).output().unwrap();
+        let output = Command::new(program())
+            .args(args)
+            .envs(self.environment())
+            .output()
+            .unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+        Said {
+            code: output.status.code().unwrap_or(-1),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        }
     }
 
     /// Runs a subcommand that must succeed.
@@ -230,39 +292,74 @@ impl Stage {
         self.scene.scratch.join("samples.jsonl")
     }
 
-    /// Ends the traffic, waits until all of it is committed, and ends the instances and the sampler.
+    /// Ends the traffic, waits until all of it is committed, and ends the instances and the
+    /// sampler.
     pub fn end(&mut self) {
         fs::write(self.scene.scratch.join("stop-traffic"), "").unwrap();
         let status = self.traffic.wait(Duration::from_secs(120));
-        assert!(status.success(), "the traffic failed:\n{}", self.traffic.tail());
+        assert!(
+            status.success(),
+            "the traffic failed:\n{}",
+            self.traffic.tail()
+        );
         let began = Instant::now();
         let mut quiet = 0;
         // The lag must be zero several times: the gauges are set when records arrive.
         while quiet < 6 {
-            let lag: f64 = self.instances.iter().map(|one| one.metric("ebbtide_ingest_lag_records")).sum();
+            let lag: f64 = self
+                .instances
+                .iter()
+                .map(|one| one.metric("ebbtide_ingest_lag_records"))
+                .sum();
             quiet = if lag == 0.0 { quiet + 1 } else { 0 };
-            assert!(began.elapsed() < Duration::from_secs(120), "{lag} records are not committed");
+            assert!(
+                began.elapsed() < Duration::from_secs(120),
+                "{lag} records are not committed"
+            );
             std::thread::sleep(Duration::from_millis(500));
         }
         fs::write(self.scene.scratch.join("stop-sampler"), "").unwrap();
         let status = self.sampler.wait(Duration::from_secs(60));
-        assert!(status.success(), "the sampler failed:\n{}", self.sampler.tail());
+        assert!(
+            status.success(),
+            "the sampler failed:\n{}",
+            self.sampler.tail()
+        );
         for mut instance in self.instances.drain(..) {
             instance.stop();
         }
     }
 
-    /// Sweeps until nothing is left that was due when this began, and no file exists that no version lists. Returns the
-    /// begin and the end of it, in microseconds.
+    /// Sweeps until nothing is left that was due when this began, and no file exists that no
+    /// version lists. Returns the begin and the end of it, in microseconds.
     pub fn settle(&mut self) -> (i64, i64) {
         let since = DateTime::from_timestamp(self.now().timestamp(), 0).unwrap();
         let config = self.scene.config();
         let until = since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-        self.done(args!["sweep", "--output", "json", "--until", until, "--config", config.display()]);
+        self.done(args![
+            "sweep",
+            "--output",
+            "json",
+            "--until",
+            until,
+            "--config",
+            config.display()
+        ]);
         self.scene.sections = sections("0s", "1h");
         let config = self.scene.config();
-        self.done(args!["sweep", "--output", "json", "--until", until, "--config", config.display()]);
-        (since.timestamp_micros(), (self.now() + TimeDelta::hours(1)).timestamp_micros())
+        self.done(args![
+            "sweep",
+            "--output",
+            "json",
+            "--until",
+            until,
+            "--config",
+            config.display()
+        ]);
+        (
+            since.timestamp_micros(),
+            (self.now() + TimeDelta::hours(1)).timestamp_micros(),
+        )
     }
 }
 
@@ -276,7 +373,12 @@ fn sections(readers_grace: &str, orphan_age: &str) -> String {
 
 fn fast(anchor: DateTime<Utc>) -> [String; 4] {
     let seconds = anchor.timestamp_micros() as f64 / 1e6;
-    ["--anchor".to_owned(), seconds.to_string(), "--speed".to_owned(), SPEED.to_string()]
+    [
+        "--anchor".to_owned(),
+        seconds.to_string(),
+        "--speed".to_owned(),
+        SPEED.to_string(),
+    ]
 }
 
 fn start_traffic(scene: &Scene<'_>, anchor: DateTime<Utc>) -> Process {
@@ -299,7 +401,12 @@ fn start_traffic(scene: &Scene<'_>, anchor: DateTime<Utc>) -> Process {
         scene.scratch.join("acked.jsonl").display()
     ];
     let arguments = [arguments.as_slice(), &fast(anchor)].concat();
-    Process::start(&interpreter(), &arguments, &[], &scene.scratch.join("traffic.log"))
+    Process::start(
+        &interpreter(),
+        &arguments,
+        &[],
+        &scene.scratch.join("traffic.log"),
+    )
 }
 
 fn start_sampler(scene: &Scene<'_>, anchor: DateTime<Utc>) -> Process {
@@ -320,13 +427,21 @@ fn start_sampler(scene: &Scene<'_>, anchor: DateTime<Utc>) -> Process {
         scene.scratch.join("samples.jsonl").display()
     ];
     let arguments = [arguments.as_slice(), &fast(anchor)].concat();
-    Process::start(&interpreter(), &arguments, &[], &scene.scratch.join("sampler.log"))
+    Process::start(
+        &interpreter(),
+        &arguments,
+        &[],
+        &scene.scratch.join("sampler.log"),
+    )
 }
 
 impl Scene<'_> {
     /// Writes the later policies of a life, next to its first.
     fn policies_of_a_life(&self) {
         let at = |nth| self.scratch.join(format!("policy-{nth}.yaml"));
-        run("life_policies.py", args![self.policy.display(), at(2).display(), at(3).display()]);
+        run(
+            "life_policies.py",
+            args![self.policy.display(), at(2).display(), at(3).display()],
+        );
     }
 }

@@ -22,18 +22,38 @@ pub struct Ebbtide {
 impl Ebbtide {
     /// Starts an instance from `config`, on its own operations port; its log is appended to `log`.
     pub fn start(config: &Path, log: &Path, environment: &[(&str, &str)]) -> Self {
-        Self::start_by(&program(), args!["run", "--config", config.display()], log, environment)
+        Self::start_by(
+            &program(),
+            args!["run", "--config", config.display()],
+            log,
+            environment,
+        )
     }
 
     /// Starts an instance through a command that runs it.
-    pub fn start_by(command: &Path, args: &[String], log: &Path, environment: &[(&str, &str)]) -> Self {
+    pub fn start_by(
+        command: &Path,
+        args: &[String],
+        log: &Path,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let port = free_port();
-        let mut variables = vec![("EBBTIDE_HTTP_LISTEN".to_owned(), format!("127.0.0.1:{port}"))];
+        let mut variables = vec![(
+            "EBBTIDE_HTTP_LISTEN".to_owned(),
+            format!("127.0.0.1:{port}"),
+        )];
         if environment.iter().any(|(name, _)| *name == "CLOCK_AHEAD") {
             variables.push((MAX_STEP.0.to_owned(), MAX_STEP.1.to_owned()));
         }
-        variables.extend(environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Self { process: Process::start(command, args, &variables, log), port }
+        variables.extend(
+            environment
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        Self {
+            process: Process::start(command, args, &variables, log),
+            port,
+        }
     }
 
     /// Returns the operations port.
@@ -49,27 +69,43 @@ impl Ebbtide {
     /// Waits until the instance is ready.
     pub fn ready(&mut self) {
         eventually("ebbtide is ready", Duration::from_secs(60), || {
-            assert!(self.process.ended().is_none(), "ebbtide ended:\n{}", self.process.tail());
+            assert!(
+                self.process.ended().is_none(),
+                "ebbtide ended:\n{}",
+                self.process.tail()
+            );
             self.ask("/readyz").filter(|answer| answer.0 == 200)
         });
     }
 
     /// Returns true if `/readyz` shows a trouble of a part whose name begins with `part`.
     pub fn has_trouble(&self, part: &str) -> bool {
-        self.ask("/readyz").is_some_and(|(_, shown)| shown.contains(&format!("{{\"part\":\"{part}")))
+        self.ask("/readyz")
+            .is_some_and(|(_, shown)| shown.contains(&format!("{{\"part\":\"{part}")))
     }
 
     /// Returns the sum of a metric over all its labels.
     pub fn metric(&self, name: &str) -> f64 {
         let (_, body) = self.ask("/metrics").unwrap_or_default();
-        let of = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
-        body.lines().filter(of).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        let of = |line: &&str| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(['{', ' ']))
+        };
+        body.lines()
+            .filter(of)
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
     }
 
     /// Sends SIGTERM and waits. Asserts that the instance exits with 0 in time.
     pub fn stop(&mut self) {
         self.process.signal("TERM");
         let status = self.process.wait(Duration::from_secs(40));
-        assert_eq!(status.code(), Some(0), "SIGTERM must end it well:\n{}", self.process.tail());
+        assert_eq!(
+            status.code(),
+            Some(0),
+            "SIGTERM must end it well:\n{}",
+            self.process.tail()
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! A real Kafka broker: one node in KRaft mode, in its own folder, on free ports of 127.0.0.1.
 //!
-//! One broker is shared by the whole binary ([`shared`]); a test that stops its broker starts a private one.
+//! One broker is shared by the whole binary ([`shared`]); a test that stops its broker starts a
+//! private one.
 
 use std::fs;
 use std::path::PathBuf;
@@ -34,8 +35,8 @@ impl Kafka {
         Self::start_in(Scratch::new())
     }
 
-    /// Starts a separate broker for one test that checks access control lists, and allows every operation that no list
-    /// mentions.
+    /// Starts a separate broker for one test that checks access control lists, and allows every
+    /// operation that no list mentions.
     pub fn start_with_lists() -> Self {
         Self::start_as(
             Scratch::new(),
@@ -46,12 +47,26 @@ impl Kafka {
 
     /// Allows everyone every operation on a topic again.
     pub fn allow(&self, topic: &str) {
-        run("broker.py", args!["allow", "--bootstrap", self.bootstrap(), topic]);
+        run(
+            "broker.py",
+            args!["allow", "--bootstrap", self.bootstrap(), topic],
+        );
     }
 
-    /// Denies everyone an operation on a topic (`read`, `describe` or `describe_configs`), and allows the others.
+    /// Denies everyone an operation on a topic (`read`, `describe` or `describe_configs`), and
+    /// allows the others.
     pub fn deny(&self, topic: &str, operation: &str) {
-        run("broker.py", args!["deny", "--bootstrap", self.bootstrap(), "--operation", operation, topic]);
+        run(
+            "broker.py",
+            args![
+                "deny",
+                "--bootstrap",
+                self.bootstrap(),
+                "--operation",
+                operation,
+                topic
+            ],
+        );
     }
 
     fn start_in(scratch: Scratch) -> Self {
@@ -80,7 +95,13 @@ impl Kafka {
         );
         fs::write(scratch.join("server.properties"), properties).unwrap();
         let jars = format!("{}/libs/*", part("kafka").display());
-        let kafka = Self { scratch, port, java: java("17"), jars, running: Mutex::new(None) };
+        let kafka = Self {
+            scratch,
+            port,
+            java: java("17"),
+            jars,
+            running: Mutex::new(None),
+        };
         kafka.format();
         kafka.resume();
         kafka
@@ -89,12 +110,21 @@ impl Kafka {
     fn format(&self) {
         let config = self.scratch.join("server.properties");
         let done = Command::new(&self.java)
-            .args(["-XX:TieredStopAtLevel=1", "-cp", &self.jars, "kafka.tools.StorageTool"])
+            .args([
+                "-XX:TieredStopAtLevel=1",
+                "-cp",
+                &self.jars,
+                "kafka.tools.StorageTool",
+            ])
             .args(["format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c"])
             .arg(config)
             .output()
             .unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
     }
 
     /// Starts the stopped broker on its old port with its old data.
@@ -110,8 +140,11 @@ impl Kafka {
             "kafka.Kafka",
             self.scratch.join("server.properties").display()
         ];
-        let mut process = Process::start(&self.java, arguments, &[], &self.scratch.join("broker.log"));
-        process.until_it_answers("the broker", Duration::from_secs(120), || listens(self.port).then_some(()));
+        let mut process =
+            Process::start(&self.java, arguments, &[], &self.scratch.join("broker.log"));
+        process.until_it_answers("the broker", Duration::from_secs(120), || {
+            listens(self.port).then_some(())
+        });
         *self.running.lock().unwrap() = Some(process);
     }
 
@@ -128,7 +161,14 @@ impl Kafka {
 
     /// Creates topics of `partitions` each; `config` is like `retention.ms=1000`.
     pub fn create(&self, topics: &[String], partitions: u32, config: &[&str]) {
-        let mut arguments = args!["create", "--bootstrap", self.bootstrap(), "--partitions", partitions].to_vec();
+        let mut arguments = args![
+            "create",
+            "--bootstrap",
+            self.bootstrap(),
+            "--partitions",
+            partitions
+        ]
+        .to_vec();
         for setting in config {
             arguments.extend_from_slice(args!["--config", setting]);
         }
@@ -138,13 +178,23 @@ impl Kafka {
 
     /// Deletes topics with all their records.
     pub fn delete(&self, topics: &[String]) {
-        run("broker.py", &[args!["delete", "--bootstrap", self.bootstrap()], topics].concat());
+        run(
+            "broker.py",
+            &[args!["delete", "--bootstrap", self.bootstrap()], topics].concat(),
+        );
     }
 
     /// Deletes the records of a partition before `offset`, as retention does.
     pub fn delete_before(&self, topic: &str, partition: u32, offset: i64) {
-        let asked =
-            args!["delete-before", "--bootstrap", self.bootstrap(), "--partition", partition, "--offset", offset];
+        let asked = args![
+            "delete-before",
+            "--bootstrap",
+            self.bootstrap(),
+            "--partition",
+            partition,
+            "--offset",
+            offset
+        ];
         run("broker.py", &[asked.as_slice(), args![topic]].concat());
     }
 
@@ -154,14 +204,28 @@ impl Kafka {
         arguments.extend_from_slice(topics);
         let ends: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(&run("broker.py", &arguments)).unwrap();
-        let offsets =
-            |value: &serde_json::Value| value.as_array().unwrap().iter().map(|o| o.as_i64().unwrap()).collect();
-        ends.iter().map(|(topic, value)| (topic.clone(), offsets(value))).collect()
+        let offsets = |value: &serde_json::Value| {
+            value
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|o| o.as_i64().unwrap())
+                .collect()
+        };
+        ends.iter()
+            .map(|(topic, value)| (topic.clone(), offsets(value)))
+            .collect()
     }
 
     /// Returns every message of a topic: one JSON object each, as `broker.py` prints it.
     pub fn dump(&self, topic: &str) -> Vec<serde_json::Value> {
-        let lines = run("broker.py", args!["dump", "--bootstrap", self.bootstrap(), topic]);
-        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let lines = run(
+            "broker.py",
+            args!["dump", "--bootstrap", self.bootstrap(), topic],
+        );
+        lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 }

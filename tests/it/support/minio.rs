@@ -31,16 +31,31 @@ impl Minio {
         let scratch = Scratch::of_the_process();
         let (port, data) = (free_port(), scratch.join("data"));
         std::fs::create_dir_all(data.join("plain")).unwrap();
-        let environment =
-            [("USER", KEY), ("PASSWORD", KEY)].map(|(of, key)| (format!("MINIO_ROOT_{of}"), key.to_owned()));
-        let arguments = args!["server", "--quiet", "--address", format!("127.0.0.1:{port}"), data.display()];
+        let environment = [("USER", KEY), ("PASSWORD", KEY)]
+            .map(|(of, key)| (format!("MINIO_ROOT_{of}"), key.to_owned()));
+        let arguments = args![
+            "server",
+            "--quiet",
+            "--address",
+            format!("127.0.0.1:{port}"),
+            data.display()
+        ];
         let program = part("minio").join("minio");
-        let mut process = Process::start(&program, arguments, &environment, &scratch.join("minio.log"));
+        let mut process = Process::start(
+            &program,
+            arguments,
+            &environment,
+            &scratch.join("minio.log"),
+        );
         let url = format!("http://127.0.0.1:{port}/minio/health/live");
         process.until_it_answers("the object store", Duration::from_secs(60), || {
             http_get(&url).filter(|answer| answer.0 == 200)
         });
-        Self { port, _process: process, _scratch: scratch }
+        Self {
+            port,
+            _process: process,
+            _scratch: scratch,
+        }
     }
 
     /// Returns a new place in the bucket.

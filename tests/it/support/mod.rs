@@ -1,4 +1,5 @@
-//! Common helpers of the tests: real servers, the program under test, the independent producer and readers.
+//! Common helpers of the tests: real servers, the program under test, the independent producer and
+//! readers.
 //!
 //! Nothing started here outlives the test process. Files of a failed test stay for inspection.
 
@@ -25,7 +26,8 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-/// A folder of one test. It is deleted with the test, unless the test fails: then it stays and its path is printed.
+/// A folder of one test. It is deleted with the test, unless the test fails: then it stays and its
+/// path is printed.
 pub struct Scratch {
     path: PathBuf,
     /// Deletes the folder on drop; `None` if another process deletes it.
@@ -34,13 +36,24 @@ pub struct Scratch {
 
 impl Scratch {
     pub fn new() -> Self {
-        let own = tempfile::Builder::new().prefix("ebbtide-").tempdir().unwrap();
-        Self { path: own.path().to_owned(), own: Some(own) }
+        let own = tempfile::Builder::new()
+            .prefix("ebbtide-")
+            .tempdir()
+            .unwrap();
+        Self {
+            path: own.path().to_owned(),
+            own: Some(own),
+        }
     }
 
-    /// Creates a folder that all tests share. It is deleted after this process has ended, in any way: nothing drops it.
+    /// Creates a folder that all tests share. It is deleted after this process has ended, in any
+    /// way: nothing drops it.
     pub fn of_the_process() -> Self {
-        let path = tempfile::Builder::new().prefix("ebbtide-shared-").tempdir().unwrap().keep();
+        let path = tempfile::Builder::new()
+            .prefix("ebbtide-shared-")
+            .tempdir()
+            .unwrap()
+            .keep();
         // Its input closes when this process ends; then the guards kill the servers in the folder.
         let remover = Command::new("sh")
             .args(["-c", "cat; sleep 2; rm -rf \"$0\""])
@@ -72,7 +85,8 @@ impl Drop for Scratch {
     }
 }
 
-/// Returns a port of 127.0.0.1 that nothing listens on, below the range that the system assigns ports from.
+/// Returns a port of 127.0.0.1 that nothing listens on, below the range that the system assigns
+/// ports from.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Processes that start one after the other begin 601 ports apart.
@@ -93,36 +107,49 @@ pub fn eventually<T>(what: &str, patience: Duration, mut done: impl FnMut() -> O
         if let Some(answer) = done() {
             return answer;
         }
-        assert!(start.elapsed() < patience, "{what}: not within {patience:?}");
+        assert!(
+            start.elapsed() < patience,
+            "{what}: not within {patience:?}"
+        );
         std::thread::sleep(Duration::from_millis(200));
     }
 }
 
-/// Writes a list of values in double quotes, one per line, so that each is searched exactly as written. Returns the
-/// file.
+/// Writes a list of values in double quotes, one per line, so that each is searched exactly as
+/// written. Returns the file.
 pub fn quoted(values: &std::path::Path) -> std::path::PathBuf {
     let list = std::fs::read_to_string(values).unwrap();
     let quoted = values.with_extension("quoted.txt");
-    let lines = list.lines().map(|value| format!("\"{}\"\n", value.replace('"', "\"\"")));
+    let lines = list
+        .lines()
+        .map(|value| format!("\"{}\"\n", value.replace('"', "\"\"")));
     std::fs::write(&quoted, lines.collect::<String>()).unwrap();
     quoted
 }
 
 /// Returns true if something listens on `port` of 127.0.0.1.
 pub fn listens(port: u16) -> bool {
-    std::net::TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(1)).is_ok()
+    std::net::TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(1))
+        .is_ok()
 }
 
 pub fn repo() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Sends one GET request to an `http://` URL. Returns the status and the body; `None` if nothing answers.
+/// Sends one GET request to an `http://` URL. Returns the status and the body; `None` if nothing
+/// answers.
 pub fn http_get(url: &str) -> Option<(u16, String)> {
     let (host, path) = url.strip_prefix("http://")?.split_once('/')?;
     let mut stream = std::net::TcpStream::connect(host).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").ok()?;
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .ok()?;
+    write!(
+        stream,
+        "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    )
+    .ok()?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).ok()?;
     let answer = String::from_utf8_lossy(&answer);

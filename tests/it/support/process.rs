@@ -1,7 +1,7 @@
 //! One process that a test started, under `tests/servers/guard`.
 //!
-//! It ends when its value is dropped, also by a panic, and with the test process, even if that is killed. Only its own
-//! process id is ever signalled.
+//! It ends when its value is dropped, also by a panic, and with the test process, even if that is
+//! killed. Only its own process id is ever signalled.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -20,10 +20,16 @@ pub struct Process {
 
 impl Process {
     /// Starts `program` with `args`; its output is appended to `log`.
-    pub fn start(program: &Path, args: &[String], environment: &[(String, String)], log: &Path) -> Self {
+    pub fn start(
+        program: &Path,
+        args: &[String],
+        environment: &[(String, String)],
+        log: &Path,
+    ) -> Self {
         let open = || File::options().create(true).append(true).open(log).unwrap();
         static STARTED: AtomicU32 = AtomicU32::new(0);
-        let pid_file = log.with_extension(format!("{}.pid", STARTED.fetch_add(1, Ordering::Relaxed)));
+        let pid_file =
+            log.with_extension(format!("{}.pid", STARTED.fetch_add(1, Ordering::Relaxed)));
         let guard = Command::new(repo().join("tests/servers/guard"))
             .arg(&pid_file)
             .arg(program)
@@ -38,7 +44,11 @@ impl Process {
             std::fs::read_to_string(&pid_file).ok()?.trim().parse().ok()
         });
         std::fs::remove_file(&pid_file).unwrap();
-        Self { guard, pid, log: log.to_owned() }
+        Self {
+            guard,
+            pid,
+            log: log.to_owned(),
+        }
     }
 
     pub fn pid(&self) -> u32 {
@@ -52,8 +62,11 @@ impl Process {
     /// Sends a signal by name (`KILL`, `TERM`, `STOP`, `CONT`) if the process still runs.
     pub fn signal(&mut self, name: &str) {
         if self.ended().is_none() {
-            let _ =
-                Command::new("kill").arg(format!("-{name}")).arg(self.pid.to_string()).stderr(Stdio::null()).status();
+            let _ = Command::new("kill")
+                .arg(format!("-{name}"))
+                .arg(self.pid.to_string())
+                .stderr(Stdio::null())
+                .status();
         }
     }
 
@@ -63,7 +76,12 @@ impl Process {
     }
 
     /// Waits until `answers` returns a value. Fails immediately if the process ended.
-    pub fn until_it_answers<T>(&mut self, what: &str, patience: Duration, mut answers: impl FnMut() -> Option<T>) -> T {
+    pub fn until_it_answers<T>(
+        &mut self,
+        what: &str,
+        patience: Duration,
+        mut answers: impl FnMut() -> Option<T>,
+    ) -> T {
         eventually(&format!("{what} answers"), patience, || {
             assert!(self.ended().is_none(), "{what} ended:\n{}", self.tail());
             answers()
@@ -77,7 +95,12 @@ impl Process {
             if let Some(status) = self.ended() {
                 return status;
             }
-            assert!(start.elapsed() < patience, "{} still runs after {patience:?}:\n{}", self.pid, self.tail());
+            assert!(
+                start.elapsed() < patience,
+                "{} still runs after {patience:?}:\n{}",
+                self.pid,
+                self.tail()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -91,7 +114,10 @@ impl Process {
     /// Returns the end of its output, for the message of a failure.
     pub fn tail(&self) -> String {
         let log = self.log();
-        let lines: Vec<String> = log.lines().map(|line| line.chars().take(400).collect()).collect();
+        let lines: Vec<String> = log
+            .lines()
+            .map(|line| line.chars().take(400).collect())
+            .collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
 }

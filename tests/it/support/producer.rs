@@ -25,7 +25,8 @@ pub struct Order<'a> {
     pub ages: bool,
     /// A file with the number of seconds that the events are ahead.
     pub ahead: Option<&'a Path>,
-    /// `commit`, `abort`, or `open`: one transaction around all records, which the last commits when it is stopped.
+    /// `commit`, `abort`, or `open`: one transaction around all records, which the last commits
+    /// when it is stopped.
     pub transaction: Option<&'a str>,
     /// The number of keys of the records; 0 for records without one.
     pub keys: usize,
@@ -85,7 +86,11 @@ impl Producer {
             arguments.push("--ages".to_owned());
         }
         let log = folder.join(format!("producer-{}.log", order.seed));
-        Self { process: Process::start(&interpreter(), &arguments, &[], &log), stop, acked }
+        Self {
+            process: Process::start(&interpreter(), &arguments, &[], &log),
+            stop,
+            acked,
+        }
     }
 
     /// Stops producing, and waits until everything produced is acknowledged.
@@ -97,7 +102,11 @@ impl Producer {
     /// Waits until everything is acknowledged. Returns the file of acknowledged records.
     pub fn finish(&mut self, patience: Duration) -> PathBuf {
         let status = self.process.wait(patience);
-        assert!(status.success(), "the producer failed:\n{}", self.process.tail());
+        assert!(
+            status.success(),
+            "the producer failed:\n{}",
+            self.process.tail()
+        );
         self.acked.clone()
     }
 }

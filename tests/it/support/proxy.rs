@@ -1,4 +1,5 @@
-//! A proxy in front of a server: open, it passes bytes both ways; shut, it refuses and cuts every connection.
+//! A proxy in front of a server: open, it passes bytes both ways; shut, it refuses and cuts every
+//! connection.
 //!
 //! It simulates a server that is down, without harm to the other tests that use the server.
 
@@ -27,8 +28,13 @@ impl Proxy {
                 if !door.load(Ordering::SeqCst) {
                     continue;
                 }
-                let Ok(server) = TcpStream::connect(("127.0.0.1", target)) else { continue };
-                let pairs = [(client.try_clone(), server.try_clone()), (server.try_clone(), client.try_clone())];
+                let Ok(server) = TcpStream::connect(("127.0.0.1", target)) else {
+                    continue;
+                };
+                let pairs = [
+                    (client.try_clone(), server.try_clone()),
+                    (server.try_clone(), client.try_clone()),
+                ];
                 kept.lock().unwrap().extend([client, server]);
                 for (from, to) in pairs {
                     if let (Ok(from), Ok(to)) = (from, to) {
@@ -37,7 +43,11 @@ impl Proxy {
                 }
             }
         });
-        Self { port, open, passing }
+        Self {
+            port,
+            open,
+            passing,
+        }
     }
 
     pub fn base(&self) -> String {

@@ -23,10 +23,16 @@ pub struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// Asserts that every acknowledged record is stored exactly once, with the oracle's tags. Returns the counts; fails
-    /// with the differences.
+    /// Asserts that every acknowledged record is stored exactly once, with the oracle's tags.
+    /// Returns the counts; fails with the differences.
     pub fn check(&self) -> serde_json::Value {
-        let mut arguments = args!["--root", self.root.display(), "--policy", self.policy.display()].to_vec();
+        let mut arguments = args![
+            "--root",
+            self.root.display(),
+            "--policy",
+            self.policy.display()
+        ]
+        .to_vec();
         arguments.extend_from_slice(args!["--readers", self.readers, "--acked"]);
         arguments.extend(self.acked.iter().map(|path| path.display().to_string()));
         if let Some(dead) = self.dead {
@@ -34,7 +40,10 @@ impl Comparison<'_> {
         }
         let output = try_run("compare.py", &arguments);
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "what was produced is not what the tables hold:\n{said}");
+        assert!(
+            output.status.success(),
+            "what was produced is not what the tables hold:\n{said}"
+        );
         serde_json::from_slice(&output.stdout).unwrap()
     }
 }

@@ -1,4 +1,5 @@
-//! A real schema registry with Confluent's API (Apicurio), shared by the whole binary. It keeps its schemas in memory.
+//! A real schema registry with Confluent's API (Apicurio), shared by the whole binary. It keeps its
+//! schemas in memory.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -38,12 +39,17 @@ impl Registry {
             "-jar",
             jar.display()
         ];
-        let mut process = Process::start(&java("21"), arguments, &[], &scratch.join("registry.log"));
+        let mut process =
+            Process::start(&java("21"), arguments, &[], &scratch.join("registry.log"));
         let url = format!("http://127.0.0.1:{port}/apis/ccompat/v7/subjects");
         process.until_it_answers("the registry", Duration::from_secs(180), || {
             http_get(&url).filter(|answer| answer.0 == 200)
         });
-        Self { port, _process: process, _scratch: scratch }
+        Self {
+            port,
+            _process: process,
+            _scratch: scratch,
+        }
     }
 
     /// Returns its base URL, for producers: `http://127.0.0.1:PORT`.

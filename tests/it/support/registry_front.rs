@@ -1,7 +1,7 @@
 //! A registry in front of the real one: it has some schemas of its own, and receives others late.
 //!
-//! It simulates registries that accept what the real one refuses, and servers of one registry that lag behind one
-//! another.
+//! It simulates registries that accept what the real one refuses, and servers of one registry that
+//! lag behind one another.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
@@ -45,7 +45,10 @@ impl RegistryFront {
                 std::thread::spawn(move || drop(serve(client, port, &answers, &asked)));
             }
         });
-        Self { port: own_port, answers }
+        Self {
+            port: own_port,
+            answers,
+        }
     }
 
     pub fn base(&self) -> String {
@@ -58,7 +61,12 @@ impl RegistryFront {
     }
 }
 
-fn serve(mut client: TcpStream, port: u16, answers: &Mutex<Answers>, asked: &Asked) -> std::io::Result<()> {
+fn serve(
+    mut client: TcpStream,
+    port: u16,
+    answers: &Mutex<Answers>,
+    asked: &Asked,
+) -> std::io::Result<()> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") && client.read(&mut byte)? == 1 {
@@ -87,13 +95,31 @@ fn serve(mut client: TcpStream, port: u16, answers: &Mutex<Answers>, asked: &Ask
 
 fn own_answer(head: &str, answers: &Answers, asked: &Asked) -> Option<(u16, String)> {
     let path = head.split(' ').nth(1)?;
-    let id: u32 = path.split_once("/schemas/ids/")?.1.split('?').next()?.parse().ok()?;
+    let id: u32 = path
+        .split_once("/schemas/ids/")?
+        .1
+        .split('?')
+        .next()?
+        .parse()
+        .ok()?;
     if answers.failing.contains(&id) {
         return Some((500, "{}".to_owned()));
     }
-    let first = *asked.0.lock().unwrap().entry(id).or_insert_with(Instant::now);
-    if answers.late.get(&id).is_some_and(|late| first.elapsed() < *late) {
-        return Some((404, r#"{"error_code":40403,"message":"not found"}"#.to_owned()));
+    let first = *asked
+        .0
+        .lock()
+        .unwrap()
+        .entry(id)
+        .or_insert_with(Instant::now);
+    if answers
+        .late
+        .get(&id)
+        .is_some_and(|late| first.elapsed() < *late)
+    {
+        return Some((
+            404,
+            r#"{"error_code":40403,"message":"not found"}"#.to_owned(),
+        ));
     }
     let schema = answers.own.get(&id)?;
     Some((200, serde_json::json!({ "schema": schema }).to_string()))

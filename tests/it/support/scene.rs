@@ -1,4 +1,5 @@
-//! The environment of one test: its own topics on a broker, a policy that reads them, a configuration, an empty store.
+//! The environment of one test: its own topics on a broker, a policy that reads them, a
+//! configuration, an empty store.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,8 +15,8 @@ use super::readers::Comparison;
 use super::{Scratch, eventually, registry, repo};
 use crate::args;
 
-/// The time that a broker may wait for members that were killed while their group was formed (`max.poll.interval.ms`,
-/// five minutes), plus the time to catch up.
+/// The time that a broker may wait for members that were killed while their group was formed
+/// (`max.poll.interval.ms`, five minutes), plus the time to catch up.
 pub const KILLED_IN_BETWEEN: Duration = Duration::from_secs(360);
 
 /// The environment of one test.
@@ -48,7 +49,8 @@ pub struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    /// Creates topics and a policy on `kafka` for `products` of the shipped policy; for all if `products` is empty.
+    /// Creates topics and a policy on `kafka` for `products` of the shipped policy; for all if
+    /// `products` is empty.
     pub fn new(kafka: &'a Kafka, registry: String, products: &[&str], partitions: u32) -> Self {
         Self::derived(
             kafka,
@@ -58,19 +60,28 @@ impl<'a> Scene<'a> {
         )
     }
 
-    /// Creates SMS and calls with retention in hours: content 3, or 5 in Italy, locations 4, the record 6. The topics
-    /// keep their records for longer, which is only a warning.
+    /// Creates SMS and calls with retention in hours: content 3, or 5 in Italy, locations 4, the
+    /// record 6. The topics keep their records for longer, which is only a warning.
     pub fn short(kafka: &'a Kafka, registry: String, partitions: u32) -> Self {
         let rules = repo().join("tests/fixtures/short.yaml");
         let arguments = args!["--products", "sms,voice", "--rules", rules.display()];
-        Self { retention_check: "warn", ..Self::derived(kafka, registry, partitions, arguments) }
+        Self {
+            retention_check: "warn",
+            ..Self::derived(kafka, registry, partitions, arguments)
+        }
     }
 
-    /// Creates all products with the rules of a file, whose retention may be shorter than that of the topics.
+    /// Creates all products with the rules of a file, whose retention may be shorter than that of
+    /// the topics.
     pub fn ruled(kafka: &'a Kafka, registry: String, rules: &Path, partitions: u32) -> Self {
         Self {
             retention_check: "warn",
-            ..Self::derived(kafka, registry, partitions, args!["--rules", rules.display()])
+            ..Self::derived(
+                kafka,
+                registry,
+                partitions,
+                args!["--rules", rules.display()],
+            )
         }
     }
 
@@ -79,11 +90,27 @@ impl<'a> Scene<'a> {
         let prefix = next_prefix();
         let policy = scratch.join("policy.yaml");
         let shipped = repo().join("config/policy.yaml");
-        let mut arguments =
-            args!["--policy", shipped.display(), "--out", policy.display(), "--prefix", prefix].to_vec();
+        let mut arguments = args![
+            "--policy",
+            shipped.display(),
+            "--out",
+            policy.display(),
+            "--prefix",
+            prefix
+        ]
+        .to_vec();
         arguments.extend_from_slice(more);
-        let topics = run("derive_policy.py", &arguments).lines().map(str::to_owned).collect();
-        Self::with_policy(kafka, registry, scratch, (policy, topics), (prefix, partitions))
+        let topics = run("derive_policy.py", &arguments)
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        Self::with_policy(
+            kafka,
+            registry,
+            scratch,
+            (policy, topics),
+            (prefix, partitions),
+        )
     }
 
     /// Creates topics for a policy that a test wrote.
@@ -96,7 +123,11 @@ impl<'a> Scene<'a> {
     ) -> Self {
         kafka.create(&topics, partitions, &[]);
         let dead_letters = format!("{prefix}.dead");
-        kafka.create(std::slice::from_ref(&dead_letters), 1, &["max.message.bytes=33554432"]);
+        kafka.create(
+            std::slice::from_ref(&dead_letters),
+            1,
+            &["max.message.bytes=33554432"],
+        );
         let root = scratch.join("store");
         Self {
             scratch,
@@ -115,7 +146,10 @@ impl<'a> Scene<'a> {
             tombstones: 50,
             sections: String::new(),
             prefix,
-            settings: vec![("commit_age", "500ms".to_owned()), ("lanes", "2".to_owned())],
+            settings: vec![
+                ("commit_age", "500ms".to_owned()),
+                ("lanes", "2".to_owned()),
+            ],
             properties: Vec::new(),
         }
     }
@@ -133,12 +167,25 @@ impl<'a> Scene<'a> {
 
     /// Writes the configuration again, and returns its path.
     pub fn config(&self) -> PathBuf {
-        let ingest: String = self.settings.iter().map(|(key, value)| format!("  {key}: {value}\n")).collect();
-        let mut properties: String =
-            self.properties.iter().map(|(key, value)| format!("    {key}: {value}\n")).collect();
-        if !self.properties.contains(&("group.protocol", "consumer".to_owned())) {
+        let ingest: String = self
+            .settings
+            .iter()
+            .map(|(key, value)| format!("  {key}: {value}\n"))
+            .collect();
+        let mut properties: String = self
+            .properties
+            .iter()
+            .map(|(key, value)| format!("    {key}: {value}\n"))
+            .collect();
+        if !self
+            .properties
+            .contains(&("group.protocol", "consumer".to_owned()))
+        {
             // In the other protocol, the brokers decide these.
-            properties += &format!("    session.timeout.ms: {}\n    heartbeat.interval.ms: 500\n", self.session);
+            properties += &format!(
+                "    session.timeout.ms: {}\n    heartbeat.interval.ms: 500\n",
+                self.session
+            );
         }
         let text = format!(
             "policy: {}\nroot: '{}'\nkafka:\n  bootstrap_servers: {}\n  group: {}\n  dead_letter_topic: {}\n  retention_check: {}\n  properties:\n\
@@ -164,7 +211,11 @@ impl<'a> Scene<'a> {
 
     /// Starts an instance; its log is `name.log`.
     pub fn start(&self, name: &str, environment: &[(&str, &str)]) -> Ebbtide {
-        Ebbtide::start(&self.config(), &self.scratch.join(format!("{name}.log")), environment)
+        Ebbtide::start(
+            &self.config(),
+            &self.scratch.join(format!("{name}.log")),
+            environment,
+        )
     }
 
     /// Starts the independent producer on this scene's topics; its records are of the last hours.
@@ -172,7 +223,8 @@ impl<'a> Scene<'a> {
         self.produce_of(false, count, rate, seed)
     }
 
-    /// Starts the independent producer; if `ages` is true, some of its records are months and years late.
+    /// Starts the independent producer; if `ages` is true, some of its records are months and years
+    /// late.
     pub fn produce_of(&self, ages: bool, count: usize, rate: usize, seed: &str) -> Producer {
         let order = Order {
             bootstrap: self.kafka.bootstrap(),
@@ -192,26 +244,45 @@ impl<'a> Scene<'a> {
         Producer::start(&order, self.scratch.path())
     }
 
-    /// Starts the independent producer with all of its records in one transaction: `commit`, `abort`, or `open` until it
-    /// is stopped.
+    /// Starts the independent producer with all of its records in one transaction: `commit`,
+    /// `abort`, or `open` until it is stopped.
     pub fn produce_in(&self, transaction: &str, count: usize, seed: &str) -> Producer {
         let order = self.order(count, seed);
-        Producer::start(&Order { transaction: Some(transaction), ..order }, self.scratch.path())
+        Producer::start(
+            &Order {
+                transaction: Some(transaction),
+                ..order
+            },
+            self.scratch.path(),
+        )
     }
 
     /// Starts the independent producer with records that have one of `keys` keys.
     pub fn produce_keyed(&self, keys: usize, count: usize, seed: &str) -> Producer {
-        Producer::start(&Order { keys, ..self.order(count, seed) }, self.scratch.path())
+        Producer::start(
+            &Order {
+                keys,
+                ..self.order(count, seed)
+            },
+            self.scratch.path(),
+        )
     }
 
     /// Starts the independent producer with records of one product.
     pub fn produce_only(&self, product: &str, count: usize, seed: &str) -> Producer {
         let products = [product];
         let order = self.order(count, seed);
-        Producer::start(&Order { products: &products, ..order }, self.scratch.path())
+        Producer::start(
+            &Order {
+                products: &products,
+                ..order
+            },
+            self.scratch.path(),
+        )
     }
 
-    /// Returns an order for records of the last hours, produced as fast as possible, all with a value.
+    /// Returns an order for records of the last hours, produced as fast as possible, all with a
+    /// value.
     fn order<'o>(&'o self, count: usize, seed: &'o str) -> Order<'o> {
         Order {
             bootstrap: self.kafka.bootstrap(),
@@ -230,8 +301,8 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Starts the independent producer; its records are of the last hours of a clock whose lead in seconds is in a
-    /// file.
+    /// Starts the independent producer; its records are of the last hours of a clock whose lead in
+    /// seconds is in a file.
     pub fn produce_ahead(&self, ahead: &Path, rate: usize, seed: &str) -> Producer {
         let order = Order {
             bootstrap: self.kafka.bootstrap(),
@@ -251,20 +322,32 @@ impl<'a> Scene<'a> {
         Producer::start(&order, self.scratch.path())
     }
 
-    /// Returns the next offset of a partition that its table has committed, read from the table's own log.
+    /// Returns the next offset of a partition that its table has committed, read from the table's
+    /// own log.
     pub fn committed(&self, topic: &str, partition: usize) -> i64 {
         let app = format!("ebbtide/{topic}/{partition}");
-        let logs = walkdir::WalkDir::new(&self.seen).into_iter().filter_map(Result::ok).map(|entry| entry.into_path());
+        let logs = walkdir::WalkDir::new(&self.seen)
+            .into_iter()
+            .filter_map(Result::ok)
+            .map(|entry| entry.into_path());
         let entries = logs.filter(|path| {
-            path.parent().is_some_and(|at| at.ends_with("_delta_log")) && path.extension().is_some_and(|e| e == "json")
+            path.parent().is_some_and(|at| at.ends_with("_delta_log"))
+                && path.extension().is_some_and(|e| e == "json")
         });
         let lines = entries.filter_map(|path| fs::read_to_string(path).ok());
         let next = |line: &str| {
             let action: serde_json::Value = serde_json::from_str(line).ok()?;
             let txn = action.get("txn")?;
-            if txn.get("appId")? == app.as_str() { txn.get("version")?.as_i64() } else { None }
+            if txn.get("appId")? == app.as_str() {
+                txn.get("version")?.as_i64()
+            } else {
+                None
+            }
         };
-        lines.flat_map(|text| text.lines().filter_map(next).collect::<Vec<_>>()).max().unwrap_or(0)
+        lines
+            .flat_map(|text| text.lines().filter_map(next).collect::<Vec<_>>())
+            .max()
+            .unwrap_or(0)
     }
 
     /// Waits until every partition is committed to its end.
@@ -274,16 +357,28 @@ impl<'a> Scene<'a> {
         let start = std::time::Instant::now();
         eventually("all is committed", patience, || {
             for process in instances.iter_mut() {
-                assert!(process.ended().is_none(), "ebbtide ended:\n{}", process.tail());
+                assert!(
+                    process.ended().is_none(),
+                    "ebbtide ended:\n{}",
+                    process.tail()
+                );
             }
             behind = ends
                 .iter()
-                .flat_map(|(topic, offsets)| offsets.iter().enumerate().map(move |(p, end)| (topic, p, *end)))
+                .flat_map(|(topic, offsets)| {
+                    offsets
+                        .iter()
+                        .enumerate()
+                        .map(move |(p, end)| (topic, p, *end))
+                })
                 .filter(|(topic, partition, end)| self.committed(topic, *partition) < *end)
                 .collect();
             if start.elapsed() + Duration::from_secs(1) > patience && !behind.is_empty() {
                 let tails: Vec<_> = instances.iter().map(|process| process.tail()).collect();
-                panic!("not committed to their ends: {behind:?}\n{}", tails.join("\n---\n"));
+                panic!(
+                    "not committed to their ends: {behind:?}\n{}",
+                    tails.join("\n---\n")
+                );
             }
             behind.is_empty().then_some(())
         });
@@ -293,24 +388,44 @@ impl<'a> Scene<'a> {
     pub fn dead_letters(&self) -> (Vec<serde_json::Value>, PathBuf) {
         let letters = self.kafka.dump(&self.dead_letters);
         let path = self.scratch.join("dead.jsonl");
-        fs::write(&path, letters.iter().map(|letter| format!("{letter}\n")).collect::<String>()).unwrap();
+        fs::write(
+            &path,
+            letters
+                .iter()
+                .map(|letter| format!("{letter}\n"))
+                .collect::<String>(),
+        )
+        .unwrap();
         (letters, path)
     }
 
-    /// Asserts that every acknowledged record is stored exactly once, as `readers` see it. Returns the counts.
+    /// Asserts that every acknowledged record is stored exactly once, as `readers` see it. Returns
+    /// the counts.
     pub fn check(&self, acked: &[PathBuf], readers: &str) -> serde_json::Value {
         let (_, dead) = self.dead_letters();
-        let compared = Comparison { root: &self.root, policy: &self.policy, acked, dead: Some(&dead), readers };
+        let compared = Comparison {
+            root: &self.root,
+            policy: &self.policy,
+            acked,
+            dead: Some(&dead),
+            readers,
+        };
         let counts = compared.check();
         self.audit();
         counts
     }
 
-    /// Runs a command of the program on this scene's configuration. Returns its exit code and its output.
+    /// Runs a command of the program on this scene's configuration. Returns its exit code and its
+    /// output.
     pub fn command(&self, words: &[&str]) -> (i32, String) {
-        let output =
-            std::process::Command::new(program()).args(words).arg("--config").arg(self.config()).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        let output = std::process::Command::new(program())
+            .args(words)
+            .arg("--config")
+            .arg(self.config())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
         (output.status.code().unwrap_or(-1), said)
     }
 
@@ -334,8 +449,12 @@ impl<'a> Scene<'a> {
                 .arg(&self.root)
                 .output()
                 .unwrap();
-            let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "the audit of {table} fails: {said}");
+            let said = String::from_utf8_lossy(&output.stdout).into_owned()
+                + &String::from_utf8_lossy(&output.stderr);
+            assert!(
+                output.status.success(),
+                "the audit of {table} fails: {said}"
+            );
         }
     }
 }

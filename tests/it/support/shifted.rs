@@ -1,4 +1,5 @@
-//! A process whose wall clock is wrong, and can be changed while it runs. Its other clocks are those of the machine.
+//! A process whose wall clock is wrong, and can be changed while it runs. Its other clocks are
+//! those of the machine.
 
 use std::fs;
 use std::path::PathBuf;
@@ -20,10 +21,18 @@ pub struct ShiftedClock {
 impl ShiftedClock {
     /// Creates a clock that is right.
     pub fn new(scene: &Scene<'_>) -> Self {
-        let (library, file) = (scene.scratch.join("shifted_clock.so"), scene.scratch.join("shift"));
+        let (library, file) = (
+            scene.scratch.join("shifted_clock.so"),
+            scene.scratch.join("shift"),
+        );
         let source = repo().join("tests/it/support/shifted_clock.c");
         let mut compiler = Command::new("cc");
-        let built = compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status().unwrap();
+        let built = compiler
+            .args(["-shared", "-fPIC", "-o"])
+            .arg(&library)
+            .arg(&source)
+            .status()
+            .unwrap();
         assert!(built.success(), "the shifted clock was not built");
         let clock = Self { library, file };
         clock.set(0);
@@ -39,12 +48,18 @@ impl ShiftedClock {
 
     /// Returns the variables that make a process use it.
     pub fn environment(&self) -> [(&'static str, String); 2] {
-        [("LD_PRELOAD", self.library.display().to_string()), ("SHIFT_FILE", self.file.display().to_string())]
+        [
+            ("LD_PRELOAD", self.library.display().to_string()),
+            ("SHIFT_FILE", self.file.display().to_string()),
+        ]
     }
 
     /// Runs a subcommand with this clock.
     pub fn ebbtide(&self, scene: &Scene<'_>, line: &str) -> Said {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-        ebbtide_with(self.environment(), &[words, args!["--config", scene.config().display()].to_vec()].concat())
+        ebbtide_with(
+            self.environment(),
+            &[words, args!["--config", scene.config().display()].to_vec()].concat(),
+        )
     }
 }

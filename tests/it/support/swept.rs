@@ -1,5 +1,5 @@
-//! Deletes expired data during a test: `ebbtide sweep` and similar commands with a clock that is ahead, and the check
-//! of what must be left, `tests/python/swept.py`.
+//! Deletes expired data during a test: `ebbtide sweep` and similar commands with a clock that is
+//! ahead, and the check of what must be left, `tests/python/swept.py`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -14,15 +14,18 @@ use crate::args;
 
 /// Returns the microseconds since 1970, `ahead` seconds from now.
 pub fn micros(ahead: u64) -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_micros();
     i64::try_from(now).unwrap() + i64::try_from(ahead * 1_000_000).unwrap()
 }
 
 /// An hour, in seconds.
 pub const HOUR: u64 = 3600;
 
-/// Returns the seconds until ten minutes past the first full hour that is `ahead` seconds away or more: no deadline
-/// passes while the test runs.
+/// Returns the seconds until ten minutes past the first full hour that is `ahead` seconds away or
+/// more: no deadline passes while the test runs.
 pub fn past_the_hour(ahead: u64) -> u64 {
     let at = u64::try_from(micros(ahead) / 1_000_000).unwrap();
     ahead + (HOUR + 600 - at % HOUR) % HOUR
@@ -41,7 +44,10 @@ pub fn ebbtide(ahead: u64, args: &[String]) -> Said {
 }
 
 /// Runs a subcommand with those variables.
-pub fn ebbtide_with(environment: impl IntoIterator<Item = (&'static str, String)>, args: &[String]) -> Said {
+pub fn ebbtide_with(
+    environment: impl IntoIterator<Item = (&'static str, String)>,
+    args: &[String],
+) -> Said {
     let mut command = Command::new(program());
     for (name, value) in environment {
         // A test whose clock is ahead skips days in which no instance runs.
@@ -52,7 +58,11 @@ pub fn ebbtide_with(environment: impl IntoIterator<Item = (&'static str, String)
     }
     let output = command.args(args).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+    Said {
+        code: output.status.code().unwrap_or(-1),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
 }
 
 /// The variable that lets the clock be years ahead of the last trusted time.
@@ -63,25 +73,65 @@ pub fn living(ahead: u64) -> (&'static str, String) {
     ("CLOCK_AHEAD", ahead.to_string())
 }
 
-/// Sweeps everything once, `ahead` seconds from now. Asserts that nothing due is left. Returns the report.
+/// Sweeps everything once, `ahead` seconds from now. Asserts that nothing due is left. Returns the
+/// report.
 pub fn sweep(scene: &Scene<'_>, ahead: u64) -> Value {
     let config = scene.config();
-    let said = ebbtide(ahead, args!["sweep", "--output", "json", "--config", config.display()]);
-    assert_eq!(said.code, 0, "a sweep must leave nothing due: {}{}", said.out, said.err);
-    let due = ebbtide(ahead, args!["sweep", "--dry-run", "--output", "json", "--config", config.display()]);
+    let said = ebbtide(
+        ahead,
+        args!["sweep", "--output", "json", "--config", config.display()],
+    );
+    assert_eq!(
+        said.code, 0,
+        "a sweep must leave nothing due: {}{}",
+        said.out, said.err
+    );
+    let due = ebbtide(
+        ahead,
+        args![
+            "sweep",
+            "--dry-run",
+            "--output",
+            "json",
+            "--config",
+            config.display()
+        ],
+    );
     let due: Value = serde_json::from_str(&due.out).unwrap();
     assert_eq!(due["works"], serde_json::json!([]), "something is overdue");
     serde_json::from_str(&said.out).unwrap()
 }
 
-/// Compacts everything, `ahead` seconds from now. Asserts that nothing is left to merge. Returns the report.
+/// Compacts everything, `ahead` seconds from now. Asserts that nothing is left to merge. Returns
+/// the report.
 pub fn compact(scene: &Scene<'_>, ahead: u64) -> Value {
     let config = scene.config();
-    let said = ebbtide(ahead, args!["compact", "--output", "json", "--config", config.display()]);
-    assert_eq!(said.code, 0, "a compaction must leave nothing to do: {}{}", said.out, said.err);
-    let left = ebbtide(ahead, args!["compact", "--dry-run", "--output", "json", "--config", config.display()]);
+    let said = ebbtide(
+        ahead,
+        args!["compact", "--output", "json", "--config", config.display()],
+    );
+    assert_eq!(
+        said.code, 0,
+        "a compaction must leave nothing to do: {}{}",
+        said.out, said.err
+    );
+    let left = ebbtide(
+        ahead,
+        args![
+            "compact",
+            "--dry-run",
+            "--output",
+            "json",
+            "--config",
+            config.display()
+        ],
+    );
     let left: Value = serde_json::from_str(&left.out).unwrap();
-    assert_eq!(left["merges"], serde_json::json!([]), "something would still become one");
+    assert_eq!(
+        left["merges"],
+        serde_json::json!([]),
+        "something would still become one"
+    );
     serde_json::from_str(&said.out).unwrap()
 }
 
@@ -127,7 +177,10 @@ impl Swept<'_> {
         arguments.extend(self.settled.then(|| "--settled".to_owned()));
         let output = try_run("swept.py", &arguments);
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "what stands is not what should:\n{said}");
+        assert!(
+            output.status.success(),
+            "what stands is not what should:\n{said}"
+        );
         serde_json::from_slice(&output.stdout).unwrap()
     }
 }

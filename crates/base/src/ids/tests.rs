@@ -35,7 +35,10 @@ fn every_country_has_an_index_of_its_own() {
 #[test]
 fn buckets_read_back_as_written() {
     for text in ["2026-11-24", "2026-10-25T00:00:00Z"] {
-        assert_eq!(text.parse::<Bucket>().map(|b| b.to_string()).as_deref(), Ok(text));
+        assert_eq!(
+            text.parse::<Bucket>().map(|b| b.to_string()).as_deref(),
+            Ok(text)
+        );
     }
     assert!("yesterday".parse::<Bucket>().is_err());
 }
@@ -53,7 +56,10 @@ fn topic_ids_are_written_as_kafka_writes_them() {
     assert_eq!(text(0), "AAAAAAAAAAAAAAAAAAAAAA");
     assert_eq!(text(1), "AAAAAAAAAAAAAAAAAAAAAQ");
     assert_eq!(text(u128::MAX), "_____________________w");
-    assert_eq!(text(0x4d1e_8a3f_5b2c_4d6e_9f80_1122_3344_5566), "TR6KP1ssTW6fgBEiM0RVZg");
+    assert_eq!(
+        text(0x4d1e_8a3f_5b2c_4d6e_9f80_1122_3344_5566),
+        "TR6KP1ssTW6fgBEiM0RVZg"
+    );
     assert!(TopicId(u128::MAX >> 64).mark().0 >= 0);
     assert_ne!(TopicId(1).mark(), TopicId(1 << 65).mark());
 }

@@ -3,7 +3,9 @@
 //! The declared metrics are exactly the registered metrics.
 
 use prometheus::core::Collector;
-use prometheus::{Error, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Error, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 /// The declaration of one metric.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,29 +51,60 @@ pub(super) struct MetricRegistrar {
 }
 
 impl MetricRegistrar {
-    pub fn counters(&mut self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
-        self.keep(IntCounterVec::new(Opts::new(name, help), labels)?, MetricKind::Counter)
+    pub fn counters(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntCounterVec, Error> {
+        self.keep(
+            IntCounterVec::new(Opts::new(name, help), labels)?,
+            MetricKind::Counter,
+        )
     }
 
-    pub fn gauges(&mut self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
-        self.keep(IntGaugeVec::new(Opts::new(name, help), labels)?, MetricKind::Gauge)
+    pub fn gauges(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntGaugeVec, Error> {
+        self.keep(
+            IntGaugeVec::new(Opts::new(name, help), labels)?,
+            MetricKind::Gauge,
+        )
     }
 
     pub fn gauge(&mut self, name: &str, help: &str) -> Result<IntGauge, Error> {
         self.keep(IntGauge::new(name, help)?, MetricKind::Gauge)
     }
 
-    pub fn histograms(&mut self, name: &str, help: &str, labels: &[&str], to: &[f64]) -> Result<HistogramVec, Error> {
+    pub fn histograms(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        to: &[f64],
+    ) -> Result<HistogramVec, Error> {
         self.keep(
             HistogramVec::new(HistogramOpts::new(name, help).buckets(to.to_vec()), labels)?,
             MetricKind::Histogram,
         )
     }
 
-    fn keep<C: Collector + Clone + 'static>(&mut self, metric: C, kind: MetricKind) -> Result<C, Error> {
+    fn keep<C: Collector + Clone + 'static>(
+        &mut self,
+        metric: C,
+        kind: MetricKind,
+    ) -> Result<C, Error> {
         for desc in metric.desc() {
             let labels = desc.variable_labels.clone();
-            self.declared.push(MetricDeclaration { name: desc.fq_name.clone(), kind, labels, help: desc.help.clone() });
+            self.declared.push(MetricDeclaration {
+                name: desc.fq_name.clone(),
+                kind,
+                labels,
+                help: desc.help.clone(),
+            });
         }
         self.registry.register(Box::new(metric.clone()))?;
         Ok(metric)

@@ -9,47 +9,85 @@ use crate::ids::{Partition, Topic};
 const PAGE: &str = include_str!("../../../../docs/metrics.md");
 
 fn partition() -> TopicPartition {
-    TopicPartition { topic: Topic::new("traffic.sms").unwrap(), partition: Partition(3) }
+    TopicPartition {
+        topic: Topic::new("traffic.sms").unwrap(),
+        partition: Partition(3),
+    }
 }
 
 /// Returns all metrics, each with at least one series.
 fn with_series() -> Metrics {
     let metrics = Metrics::new().unwrap();
-    metrics.add_product(&ProductKey::new("sms").unwrap(), &[Category::new("content").unwrap()]);
-    for gauges in [&metrics.lag_seconds, &metrics.lag_records, &metrics.refused_partitions] {
+    metrics.add_product(
+        &ProductKey::new("sms").unwrap(),
+        &[Category::new("content").unwrap()],
+    );
+    for gauges in [
+        &metrics.lag_seconds,
+        &metrics.lag_records,
+        &metrics.refused_partitions,
+    ] {
         gauges.with_label_values(&["traffic.sms", "3"]).set(1);
     }
     for gauges in [&metrics.overdue_fields, &metrics.held_fields] {
         gauges.with_label_values(&["sms", "content"]).set(0);
     }
-    metrics.due_fields.with_label_values(&["sms", "content", "7d"]).set(1);
-    metrics.topic_retention_ok.with_label_values(&["traffic.sms"]).set(1);
-    for gauges in [&metrics.unswept_files, &metrics.orphans, &metrics.unlink_backlog, &metrics.bucket_segments] {
+    metrics
+        .due_fields
+        .with_label_values(&["sms", "content", "7d"])
+        .set(1);
+    metrics
+        .topic_retention_ok
+        .with_label_values(&["traffic.sms"])
+        .set(1);
+    for gauges in [
+        &metrics.unswept_files,
+        &metrics.orphans,
+        &metrics.unlink_backlog,
+        &metrics.bucket_segments,
+    ] {
         gauges.with_label_values(&["sms"]).set(0);
     }
-    for gauges in [&metrics.unlink_overdue_files, &metrics.unlink_overdue_seconds, &metrics.unlink_known] {
+    for gauges in [
+        &metrics.unlink_overdue_files,
+        &metrics.unlink_overdue_seconds,
+        &metrics.unlink_known,
+    ] {
         gauges.with_label_values(&["sms"]).set(0);
     }
-    metrics.commit_seconds.with_label_values(&["sms"]).observe(0.2);
+    metrics
+        .commit_seconds
+        .with_label_values(&["sms"])
+        .observe(0.2);
     metrics
 }
 
-/// Returns the cells of every row of the page's tables whose first cell is a code span with `prefix`.
+/// Returns the cells of every row of the page's tables whose first cell is a code span with
+/// `prefix`.
 fn rows(prefix: &str) -> Vec<Vec<String>> {
     let cells = |line: &str| {
         let cells = line.trim().trim_matches('|').split('|');
-        cells.map(|cell| cell.trim().trim_matches('`').to_owned()).collect::<Vec<_>>()
+        cells
+            .map(|cell| cell.trim().trim_matches('`').to_owned())
+            .collect::<Vec<_>>()
     };
-    PAGE.lines().filter(|line| line.starts_with(&format!("| `{prefix}"))).map(cells).collect()
+    PAGE.lines()
+        .filter(|line| line.starts_with(&format!("| `{prefix}")))
+        .map(cells)
+        .collect()
 }
 
 #[test]
 fn the_page_names_every_metric_with_its_type_and_labels_and_no_other() {
     let metrics = Metrics::new().unwrap();
     let row = |name: &str, kind: &str, labels: &str| format!("{name} {kind} [{labels}]");
-    let mut declared: Vec<String> =
-        metrics.declared().iter().map(|m| row(&m.name, m.kind.as_str(), &m.labels.join(", "))).collect();
-    let is_metric = |row: &Vec<String>| matches!(row[1].as_str(), "counter" | "gauge" | "histogram");
+    let mut declared: Vec<String> = metrics
+        .declared()
+        .iter()
+        .map(|m| row(&m.name, m.kind.as_str(), &m.labels.join(", ")))
+        .collect();
+    let is_metric =
+        |row: &Vec<String>| matches!(row[1].as_str(), "counter" | "gauge" | "histogram");
     let mut written: Vec<String> = rows("ebbtide_")
         .iter()
         .filter(|row| is_metric(row))
@@ -63,7 +101,10 @@ fn the_page_names_every_metric_with_its_type_and_labels_and_no_other() {
 #[test]
 fn the_page_explains_every_code_of_a_dead_letter_and_no_other() {
     let codes = PAGE.split_once("## Codes of dead letters").unwrap().1;
-    let mut written: Vec<&str> = codes.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let mut written: Vec<&str> = codes
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
     let mut known: Vec<&str> = Fault::ALL.iter().map(|fault| fault.code()).collect();
     written.sort_unstable();
     known.sort_unstable();
@@ -83,7 +124,10 @@ fn the_page_explains_every_outcome() {
     ]
     .concat()
     {
-        assert!(PAGE.contains(&format!("`{outcome}`")), "docs/metrics.md does not explain the outcome `{outcome}`");
+        assert!(
+            PAGE.contains(&format!("`{outcome}`")),
+            "docs/metrics.md does not explain the outcome `{outcome}`"
+        );
     }
 }
 
@@ -92,8 +136,15 @@ fn the_pages_alerts_name_metrics_that_exist() {
     let metrics = Metrics::new().unwrap();
     let names = regex::Regex::new("ebbtide_[a-z_]+").unwrap();
     for found in names.find_iter(PAGE) {
-        let known = metrics.declared().iter().any(|metric| metric.name == found.as_str());
-        assert!(known, "docs/metrics.md names `{}`, which is not exported", found.as_str());
+        let known = metrics
+            .declared()
+            .iter()
+            .any(|metric| metric.name == found.as_str());
+        assert!(
+            known,
+            "docs/metrics.md names `{}`, which is not exported",
+            found.as_str()
+        );
     }
 }
 
@@ -101,7 +152,11 @@ fn the_pages_alerts_name_metrics_that_exist() {
 fn no_label_could_name_a_person_a_tenant_a_file_or_an_offset() {
     for metric in Metrics::new().unwrap().declared() {
         for label in &metric.labels {
-            assert!(LABELS.contains(&label.as_str()), "{}: the label `{label}` is not allowed", metric.name);
+            assert!(
+                LABELS.contains(&label.as_str()),
+                "{}: the label `{label}` is not allowed",
+                metric.name
+            );
         }
     }
 }
@@ -114,7 +169,10 @@ fn what_is_exported_is_what_is_declared() {
         let line = format!("# TYPE {} {}", metric.name, metric.kind.as_str());
         assert!(exposition.contains(&line), "no `{line}`");
     }
-    assert_eq!(exposition.matches("# TYPE ").count(), metrics.declared().len());
+    assert_eq!(
+        exposition.matches("# TYPE ").count(),
+        metrics.declared().len()
+    );
 }
 
 #[test]
@@ -148,27 +206,53 @@ fn promtool(arguments: &[&str], input: &str) -> String {
         .stderr(Stdio::piped())
         .spawn();
     let mut promtool = promtool.expect("promtool is missing: apt-get install prometheus");
-    promtool.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    promtool
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
     let output = promtool.wait_with_output().unwrap();
     let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    if output.status.success() { said } else { format!("{}: {said}", output.status) }
+    if output.status.success() {
+        said
+    } else {
+        format!("{}: {said}", output.status)
+    }
 }
 
 #[test]
 fn promtool_finds_nothing_to_complain_of() {
-    assert_eq!(promtool(&["check", "metrics"], &with_series().exposition().unwrap()), "");
+    assert_eq!(
+        promtool(&["check", "metrics"], &with_series().exposition().unwrap()),
+        ""
+    );
 }
 
 #[test]
 fn every_expression_that_pages_is_one_that_prometheus_takes() {
-    let pages = PAGE.split_once("## What pages").unwrap().1.split_once("\n## ").unwrap().0;
-    let rows: Vec<&str> = pages.lines().filter(|line| line.starts_with("| `")).collect();
+    let pages = PAGE
+        .split_once("## What pages")
+        .unwrap()
+        .1
+        .split_once("\n## ")
+        .unwrap()
+        .0;
+    let rows: Vec<&str> = pages
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
     let mut rules = "groups:\n  - name: ebbtide\n    rules:\n".to_owned();
     for (number, row) in rows.iter().enumerate() {
         let expression = row.split('`').nth(1).unwrap();
         let time = row.split('|').nth(2).unwrap().trim();
-        rules += &format!("      - alert: Alert{number}\n        expr: {expression}\n        for: {time}\n");
+        rules += &format!(
+            "      - alert: Alert{number}\n        expr: {expression}\n        for: {time}\n"
+        );
     }
     let said = promtool(&["check", "rules", "/dev/stdin"], &rules);
-    assert!(said.contains(&format!("SUCCESS: {} rules found", rows.len())), "{said}\n{rules}");
+    assert!(
+        said.contains(&format!("SUCCESS: {} rules found", rows.len())),
+        "{said}\n{rules}"
+    );
 }

@@ -1,4 +1,5 @@
-//! Tests of the YAML reader: values with their places, and each reason for which a file is rejected.
+//! Tests of the YAML reader: values with their places, and each reason for which a file is
+//! rejected.
 
 use super::*;
 
@@ -38,7 +39,12 @@ fn aliases_that_multiply_are_refused() {
 #[test]
 fn an_unknown_key_is_named_with_the_nearest_known_one() {
     let mut problems = Problems::of("p.yaml");
-    check_keys(&parse("toppics: []\n").unwrap(), &["topics", "schema"], "products.sms", &mut problems);
+    check_keys(
+        &parse("toppics: []\n").unwrap(),
+        &["topics", "schema"],
+        "products.sms",
+        &mut problems,
+    );
     let found = problems.into_sorted();
     assert_eq!(
         found[0].to_string(),

@@ -1,4 +1,5 @@
-//! Tenants of stored records that wait for a trigger, to suggest one for a name that no such record has.
+//! Tenants of stored records that wait for a trigger, to suggest one for a name that no such record
+//! has.
 
 use std::collections::BTreeSet;
 
@@ -14,25 +15,35 @@ use ebbtide_table::{Predicate, RewriteError, StoredSegment};
 const MOST_SEGMENTS: usize = 500;
 
 impl Preview {
-    /// Returns the tenant that `notice` may mean: one whose stored records wait for the trigger and whose name differs
-    /// by case only, or else by little. `None` if records of the tenant that it names are stored.
+    /// Returns the tenant that `notice` may mean: one whose stored records wait for the trigger and
+    /// whose name differs by case only, or else by little. `None` if records of the tenant that it
+    /// names are stored.
     pub async fn meant_tenant(&self, notice: &Notice) -> Result<Option<String>, PreviewError> {
-        let Some(named) = notice.tenant() else { return Ok(None) };
+        let Some(named) = notice.tenant() else {
+            return Ok(None);
+        };
         let mut waiting = BTreeSet::new();
         for table in &self.tables {
             let product = &table.table.spec().product;
             if !notice.products().is_empty() && !notice.products().contains(product) {
                 continue;
             }
-            let Some(column) = table.tenant_column() else { continue };
+            let Some(column) = table.tenant_column() else {
+                continue;
+            };
             if table.stores(column, named).await? {
                 return Ok(None);
             }
             waiting.extend(table.waiting(column, notice.trigger().0).await?);
         }
         let lower = named.to_lowercase();
-        let by_case = waiting.iter().find(|tenant| tenant.to_lowercase() == lower).map(String::as_str);
-        Ok(by_case.or_else(|| nearest(named, waiting.iter().map(String::as_str))).map(str::to_owned))
+        let by_case = waiting
+            .iter()
+            .find(|tenant| tenant.to_lowercase() == lower)
+            .map(String::as_str);
+        Ok(by_case
+            .or_else(|| nearest(named, waiting.iter().map(String::as_str)))
+            .map(str::to_owned))
     }
 }
 
@@ -40,11 +51,18 @@ impl Previewed {
     fn tenant_column(&self) -> Option<&str> {
         let column = self.records.tenant.as_deref()?;
         let class = self.records.fields.get(column);
-        matches!(class, Some(ColumnClass::Personal(_) | ColumnClass::NotPersonal)).then_some(column)
+        matches!(
+            class,
+            Some(ColumnClass::Personal(_) | ColumnClass::NotPersonal)
+        )
+        .then_some(column)
     }
 
     async fn stores(&self, column: &str, tenant: &str) -> Result<bool, PreviewError> {
-        let is = Predicate::Is { column: column.to_owned(), value: tenant.to_owned() };
+        let is = Predicate::Is {
+            column: column.to_owned(),
+            value: tenant.to_owned(),
+        };
         for segment in self.index.iter().filter(|segment| !segment.cells) {
             match self.table.matches(segment, &is).await {
                 Ok(0) => {}
@@ -57,15 +75,31 @@ impl Previewed {
     }
 
     /// Returns the tenants of segments whose profile waits for `trigger`.
-    async fn waiting(&self, column: &str, trigger: Trigger) -> Result<BTreeSet<String>, PreviewError> {
+    async fn waiting(
+        &self,
+        column: &str,
+        trigger: Trigger,
+    ) -> Result<BTreeSet<String>, PreviewError> {
         let waits = |segment: &&StoredSegment| {
-            let profile = self.table.profile_text(&segment.profile).and_then(ebbtide_policy::Profile::parse);
+            let profile = self
+                .table
+                .profile_text(&segment.profile)
+                .and_then(ebbtide_policy::Profile::parse);
             let open = |profile: ebbtide_policy::Profile| {
-                profile.terms.iter().any(|term| term.trigger == trigger && term.known.is_none())
+                profile
+                    .terms
+                    .iter()
+                    .any(|term| term.trigger == trigger && term.known.is_none())
             };
             !segment.cells && profile.is_some_and(open)
         };
-        let segments: Vec<StoredSegment> = self.index.iter().filter(waits).take(MOST_SEGMENTS).cloned().collect();
+        let segments: Vec<StoredSegment> = self
+            .index
+            .iter()
+            .filter(waits)
+            .take(MOST_SEGMENTS)
+            .cloned()
+            .collect();
         let mut tenants = BTreeSet::new();
         if segments.is_empty() {
             return Ok(tenants);
@@ -79,10 +113,15 @@ impl Previewed {
                 Ok(batch) => batch.rows,
                 Err(error) => return readable(error).map(|()| tenants),
             };
-            let Some(names) = batch.column_by_name(column).and_then(|names| names.as_string_opt::<i32>()) else {
+            let Some(names) = batch
+                .column_by_name(column)
+                .and_then(|names| names.as_string_opt::<i32>())
+            else {
                 continue;
             };
-            let named = (0..names.len()).filter(|row| names.is_valid(*row)).map(|row| names.value(row));
+            let named = (0..names.len())
+                .filter(|row| names.is_valid(*row))
+                .map(|row| names.value(row));
             named.for_each(|name| {
                 if !tenants.contains(name) {
                     tenants.insert(name.to_owned());

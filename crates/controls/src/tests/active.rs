@@ -1,9 +1,10 @@
-//! The first start of a root records its policy; of several concurrent starts one succeeds, and every other text is
-//! refused.
+//! The first start of a root records its policy; of several concurrent starts one succeeds, and
+//! every other text is refused.
 
 use crate::testing::signature;
 use crate::{
-    CommitIdentity, Controls, SharedControls, UsePolicyError, activate, record_active, require_active, settle,
+    CommitIdentity, Controls, SharedControls, UsePolicyError, activate, record_active,
+    require_active, settle,
 };
 use ebbtide_policy::{LoadedPolicy, PolicyText, parse};
 use ebbtide_table::{ControlsVersion, Root, Table, TableSpec};
@@ -13,15 +14,23 @@ fn loaded(words: &[(&str, &str)]) -> LoadedPolicy {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/policies");
     let schema = std::fs::read_to_string(format!("{folder}/record.avsc")).unwrap();
     let yaml = std::fs::read_to_string(format!("{folder}/good.yaml")).unwrap();
-    let yaml = words.iter().fold(yaml, |yaml, (from, to)| yaml.replace(from, to));
-    let text = PolicyText { yaml, schemas: [("record.avsc".to_owned(), schema)].into() };
+    let yaml = words
+        .iter()
+        .fold(yaml, |yaml, (from, to)| yaml.replace(from, to));
+    let text = PolicyText {
+        yaml,
+        schemas: [("record.avsc".to_owned(), schema)].into(),
+    };
     let checked = parse("policy.yaml", &text.yaml, &text);
     assert!(checked.policy.is_some(), "{:?}", checked.problems);
     checked.loaded().unwrap()
 }
 
 async fn start(root: &Root, of: &LoadedPolicy) -> Result<(), UsePolicyError> {
-    let by = CommitIdentity { policy_version: of.policy.version.clone(), ..signature() };
+    let by = CommitIdentity {
+        policy_version: of.policy.version.clone(),
+        ..signature()
+    };
     record_active(root, &SharedControls::new(root.clone()), of, &by).await
 }
 
@@ -41,7 +50,9 @@ const SHORTER: (&str, &str) = ("30 days", "20 days");
 async fn first_start_records_its_policy_once() {
     let (_folder, root) = ebbtide_table::testing::root();
     let first = loaded(&[]);
-    require_active(&root, &SharedControls::new(root.clone()), &first).await.unwrap();
+    require_active(&root, &SharedControls::new(root.clone()), &first)
+        .await
+        .unwrap();
     assert!(!root.controls_folder().exists(), "looking records nothing");
     for _ in 0..3 {
         start(&root, &first).await.unwrap();
@@ -49,27 +60,55 @@ async fn first_start_records_its_policy_once() {
     let controls = Controls::load(&root, ControlsVersion(0)).await.unwrap();
     assert_eq!(controls.iter().count(), 1);
     let (_, active) = controls.active().unwrap();
-    assert_eq!((&active.text, &active.sha256, &active.instead_of), (&first.text, &first.policy.digest, &None));
-    assert!(in_force(&root, &first).await.iter().all(|policy| policy.as_deref() == Some("1")));
+    assert_eq!(
+        (&active.text, &active.sha256, &active.instead_of),
+        (&first.text, &first.policy.digest, &None)
+    );
+    assert!(
+        in_force(&root, &first)
+            .await
+            .iter()
+            .all(|policy| policy.as_deref() == Some("1"))
+    );
     for (words, says) in [
         (vec![SECOND], "policy 2 is not activated; 1 is active"),
         (vec![SHORTER], "policy 1 is not what was activated as 1"),
-        (vec![("version", "# A comment.\nversion")], "policy 1 is not what was activated as 1"),
+        (
+            vec![("version", "# A comment.\nversion")],
+            "policy 1 is not what was activated as 1",
+        ),
     ] {
         let refused = start(&root, &loaded(&words)).await.unwrap_err();
-        assert!(refused.is_other_policy() && refused.to_string().starts_with(says), "{refused}");
-        assert!(refused.to_string().contains("\n  "), "it says what differs: {refused}");
+        assert!(
+            refused.is_other_policy() && refused.to_string().starts_with(says),
+            "{refused}"
+        );
+        assert!(
+            refused.to_string().contains("\n  "),
+            "it says what differs: {refused}"
+        );
     }
-    let (old, new) = (first.text.checked(""), loaded(&[SECOND, SHORTER]).text.checked(""));
+    let (old, new) = (
+        first.text.checked(""),
+        loaded(&[SECOND, SHORTER]).text.checked(""),
+    );
     activate(&root, (&old, &new), &signature()).await.unwrap();
     let past = start(&root, &first).await.unwrap_err();
-    assert!(past.to_string().starts_with("policy 1 is no longer active; 2 is"), "{past}");
+    assert!(
+        past.to_string()
+            .starts_with("policy 1 is no longer active; 2 is"),
+        "{past}"
+    );
     start(&root, &loaded(&[SECOND, SHORTER])).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_first_starts_one_wins_and_the_other_is_refused() {
-    for (words, version) in [(vec![SHORTER], "1"), (vec![SECOND], "2"), (vec![SECOND, SHORTER], "2")] {
+    for (words, version) in [
+        (vec![SHORTER], "1"),
+        (vec![SECOND], "2"),
+        (vec![SECOND, SHORTER], "2"),
+    ] {
         for _ in 0..8 {
             let (_folder, root) = ebbtide_table::testing::root();
             let (one, other) = (loaded(&[]), loaded(&words));
@@ -78,7 +117,12 @@ async fn of_two_first_starts_one_wins_and_the_other_is_refused() {
             let won = if a.is_ok() { "1" } else { version };
             let refused = a.err().or(b.err()).unwrap();
             assert!(refused.is_other_policy(), "{refused}");
-            assert!(in_force(&root, &one).await.iter().all(|policy| policy.as_deref() == Some(won)));
+            assert!(
+                in_force(&root, &one)
+                    .await
+                    .iter()
+                    .all(|policy| policy.as_deref() == Some(won))
+            );
         }
     }
 }
@@ -95,7 +139,15 @@ async fn start_that_died_after_its_control_is_finished_by_settling() {
         std::fs::copy(file.path(), root.controls_folder().join(file.file_name())).unwrap();
     }
     start(&root, &first).await.unwrap();
-    assert!(start(&root, &loaded(&[SHORTER])).await.is_err(), "the control alone decides");
+    assert!(
+        start(&root, &loaded(&[SHORTER])).await.is_err(),
+        "the control alone decides"
+    );
     settle(&root, &signature()).await.unwrap();
-    assert!(in_force(&root, &first).await.iter().all(|policy| policy.as_deref() == Some("1")));
+    assert!(
+        in_force(&root, &first)
+            .await
+            .iter()
+            .all(|policy| policy.as_deref() == Some("1"))
+    );
 }

@@ -14,29 +14,64 @@ fn subject(text: &str) -> Subject {
 
 #[test]
 fn a_subject_is_canonical_whatever_way_it_is_written_and_shows_its_value_only_when_asked() {
-    assert_eq!(subject("phone:+31 6 1234-5678"), subject("phone:0031612345678"));
-    assert_eq!(subject("email: Ann@Example.org "), subject("email:ann@example.org"));
-    assert_eq!(subject("channel:WhatsApp: 31612:7 ").canonical(), "whatsapp:31612:7");
+    assert_eq!(
+        subject("phone:+31 6 1234-5678"),
+        subject("phone:0031612345678")
+    );
+    assert_eq!(
+        subject("email: Ann@Example.org "),
+        subject("email:ann@example.org")
+    );
+    assert_eq!(
+        subject("channel:WhatsApp: 31612:7 ").canonical(),
+        "whatsapp:31612:7"
+    );
     let ann = subject("phone:+31612345678");
-    assert_eq!((ann.to_string(), format!("{ann:?}")), ("phone:…78".to_owned(), "phone:…78".to_owned()));
+    assert_eq!(
+        (ann.to_string(), format!("{ann:?}")),
+        ("phone:…78".to_owned(), "phone:…78".to_owned())
+    );
     assert_eq!(ann.revealed(), "phone:+31612345678");
     assert_eq!(subject("phone:12345").to_string(), "phone:…");
     assert!(subject("phone:0612345678").is_national() && !ann.is_national());
-    for wrong in ["+31612345678", "phone:", "mail:a@b", "email:ann", "channel:whatsapp", "channel::7", "channel:line: "]
-    {
+    for wrong in [
+        "+31612345678",
+        "phone:",
+        "mail:a@b",
+        "email:ann",
+        "channel:whatsapp",
+        "channel::7",
+        "channel:line: ",
+    ] {
         let told = wrong.parse::<Subject>().unwrap_err().to_string();
-        assert!(!told.contains("31612345678@") && told.contains("write phone:"), "{wrong}: {told}");
+        assert!(
+            !told.contains("31612345678@") && told.contains("write phone:"),
+            "{wrong}: {told}"
+        );
     }
 }
 
 #[test]
 fn a_scope_without_a_condition_or_with_one_that_is_never_true_is_refused() {
-    let range = |from, to| Scope { events: Some(TimeRange { from, to }), ..Scope::default() };
+    let range = |from, to| Scope {
+        events: Some(TimeRange { from, to }),
+        ..Scope::default()
+    };
     assert_eq!(Scope::default().check(), Err(ScopeError::Everything));
     assert_eq!(range(None, None).check(), Err(ScopeError::Everything));
-    assert_eq!(range(Some(noon()), Some(noon())).check(), Err(ScopeError::NoTime));
+    assert_eq!(
+        range(Some(noon()), Some(noon())).check(),
+        Err(ScopeError::NoTime)
+    );
     assert_eq!(range(None, Some(noon())).check(), Ok(()));
-    assert_eq!(Scope { tenant: Some(" ".to_owned()), ..Scope::default() }.check(), Err(ScopeError::NoTenant));
+    assert_eq!(
+        Scope {
+            tenant: Some(" ".to_owned()),
+            ..Scope::default()
+        }
+        .check(),
+        Err(ScopeError::NoTenant)
+    );
     assert_eq!(of_subject().check(), Ok(()));
 }
 
@@ -46,19 +81,45 @@ async fn a_hold_is_read_back_as_it_was_placed() {
     let scope = Scope {
         tenant: Some("customer-1".to_owned()),
         products: vec!["sms".parse().unwrap()],
-        events: Some(TimeRange { from: Some(noon()), to: None }),
+        events: Some(TimeRange {
+            from: Some(noon()),
+            to: None,
+        }),
         ..of_subject()
     };
-    let placed = place(&root, order(scope.clone()), &signature()).await.unwrap();
+    let placed = place(&root, order(scope.clone()), &signature())
+        .await
+        .unwrap();
     let controls = Controls::load(&root, ControlsVersion(1)).await.unwrap();
     let holds = controls.in_force(noon());
     let hold = holds.iter().next().unwrap();
-    assert_eq!((&hold.id, &hold.scope, hold.placed_at), (&placed.id, &scope, noon()));
-    assert_eq!(placed.id.to_string().parse::<HoldId>().as_ref(), Ok(&placed.id));
-    assert!(controls.in_force(noon() + TimeDelta::days(30)).is_empty(), "it ended");
-    assert!(!controls.in_force(noon() + TimeDelta::days(30) - TimeDelta::seconds(1)).is_empty());
-    assert!(controls.in_force(noon()).covering(&"voice".parse().unwrap()).is_empty());
-    assert!(Controls::load(&root, ControlsVersion(2)).await.is_err(), "the table knows more than the log");
+    assert_eq!(
+        (&hold.id, &hold.scope, hold.placed_at),
+        (&placed.id, &scope, noon())
+    );
+    assert_eq!(
+        placed.id.to_string().parse::<HoldId>().as_ref(),
+        Ok(&placed.id)
+    );
+    assert!(
+        controls.in_force(noon() + TimeDelta::days(30)).is_empty(),
+        "it ended"
+    );
+    assert!(
+        !controls
+            .in_force(noon() + TimeDelta::days(30) - TimeDelta::seconds(1))
+            .is_empty()
+    );
+    assert!(
+        controls
+            .in_force(noon())
+            .covering(&"voice".parse().unwrap())
+            .is_empty()
+    );
+    assert!(
+        Controls::load(&root, ControlsVersion(2)).await.is_err(),
+        "the table knows more than the log"
+    );
 }
 
 #[test]
@@ -98,8 +159,14 @@ async fn a_control_that_is_not_understood_whole_stops_whoever_deletes_and_is_not
         let log = ControlLog::open(&root);
         log.append(ControlsVersion(1), &good).await.unwrap();
         log.append(ControlsVersion(2), &control).await.unwrap();
-        let told = Controls::load(&root, ControlsVersion(0)).await.unwrap_err().to_string();
-        assert!(told.starts_with("control 2 is unreadable: ") && !told.contains("secret"), "{told}");
+        let told = Controls::load(&root, ControlsVersion(0))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            told.starts_with("control 2 is unreadable: ") && !told.contains("secret"),
+            "{told}"
+        );
     }
 }
 

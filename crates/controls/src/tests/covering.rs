@@ -1,4 +1,5 @@
-//! The rows that a hold covers in one product if columns are missing or deleted: never fewer than its scope names.
+//! The rows that a hold covers in one product if columns are missing or deleted: never fewer than
+//! its scope names.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +13,20 @@ use ebbtide_policy::{Calendar, Records};
 use ebbtide_table::Predicate;
 use ebbtide_table::testing::noon;
 
-fn covered(scope: Scope, product: &str, change: impl FnOnce(&mut Records), gone: &[&str]) -> Option<Predicate> {
+fn covered(
+    scope: Scope,
+    product: &str,
+    change: impl FnOnce(&mut Records),
+    gone: &[&str],
+) -> Option<Predicate> {
     let policy = testing::policy();
     let product: ProductKey = product.parse().unwrap();
     let mut records = policy.products[&product].records.clone().unwrap();
     change(&mut records);
-    let gone: BTreeSet<Category> = gone.iter().map(|category| category.parse().unwrap()).collect();
+    let gone: BTreeSet<Category> = gone
+        .iter()
+        .map(|category| category.parse().unwrap())
+        .collect();
     let order = order(scope);
     let (id, placed_at) = (HoldId::of(7), noon());
     let hold = Hold {
@@ -32,21 +41,41 @@ fn covered(scope: Scope, product: &str, change: impl FnOnce(&mut Records), gone:
     let holds = Controls::of([Control::Hold(hold)]).in_force(noon());
     let calendar = Calendar::new(policy.zone, policy.bucket);
     let segment = SegmentView::new(&calendar, "2026-09-21".parse::<Bucket>().unwrap(), gone);
-    assert_eq!(holds.may_cover(&product, &records, &segment), holds.predicate(&product, &records, &segment).is_some());
+    assert_eq!(
+        holds.may_cover(&product, &records, &segment),
+        holds.predicate(&product, &records, &segment).is_some()
+    );
     holds.predicate(&product, &records, &segment)
 }
 
 fn is(column: &str, value: &str) -> Predicate {
-    Predicate::Is { column: column.to_owned(), value: value.to_owned() }
+    Predicate::Is {
+        column: column.to_owned(),
+        value: value.to_owned(),
+    }
 }
 
 fn names(column: &str, value: &str) -> Predicate {
     let policy = testing::policy();
-    let records = policy.products.values().find_map(|product| product.records.as_ref()).unwrap();
-    let subject = ebbtide_policy::SubjectColumn { column: column.to_owned(), kind: ebbtide_policy::SubjectKind::Phone };
+    let records = policy
+        .products
+        .values()
+        .find_map(|product| product.records.as_ref())
+        .unwrap();
+    let subject = ebbtide_policy::SubjectColumn {
+        column: column.to_owned(),
+        kind: ebbtide_policy::SubjectKind::Phone,
+    };
     Predicate::Names {
         column: column.to_owned(),
-        subject: SubjectValue::new(records, &subject, NamedSubject { text: value, as_dialled: false }),
+        subject: SubjectValue::new(
+            records,
+            &subject,
+            NamedSubject {
+                text: value,
+                as_dialled: false,
+            },
+        ),
     }
 }
 
@@ -55,12 +84,21 @@ fn every() -> Option<Predicate> {
 }
 
 fn tenant() -> Scope {
-    Scope { tenant: Some("customer-1".to_owned()), ..Scope::default() }
+    Scope {
+        tenant: Some("customer-1".to_owned()),
+        ..Scope::default()
+    }
 }
 
 fn events(from: &str, to: &str) -> Scope {
     let at = |text: &str| Some(text.parse::<DateTime<Utc>>().unwrap());
-    Scope { events: Some(TimeRange { from: at(from), to: at(to) }), ..Scope::default() }
+    Scope {
+        events: Some(TimeRange {
+            from: at(from),
+            to: at(to),
+        }),
+        ..Scope::default()
+    }
 }
 
 fn same(found: Option<Predicate>, expected: Option<Predicate>) {
@@ -71,16 +109,28 @@ fn same(found: Option<Predicate>, expected: Option<Predicate>) {
 fn a_subject_is_looked_for_in_every_column_of_its_kind_and_in_no_other() {
     same(
         covered(of_subject(), "sms", |_| {}, &[]),
-        Some(Predicate::Any(vec![names("originator", HELD), names("recipient", HELD)])),
+        Some(Predicate::Any(vec![
+            names("originator", HELD),
+            names("recipient", HELD),
+        ])),
     );
-    same(covered(of_subject(), "flow", |_| {}, &[]), Some(names("phone_number", HELD)));
+    same(
+        covered(of_subject(), "flow", |_| {}, &[]),
+        Some(names("phone_number", HELD)),
+    );
     same(covered(of_subject(), "email", |_| {}, &[]), None);
 }
 
 #[test]
 fn a_condition_is_taken_as_true_where_the_product_stores_nothing_to_tell_it_by() {
-    same(covered(tenant(), "sms", |_| {}, &[]), Some(is("customer_id", "customer-1")));
-    same(covered(tenant(), "sms", |records| records.tenant = None, &[]), every());
+    same(
+        covered(tenant(), "sms", |_| {}, &[]),
+        Some(is("customer_id", "customer-1")),
+    );
+    same(
+        covered(tenant(), "sms", |records| records.tenant = None, &[]),
+        every(),
+    );
     let unstored = |records: &mut Records| drop(records.fields.remove("customer_id"));
     same(covered(tenant(), "sms", unstored, &[]), every());
     let day = || events("2026-09-21T00:00:00Z", "2026-09-22T00:00:00Z");
@@ -88,22 +138,60 @@ fn a_condition_is_taken_as_true_where_the_product_stores_nothing_to_tell_it_by()
     same(covered(day(), "sms", untimed, &[]), every());
     // A column whose category is deleted, or may be, no longer limits the hold.
     same(covered(day(), "sms", |_| {}, &["traffic_data"]), every());
-    assert!(matches!(covered(day(), "sms", |_| {}, &["content"]), Some(Predicate::Between { .. })));
+    assert!(matches!(
+        covered(day(), "sms", |_| {}, &["content"]),
+        Some(Predicate::Between { .. })
+    ));
 }
 
 #[test]
 fn a_segment_is_looked_into_unless_no_event_of_it_can_be_in_the_range() {
-    // The bucket is 21 September. Events may be up to a day after it, and a change of the zone may have shifted the
-    // bucket.
-    assert!(covered(events("2026-09-23T12:00:00Z", "2026-10-01T00:00:00Z"), "sms", |_| {}, &[]).is_some());
-    assert!(covered(events("2026-09-10T00:00:00Z", "2026-09-20T12:00:00Z"), "sms", |_| {}, &[]).is_some());
-    same(covered(events("2026-09-26T00:00:00Z", "2026-10-01T00:00:00Z"), "sms", |_| {}, &[]), None);
-    same(covered(events("2026-09-01T00:00:00Z", "2026-09-17T00:00:00Z"), "sms", |_| {}, &[]), None);
+    // The bucket is 21 September. Events may be up to a day after it, and a change of the zone may
+    // have shifted the bucket.
+    assert!(
+        covered(
+            events("2026-09-23T12:00:00Z", "2026-10-01T00:00:00Z"),
+            "sms",
+            |_| {},
+            &[]
+        )
+        .is_some()
+    );
+    assert!(
+        covered(
+            events("2026-09-10T00:00:00Z", "2026-09-20T12:00:00Z"),
+            "sms",
+            |_| {},
+            &[]
+        )
+        .is_some()
+    );
+    same(
+        covered(
+            events("2026-09-26T00:00:00Z", "2026-10-01T00:00:00Z"),
+            "sms",
+            |_| {},
+            &[],
+        ),
+        None,
+    );
+    same(
+        covered(
+            events("2026-09-01T00:00:00Z", "2026-09-17T00:00:00Z"),
+            "sms",
+            |_| {},
+            &[],
+        ),
+        None,
+    );
 }
 
 #[test]
 fn a_product_alone_is_held_whole_and_others_not_at_all() {
-    let product = || Scope { products: vec!["sms".parse().unwrap()], ..Scope::default() };
+    let product = || Scope {
+        products: vec!["sms".parse().unwrap()],
+        ..Scope::default()
+    };
     same(covered(product(), "sms", |_| {}, &[]), every());
     same(covered(product(), "voice", |_| {}, &[]), None);
 }
@@ -120,23 +208,46 @@ fn a_hold_is_over_at_its_end_and_at_its_release() {
         until: order.until,
         scope: tenant(),
     };
-    let release = crate::Release { hold: HoldId::of(1), released_at: noon(), products: vec![] };
-    let controls = Controls::of([Control::Hold(hold(1)), Control::Hold(hold(2)), Control::Release(release)]);
-    let live = |at| controls.in_force(at).iter().map(|hold| hold.id.clone()).collect::<Vec<_>>();
+    let release = crate::Release {
+        hold: HoldId::of(1),
+        released_at: noon(),
+        products: vec![],
+    };
+    let controls = Controls::of([
+        Control::Hold(hold(1)),
+        Control::Hold(hold(2)),
+        Control::Release(release),
+    ]);
+    let live = |at| {
+        controls
+            .in_force(at)
+            .iter()
+            .map(|hold| hold.id.clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(live(noon()), [HoldId::of(2)]);
-    assert_eq!(live(order.until - TimeDelta::microseconds(1)), [HoldId::of(2)]);
+    assert_eq!(
+        live(order.until - TimeDelta::microseconds(1)),
+        [HoldId::of(2)]
+    );
     assert_eq!(live(order.until), []);
 }
 
 #[test]
 fn what_a_hold_means_in_a_product_is_said_in_words() {
     let policy = testing::policy();
-    let scope = Scope { tenant: Some("t".to_owned()), ..of_subject() };
+    let scope = Scope {
+        tenant: Some("t".to_owned()),
+        ..of_subject()
+    };
     let told: Vec<String> = ["sms", "email", "voice"]
         .iter()
         .map(|name| {
             let product: ProductKey = name.parse().unwrap();
-            format!("{name}: {}", reading(&scope, policy.products[&product].records.as_ref()).join(", "))
+            format!(
+                "{name}: {}",
+                reading(&scope, policy.products[&product].records.as_ref()).join(", ")
+            )
         })
         .collect();
     insta::assert_snapshot!(told.join("\n"), @r"

@@ -9,7 +9,8 @@ use ebbtide_table::{ControlsVersion, Root};
 
 const CHILD: &str = "tests::crashes::an_officer_that_a_test_runs_and_kills";
 
-/// The steps of an append and of two commits: for each, the failpoint that stops there, and a description.
+/// The steps of an append and of two commits: for each, the failpoint that stops there, and a
+/// description.
 const STEPS: [(&str, &str); 6] = [
     ("commit-written=return", "the control has its name"),
     ("control-appended=return", "the control is in the log"),
@@ -21,33 +22,53 @@ const STEPS: [(&str, &str); 6] = [
 
 /// Places a hold, or releases the existing one.
 #[tokio::test(flavor = "multi_thread")]
-#[allow(clippy::disallowed_methods, reason = "the parent test tells this process what to do")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the parent test tells this process what to do"
+)]
 async fn an_officer_that_a_test_runs_and_kills() {
-    let Ok(folder) = std::env::var("EBBTIDE_TEST_ROOT") else { return };
+    let Ok(folder) = std::env::var("EBBTIDE_TEST_ROOT") else {
+        return;
+    };
     let _scenario = fail::FailScenario::setup();
     let root = Root::parse(&folder).unwrap();
     let controls = Controls::load(&root, ControlsVersion(0)).await.unwrap();
     match controls.holds(noon()).first() {
-        None => drop(place(&root, order(of_subject()), &signature()).await.unwrap()),
+        None => drop(
+            place(&root, order(of_subject()), &signature())
+                .await
+                .unwrap(),
+        ),
         Some(known) => drop(release(&root, known.id(), &signature()).await.unwrap()),
     }
 }
 
 fn command(root: &Root, die_at: &str) -> ExitStatus {
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", CHILD, "--nocapture"]).env("EBBTIDE_TEST_ROOT", root.folder()).env("FAILPOINTS", die_at);
+    child
+        .args(["--exact", CHILD, "--nocapture"])
+        .env("EBBTIDE_TEST_ROOT", root.folder())
+        .env("FAILPOINTS", die_at);
     child.output().unwrap().status
 }
 
 async fn versions(root: &Root) -> Vec<i64> {
-    standing(root).await.unwrap().into_iter().map(|(_, version)| version.0).collect()
+    standing(root)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|(_, version)| version.0)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hold_killed_at_any_step_once_it_is_recorded_is_put_in_force_by_whoever_comes_next() {
     for (die_at, what) in STEPS {
         let (_folder, root) = two_tables().await;
-        assert!(!command(&root, die_at).success(), "{what} was never reached");
+        assert!(
+            !command(&root, die_at).success(),
+            "{what} was never reached"
+        );
         // A concurrent sweep reads the log and keeps the held data.
         let controls = Controls::load(&root, ControlsVersion(0)).await.unwrap();
         assert_eq!(controls.in_force(noon()).iter().count(), 1, "{what}");
@@ -63,7 +84,10 @@ async fn a_release_killed_at_any_step_is_finished_by_being_said_again_or_by_a_sw
             let (_folder, root) = two_tables().await;
             assert!(command(&root, "").success());
             assert_eq!(naming(&root).len(), 1);
-            assert!(!command(&root, die_at).success(), "{what} was never reached");
+            assert!(
+                !command(&root, die_at).success(),
+                "{what} was never reached"
+            );
             if again {
                 assert!(command(&root, "").success(), "{what}");
             } else {
@@ -87,6 +111,9 @@ async fn forgetting_is_never_before_every_table_knows_of_the_release() {
     let (_folder, root) = two_tables().await;
     assert!(command(&root, "").success());
     assert!(!command(&root, "after-commit=return").success());
-    assert_eq!((versions(&root).await, forget(&root, noon()).await.unwrap()), (vec![2, 1], 0));
+    assert_eq!(
+        (versions(&root).await, forget(&root, noon()).await.unwrap()),
+        (vec![2, 1], 0)
+    );
     assert_eq!(naming(&root).len(), 1);
 }

@@ -9,15 +9,21 @@ use ebbtide_policy::tag::{PhoneForm, SubjectForm};
 
 #[test]
 fn named_number_has_the_form_of_the_records_that_write_it_so() {
-    for country in
-        ["NL", "US", "GB", "FR", "ES", "IT", "BR", "MX", "SG", "RU", "AU", "KE", "HU", "AR", "CL", "DE", "JP"]
-    {
+    for country in [
+        "NL", "US", "GB", "FR", "ES", "IT", "BR", "MX", "SG", "RU", "AU", "KE", "HU", "AR", "CL",
+        "DE", "JP",
+    ] {
         let form = SubjectForm::new(&SubjectKind::Phone, Country::new(country).ok());
         let meta = DATABASE.iter().find(|meta| meta.id() == country).unwrap();
         let all = meta.descriptors();
-        let examples = [all.fixed_line(), all.mobile()].into_iter().flatten().filter_map(|kind| kind.example());
+        let examples = [all.fixed_line(), all.mobile()]
+            .into_iter()
+            .flatten()
+            .filter_map(|kind| kind.example());
         for example in examples {
-            let trunk = meta.national_prefix().filter(|prefix| prefix.bytes().all(|byte| byte.is_ascii_digit()));
+            let trunk = meta
+                .national_prefix()
+                .filter(|prefix| prefix.bytes().all(|byte| byte.is_ascii_digit()));
             let (code, trunk) = (meta.country_code(), trunk.unwrap_or_default());
             for spelling in [
                 example.to_owned(),
@@ -29,7 +35,11 @@ fn named_number_has_the_form_of_the_records_that_write_it_so() {
             ] {
                 let ingested = PhoneForm::new(Country::new(country).ok()).canonical(&spelling);
                 let subject: Subject = format!("phone:{spelling}").parse().unwrap();
-                assert_eq!(form.named(subject.named()), ingested, "{spelling} in {country}");
+                assert_eq!(
+                    form.named(subject.named()),
+                    ingested,
+                    "{spelling} in {country}"
+                );
             }
         }
     }

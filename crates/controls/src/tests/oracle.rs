@@ -1,4 +1,5 @@
-//! Random rows and random holds: compares the predicate with a slow and obvious evaluation of the hold's scope.
+//! Random rows and random holds: compares the predicate with a slow and obvious evaluation of the
+//! hold's scope.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -17,10 +18,20 @@ use ebbtide_table::testing::noon;
 static POLICY: LazyLock<Policy> = LazyLock::new(policy);
 
 const PRODUCTS: [&str; 5] = ["sms", "email", "flow", "conversations", "widget"];
-const SUBJECTS: [&str; 6] =
-    ["phone:+31611111111", "phone:+31622222222", "email:a@b.c", "email:d@e.f", "channel:viber:1", "channel:widget:1"];
+const SUBJECTS: [&str; 6] = [
+    "phone:+31611111111",
+    "phone:+31622222222",
+    "email:a@b.c",
+    "email:d@e.f",
+    "channel:viber:1",
+    "channel:widget:1",
+];
 const TENANTS: [&str; 3] = ["tenant-1", "tenant-2", "tenant-3"];
-const ZONES: [Tz; 3] = [chrono_tz::Europe::Amsterdam, chrono_tz::Pacific::Kiritimati, chrono_tz::Pacific::Pago_Pago];
+const ZONES: [Tz; 3] = [
+    chrono_tz::Europe::Amsterdam,
+    chrono_tz::Pacific::Kiritimati,
+    chrono_tz::Pacific::Pago_Pago,
+];
 
 /// The value of a column, in the types that predicates compare.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,17 +70,25 @@ fn draws() -> impl Strategy<Value = Draw> {
     let flags = prop::collection::vec(prop::bool::weighted(0.2), 20);
     let unstored = (prop::bool::weighted(0.1), prop::bool::weighted(0.1));
     let times = (-14_400_i64..14_400, -1440_i64..30_000);
-    (0..PRODUCTS.len(), people, 0..TENANTS.len(), times, flags, unstored).prop_map(
-        |(product, people, tenant, (event, delay), gone, unstored)| Draw {
-            product,
-            people,
-            tenant,
-            event,
-            delay,
-            gone,
-            unstored,
-        },
+    (
+        0..PRODUCTS.len(),
+        people,
+        0..TENANTS.len(),
+        times,
+        flags,
+        unstored,
     )
+        .prop_map(
+            |(product, people, tenant, (event, delay), gone, unstored)| Draw {
+                product,
+                people,
+                tenant,
+                event,
+                delay,
+                gone,
+                unstored,
+            },
+        )
 }
 
 fn row(draw: &Draw) -> Row {
@@ -82,9 +101,18 @@ fn row(draw: &Draw) -> Row {
         let event_time = records.event_time.clone();
         records.fields.remove(&event_time);
     }
-    let categories: BTreeSet<Category> = records.fields.values().filter_map(ColumnClass::category).cloned().collect();
-    let gone: BTreeSet<Category> =
-        categories.into_iter().zip(&draw.gone).filter(|(_, gone)| **gone).map(|(category, _)| category).collect();
+    let categories: BTreeSet<Category> = records
+        .fields
+        .values()
+        .filter_map(ColumnClass::category)
+        .cloned()
+        .collect();
+    let gone: BTreeSet<Category> = categories
+        .into_iter()
+        .zip(&draw.gone)
+        .filter(|(_, gone)| **gone)
+        .map(|(category, _)| category)
+        .collect();
     let event = noon() + TimeDelta::minutes(draw.event);
     let tenant = TENANTS[draw.tenant].to_owned();
     let mut columns = BTreeMap::new();
@@ -92,29 +120,53 @@ fn row(draw: &Draw) -> Row {
         if let Some(person) = person {
             let person: crate::Subject = SUBJECTS[*person].parse().unwrap();
             if person.kind.is_of(&subject.kind) {
-                columns.insert(subject.column.clone(), Cell::Text(person.canonical().to_owned()));
+                columns.insert(
+                    subject.column.clone(),
+                    Cell::Text(person.canonical().to_owned()),
+                );
             }
         }
     }
-    columns.extend(records.tenant.iter().map(|column| (column.clone(), Cell::Text(tenant.clone()))));
+    columns.extend(
+        records
+            .tenant
+            .iter()
+            .map(|column| (column.clone(), Cell::Text(tenant.clone()))),
+    );
     columns.insert(records.event_time.clone(), Cell::Time(event));
     // Columns that are not stored, and those that are deleted, are null.
     columns.retain(|column, _| match records.fields.get(column) {
-        Some(class) => class.category().is_none_or(|category| !gone.contains(category)),
+        Some(class) => class
+            .category()
+            .is_none_or(|category| !gone.contains(category)),
         None => false,
     });
-    Row { product, records, columns, tenant, event, arrival: event + TimeDelta::minutes(draw.delay), gone }
+    Row {
+        product,
+        records,
+        columns,
+        tenant,
+        event,
+        arrival: event + TimeDelta::minutes(draw.delay),
+        gone,
+    }
 }
 
 fn scopes() -> impl Strategy<Value = Scope> {
     let subject = prop::option::of(0..SUBJECTS.len());
     let tenant = prop::option::of(0..TENANTS.len());
     let products = prop::collection::vec(0..PRODUCTS.len(), 0..3);
-    let events = prop::option::of((prop::option::of(-14_400_i64..14_400), prop::option::of(1_i64..20_000)));
+    let events = prop::option::of((
+        prop::option::of(-14_400_i64..14_400),
+        prop::option::of(1_i64..20_000),
+    ));
     (subject, tenant, products, events).prop_map(|(subject, tenant, products, events)| Scope {
         subject: subject.map(|subject| SUBJECTS[subject].parse().unwrap()),
         tenant: tenant.map(|tenant| TENANTS[tenant].to_owned()),
-        products: products.into_iter().map(|product| PRODUCTS[product].parse().unwrap()).collect(),
+        products: products
+            .into_iter()
+            .map(|product| PRODUCTS[product].parse().unwrap())
+            .collect(),
         events: events.map(|(from, length)| {
             let from = from.map(|from| noon() + TimeDelta::minutes(from));
             let to = length.map(|length| from.unwrap_or(noon()) + TimeDelta::minutes(length));
@@ -123,25 +175,30 @@ fn scopes() -> impl Strategy<Value = Scope> {
     })
 }
 
-/// Evaluates the scope on the original content of the record. A subject that is no longer stored identifies no one. If
-/// `blind`, a condition on a column that is not stored is true.
+/// Evaluates the scope on the original content of the record. A subject that is no longer stored
+/// identifies no one. If `blind`, a condition on a column that is not stored is true.
 fn words(scope: &Scope, row: &Row, blind: bool) -> bool {
     let product = scope.products.is_empty() || scope.products.contains(&row.product);
     let subject = scope.subject.as_ref().is_none_or(|wanted| {
         row.records.subjects.iter().any(|of| {
-            let kinds = [IdentifierKind::Phone, IdentifierKind::Email, IdentifierKind::Channel];
+            let kinds = [
+                IdentifierKind::Phone,
+                IdentifierKind::Email,
+                IdentifierKind::Channel,
+            ];
             let kind = kinds.into_iter().find(|kind| kind.is_of(&of.kind)).unwrap();
-            kind == wanted.kind && row.columns.get(&of.column) == Some(&Cell::Text(wanted.canonical().to_owned()))
+            kind == wanted.kind
+                && row.columns.get(&of.column) == Some(&Cell::Text(wanted.canonical().to_owned()))
         })
     });
     let stands = |column: &String| row.columns.contains_key(column);
     let told = |column: Option<&String>| column.is_some_and(stands);
-    let tenant = scope
-        .tenant
-        .as_ref()
-        .is_none_or(|tenant| *tenant == row.tenant || (blind && !told(row.records.tenant.as_ref())));
+    let tenant = scope.tenant.as_ref().is_none_or(|tenant| {
+        *tenant == row.tenant || (blind && !told(row.records.tenant.as_ref()))
+    });
     let events = scope.events.is_none_or(|range| {
-        let inside = range.from.is_none_or(|from| from <= row.event) && range.to.is_none_or(|to| row.event < to);
+        let inside = range.from.is_none_or(|from| from <= row.event)
+            && range.to.is_none_or(|to| row.event < to);
         inside || (blind && !told(Some(&row.records.event_time)))
     });
     product && subject && tenant && events
@@ -149,13 +206,17 @@ fn words(scope: &Scope, row: &Row, blind: bool) -> bool {
 
 fn matches(predicate: &Predicate, row: &Row) -> bool {
     match predicate {
-        Predicate::Is { column, value } => row.columns.get(column) == Some(&Cell::Text(value.clone())),
+        Predicate::Is { column, value } => {
+            row.columns.get(column) == Some(&Cell::Text(value.clone()))
+        }
         Predicate::Names { column, subject } => match row.columns.get(column) {
             Some(Cell::Text(text)) => subject.is_named_by(text, &mut Vec::new()),
             _ => false,
         },
         Predicate::Between { column, from, to } => match row.columns.get(column) {
-            Some(Cell::Time(at)) => from.is_none_or(|from| from <= *at) && to.is_none_or(|to| *at < to),
+            Some(Cell::Time(at)) => {
+                from.is_none_or(|from| from <= *at) && to.is_none_or(|to| *at < to)
+            }
             _ => false,
         },
         Predicate::All(all) => all.iter().all(|part| matches(part, row)),
@@ -166,7 +227,15 @@ fn matches(predicate: &Predicate, row: &Row) -> bool {
 fn hold(number: u32, scope: Scope) -> Control {
     let (order, id) = (order(scope), HoldId::of(number));
     let (case, basis, until, scope) = (order.case, order.basis, order.until, order.scope);
-    Control::Hold(Hold { id, case, basis, placed_at: noon(), placed_by: None, until, scope })
+    Control::Hold(Hold {
+        id,
+        case,
+        basis,
+        placed_at: noon(),
+        placed_by: None,
+        until,
+        scope,
+    })
 }
 
 proptest! {

@@ -19,22 +19,40 @@ pub fn draw_tide(frame: &mut Frame<'_>, tide: &MonthsSnapshot, folder: &str) {
         Constraint::Length(1),
     ])
     .areas(frame.area());
-    let [fields, tables] = Layout::horizontal([Constraint::Length(80), Constraint::Min(20)]).areas(middle);
+    let [fields, tables] =
+        Layout::horizontal([Constraint::Length(80), Constraint::Min(20)]).areas(middle);
     progress(frame, head, tide);
     by_category(frame, fields, tide);
     by_table(frame, tables, tide);
     let room = usize::from(below.height.saturating_sub(2));
-    let newest = tide.events.iter().skip(tide.events.len().saturating_sub(room));
+    let newest = tide
+        .events
+        .iter()
+        .skip(tide.events.len().saturating_sub(room));
     let lines: Vec<Line<'_>> = newest.map(|event| Line::from(event.as_str())).collect();
-    frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(" What happened ")), below);
-    frame.render_widget(Line::from(format!(" Tables: {folder}   q ends the demo early")).dim(), foot);
+    frame.render_widget(
+        Paragraph::new(lines).block(Block::bordered().title(" What happened ")),
+        below,
+    );
+    frame.render_widget(
+        Line::from(format!(" Tables: {folder}   q ends the demo early")).dim(),
+        foot,
+    );
 }
 
 fn progress(frame: &mut Frame<'_>, area: Rect, tide: &MonthsSnapshot) {
     let whole = (tide.end - tide.start).num_seconds().max(1) as f64;
     let part = (tide.now - tide.start).num_seconds() as f64 / whole;
-    let colour = if tide.overdue == 0 { Color::Green } else { Color::Red };
-    let label = format!("{}   overdue fields: {}", day(tide.now), count(tide.overdue));
+    let colour = if tide.overdue == 0 {
+        Color::Green
+    } else {
+        Color::Red
+    };
+    let label = format!(
+        "{}   overdue fields: {}",
+        day(tide.now),
+        count(tide.overdue)
+    );
     let gauge = Gauge::default()
         .block(Block::bordered().title(" Ebbtide: two years in seconds, and what is due goes "))
         .gauge_style(Style::new().fg(colour))
@@ -45,7 +63,12 @@ fn progress(frame: &mut Frame<'_>, area: Rect, tide: &MonthsSnapshot) {
 
 fn by_category(frame: &mut Frame<'_>, area: Rect, tide: &MonthsSnapshot) {
     let heads = ["left", "gone", "held"].map(|name| number(name.to_owned()));
-    let head = Row::new([Cell::from("Category"), Cell::from("Next due")].into_iter().chain(heads)).dim();
+    let head = Row::new(
+        [Cell::from("Category"), Cell::from("Next due")]
+            .into_iter()
+            .chain(heads),
+    )
+    .dim();
     let rows = tide.fields.iter().map(|line| {
         let next = match line.next {
             Some(next) => deadline(next, tide.now),
@@ -113,11 +136,17 @@ mod tests {
     #[test]
     fn the_picture_shows_what_is_left_gone_held_and_what_happened() {
         let mut terminal = Terminal::new(TestBackend::new(140, 20)).unwrap();
-        terminal.draw(|frame| draw_tide(frame, &tide(), "/tmp/demo")).unwrap();
+        terminal
+            .draw(|frame| draw_tide(frame, &tide(), "/tmp/demo"))
+            .unwrap();
         let picture = terminal.backend().to_string();
-        for text in
-            ["2027-05-24   overdue fields: 0", "content", "2028-11-24, in 549 days", "what happened", "/tmp/demo"]
-        {
+        for text in [
+            "2027-05-24   overdue fields: 0",
+            "content",
+            "2028-11-24, in 549 days",
+            "what happened",
+            "/tmp/demo",
+        ] {
             assert!(picture.contains(text), "{text:?} is missing in\n{picture}");
         }
     }
@@ -125,6 +154,8 @@ mod tests {
     #[test]
     fn a_terminal_that_is_far_too_small_is_no_trouble() {
         let mut terminal = Terminal::new(TestBackend::new(10, 3)).unwrap();
-        terminal.draw(|frame| draw_tide(frame, &tide(), "/tmp/demo")).unwrap();
+        terminal
+            .draw(|frame| draw_tide(frame, &tide(), "/tmp/demo"))
+            .unwrap();
     }
 }

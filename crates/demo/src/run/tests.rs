@@ -33,36 +33,85 @@ impl Screen for RecordingScreen {
 
 async fn demo(seconds: u64, end_at: usize) -> (DemoReport, RecordingScreen, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let pace = TrafficRate { rate: 300, length: Duration::from_secs(seconds) };
-    let options = DemoOptions { pace, months: Duration::from_secs(2), folder: folder.path().to_owned(), seed: 1 };
+    let pace = TrafficRate {
+        rate: 300,
+        length: Duration::from_secs(seconds),
+    };
+    let options = DemoOptions {
+        pace,
+        months: Duration::from_secs(2),
+        folder: folder.path().to_owned(),
+        seed: 1,
+    };
     let (_keep, stop) = watch::channel(false);
-    let mut screen = RecordingScreen { shown: Mutex::default(), tides: Mutex::default(), end_at };
-    let summary = run(options, Arc::new(SystemClock::new()), &mut screen, stop).await.unwrap();
+    let mut screen = RecordingScreen {
+        shown: Mutex::default(),
+        tides: Mutex::default(),
+        end_at,
+    };
+    let summary = run(options, Arc::new(SystemClock::new()), &mut screen, stop)
+        .await
+        .unwrap();
     (summary, screen, folder)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_demo_accounts_for_every_record_and_leaves_nothing_of_what_is_due() {
     let (summary, screen, folder) = demo(8, usize::MAX).await;
-    let (boards, tides) = (screen.shown.into_inner().unwrap(), screen.tides.into_inner().unwrap());
+    let (boards, tides) = (
+        screen.shown.into_inner().unwrap(),
+        screen.tides.into_inner().unwrap(),
+    );
     assert!(summary.holds(), "{}", summary.text());
     let sent: u64 = summary.products.iter().map(|outcome| outcome.sent).sum();
     assert!(sent > 1_000, "{sent}");
     let last = boards.last().unwrap();
     assert_eq!(last.stage, DemoPhase::Finishing);
     assert!(last.sum(|product| product.stored) > 1_000);
-    let totals: Vec<_> = summary.products.iter().map(|outcome| outcome.audit.totals.unwrap_or_default()).collect();
-    assert!(totals.iter().map(|totals| totals.dead_letters).sum::<u64>() < sent / 50, "{}", summary.text());
-    assert!(totals.iter().all(|totals| totals.stored > 0), "{}", summary.text());
+    let totals: Vec<_> = summary
+        .products
+        .iter()
+        .map(|outcome| outcome.audit.totals.unwrap_or_default())
+        .collect();
+    assert!(
+        totals.iter().map(|totals| totals.dead_letters).sum::<u64>() < sent / 50,
+        "{}",
+        summary.text()
+    );
+    assert!(
+        totals.iter().all(|totals| totals.stored > 0),
+        "{}",
+        summary.text()
+    );
     let passed = summary.passed.as_ref().unwrap();
-    assert!(passed.values > 30 && passed.residue.files > 20, "{passed:?}");
-    // In the demo's time too, all data was deleted within the grace period, except for the data that a hold kept.
-    assert!(tides.iter().all(|tide| tide.overdue == 0), "{}", summary.text());
+    assert!(
+        passed.values > 30 && passed.residue.files > 20,
+        "{passed:?}"
+    );
+    // In the demo's time too, all data was deleted within the grace period, except for the data
+    // that a hold kept.
+    assert!(
+        tides.iter().all(|tide| tide.overdue == 0),
+        "{}",
+        summary.text()
+    );
     let last = tides.last().unwrap();
-    assert!(last.sum(|line| line.gone) > 1_000 && last.sum(|line| line.held) == 0, "{last:?}");
+    assert!(
+        last.sum(|line| line.gone) > 1_000 && last.sum(|line| line.held) == 0,
+        "{last:?}"
+    );
     assert!(folder.path().join("data/tables/sms/_delta_log").is_dir());
-    for text in ["delta_scan('", "ebbtide residue --values", "Held and released", "contract"] {
-        assert!(summary.text().contains(text), "{text:?} is missing in\n{}", summary.text());
+    for text in [
+        "delta_scan('",
+        "ebbtide residue --values",
+        "Held and released",
+        "contract",
+    ] {
+        assert!(
+            summary.text().contains(text),
+            "{text:?} is missing in\n{}",
+            summary.text()
+        );
     }
 }
 

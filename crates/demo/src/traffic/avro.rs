@@ -1,4 +1,5 @@
-//! Avro's binary encoding, written directly into a buffer. The functions must not allocate buffers of their own.
+//! Avro's binary encoding, written directly into a buffer. The functions must not allocate buffers
+//! of their own.
 
 /// Writes a zigzag varint: `int`, `long`, lengths, counts and branches.
 pub(super) fn long(value: i64, to: &mut Vec<u8>) {
@@ -16,8 +17,8 @@ pub(super) fn bytes(value: &[u8], to: &mut Vec<u8>) {
     to.extend_from_slice(value);
 }
 
-/// Writes the output of `write` as bytes or text, with the length before it. For values that are built in place. The
-/// output must have at most 8191 bytes.
+/// Writes the output of `write` as bytes or text, with the length before it. For values that are
+/// built in place. The output must have at most 8191 bytes.
 pub(super) fn built(to: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = to.len();
     to.push(0);
@@ -37,7 +38,10 @@ pub(super) fn built(to: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 pub(super) fn decimal(unscaled: i64, to: &mut Vec<u8>) {
     let all = unscaled.to_be_bytes();
     let sign = if unscaled < 0 { 0xff } else { 0 };
-    let skip = all.windows(2).take_while(|pair| pair[0] == sign && (pair[1] ^ sign) < 0x80).count();
+    let skip = all
+        .windows(2)
+        .take_while(|pair| pair[0] == sign && (pair[1] ^ sign) < 0x80)
+        .count();
     bytes(&all[skip..], to);
 }
 
@@ -69,14 +73,29 @@ mod tests {
     fn read(schema: &str, body: &[u8]) -> Value {
         let schema = Schema::parse_str(schema).unwrap();
         let mut rest = body;
-        let value = GenericDatumReader::builder(&schema).build().unwrap().read_value(&mut rest).unwrap();
+        let value = GenericDatumReader::builder(&schema)
+            .build()
+            .unwrap()
+            .read_value(&mut rest)
+            .unwrap();
         assert!(rest.is_empty());
         value
     }
 
     #[test]
     fn longs_read_back() {
-        for value in [0, -1, 1, 63, 64, -64, -65, 1_700_000_000_000, i64::MAX, i64::MIN] {
+        for value in [
+            0,
+            -1,
+            1,
+            63,
+            64,
+            -64,
+            -65,
+            1_700_000_000_000,
+            i64::MAX,
+            i64::MIN,
+        ] {
             let mut body = Vec::new();
             long(value, &mut body);
             assert_eq!(read(r#""long""#, &body), Value::Long(value));
@@ -95,7 +114,15 @@ mod tests {
 
     #[test]
     fn decimals_take_the_fewest_bytes_and_keep_their_sign() {
-        for (value, length) in [(0, 1), (127, 1), (128, 2), (-128, 1), (-129, 2), (1_000_000, 3), (i64::MIN, 8)] {
+        for (value, length) in [
+            (0, 1),
+            (127, 1),
+            (128, 2),
+            (-128, 1),
+            (-129, 2),
+            (1_000_000, 3),
+            (i64::MIN, 8),
+        ] {
             let mut body = Vec::new();
             decimal(value, &mut body);
             assert_eq!(body.len(), length + 1, "{value}");

@@ -1,5 +1,5 @@
-//! Random numbers that are the same for the same seed on every machine and in every version: the generator, and the
-//! distributions of the traffic. The seed must be the only source of randomness.
+//! Random numbers that are the same for the same seed on every machine and in every version: the
+//! generator, and the distributions of the traffic. The seed must be the only source of randomness.
 
 /// A small, fast generator (splitmix64). It is not suitable for secrets.
 #[derive(Debug, Clone)]
@@ -26,8 +26,8 @@ impl SplitMix64 {
 
     /// Returns a number below `end`, uniformly distributed; 0 if `end` is 0.
     pub(super) fn below(&mut self, end: u64) -> u64 {
-        // The high half of a 64 by 64 bit product. It needs no division, and its bias is far too small to show in
-        // traffic.
+        // The high half of a 64 by 64 bit product. It needs no division, and its bias is far too
+        // small to show in traffic.
         ((u128::from(self.bits()) * u128::from(end)) >> 64) as u64
     }
 
@@ -41,7 +41,8 @@ impl SplitMix64 {
         (self.bits() >> 54) < u64::from(per_1024)
     }
 
-    /// Returns a rank below `end` by Zipf's law: rank 0 is the most frequent, rank n is about 1/n as frequent.
+    /// Returns a rank below `end` by Zipf's law: rank 0 is the most frequent, rank n is about 1/n
+    /// as frequent.
     pub(super) fn zipf(&mut self, end: u32) -> u32 {
         let rank = (self.unit() * f64::from(end.saturating_add(1)).ln()).exp() - 1.0;
         (rank as u32).min(end.saturating_sub(1))
@@ -54,12 +55,14 @@ impl SplitMix64 {
 
     /// Returns one of the items, uniformly distributed; the default if there are none.
     pub(super) fn pick<T: Copy + Default>(&mut self, of: &[T]) -> T {
-        of.get(self.below(of.len() as u64) as usize).copied().unwrap_or_default()
+        of.get(self.below(of.len() as u64) as usize)
+            .copied()
+            .unwrap_or_default()
     }
 }
 
-/// Returns the age in milliseconds of the event of a record that arrives now: most events are seconds old, a few are
-/// minutes to hours late, fewer are days late, and some are months late.
+/// Returns the age in milliseconds of the event of a record that arrives now: most events are
+/// seconds old, a few are minutes to hours late, fewer are days late, and some are months late.
 pub(super) fn lateness(chance: &mut SplitMix64) -> i64 {
     const HOUR: f64 = 3_600_000.0;
     match chance.below(10_000) {
@@ -70,8 +73,8 @@ pub(super) fn lateness(chance: &mut SplitMix64) -> i64 {
     }
 }
 
-/// Returns the amount of traffic at an hour of the day (0 to 24, local), relative to the day's mean of 1: the lowest
-/// before dawn, the highest in the afternoon.
+/// Returns the amount of traffic at an hour of the day (0 to 24, local), relative to the day's mean
+/// of 1: the lowest before dawn, the highest in the afternoon.
 #[must_use]
 pub fn diurnal(hour: f64) -> f64 {
     let turn = std::f64::consts::TAU / 24.0;
@@ -106,7 +109,9 @@ mod tests {
 
     #[test]
     fn a_day_has_one_trough_one_peak_and_a_mean_of_one() {
-        let day: Vec<f64> = (0..240).map(|tenth| diurnal(f64::from(tenth) / 10.0)).collect();
+        let day: Vec<f64> = (0..240)
+            .map(|tenth| diurnal(f64::from(tenth) / 10.0))
+            .collect();
         let mean = day.iter().sum::<f64>() / 240.0;
         assert!((mean - 1.0).abs() < 1e-9, "{mean}");
         assert!(day.iter().all(|&rate| rate > 0.0));

@@ -1,4 +1,5 @@
-//! Corrupts good messages, and returns the fault that a reader must then find. Must never change another message.
+//! Corrupts good messages, and returns the fault that a reader must then find. Must never change
+//! another message.
 
 use super::chance::SplitMix64;
 use ebbtide_base::record::Fault;
@@ -16,8 +17,8 @@ pub(super) const FLAWS: [Fault; 9] = [
     Fault::FutureEventTime,
 ];
 
-/// Returns the event time of a record of `at`, both in milliseconds since 1970. It differs from `at` if `flaw` is a
-/// fault of the event time.
+/// Returns the event time of a record of `at`, both in milliseconds since 1970. It differs from
+/// `at` if `flaw` is a fault of the event time.
 pub(super) fn event_time(flaw: Option<Fault>, at: i64) -> i64 {
     match flaw {
         Some(Fault::AbsurdEventTime) => 0,
@@ -37,8 +38,17 @@ pub(super) struct WrittenMessage {
 }
 
 /// Corrupts the last message in the buffer. Returns the fault that it has now.
-pub(super) fn spoil(flaw: Fault, message: &WrittenMessage, to: &mut Vec<u8>, chance: &mut SplitMix64) -> Fault {
-    let WrittenMessage { start, header, tenant_end } = *message;
+pub(super) fn spoil(
+    flaw: Fault,
+    message: &WrittenMessage,
+    to: &mut Vec<u8>,
+    chance: &mut SplitMix64,
+) -> Fault {
+    let WrittenMessage {
+        start,
+        header,
+        tenant_end,
+    } = *message;
     match (flaw, tenant_end) {
         (Fault::Tombstone | Fault::Empty, _) => to.truncate(start),
         (Fault::BadMagic, _) => to[start] = b'{',

@@ -1,5 +1,6 @@
-//! The people and tenants of the synthetic traffic. A person follows from a rank and the seed alone, so the same person
-//! occurs again with the same number, name and address. All of them are invented; the mail domains are reserved ones.
+//! The people and tenants of the synthetic traffic. A person follows from a rank and the seed
+//! alone, so the same person occurs again with the same number, name and address. All of them are
+//! invented; the mail domains are reserved ones.
 
 use super::chance::{SplitMix64, scatter};
 
@@ -18,11 +19,16 @@ pub(super) struct NumberRange {
 }
 
 const fn at(country: &'static str, weight: u8, prefix: &'static str, digits: u8) -> NumberRange {
-    NumberRange { country, weight, prefix, digits }
+    NumberRange {
+        country,
+        weight,
+        prefix,
+        digits,
+    }
 }
 
-/// The weights add up to 256. Each prefix is within a range that the country's numbering plan assigns to mobile
-/// numbers.
+/// The weights add up to 256. Each prefix is within a range that the country's numbering plan
+/// assigns to mobile numbers.
 pub(super) const NUMBERINGS: [NumberRange; 26] = [
     at("NL", 44, "31612", 6),
     at("DE", 28, "49151", 8),
@@ -53,14 +59,15 @@ pub(super) const NUMBERINGS: [NumberRange; 26] = [
 ];
 
 const FIRST: [&str; 32] = [
-    "Anna", "Bram", "Chiara", "Daan", "Elif", "Farid", "Greta", "Hugo", "Ines", "Jonas", "Katja", "Lars", "Mila",
-    "Noor", "Otto", "Priya", "Quinn", "Rosa", "Sven", "Tess", "Umar", "Vera", "Wim", "Xenia", "Yara", "Zoe", "Arjun",
-    "Bella", "Carlos", "Dina", "Emil", "Fleur",
+    "Anna", "Bram", "Chiara", "Daan", "Elif", "Farid", "Greta", "Hugo", "Ines", "Jonas", "Katja",
+    "Lars", "Mila", "Noor", "Otto", "Priya", "Quinn", "Rosa", "Sven", "Tess", "Umar", "Vera",
+    "Wim", "Xenia", "Yara", "Zoe", "Arjun", "Bella", "Carlos", "Dina", "Emil", "Fleur",
 ];
 const LAST: [&str; 32] = [
-    "Bakker", "Becker", "Bianchi", "Bos", "Brown", "Costa", "Dekker", "Dubois", "Evans", "Fischer", "Garcia", "Haas",
-    "Hughes", "Iyer", "Jansen", "Kowalski", "Laurent", "Lopez", "Meyer", "Moreau", "Nilsson", "Novak", "Patel",
-    "Peeters", "Rossi", "Schmidt", "Singh", "Smit", "Taylor", "Visser", "Weber", "Wood",
+    "Bakker", "Becker", "Bianchi", "Bos", "Brown", "Costa", "Dekker", "Dubois", "Evans", "Fischer",
+    "Garcia", "Haas", "Hughes", "Iyer", "Jansen", "Kowalski", "Laurent", "Lopez", "Meyer",
+    "Moreau", "Nilsson", "Novak", "Patel", "Peeters", "Rossi", "Schmidt", "Singh", "Smit",
+    "Taylor", "Visser", "Weber", "Wood",
 ];
 const DOMAINS: [&str; 8] = [
     "mail.example",
@@ -73,10 +80,14 @@ const DOMAINS: [&str; 8] = [
     "example.org",
 ];
 
-/// Returns a table from the low 8 bits of a person's hash to the country, as an index into [`NUMBERINGS`].
+/// Returns a table from the low 8 bits of a person's hash to the country, as an index into
+/// [`NUMBERINGS`].
 pub(super) fn countries() -> [u8; 256] {
     let mut table = [0; 256];
-    let places = NUMBERINGS.iter().enumerate().flat_map(|(place, at)| std::iter::repeat_n(place, at.weight.into()));
+    let places = NUMBERINGS
+        .iter()
+        .enumerate()
+        .flat_map(|(place, at)| std::iter::repeat_n(place, at.weight.into()));
     for (slot, place) in table.iter_mut().zip(places) {
         *slot = place as u8;
     }
@@ -94,7 +105,10 @@ impl Person {
     /// Returns the person of a rank.
     pub(super) fn of(rank: u32, seed: u64, countries: &[u8; 256]) -> Self {
         let hash = scatter(seed ^ (u64::from(rank) << 20));
-        Self { hash, country: countries[usize::from(hash as u8)] }
+        Self {
+            hash,
+            country: countries[usize::from(hash as u8)],
+        }
     }
 
     fn numbering(self) -> &'static NumberRange {
@@ -174,7 +188,11 @@ mod tests {
             person.number(&mut number);
             let number = String::from_utf8(number).unwrap();
             let parsed = phonenumber::parse(None, &number).unwrap();
-            assert!(phonenumber::is_valid(&parsed), "{number} of {}", person.country());
+            assert!(
+                phonenumber::is_valid(&parsed),
+                "{number} of {}",
+                person.country()
+            );
             let region = parsed.country().id().map(|id| id.as_ref().to_owned());
             assert_eq!(region.as_deref(), Some(person.country()), "{number}");
         }
@@ -182,9 +200,17 @@ mod tests {
 
     #[test]
     fn people_live_in_countries_by_their_weights() {
-        assert_eq!(NUMBERINGS.iter().map(|at| u32::from(at.weight)).sum::<u32>(), 256);
+        assert_eq!(
+            NUMBERINGS
+                .iter()
+                .map(|at| u32::from(at.weight))
+                .sum::<u32>(),
+            256
+        );
         let table = countries();
-        let dutch = (0..10_000).filter(|&rank| Person::of(rank, 9, &table).country() == "NL").count();
+        let dutch = (0..10_000)
+            .filter(|&rank| Person::of(rank, 9, &table).country() == "NL")
+            .count();
         assert!((1_500..2_000).contains(&dutch), "{dutch}");
     }
 
@@ -198,7 +224,13 @@ mod tests {
             person.name(&mut text);
             text
         };
-        assert_eq!(write(Person::of(5, 2, &table)), write(Person::of(5, 2, &table)));
-        assert_ne!(write(Person::of(5, 2, &table)), write(Person::of(6, 2, &table)));
+        assert_eq!(
+            write(Person::of(5, 2, &table)),
+            write(Person::of(5, 2, &table))
+        );
+        assert_ne!(
+            write(Person::of(5, 2, &table)),
+            write(Person::of(6, 2, &table))
+        );
     }
 }

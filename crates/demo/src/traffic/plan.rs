@@ -1,6 +1,6 @@
-//! Decides once how each field of a schema is filled: its name decides the content, its type the encoding. Every schema
-//! has a plan; the shipped schemas get realistic content. Names and types must not be read again while records are
-//! made.
+//! Decides once how each field of a schema is filled: its name decides the content, its type the
+//! encoding. Every schema has a plan; the shipped schemas get realistic content. Names and types
+//! must not be read again while records are made.
 
 use apache_avro::Schema;
 use apache_avro::schema::{InnerDecimalSchema, UuidSchema};
@@ -90,23 +90,30 @@ pub(super) enum TextContent {
     Json,
 }
 
-/// Returns the plan of a product's schema. `above` is the flattened name of the field that has this schema; empty for
-/// the whole record.
+/// Returns the plan of a product's schema. `above` is the flattened name of the field that has this
+/// schema; empty for the whole record.
 pub(super) fn plan(product: &str, schema: &Schema, above: &str) -> WriteStep {
     match schema {
         Schema::Null | Schema::Ref { .. } => WriteStep::Null,
         Schema::Boolean => WriteStep::Boolean,
         Schema::Int | Schema::Long => WriteStep::Whole { end: most(above) },
         Schema::TimeMillis => WriteStep::Whole { end: 86_400_000 },
-        Schema::TimeMicros => WriteStep::Whole { end: 86_400_000_000 },
+        Schema::TimeMicros => WriteStep::Whole {
+            end: 86_400_000_000,
+        },
         Schema::Date => WriteStep::Day,
-        Schema::TimestampMillis | Schema::LocalTimestampMillis => WriteStep::Instant { when: when(above), scale: 1 },
-        Schema::TimestampMicros | Schema::LocalTimestampMicros => {
-            WriteStep::Instant { when: when(above), scale: 1_000 }
-        }
-        Schema::TimestampNanos | Schema::LocalTimestampNanos => {
-            WriteStep::Instant { when: when(above), scale: 1_000_000 }
-        }
+        Schema::TimestampMillis | Schema::LocalTimestampMillis => WriteStep::Instant {
+            when: when(above),
+            scale: 1,
+        },
+        Schema::TimestampMicros | Schema::LocalTimestampMicros => WriteStep::Instant {
+            when: when(above),
+            scale: 1_000,
+        },
+        Schema::TimestampNanos | Schema::LocalTimestampNanos => WriteStep::Instant {
+            when: when(above),
+            scale: 1_000_000,
+        },
         Schema::Float => WriteStep::Float,
         Schema::Double => WriteStep::Double,
         Schema::Bytes | Schema::BigDecimal => WriteStep::Bytes,
@@ -120,7 +127,10 @@ pub(super) fn plan(product: &str, schema: &Schema, above: &str) -> WriteStep {
             let end = 10_u64.pow((decimal.precision as u32).min(7));
             match &decimal.inner {
                 InnerDecimalSchema::Bytes => WriteStep::DecimalBytes { end },
-                InnerDecimalSchema::Fixed(fixed) => WriteStep::DecimalFixed { end, size: fixed.size },
+                InnerDecimalSchema::Fixed(fixed) => WriteStep::DecimalFixed {
+                    end,
+                    size: fixed.size,
+                },
             }
         }
         Schema::Enum(enumeration) => WriteStep::Enum(symbols(&enumeration.symbols)),
@@ -132,7 +142,11 @@ pub(super) fn plan(product: &str, schema: &Schema, above: &str) -> WriteStep {
                 .fields
                 .iter()
                 .map(|field| {
-                    let name = if above.is_empty() { field.name.clone() } else { format!("{above}_{}", field.name) };
+                    let name = if above.is_empty() {
+                        field.name.clone()
+                    } else {
+                        format!("{above}_{}", field.name)
+                    };
                     plan(product, &field.schema, &name)
                 })
                 .collect(),
@@ -141,8 +155,12 @@ pub(super) fn plan(product: &str, schema: &Schema, above: &str) -> WriteStep {
 }
 
 fn branch(product: &str, variants: &[Schema], name: &str) -> WriteStep {
-    let null = variants.iter().position(|variant| matches!(variant, Schema::Null));
-    let some = variants.iter().position(|variant| !matches!(variant, Schema::Null));
+    let null = variants
+        .iter()
+        .position(|variant| matches!(variant, Schema::Null));
+    let some = variants
+        .iter()
+        .position(|variant| !matches!(variant, Schema::Null));
     match (null, some) {
         (Some(null), Some(some)) => WriteStep::Optional {
             null: null as i64,
@@ -150,7 +168,9 @@ fn branch(product: &str, variants: &[Schema], name: &str) -> WriteStep {
             per_1024: presence(name),
             then: Box::new(plan(product, &variants[some], name)),
         },
-        (None, Some(some)) => WriteStep::Branch(some as i64, Box::new(plan(product, &variants[some], name))),
+        (None, Some(some)) => {
+            WriteStep::Branch(some as i64, Box::new(plan(product, &variants[some], name)))
+        }
         _ => WriteStep::Branch(0, Box::new(WriteStep::Null)),
     }
 }
@@ -194,18 +214,24 @@ fn holds(product: &str, name: &str) -> TextContent {
         "customer_id" if product == "marketing" => TextContent::TenantOr("prospect"),
         "customer_id" if product == "consent" => TextContent::TenantOr("platform"),
         "customer_id" => TextContent::Tenant,
-        "recipient" | "callee" | "phone_number" | "guest_phone" | "contact" => TextContent::Number(Subject),
+        "recipient" | "callee" | "phone_number" | "guest_phone" | "contact" => {
+            TextContent::Number(Subject)
+        }
         "caller" => TextContent::Number(Other),
         "originator" => TextContent::Originator,
         "agent_name" | "sender_name" => TextContent::Name(Other),
         "agent_email" | "sender_address" => TextContent::Email(Other),
         "name" | "recipient_name" | "guest_name" | "contact_name" => TextContent::Name(Subject),
-        "email_address" | "recipient_address" | "guest_email" | "contact_email" => TextContent::Email(Subject),
+        "email_address" | "recipient_address" | "guest_email" | "contact_email" => {
+            TextContent::Email(Subject)
+        }
         "contact_country" | "country" => TextContent::Country,
         "contact_id" | "channel_id" | "person_id" | "visitor_id" | "device_token" | "cookie_id" => {
             TextContent::ChannelId
         }
-        "body" | "content" | "message" | "transcript" | "meeting_summary" | "title" => TextContent::Phrase,
+        "body" | "content" | "message" | "transcript" | "meeting_summary" | "title" => {
+            TextContent::Phrase
+        }
         "ip_address" | "guest_ip_address" => TextContent::Ip,
         "operator_code" => TextContent::OneOf(&words::OPERATORS),
         "route" => TextContent::OneOf(&words::ROUTES),
@@ -232,13 +258,27 @@ fn holds(product: &str, name: &str) -> TextContent {
     }
 }
 
-/// Returns a table of 64 symbols, by index. Most are the usual symbols: those of success, otherwise the first ones.
+/// Returns a table of 64 symbols, by index. Most are the usual symbols: those of success, otherwise
+/// the first ones.
 fn symbols(names: &[String]) -> Box<[u8; 64]> {
-    const USUAL: [&str; 6] = ["DELIVERED", "COMPLETED", "SUCCEEDED", "NORMAL_CLEARING", "ROUTED", "WHATSAPP"];
+    const USUAL: [&str; 6] = [
+        "DELIVERED",
+        "COMPLETED",
+        "SUCCEEDED",
+        "NORMAL_CLEARING",
+        "ROUTED",
+        "WHATSAPP",
+    ];
     let weights: Vec<usize> = names
         .iter()
         .enumerate()
-        .map(|(place, name)| if USUAL.contains(&name.as_str()) { 40 } else { 12 / (place + 1) + 1 })
+        .map(|(place, name)| {
+            if USUAL.contains(&name.as_str()) {
+                40
+            } else {
+                12 / (place + 1) + 1
+            }
+        })
         .collect();
     let sum: usize = weights.iter().sum::<usize>().max(1);
     let mut table = Box::new([0; 64]);

@@ -1,7 +1,9 @@
-//! People who are planted in the traffic: their numbers and all texts to them are known, and occur in SMS only.
+//! People who are planted in the traffic: their numbers and all texts to them are known, and occur
+//! in SMS only.
 //!
-//! No other message of any traffic contains one of these values, so a search can show whether any data of these people
-//! is left. The numbers must not belong to real people: they are invented like all others.
+//! No other message of any traffic contains one of these values, so a search can show whether any
+//! data of these people is left. The numbers must not belong to real people: they are invented like
+//! all others.
 
 use chrono::{DateTime, Utc};
 
@@ -29,7 +31,12 @@ impl PlantedPeople {
     /// Creates the texts of the SMS producer `source`.
     #[must_use]
     pub fn new(seed: u64, source: TrafficSource) -> Self {
-        Self { source, chance: SplitMix64::new(seed ^ 0x9e37), texts: 0, values: Vec::new() }
+        Self {
+            source,
+            chance: SplitMix64::new(seed ^ 0x9e37),
+            texts: 0,
+            values: Vec::new(),
+        }
     }
 
     /// Returns the number that gets the most texts.
@@ -38,8 +45,8 @@ impl PlantedPeople {
         number(0)
     }
 
-    /// Returns every value so far that identifies a planted person or is in a text to one: numbers, texts and the ids
-    /// of the texts.
+    /// Returns every value so far that identifies a planted person or is in a text to one: numbers,
+    /// texts and the ids of the texts.
     #[must_use]
     pub fn values(&self) -> &[String] {
         &self.values
@@ -47,9 +54,16 @@ impl PlantedPeople {
 
     /// Returns the next text, as of `now`.
     pub fn next(&mut self, now: DateTime<Utc>) -> TrafficMessage {
-        let person = if self.texts.is_multiple_of(2) { 0 } else { 1 + self.texts / 2 % (PEOPLE - 1) };
+        let person = if self.texts.is_multiple_of(2) {
+            0
+        } else {
+            1 + self.texts / 2 % (PEOPLE - 1)
+        };
         self.texts += 1;
-        let body = format!("Planted text {:016x}: nobody else gets these words.", self.chance.bits());
+        let body = format!(
+            "Planted text {:016x}: nobody else gets these words.",
+            self.chance.bits()
+        );
         let mut payload = Vec::with_capacity(256);
         if let Framing::Confluent(id) = self.source.framing {
             payload.push(0);
@@ -113,17 +127,40 @@ mod tests {
 
     #[test]
     fn a_planted_text_reads_back_by_the_shipped_schema_and_all_that_names_its_person_is_known() {
-        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../schemas/sms.avsc")).unwrap();
+        let text = std::fs::read_to_string(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../schemas/sms.avsc"
+        ))
+        .unwrap();
         let schema = Schema::parse_str(&text).unwrap();
-        let (product, topic) = (ProductKey::new("sms").unwrap(), Topic::new("traffic.sms").unwrap());
-        let mut planted =
-            PlantedPeople::new(1, TrafficSource { product, topic, schema: text, framing: Framing::Confluent(1) });
+        let (product, topic) = (
+            ProductKey::new("sms").unwrap(),
+            Topic::new("traffic.sms").unwrap(),
+        );
+        let mut planted = PlantedPeople::new(
+            1,
+            TrafficSource {
+                product,
+                topic,
+                schema: text,
+                framing: Framing::Confluent(1),
+            },
+        );
         for _ in 0..50 {
-            let payload = planted.next("2026-11-24T12:00:00Z".parse().unwrap()).payload.unwrap();
+            let payload = planted
+                .next("2026-11-24T12:00:00Z".parse().unwrap())
+                .payload
+                .unwrap();
             let mut rest = &payload[5..];
-            let value = GenericDatumReader::builder(&schema).build().unwrap().read_value(&mut rest).unwrap();
+            let value = GenericDatumReader::builder(&schema)
+                .build()
+                .unwrap()
+                .read_value(&mut rest)
+                .unwrap();
             assert!(rest.is_empty());
-            let Value::Record(fields) = value else { panic!("no record") };
+            let Value::Record(fields) = value else {
+                panic!("no record")
+            };
             let known: BTreeSet<&str> = planted.values().iter().map(String::as_str).collect();
             for (name, value) in fields {
                 let text = match value {
@@ -152,7 +189,14 @@ mod tests {
         for person in 0..PEOPLE {
             let number = phonenumber::parse(None, format!("+{}", number(person))).unwrap();
             assert!(phonenumber::is_valid(&number));
-            assert_eq!(number.country().id().map(|id| id.as_ref().to_owned()).as_deref(), Some("NL"));
+            assert_eq!(
+                number
+                    .country()
+                    .id()
+                    .map(|id| id.as_ref().to_owned())
+                    .as_deref(),
+                Some("NL")
+            );
         }
     }
 }

@@ -24,7 +24,11 @@ const PRODUCTS: [&str; 13] = [
 ];
 
 fn schema_of(product: &str) -> String {
-    std::fs::read_to_string(format!("{}/../../schemas/{product}.avsc", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    std::fs::read_to_string(format!(
+        "{}/../../schemas/{product}.avsc",
+        env!("CARGO_MANIFEST_DIR")
+    ))
+    .unwrap()
 }
 
 fn sources(framing: impl Fn(u32) -> Framing) -> Vec<TrafficSource> {
@@ -44,15 +48,22 @@ fn noon() -> DateTime<Utc> {
 fn decode(schemas: &BTreeMap<String, Schema>, message: &TrafficMessage, header: usize) -> Value {
     let mut body = &message.payload.as_deref().unwrap()[header..];
     let value = read_value(&schemas[message.product.as_str()], &mut body).unwrap();
-    assert!(body.is_empty(), "bytes are left over behind a record of {}", message.product);
+    assert!(
+        body.is_empty(),
+        "bytes are left over behind a record of {}",
+        message.product
+    );
     value
 }
 
 fn read_value(schema: &Schema, body: &mut &[u8]) -> Result<Value, apache_avro::Error> {
-    GenericDatumReader::builder(schema).build()?.read_value(body)
+    GenericDatumReader::builder(schema)
+        .build()?
+        .read_value(body)
 }
 
-/// Returns the number of bytes that a reader consumes if zeros follow a body, so that every field can be read.
+/// Returns the number of bytes that a reader consumes if zeros follow a body, so that every field
+/// can be read.
 fn whole(schema: &Schema, body: &[u8]) -> usize {
     let longer = [body, &[0; 4096]].concat();
     let mut rest = &longer[..];
@@ -61,11 +72,21 @@ fn whole(schema: &Schema, body: &[u8]) -> usize {
 }
 
 fn schemas() -> BTreeMap<String, Schema> {
-    PRODUCTS.iter().map(|product| ((*product).to_owned(), Schema::parse_str(&schema_of(product)).unwrap())).collect()
+    PRODUCTS
+        .iter()
+        .map(|product| {
+            (
+                (*product).to_owned(),
+                Schema::parse_str(&schema_of(product)).unwrap(),
+            )
+        })
+        .collect()
 }
 
 fn text(value: &Value, name: &str) -> String {
-    let Value::Record(fields) = value else { panic!("no record") };
+    let Value::Record(fields) = value else {
+        panic!("no record")
+    };
     match &fields.iter().find(|(field, _)| field == name).unwrap().1 {
         Value::String(text) => text.clone(),
         Value::Uuid(uuid) => uuid.to_string(),
@@ -78,7 +99,10 @@ fn every_good_message_of_every_product_decodes_with_its_schema() {
     let schemas = schemas();
     let mut traffic = Traffic::new(
         1,
-        TrafficSettings { flaws_per_million: 0, ..TrafficSettings::default() },
+        TrafficSettings {
+            flaws_per_million: 0,
+            ..TrafficSettings::default()
+        },
         &sources(Framing::Confluent),
     )
     .unwrap();
@@ -99,7 +123,12 @@ fn every_good_message_of_every_product_decodes_with_its_schema() {
 #[test]
 fn single_object_messages_carry_the_fingerprint_of_their_schema() {
     let schemas = schemas();
-    let mut traffic = Traffic::new(2, TrafficSettings::STEADY, &sources(|_| Framing::SingleObject)).unwrap();
+    let mut traffic = Traffic::new(
+        2,
+        TrafficSettings::STEADY,
+        &sources(|_| Framing::SingleObject),
+    )
+    .unwrap();
     for _ in 0..500 {
         let message = traffic.next(noon());
         let payload = message.payload.as_deref().unwrap();
@@ -113,7 +142,12 @@ fn single_object_messages_carry_the_fingerprint_of_their_schema() {
 #[test]
 fn the_same_seed_gives_the_same_messages_and_another_seed_others() {
     let take = |seed| {
-        let mut traffic = Traffic::new(seed, TrafficSettings::default(), &sources(Framing::Confluent)).unwrap();
+        let mut traffic = Traffic::new(
+            seed,
+            TrafficSettings::default(),
+            &sources(Framing::Confluent),
+        )
+        .unwrap();
         (0..500).map(|_| traffic.next(noon())).collect::<Vec<_>>()
     };
     assert_eq!(take(5), take(5));
@@ -133,13 +167,22 @@ fn ids_are_unique_and_people_and_tenants_come_again() {
         *tenants.entry(text(&value, "customer_id")).or_insert(0) += 1;
     }
     assert!(ids.values().all(|&times| times == 1));
-    assert!(people.len() < 18_000 && people.len() > 5_000, "{}", people.len());
+    assert!(
+        people.len() < 18_000 && people.len() > 5_000,
+        "{}",
+        people.len()
+    );
     assert!(tenants.len() > 200 && tenants["tenant-0001"] > 20 * tenants["tenant-0100"]);
 }
 
 #[test]
 fn a_message_of_an_sms_takes_about_170_bytes() {
-    let mut traffic = Traffic::new(4, TrafficSettings::STEADY, &sources(Framing::Confluent)[..1]).unwrap();
+    let mut traffic = Traffic::new(
+        4,
+        TrafficSettings::STEADY,
+        &sources(Framing::Confluent)[..1],
+    )
+    .unwrap();
     let mut all = Vec::new();
     for _ in 0..5_000 {
         traffic.append(noon(), &mut all);
@@ -151,7 +194,10 @@ fn a_message_of_an_sms_takes_about_170_bytes() {
 #[test]
 fn a_corrupt_message_has_the_fault_that_it_says() {
     let schemas = schemas();
-    let habits = TrafficSettings { flaws_per_million: 500_000, ..TrafficSettings::default() };
+    let habits = TrafficSettings {
+        flaws_per_million: 500_000,
+        ..TrafficSettings::default()
+    };
     let mut traffic = Traffic::new(6, habits, &sources(Framing::Confluent)).unwrap();
     let mut seen = BTreeMap::<Fault, u32>::new();
     for _ in 0..4_000 {
@@ -169,8 +215,11 @@ fn a_corrupt_message_has_the_fault_that_it_says() {
             Fault::Empty => assert_eq!(payload, Some(&[][..])),
             Fault::BadMagic => assert_eq!(payload.unwrap()[0], b'{'),
             Fault::UnknownSchema => assert_eq!(payload.unwrap()[..5], [0, 0x7f, 0x7f, 0x7f, 0x7f]),
-            // The reference reader reads the end of a body as null, so it does not report this fault.
-            Fault::Truncated => assert!(payload.unwrap().len() < 5 + whole(schema, &payload.unwrap()[5..])),
+            // The reference reader reads the end of a body as null, so it does not report this
+            // fault.
+            Fault::Truncated => {
+                assert!(payload.unwrap().len() < 5 + whole(schema, &payload.unwrap()[5..]))
+            }
             Fault::BadUtf8 => assert!(!read(&payload.unwrap()[5..]).0),
             Fault::TrailingBytes => assert_eq!(read(&payload.unwrap()[5..]), (true, 3)),
             _ => assert_eq!(read(&payload.unwrap()[5..]), (true, 0)),
@@ -182,12 +231,20 @@ fn a_corrupt_message_has_the_fault_that_it_says() {
 #[test]
 fn spread_events_lie_within_the_spread_and_follow_the_day() {
     let schemas = schemas();
-    let habits = TrafficSettings { flaws_per_million: 0, late: false, spread: TimeDelta::days(3) };
+    let habits = TrafficSettings {
+        flaws_per_million: 0,
+        late: false,
+        spread: TimeDelta::days(3),
+    };
     let mut traffic = Traffic::new(7, habits, &sources(Framing::Confluent)[..1]).unwrap();
     let (mut night, mut day) = (0, 0);
     for _ in 0..10_000 {
-        let Value::Record(fields) = decode(&schemas, &traffic.next(noon()), 5) else { panic!("no record") };
-        let Value::TimestampMillis(at) = fields.iter().find(|(name, _)| name == "sent_at").unwrap().1 else {
+        let Value::Record(fields) = decode(&schemas, &traffic.next(noon()), 5) else {
+            panic!("no record")
+        };
+        let Value::TimestampMillis(at) =
+            fields.iter().find(|(name, _)| name == "sent_at").unwrap().1
+        else {
             panic!("no time")
         };
         let at = DateTime::from_timestamp_millis(at).unwrap();
@@ -219,8 +276,15 @@ fn any_schema_has_traffic_even_one_that_is_not_shipped() {
         framing: Framing::Confluent(9),
     };
     let schemas = BTreeMap::from([("odd".to_owned(), Schema::parse_str(schema).unwrap())]);
-    let mut traffic =
-        Traffic::new(8, TrafficSettings { flaws_per_million: 0, ..TrafficSettings::default() }, &[source]).unwrap();
+    let mut traffic = Traffic::new(
+        8,
+        TrafficSettings {
+            flaws_per_million: 0,
+            ..TrafficSettings::default()
+        },
+        &[source],
+    )
+    .unwrap();
     for _ in 0..2_000 {
         decode(&schemas, &traffic.next(noon()), 5);
     }
@@ -236,7 +300,15 @@ fn a_schema_that_is_no_record_is_refused_with_its_product() {
     };
     for schema in [r#""string""#, "{", ""] {
         let error = Traffic::new(1, TrafficSettings::STEADY, &[source(schema)]).unwrap_err();
-        assert!(error.to_string().starts_with("the producer's schema of odd is not an Avro record"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("the producer's schema of odd is not an Avro record"),
+            "{error}"
+        );
     }
-    assert!(matches!(Traffic::new(1, TrafficSettings::STEADY, &[]), Err(TrafficError::Producers)));
+    assert!(matches!(
+        Traffic::new(1, TrafficSettings::STEADY, &[]),
+        Err(TrafficError::Producers)
+    ));
 }

@@ -33,12 +33,21 @@ pub(super) const ROUTES: [&str; 8] = [
 ];
 
 /// Mobile country and network codes of terminating operators.
-pub(super) const OPERATORS: [&str; 10] =
-    ["20404", "20408", "20416", "26201", "26202", "23410", "20801", "22201", "40410", "310260"];
+pub(super) const OPERATORS: [&str; 10] = [
+    "20404", "20408", "20416", "26201", "26202", "23410", "20801", "22201", "40410", "310260",
+];
 
 /// The names of senders.
-pub(super) const SENDERS: [&str; 8] =
-    ["ExampleBank", "ParcelNow", "MyClinic", "ShopNow", "AirExample", "CityTaxi", "Utility", "SignIn"];
+pub(super) const SENDERS: [&str; 8] = [
+    "ExampleBank",
+    "ParcelNow",
+    "MyClinic",
+    "ShopNow",
+    "AirExample",
+    "CityTaxi",
+    "Utility",
+    "SignIn",
+];
 
 pub(super) const SUBJECT_LINES: [&str; 6] = [
     "Your order is on its way",
@@ -78,24 +87,52 @@ pub(super) const JOBS: [&str; 8] = [
     "teacher",
 ];
 
-pub(super) const COMPANIES: [&str; 6] =
-    ["Example Bank", "Example Retail", "Example Air", "Example Clinic", "Example Energy", "Example Media"];
+pub(super) const COMPANIES: [&str; 6] = [
+    "Example Bank",
+    "Example Retail",
+    "Example Air",
+    "Example Clinic",
+    "Example Energy",
+    "Example Media",
+];
 
-pub(super) const MEETINGS: [&str; 5] =
-    ["Intake", "Quarterly review", "Product demonstration", "Consultation", "Interview"];
+pub(super) const MEETINGS: [&str; 5] = [
+    "Intake",
+    "Quarterly review",
+    "Product demonstration",
+    "Consultation",
+    "Interview",
+];
 
-pub(super) const REVIEWS: [&str; 4] =
-    ["Clear picture, good sound", "Sound came and went", "Helpful", "Waited too long"];
+pub(super) const REVIEWS: [&str; 4] = [
+    "Clear picture, good sound",
+    "Sound came and went",
+    "Helpful",
+    "Waited too long",
+];
 
 pub(super) const SEGMENTS: [&str; 5] = ["new", "loyal", "at-risk", "18-24", "65+"];
 
-pub(super) const PURPOSES: [&str; 4] = ["newsletter", "offers by SMS", "analytics cookies", "call recording"];
+pub(super) const PURPOSES: [&str; 4] = [
+    "newsletter",
+    "offers by SMS",
+    "analytics cookies",
+    "call recording",
+];
 
-pub(super) const CAMPAIGNS: [&str; 5] = ["spring-launch", "webinar-eu", "fair-berlin", "winback", "referral"];
+pub(super) const CAMPAIGNS: [&str; 5] = [
+    "spring-launch",
+    "webinar-eu",
+    "fair-berlin",
+    "winback",
+    "referral",
+];
 
 pub(super) const DEVICES: [&str; 3] = ["camera", "microphone", "screen"];
 
-pub(super) const PLAIN: [&str; 12] =
-    ["alpha", "bravo", "delta", "echo", "foxtrot", "hotel", "kilo", "lima", "oscar", "sierra", "tango", "victor"];
+pub(super) const PLAIN: [&str; 12] = [
+    "alpha", "bravo", "delta", "echo", "foxtrot", "hotel", "kilo", "lima", "oscar", "sierra",
+    "tango", "victor",
+];
 
 pub(super) const CURRENCIES: [&str; 3] = ["EUR", "USD", "GBP"];

@@ -38,26 +38,51 @@ impl RecordWriter<'_> {
                     InstantOffset::After => self.chance.below(20_000) as i64,
                     InstantOffset::Before => -(self.chance.below(900_000) as i64),
                 };
-                avro::long(self.event.at.saturating_add(offset).saturating_mul(*scale), self.to);
+                avro::long(
+                    self.event.at.saturating_add(offset).saturating_mul(*scale),
+                    self.to,
+                );
             }
-            WriteStep::Day => avro::long(self.event.at.div_euclid(86_400_000).clamp(-1_000_000, 1_000_000), self.to),
-            WriteStep::Float => self.to.extend_from_slice(&(1.0 + 4.0 * self.chance.unit() as f32).to_le_bytes()),
-            WriteStep::Double => self.to.extend_from_slice(&(100.0 * self.chance.unit()).to_le_bytes()),
+            WriteStep::Day => avro::long(
+                self.event
+                    .at
+                    .div_euclid(86_400_000)
+                    .clamp(-1_000_000, 1_000_000),
+                self.to,
+            ),
+            WriteStep::Float => self
+                .to
+                .extend_from_slice(&(1.0 + 4.0 * self.chance.unit() as f32).to_le_bytes()),
+            WriteStep::Double => self
+                .to
+                .extend_from_slice(&(100.0 * self.chance.unit()).to_le_bytes()),
             WriteStep::Bytes => avro::bytes(&self.chance.bits().to_be_bytes(), self.to),
             WriteStep::Text(holds) => self.text(holds),
-            WriteStep::Enum(table) => avro::long(i64::from(table[(self.chance.bits() >> 58) as usize]), self.to),
+            WriteStep::Enum(table) => avro::long(
+                i64::from(table[(self.chance.bits() >> 58) as usize]),
+                self.to,
+            ),
             WriteStep::Fixed(size) => {
                 for _ in 0..*size {
                     self.to.push(self.chance.bits() as u8);
                 }
             }
-            WriteStep::DecimalBytes { end } => avro::decimal(self.chance.below(*end) as i64, self.to),
+            WriteStep::DecimalBytes { end } => {
+                avro::decimal(self.chance.below(*end) as i64, self.to)
+            }
             WriteStep::DecimalFixed { end, size } => {
                 let wide = i128::from(self.chance.below(*end)).to_be_bytes();
-                self.to.extend(std::iter::repeat_n(0, size.saturating_sub(wide.len())));
-                self.to.extend_from_slice(&wide[wide.len().saturating_sub(*size)..]);
+                self.to
+                    .extend(std::iter::repeat_n(0, size.saturating_sub(wide.len())));
+                self.to
+                    .extend_from_slice(&wide[wide.len().saturating_sub(*size)..]);
             }
-            WriteStep::Optional { null, some, per_1024, then } => {
+            WriteStep::Optional {
+                null,
+                some,
+                per_1024,
+                then,
+            } => {
                 if self.chance.happens(*per_1024) {
                     avro::long(*some, self.to);
                     self.write(then);
@@ -120,7 +145,9 @@ impl RecordWriter<'_> {
             TextContent::Number(whose) => self.number(self.whose(*whose)),
             TextContent::Originator => match self.chance.below(8) {
                 0..3 => avro::bytes(self.chance.pick(&words::SENDERS).as_bytes(), self.to),
-                3 => avro::built(self.to, |to| digits(30_000 + u64::from(self.event.tenant), 5, to)),
+                3 => avro::built(self.to, |to| {
+                    digits(30_000 + u64::from(self.event.tenant), 5, to)
+                }),
                 _ => self.number(self.event.other),
             },
             TextContent::Email(whose) => {

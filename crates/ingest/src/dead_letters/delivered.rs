@@ -1,8 +1,8 @@
 //! The letters that this process has delivered and that no commit has passed yet, by source offset.
 //!
-//! A batch that is read again produces its letters again. They are recognised here, so that one process delivers a
-//! letter once. The memory is bounded: beyond the bound, the letters of the least recently used partition are forgotten
-//! and may be sent again.
+//! A batch that is read again produces its letters again. They are recognised here, so that one
+//! process delivers a letter once. The memory is bounded: beyond the bound, the letters of the
+//! least recently used partition are forgotten and may be sent again.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -23,8 +23,8 @@ struct PartitionLetters {
     letters: BTreeMap<i64, SentLetter>,
 }
 
-/// A letter sent from one offset. The timestamp distinguishes its record from another record that has the same offset
-/// in a topic that was recreated.
+/// A letter sent from one offset. The timestamp distinguishes its record from another record that
+/// has the same offset in a topic that was recreated.
 #[derive(Debug, Clone, Copy)]
 struct SentLetter {
     timestamp: Option<i64>,
@@ -46,7 +46,12 @@ impl DeliveredLetters {
     /// Creates an empty memory of at most `limit` delivered letters.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { partitions: HashMap::new(), delivered: 0, limit, tick: 0 }
+        Self {
+            partitions: HashMap::new(),
+            delivered: 0,
+            limit,
+            tick: 0,
+        }
     }
 
     /// Claims the letter of one source offset for a sender.
@@ -55,19 +60,35 @@ impl DeliveredLetters {
         let partition = self.partitions.entry(source.clone()).or_default();
         partition.used = self.tick;
         match partition.letters.get(&offset) {
-            Some(sent) if sent.timestamp == timestamp && sent.is_delivered => return Claim::Delivered,
+            Some(sent) if sent.timestamp == timestamp && sent.is_delivered => {
+                return Claim::Delivered;
+            }
             Some(sent) if sent.timestamp == timestamp => return Claim::InFlight,
             Some(sent) if sent.is_delivered => self.delivered -= 1,
             _ => {}
         }
-        partition.letters.insert(offset, SentLetter { timestamp, is_delivered: false });
+        partition.letters.insert(
+            offset,
+            SentLetter {
+                timestamp,
+                is_delivered: false,
+            },
+        );
         Claim::Granted
     }
 
     /// Records that a claimed letter was delivered.
     pub fn deliver(&mut self, source: &TopicPartition, offset: i64) {
-        let Some(partition) = self.partitions.get_mut(source) else { return };
-        let Some(sent) = partition.letters.get_mut(&offset).filter(|sent| !sent.is_delivered) else { return };
+        let Some(partition) = self.partitions.get_mut(source) else {
+            return;
+        };
+        let Some(sent) = partition
+            .letters
+            .get_mut(&offset)
+            .filter(|sent| !sent.is_delivered)
+        else {
+            return;
+        };
         sent.is_delivered = true;
         self.delivered += 1;
         while self.delivered > self.limit && self.forget_oldest() {}
@@ -76,15 +97,21 @@ impl DeliveredLetters {
     /// Gives up the claim on a letter that was not delivered.
     pub fn release(&mut self, source: &TopicPartition, offset: i64) {
         if let Some(partition) = self.partitions.get_mut(source)
-            && partition.letters.get(&offset).is_some_and(|sent| !sent.is_delivered)
+            && partition
+                .letters
+                .get(&offset)
+                .is_some_and(|sent| !sent.is_delivered)
         {
             partition.letters.remove(&offset);
         }
     }
 
-    /// Forgets the letters before `next`: a commit has passed them, so their records are not read again.
+    /// Forgets the letters before `next`: a commit has passed them, so their records are not read
+    /// again.
     pub fn settle(&mut self, source: &TopicPartition, next: Offset) {
-        let Some(partition) = self.partitions.get_mut(source) else { return };
+        let Some(partition) = self.partitions.get_mut(source) else {
+            return;
+        };
         let kept = partition.letters.split_off(&next.0);
         let passed = std::mem::replace(&mut partition.letters, kept);
         self.delivered -= passed.values().filter(|sent| sent.is_delivered).count();
@@ -93,11 +120,18 @@ impl DeliveredLetters {
         }
     }
 
-    /// Forgets the delivered letters of the partition that was used least recently. Returns false if there are none.
+    /// Forgets the delivered letters of the partition that was used least recently. Returns false
+    /// if there are none.
     fn forget_oldest(&mut self) -> bool {
-        let has_delivered = |letters: &BTreeMap<i64, SentLetter>| letters.values().any(|sent| sent.is_delivered);
-        let candidates = self.partitions.values_mut().filter(|partition| has_delivered(&partition.letters));
-        let Some(oldest) = candidates.min_by_key(|partition| partition.used) else { return false };
+        let has_delivered =
+            |letters: &BTreeMap<i64, SentLetter>| letters.values().any(|sent| sent.is_delivered);
+        let candidates = self
+            .partitions
+            .values_mut()
+            .filter(|partition| has_delivered(&partition.letters));
+        let Some(oldest) = candidates.min_by_key(|partition| partition.used) else {
+            return false;
+        };
         let before = oldest.letters.len();
         oldest.letters.retain(|_, sent| !sent.is_delivered);
         self.delivered -= before - oldest.letters.len();
@@ -111,7 +145,11 @@ mod tests {
     use super::*;
 
     fn send(letters: &mut DeliveredLetters, source: &TopicPartition, offset: i64) {
-        assert_eq!(letters.claim(source, offset, Some(offset)), Claim::Granted, "{source}/{offset}");
+        assert_eq!(
+            letters.claim(source, offset, Some(offset)),
+            Claim::Granted,
+            "{source}/{offset}"
+        );
         letters.deliver(source, offset);
     }
 
@@ -124,7 +162,11 @@ mod tests {
         send(&mut letters, &source, 5);
         assert_eq!(letters.claim(&source, 5, Some(5)), Claim::Delivered);
         letters.settle(&source, Offset(5));
-        assert_eq!(letters.claim(&source, 5, Some(5)), Claim::Delivered, "the commit ends before it");
+        assert_eq!(
+            letters.claim(&source, 5, Some(5)),
+            Claim::Delivered,
+            "the commit ends before it"
+        );
         letters.settle(&source, Offset(6));
         assert_eq!((letters.delivered, letters.partitions.len()), (0, 0));
     }

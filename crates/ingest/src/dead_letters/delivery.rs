@@ -1,7 +1,8 @@
 //! One delivery of dead letters: each letter is sent in the best form that its topic accepts.
 //!
-//! The brokers accept or refuse whole batches, and the client chooses the batches. Letters that are refused together
-//! are therefore sent again in smaller groups, and only a letter that is refused alone is sent in its next form.
+//! The brokers accept or refuse whole batches, and the client chooses the batches. Letters that are
+//! refused together are therefore sent again in smaller groups, and only a letter that is refused
+//! alone is sent in its next form.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -36,18 +37,29 @@ type LetterGroup = (LetterForm, Vec<DeadLetter>);
 
 /// Delivers `letters` of `product`, or of a notice topic if `product` is `None`, in their order.
 ///
-/// Returns once each letter is acknowledged by the brokers, is in the quarantine, or has to wait. While the brokers are
-/// away it does not return: the client retries what it cannot send, without making a second copy.
-pub async fn deliver(to: Arc<DeadLetters>, product: Option<ProductKey>, letters: Vec<DeadLetter>) -> DeliveryOutcome {
+/// Returns once each letter is acknowledged by the brokers, is in the quarantine, or has to wait.
+/// While the brokers are away it does not return: the client retries what it cannot send, without
+/// making a second copy.
+pub async fn deliver(
+    to: Arc<DeadLetters>,
+    product: Option<ProductKey>,
+    letters: Vec<DeadLetter>,
+) -> DeliveryOutcome {
     let mut done = DeliveryOutcome::default();
-    let mut claims = Claims { of: Arc::clone(&to), places: Vec::new() };
+    let mut claims = Claims {
+        of: Arc::clone(&to),
+        places: Vec::new(),
+    };
     let mut forms: BTreeMap<LetterForm, Vec<DeadLetter>> = BTreeMap::new();
     for letter in letters {
         match claims.claim(&letter) {
             Claim::Delivered => {}
             Claim::Granted => forms.entry(letter.form).or_default().push(letter),
             Claim::InFlight => {
-                done.waiting = Some(UndeliveredLetters(format!("topic {} has not acknowledged them yet", to.topic)));
+                done.waiting = Some(UndeliveredLetters(format!(
+                    "topic {} has not acknowledged them yet",
+                    to.topic
+                )));
                 done.undelivered.push(letter);
             }
         }
@@ -73,27 +85,39 @@ pub async fn deliver(to: Arc<DeadLetters>, product: Option<ProductKey>, letters:
                 if class != DeliveryFailure::Passing {
                     to.renew();
                 }
-                let why = format!("topic {} does not take dead letters: {error}; {}", to.topic, help(code));
+                let why = format!(
+                    "topic {} does not take dead letters: {error}; {}",
+                    to.topic,
+                    help(code)
+                );
                 done.waiting = Some(UndeliveredLetters(why));
                 done.undelivered.push(letter);
             }
         }
         for (form, again) in smaller(form, size, refused).into_iter().rev() {
-            if form == LetterForm::Quarantined { quarantined.extend(again) } else { groups.push_front((form, again)) }
+            if form == LetterForm::Quarantined {
+                quarantined.extend(again)
+            } else {
+                groups.push_front((form, again))
+            }
         }
         if !done.undelivered.is_empty() {
             // The remaining groups would fail in the same way.
-            done.undelivered.extend(groups.drain(..).flat_map(|(_, group)| group));
+            done.undelivered
+                .extend(groups.drain(..).flat_map(|(_, group)| group));
         }
     }
     match keep(&to, product.as_ref(), &quarantined).await {
-        Ok(()) => quarantined.iter().for_each(|letter| claims.delivered(letter)),
+        Ok(()) => quarantined
+            .iter()
+            .for_each(|letter| claims.delivered(letter)),
         Err(wait) => {
             done.waiting = Some(wait);
             done.undelivered.extend(quarantined);
         }
     }
-    done.undelivered.sort_by(|a, b| (&a.source, a.offset).cmp(&(&b.source, b.offset)));
+    done.undelivered
+        .sort_by(|a, b| (&a.source, a.offset).cmp(&(&b.source, b.offset)));
     done
 }
 
@@ -103,7 +127,8 @@ async fn keep(
     product: Option<&ProductKey>,
     letters: &[DeadLetter],
 ) -> Result<(), UndeliveredLetters> {
-    let written = quarantine::write(&to.quarantine, &to.terms, product, letters, to.clock.now()).await;
+    let written =
+        quarantine::write(&to.quarantine, &to.terms, product, letters, to.clock.now()).await;
     written.map_err(|error| {
         UndeliveredLetters(format!(
             "topic {} refuses dead letters, and the quarantine cannot be written: {error}",
@@ -123,14 +148,16 @@ async fn keep(
     Ok(())
 }
 
-/// Returns the groups in which refused letters of a group of `size` are sent again: smaller groups, or one letter in
-/// its next form.
+/// Returns the groups in which refused letters of a group of `size` are sent again: smaller groups,
+/// or one letter in its next form.
 fn smaller(form: LetterForm, size: usize, mut refused: Vec<DeadLetter>) -> Vec<LetterGroup> {
     if refused.is_empty() {
         return Vec::new();
     }
     if size == 1 {
-        refused.iter_mut().for_each(|letter| letter.form = form.next());
+        refused
+            .iter_mut()
+            .for_each(|letter| letter.form = form.next());
         return vec![(form.next(), refused)];
     }
     if refused.len() < size {
@@ -141,8 +168,8 @@ fn smaller(form: LetterForm, size: usize, mut refused: Vec<DeadLetter>) -> Vec<L
 }
 
 impl DeadLetters {
-    /// Sends a group of letters of one form. Returns the outcome of each. A letter that is sent alone shares its batch
-    /// with no other letter.
+    /// Sends a group of letters of one form. Returns the outcome of each. A letter that is sent
+    /// alone shares its batch with no other letter.
     async fn send(&self, group: &[DeadLetter]) -> Vec<Result<(), KafkaError>> {
         let permits = if group.len() == 1 { SENDERS } else { 1 };
         // The semaphore is never closed, so this always gets a permit.
@@ -156,20 +183,33 @@ impl DeadLetters {
             let message = letter.message(self.topic.as_str(), place);
             producer.send(message, Timeout::Never)
         });
-        join_all(sends).await.into_iter().map(|sent| sent.map(|_| ()).map_err(|(error, _)| error)).collect()
+        join_all(sends)
+            .await
+            .into_iter()
+            .map(|sent| sent.map(|_| ()).map_err(|(error, _)| error))
+            .collect()
     }
 
     fn count(&self, product: Option<&ProductKey>, form: LetterForm) {
         let labels = [product.map_or(NOTICES, ProductKey::as_str)];
         match form {
             LetterForm::Whole => {}
-            LetterForm::HeaderOnly => self.metrics.reduced_letters.with_label_values(&labels).inc(),
-            LetterForm::Quarantined => self.metrics.quarantined_letters.with_label_values(&labels).inc(),
+            LetterForm::HeaderOnly => self
+                .metrics
+                .reduced_letters
+                .with_label_values(&labels)
+                .inc(),
+            LetterForm::Quarantined => self
+                .metrics
+                .quarantined_letters
+                .with_label_values(&labels)
+                .inc(),
         }
     }
 }
 
-/// The letters that one delivery has claimed. Those that it has not delivered are released at its end, however it ends.
+/// The letters that one delivery has claimed. Those that it has not delivered are released at its
+/// end, however it ends.
 struct Claims {
     of: Arc<DeadLetters>,
     places: Vec<(TopicPartition, i64)>,
@@ -177,7 +217,10 @@ struct Claims {
 
 impl Claims {
     fn claim(&mut self, letter: &DeadLetter) -> Claim {
-        let claim = self.of.delivered().claim(&letter.source, letter.offset, letter.timestamp);
+        let claim = self
+            .of
+            .delivered()
+            .claim(&letter.source, letter.offset, letter.timestamp);
         if claim == Claim::Granted {
             self.places.push((letter.source.clone(), letter.offset));
         }
@@ -208,7 +251,10 @@ mod tests {
     }
 
     fn sizes(groups: &[LetterGroup]) -> Vec<(LetterForm, usize)> {
-        groups.iter().map(|(form, letters)| (*form, letters.len())).collect()
+        groups
+            .iter()
+            .map(|(form, letters)| (*form, letters.len()))
+            .collect()
     }
 
     #[test]
@@ -225,7 +271,9 @@ mod tests {
         ] {
             let groups = smaller(form, size, letters(refused));
             assert_eq!(sizes(&groups), expected, "{form:?} {size} {refused}");
-            assert!(groups.iter().all(|(form, letters)| size > 1 || letters.iter().all(|letter| letter.form == *form)));
+            assert!(groups.iter().all(
+                |(form, letters)| size > 1 || letters.iter().all(|letter| letter.form == *form)
+            ));
         }
     }
 

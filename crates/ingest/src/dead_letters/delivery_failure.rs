@@ -1,12 +1,13 @@
-//! Classes of producer errors for a dead letter: caused by the letter itself, caused by a setting that must be changed,
-//! caused by a dead producer, or transient. Pure.
+//! Classes of producer errors for a dead letter: caused by the letter itself, caused by a setting
+//! that must be changed, caused by a dead producer, or transient. Pure.
 
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 /// The class of a delivery that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryFailure {
-    /// The topic does not accept this message, however often it is sent. It may accept another form.
+    /// The topic does not accept this message, however often it is sent. It may accept another
+    /// form.
     Message,
     /// The topic accepts no message until a setting of the brokers or of this client is changed.
     Configuration,
@@ -81,11 +82,16 @@ pub fn refusal(code: Option<Code>) -> DeliveryFailure {
 #[must_use]
 pub fn help(code: Option<Code>) -> &'static str {
     match code {
-        Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::UnknownTopicId) => {
-            "create the topic, or set kafka.dead_letter_topic to one that exists"
-        }
+        Some(
+            Code::UnknownTopic
+            | Code::UnknownTopicOrPartition
+            | Code::UnknownPartition
+            | Code::UnknownTopicId,
+        ) => "create the topic, or set kafka.dead_letter_topic to one that exists",
         Some(Code::TopicAuthorizationFailed) => "allow this client to write to the topic",
-        Some(Code::ClusterAuthorizationFailed) => "allow this client IdempotentWrite on the cluster",
+        Some(Code::ClusterAuthorizationFailed) => {
+            "allow this client IdempotentWrite on the cluster"
+        }
         Some(
             Code::SaslAuthenticationFailed
             | Code::UnsupportedSASLMechanism
@@ -94,7 +100,9 @@ pub fn help(code: Option<Code>) -> &'static str {
             | Code::SSL
             | Code::UnacceptableCredential,
         ) => "see the credentials and certificates in kafka.properties",
-        Some(Code::UnsupportedCompressionType) => "set kafka.properties.compression.type to one that the topic takes",
+        Some(Code::UnsupportedCompressionType) => {
+            "set kafka.properties.compression.type to one that the topic takes"
+        }
         _ => "it is sent again",
     }
 }
@@ -134,7 +142,12 @@ mod tests {
             ),
             (
                 DeliveryFailure::Producer,
-                &[Code::Fatal, Code::Fenced, Code::InvalidProducerEpoch, Code::OutOfOrderSequenceNumber][..],
+                &[
+                    Code::Fatal,
+                    Code::Fenced,
+                    Code::InvalidProducerEpoch,
+                    Code::OutOfOrderSequenceNumber,
+                ][..],
             ),
             (
                 DeliveryFailure::Passing,
@@ -164,7 +177,12 @@ mod tests {
 
     #[test]
     fn what_someone_must_change_says_what() {
-        for code in [Code::UnknownTopic, Code::TopicAuthorizationFailed, Code::ClusterAuthorizationFailed, Code::SSL] {
+        for code in [
+            Code::UnknownTopic,
+            Code::TopicAuthorizationFailed,
+            Code::ClusterAuthorizationFailed,
+            Code::SSL,
+        ] {
             assert_ne!(help(Some(code)), help(None), "{code:?}");
         }
     }

@@ -1,17 +1,20 @@
-//! One dead letter, and the forms in which it can be sent: whole, or as headers that name the place of the original.
+//! One dead letter, and the forms in which it can be sent: whole, or as headers that name the place
+//! of the original.
 
 use rdkafka::message::{Header, Headers, OwnedHeaders};
 use rdkafka::producer::FutureRecord;
 use sha2::{Digest, Sha256};
 
-use super::{BYTES, CODE, DIGEST, KEY_BYTES, OFFSET, OMITTED, PARTITION, REASON, REFUSED, TIMESTAMP, TOPIC};
+use super::{
+    BYTES, CODE, DIGEST, KEY_BYTES, OFFSET, OMITTED, PARTITION, REASON, REFUSED, TIMESTAMP, TOPIC,
+};
 use crate::decode::RejectedRow;
 use crate::partition_buffer::PartitionBuffer;
 use ebbtide_base::ids::TopicPartition;
 use ebbtide_base::record::Fault;
 
-/// The form in which a letter is sent next. A form that is refused because of the letter itself is followed by the next
-/// form.
+/// The form in which a letter is sent next. A form that is refused because of the letter itself is
+/// followed by the next form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LetterForm {
     /// With the record's value, key and headers.
@@ -69,7 +72,9 @@ impl DeadLetter {
             offset: intake.offset(row),
             timestamp: intake.timestamp(row),
             fault: *fault,
-            reason: reason.as_ref().map_or_else(|| fault.to_string(), |reason| format!("{fault}: {reason}")),
+            reason: reason
+                .as_ref()
+                .map_or_else(|| fault.to_string(), |reason| format!("{fault}: {reason}")),
             payload: intake.payload(row).map(<[u8]>::to_vec),
             key: intake.key(row).map(<[u8]>::to_vec),
             headers: intake.headers(row).cloned(),
@@ -82,18 +87,27 @@ impl DeadLetter {
     #[must_use]
     pub fn memory(&self) -> usize {
         let headers = self.headers.iter().flat_map(Headers::iter);
-        let headers: usize = headers.map(|header| header.key.len() + header.value.map_or(0, <[u8]>::len)).sum();
-        512 + headers + self.payload.as_ref().map_or(0, Vec::len) + self.key.as_ref().map_or(0, Vec::len)
+        let headers: usize = headers
+            .map(|header| header.key.len() + header.value.map_or(0, <[u8]>::len))
+            .sum();
+        512 + headers
+            + self.payload.as_ref().map_or(0, Vec::len)
+            + self.key.as_ref().map_or(0, Vec::len)
     }
 
-    /// Returns the message key of a letter without its record: the partition and offset of the record. With a key, a
-    /// compacted topic accepts the letter too.
+    /// Returns the message key of a letter without its record: the partition and offset of the
+    /// record. With a key, a compacted topic accepts the letter too.
     pub(super) fn place(&self) -> String {
         format!("{}/{}", self.source, self.offset)
     }
 
-    /// Creates the message for `topic`. `place` is [`DeadLetter::place`], which must live as long as the message.
-    pub(super) fn message<'l>(&'l self, topic: &'l str, place: &'l str) -> FutureRecord<'l, [u8], [u8]> {
+    /// Creates the message for `topic`. `place` is [`DeadLetter::place`], which must live as long
+    /// as the message.
+    pub(super) fn message<'l>(
+        &'l self,
+        topic: &'l str,
+        place: &'l str,
+    ) -> FutureRecord<'l, [u8], [u8]> {
         let mut record = FutureRecord::to(topic);
         if self.form == LetterForm::Whole {
             record.payload = self.payload.as_deref();
@@ -136,11 +150,17 @@ impl DeadLetter {
 
 /// Returns the SHA-256 of a value, in hexadecimal, as `sha256sum` prints it.
 pub(super) fn digest(value: &[u8]) -> String {
-    Sha256::digest(value).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(value)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn text(headers: OwnedHeaders, key: &str, value: &str) -> OwnedHeaders {
-    headers.insert(Header { key, value: Some(value) })
+    headers.insert(Header {
+        key,
+        value: Some(value),
+    })
 }
 
 #[cfg(test)]
@@ -181,8 +201,12 @@ mod tests {
         let place = letter.place();
         let record = letter.message("dead", &place);
         let headers = record.headers.unwrap();
-        let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
-        headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect()
+        let text =
+            |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
+        headers
+            .iter()
+            .map(|header| (header.key.to_owned(), text(header.value)))
+            .collect()
     }
 
     #[test]
@@ -190,9 +214,15 @@ mod tests {
         let letter = letter(7, b"value");
         let place = letter.place();
         let record = letter.message("dead", &place);
-        assert_eq!((record.payload, record.key), (Some(&b"value"[..]), Some(&b"a key"[..])));
+        assert_eq!(
+            (record.payload, record.key),
+            (Some(&b"value"[..]), Some(&b"a key"[..]))
+        );
         let names: Vec<String> = headers(&letter).into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["trace", CODE, REASON, TOPIC, PARTITION, OFFSET, TIMESTAMP]);
+        assert_eq!(
+            names,
+            ["trace", CODE, REASON, TOPIC, PARTITION, OFFSET, TIMESTAMP]
+        );
     }
 
     #[test]
@@ -202,13 +232,27 @@ mod tests {
         letter.refused = Some("too large".to_owned());
         let place = letter.place();
         let record = letter.message("dead", &place);
-        assert_eq!((record.payload, record.key), (None, Some(&b"traffic.sms/0/7"[..])));
+        assert_eq!(
+            (record.payload, record.key),
+            (None, Some(&b"traffic.sms/0/7"[..]))
+        );
         let headers = headers(&letter);
-        let value = |name: &str| headers.iter().find(|(of, _)| of == name).map(|(_, value)| value.as_str());
+        let value = |name: &str| {
+            headers
+                .iter()
+                .find(|(of, _)| of == name)
+                .map(|(_, value)| value.as_str())
+        };
         assert_eq!(value("trace"), None);
-        assert_eq!((value(OFFSET), value(BYTES), value(KEY_BYTES)), (Some("7"), Some("5"), Some("5")));
+        assert_eq!(
+            (value(OFFSET), value(BYTES), value(KEY_BYTES)),
+            (Some("7"), Some("5"), Some("5"))
+        );
         // printf value | sha256sum
-        assert_eq!(value(DIGEST), Some("cd42404d52ad55ccfa9aca4adc828aa5800ad9d385a0671fbcbf724118320619"));
+        assert_eq!(
+            value(DIGEST),
+            Some("cd42404d52ad55ccfa9aca4adc828aa5800ad9d385a0671fbcbf724118320619")
+        );
         assert_eq!(value(REFUSED), Some("too large"));
     }
 

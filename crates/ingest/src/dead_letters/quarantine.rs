@@ -1,8 +1,9 @@
-//! Format and expiry of a quarantine file, which contains letters that the topic refuses in every form.
+//! Format and expiry of a quarantine file, which contains letters that the topic refuses in every
+//! form.
 //!
-//! Each letter is one line of JSON with its reason, source and sizes; then, without separators, the bytes of its key,
-//! its value and its headers' values, and a line end. The bytes are unchanged, so that a search of the root finds a
-//! value in them.
+//! Each letter is one line of JSON with its reason, source and sizes; then, without separators, the
+//! bytes of its key, its value and its headers' values, and a line end. The bytes are unchanged, so
+//! that a search of the root finds a value in them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,7 +17,8 @@ use ebbtide_base::ids::ProductKey;
 use ebbtide_policy::Policy;
 use ebbtide_table::{Quarantine, StoreError};
 
-/// The folder, and the metrics' `product`, of letters that do not belong to a product: messages of the notice topics.
+/// The folder, and the metrics' `product`, of letters that do not belong to a product: messages of
+/// the notice topics.
 pub const NOTICES: &str = "_notices";
 
 /// The retention of letters in the quarantine.
@@ -24,7 +26,8 @@ pub const NOTICES: &str = "_notices";
 pub struct QuarantineTerms {
     /// The configured time, from the moment at which a letter is written.
     pub retention: Duration,
-    /// The shortest maximum that the policy sets for each product, from the record's Kafka timestamp.
+    /// The shortest maximum that the policy sets for each product, from the record's Kafka
+    /// timestamp.
     pub maxima: BTreeMap<ProductKey, Duration>,
     /// The shortest of all products.
     pub shortest: Option<Duration>,
@@ -45,8 +48,9 @@ impl QuarantineTerms {
         }
     }
 
-    /// Returns the time at which a letter that is written at `now` must be deleted, rounded down to a whole hour if
-    /// that is still ahead. `None` if the bytes of its record may not be kept at all, since its maximum has passed.
+    /// Returns the time at which a letter that is written at `now` must be deleted, rounded down to
+    /// a whole hour if that is still ahead. `None` if the bytes of its record may not be kept at
+    /// all, since its maximum has passed.
     #[must_use]
     pub fn expiry(
         &self,
@@ -55,23 +59,34 @@ impl QuarantineTerms {
         now: DateTime<Utc>,
     ) -> Option<DateTime<Utc>> {
         let maximum = product.map_or(self.shortest, |product| self.maxima.get(product).copied());
-        let read = timestamp.and_then(DateTime::from_timestamp_millis).unwrap_or(now).min(now);
+        let read = timestamp
+            .and_then(DateTime::from_timestamp_millis)
+            .unwrap_or(now)
+            .min(now);
         let by_policy = maximum.map_or(DateTime::<Utc>::MAX_UTC, |maximum| after(read, maximum));
         let expires = by_policy.min(after(now, self.retention));
-        let hour = expires.with_minute(0).and_then(|time| time.with_second(0)).and_then(|time| time.with_nanosecond(0));
-        [hour, Some(expires)].into_iter().flatten().find(|expires| *expires > now)
+        let hour = expires
+            .with_minute(0)
+            .and_then(|time| time.with_second(0))
+            .and_then(|time| time.with_nanosecond(0));
+        [hour, Some(expires)]
+            .into_iter()
+            .flatten()
+            .find(|expires| *expires > now)
     }
 }
 
 fn after(time: DateTime<Utc>, length: Duration) -> DateTime<Utc> {
     let length = TimeDelta::from_std(length).unwrap_or(TimeDelta::MAX);
-    time.checked_add_signed(length).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    time.checked_add_signed(length)
+        .unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 /// Writes `letters` to the quarantine, one file for each time at which they expire.
 ///
 /// # Errors
-/// If a file cannot be written. Files that were written before it remain; their letters are written again.
+/// If a file cannot be written. Files that were written before it remain; their letters are written
+/// again.
 pub async fn write(
     quarantine: &Quarantine,
     terms: &QuarantineTerms,
@@ -82,11 +97,19 @@ pub async fn write(
     let mut files: BTreeMap<DateTime<Utc>, Vec<u8>> = BTreeMap::new();
     for letter in letters {
         let expires = terms.expiry(product, letter.timestamp, now);
-        let file = files.entry(expires.unwrap_or_else(|| after(now, terms.retention))).or_default();
+        let file = files
+            .entry(expires.unwrap_or_else(|| after(now, terms.retention)))
+            .or_default();
         append(file, letter, expires.is_some(), now);
     }
     for (expires, content) in files {
-        quarantine.put(product.map_or(NOTICES, ProductKey::as_str), expires, content).await?;
+        quarantine
+            .put(
+                product.map_or(NOTICES, ProductKey::as_str),
+                expires,
+                content,
+            )
+            .await?;
     }
     Ok(())
 }
@@ -94,9 +117,16 @@ pub async fn write(
 /// Appends one letter. Without `with_bytes`, its record is described but not stored.
 fn append(file: &mut Vec<u8>, letter: &DeadLetter, with_bytes: bool, now: DateTime<Utc>) {
     let (payload, key) = (letter.payload.as_deref(), letter.key.as_deref());
-    let headers: Vec<(&str, Option<&[u8]>)> =
-        letter.headers.iter().flat_map(Headers::iter).map(|header| (header.key, header.value)).collect();
-    let sizes: Vec<_> = headers.iter().map(|(name, value)| json!([name, value.map(<[u8]>::len)])).collect();
+    let headers: Vec<(&str, Option<&[u8]>)> = letter
+        .headers
+        .iter()
+        .flat_map(Headers::iter)
+        .map(|header| (header.key, header.value))
+        .collect();
+    let sizes: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| json!([name, value.map(<[u8]>::len)]))
+        .collect();
     let line = json!({
         "code": letter.fault.code(),
         "reason": letter.reason,
@@ -115,8 +145,12 @@ fn append(file: &mut Vec<u8>, letter: &DeadLetter, with_bytes: bool, now: DateTi
     file.extend_from_slice(line.to_string().as_bytes());
     file.push(b'\n');
     if with_bytes {
-        let parts = [key, payload].into_iter().chain(headers.into_iter().map(|(_, value)| value));
-        parts.flatten().for_each(|part| file.extend_from_slice(part));
+        let parts = [key, payload]
+            .into_iter()
+            .chain(headers.into_iter().map(|(_, value)| value));
+        parts
+            .flatten()
+            .for_each(|part| file.extend_from_slice(part));
         file.push(b'\n');
     }
 }
@@ -144,21 +178,46 @@ mod tests {
     fn letter_expires_by_retention_or_by_the_policys_maximum_whichever_is_first() {
         let now = at("2026-11-30T12:30:00Z");
         let read = |text: &str| Some(at(text).timestamp_millis());
-        let (sms, voice): (ProductKey, ProductKey) = ("sms".parse().unwrap(), "voice".parse().unwrap());
+        let (sms, voice): (ProductKey, ProductKey) =
+            ("sms".parse().unwrap(), "voice".parse().unwrap());
         for (product, timestamp, expires) in [
-            (Some(&sms), read("2026-11-30T12:10:00Z"), Some("2026-11-30T15:00:00Z")),
+            (
+                Some(&sms),
+                read("2026-11-30T12:10:00Z"),
+                Some("2026-11-30T15:00:00Z"),
+            ),
             (Some(&sms), None, Some("2026-11-30T15:00:00Z")),
             // A timestamp ahead of the clock does not extend the retention.
-            (Some(&sms), read("2027-06-01T00:00:00Z"), Some("2026-11-30T15:00:00Z")),
+            (
+                Some(&sms),
+                read("2027-06-01T00:00:00Z"),
+                Some("2026-11-30T15:00:00Z"),
+            ),
             // Within its last hour: to the second.
-            (Some(&sms), read("2026-11-30T09:45:00Z"), Some("2026-11-30T12:45:00Z")),
+            (
+                Some(&sms),
+                read("2026-11-30T09:45:00Z"),
+                Some("2026-11-30T12:45:00Z"),
+            ),
             (Some(&sms), read("2026-11-30T09:30:00Z"), None),
             (Some(&sms), read("2020-01-01T00:00:00Z"), None),
             // The policy sets no maximum.
-            (Some(&voice), read("2020-01-01T00:00:00Z"), Some("2026-12-07T12:00:00Z")),
-            (None, read("2026-11-30T12:30:00Z"), Some("2026-11-30T14:00:00Z")),
+            (
+                Some(&voice),
+                read("2020-01-01T00:00:00Z"),
+                Some("2026-12-07T12:00:00Z"),
+            ),
+            (
+                None,
+                read("2026-11-30T12:30:00Z"),
+                Some("2026-11-30T14:00:00Z"),
+            ),
         ] {
-            assert_eq!(terms().expiry(product, timestamp, now), expires.map(at), "{product:?} {timestamp:?}");
+            assert_eq!(
+                terms().expiry(product, timestamp, now),
+                expires.map(at),
+                "{product:?} {timestamp:?}"
+            );
         }
     }
 
@@ -170,7 +229,10 @@ mod tests {
         append(&mut described, &letter(7, b"\x00value\n"), false, now);
         let line: serde_json::Value =
             serde_json::from_slice(kept.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
-        assert_eq!((&line["offset"], &line["value_bytes"], &line["key_bytes"]), (&json!(7), &json!(7), &json!(5)));
+        assert_eq!(
+            (&line["offset"], &line["value_bytes"], &line["key_bytes"]),
+            (&json!(7), &json!(7), &json!(5))
+        );
         assert_eq!(line["headers"], json!([["trace", 3]]));
         assert!(kept.ends_with(b"\na key\x00value\nabc\n"));
         assert!(!String::from_utf8(described).unwrap().contains("value\n"));
@@ -186,10 +248,13 @@ mod tests {
             letter.timestamp = Some((now - TimeDelta::minutes(minutes)).timestamp_millis());
         }
         let sms = "sms".parse().unwrap();
-        write(&Quarantine::new(root), &terms(), Some(&sms), &letters, now).await.unwrap();
+        write(&Quarantine::new(root), &terms(), Some(&sms), &letters, now)
+            .await
+            .unwrap();
         let files = std::fs::read_dir(folder.path().join("_quarantine/sms")).unwrap();
-        let mut names: Vec<String> =
-            files.map(|file| file.unwrap().file_name().into_string().unwrap()[..16].to_owned()).collect();
+        let mut names: Vec<String> = files
+            .map(|file| file.unwrap().file_name().into_string().unwrap()[..16].to_owned())
+            .collect();
         names.sort();
         assert_eq!(names, ["20261130T130000Z", "20261130T150000Z"]);
     }

@@ -1,8 +1,9 @@
-//! The configuration of every Kafka client of an instance, built in one place from the operator's properties.
+//! The configuration of every Kafka client of an instance, built in one place from the operator's
+//! properties.
 //!
-//! A client receives the properties that concern it, then Ebbtide's defaults for those that the operator did not set,
-//! then the values that the guarantees require. [`refused_properties`] creates each client without brokers, so that a
-//! wrong property is found before the start.
+//! A client receives the properties that concern it, then Ebbtide's defaults for those that the
+//! operator did not set, then the values that the guarantees require. [`refused_properties`]
+//! creates each client without brokers, so that a wrong property is found before the start.
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::AdminClient;
@@ -13,10 +14,12 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, ProducerContext};
 
 use ebbtide_config::{
-    Config, IngestConfig, KafkaConfig, Property, SESSION_TIMEOUT_MS, spellings, uses_consumer_protocol,
+    Config, IngestConfig, KafkaConfig, Property, SESSION_TIMEOUT_MS, spellings,
+    uses_consumer_protocol,
 };
 
-/// The bytes of a partition's records that a lane requests in one fetch, unless the operator set them.
+/// The bytes of a partition's records that a lane requests in one fetch, unless the operator set
+/// them.
 const FETCH_BYTES: usize = 1 << 20;
 /// The bytes that the framing of a response takes in addition to its records.
 const FRAMING_BYTES: usize = 512;
@@ -60,9 +63,13 @@ const OF_CONSUMERS: [&str; 18] = [
     "partition.assignment.strategy",
     "session.timeout.ms",
 ];
-/// Consumers' properties that limit the records that are fetched ahead: with them, the reader of notices would use as
-/// much memory as a lane.
-const OF_LANES: [&str; 3] = ["queued.max.messages.kbytes", "queued.min.messages", "statistics.interval.ms"];
+/// Consumers' properties that limit the records that are fetched ahead: with them, the reader of
+/// notices would use as much memory as a lane.
+const OF_LANES: [&str; 3] = [
+    "queued.max.messages.kbytes",
+    "queued.min.messages",
+    "statistics.interval.ms",
+];
 /// Properties that only producers use.
 const OF_PRODUCERS: [&str; 17] = [
     "acks",
@@ -107,8 +114,8 @@ impl ClientRole {
     }
 }
 
-/// Returns the bytes of a lane's queue of fetched records. The client needs about twice the bytes of a message to hold
-/// it.
+/// Returns the bytes of a lane's queue of fetched records. The client needs about twice the bytes
+/// of a message to hold it.
 #[must_use]
 pub fn queue_bytes(ingest: &IngestConfig) -> usize {
     usize::try_from(ingest.memory).unwrap_or(usize::MAX) / ingest.lanes.max(1) / 16
@@ -121,11 +128,19 @@ pub fn client_config(kafka: &KafkaConfig, role: ClientRole) -> ClientConfig {
     for (name, value) in kafka.properties.iter().filter(|(name, _)| role.takes(name)) {
         config.set(name, value.expose());
     }
-    // The client takes its log level from the `log` crate, which has no receiver here; `tracing` filters the lines.
+    // The client takes its log level from the `log` crate, which has no receiver here; `tracing`
+    // filters the lines.
     let detailed = kafka.properties.contains_key("debug");
-    config.set_log_level(if detailed { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info });
+    config.set_log_level(if detailed {
+        RDKafkaLogLevel::Debug
+    } else {
+        RDKafkaLogLevel::Info
+    });
     match role {
-        ClientRole::Lane { number, queue_bytes } => lane(&mut config, kafka, number, queue_bytes),
+        ClientRole::Lane {
+            number,
+            queue_bytes,
+        } => lane(&mut config, kafka, number, queue_bytes),
         ClientRole::Notices => notices(&mut config, kafka),
         ClientRole::DeadLetters => dead_letters(&mut config),
         // A request for a topic must not create it.
@@ -146,10 +161,19 @@ fn lane(config: &mut ClientConfig, kafka: &KafkaConfig, number: usize, queue_byt
         default("session.timeout.ms", SESSION_TIMEOUT_MS.to_string());
     }
     default("fetch.message.max.bytes", FETCH_BYTES.to_string());
-    default("fetch.max.bytes", largest_fetch(kafka, (queue_bytes / 4).max(FETCH_BYTES)).to_string());
-    default("queued.max.messages.kbytes", (queue_bytes / 1024).clamp(1024, MOST_QUEUED_KBYTES).to_string());
+    default(
+        "fetch.max.bytes",
+        largest_fetch(kafka, (queue_bytes / 4).max(FETCH_BYTES)).to_string(),
+    );
+    default(
+        "queued.max.messages.kbytes",
+        (queue_bytes / 1024)
+            .clamp(1024, MOST_QUEUED_KBYTES)
+            .to_string(),
+    );
     default("queued.min.messages", "1000000".to_owned());
-    // The wait of the client when its queue is full: the client's own default of a second leaves a lane without work.
+    // The wait of the client when its queue is full: the client's own default of a second leaves a
+    // lane without work.
     default("fetch.queue.backoff.ms", "5".to_owned());
     default("statistics.interval.ms", "2000".to_owned());
     set_member(config, &kafka.group, &format!("lane-{number}"));
@@ -162,7 +186,10 @@ const MOST_QUEUED_KBYTES: usize = 2_097_151;
 
 fn notices(config: &mut ClientConfig, kafka: &KafkaConfig) {
     if config.get("fetch.max.bytes").is_none() {
-        config.set("fetch.max.bytes", largest_fetch(kafka, 4 * FETCH_BYTES).to_string());
+        config.set(
+            "fetch.max.bytes",
+            largest_fetch(kafka, 4 * FETCH_BYTES).to_string(),
+        );
     }
     set_member(config, &format!("{}-notices", kafka.group), "notices");
     // Every notice counts, so a new group starts with the oldest.
@@ -170,7 +197,10 @@ fn notices(config: &mut ClientConfig, kafka: &KafkaConfig) {
 }
 
 fn dead_letters(config: &mut ClientConfig) {
-    if ["compression.type", "compression.codec"].iter().all(|key| config.get(key).is_none()) {
+    if ["compression.type", "compression.codec"]
+        .iter()
+        .all(|key| config.get(key).is_none())
+    {
         // A record that was stored compressed in its own topic would exceed the limit uncompressed.
         config.set("compression.type", "lz4");
     }
@@ -183,15 +213,18 @@ fn dead_letters(config: &mut ClientConfig) {
         .set("acks", "all")
         // The topic decides the largest size.
         .set("message.max.bytes", "1000000000")
-        // The client never gives up on a letter because of time: a letter that timed out may have arrived, and would be
-        // sent twice.
+        // The client never gives up on a letter because of time: a letter that timed out may have
+        // arrived, and would be sent twice.
         .set("message.timeout.ms", "0");
 }
 
-/// Makes a consumer a member of `group`. Static members with the same id would expel each other, so each gets a
-/// different suffix.
+/// Makes a consumer a member of `group`. Static members with the same id would expel each other, so
+/// each gets a different suffix.
 fn set_member(config: &mut ClientConfig, group: &str, ending: &str) {
-    if let Some(id) = config.get("group.instance.id").map(|id| format!("{id}-{ending}")) {
+    if let Some(id) = config
+        .get("group.instance.id")
+        .map(|id| format!("{id}-{ending}"))
+    {
         config.set("group.instance.id", id);
     }
     config
@@ -205,7 +238,9 @@ fn set_member(config: &mut ClientConfig, group: &str, ending: &str) {
 /// Returns `wanted`, or less if the operator limits the size of responses to less.
 fn largest_fetch(kafka: &KafkaConfig, wanted: usize) -> usize {
     let received = number_of(kafka, "receive.message.max.bytes");
-    received.map_or(wanted, |received| wanted.min(received.saturating_sub(FRAMING_BYTES)))
+    received.map_or(wanted, |received| {
+        wanted.min(received.saturating_sub(FRAMING_BYTES))
+    })
 }
 
 fn number_of(kafka: &KafkaConfig, name: &str) -> Option<usize> {
@@ -233,22 +268,36 @@ impl RefusedProperty {
     }
 }
 
-/// Returns every property that librdkafka refuses, alone or together with others in one of the clients. No request is
-/// sent to a broker.
+/// Returns every property that librdkafka refuses, alone or together with others in one of the
+/// clients. No request is sent to a broker.
 ///
 /// Call this before any client is created for use, so that no error of a client quotes a secret.
 #[must_use]
 pub fn refused_properties(config: &Config) -> Vec<RefusedProperty> {
-    let single: Vec<RefusedProperty> =
-        config.kafka.properties.iter().filter_map(|(name, value)| refused_alone(name, value)).collect();
+    let single: Vec<RefusedProperty> = config
+        .kafka
+        .properties
+        .iter()
+        .filter_map(|(name, value)| refused_alone(name, value))
+        .collect();
     if !single.is_empty() {
         return single;
     }
-    let lane = ClientRole::Lane { number: 0, queue_bytes: queue_bytes(&config.ingest) };
+    let lane = ClientRole::Lane {
+        number: 0,
+        queue_bytes: queue_bytes(&config.ingest),
+    };
     let mut refused: Vec<RefusedProperty> = Vec::new();
-    for role in [lane, ClientRole::Notices, ClientRole::DeadLetters, ClientRole::Admin] {
+    for role in [
+        lane,
+        ClientRole::Notices,
+        ClientRole::DeadLetters,
+        ClientRole::Admin,
+    ] {
         if let Some(found) = refused_by(&config.kafka, role)
-            && !refused.iter().any(|known| known.name == found.name && !known.name.is_empty())
+            && !refused
+                .iter()
+                .any(|known| known.name == found.name && !known.name.is_empty())
         {
             refused.push(found);
         }
@@ -257,13 +306,19 @@ pub fn refused_properties(config: &Config) -> Vec<RefusedProperty> {
 }
 
 fn refused_alone(name: &str, value: &Property) -> Option<RefusedProperty> {
-    let why = match ClientConfig::new().set(name, value.expose()).create_native_config() {
+    let why = match ClientConfig::new()
+        .set(name, value.expose())
+        .create_native_config()
+    {
         Ok(_) => return None,
         Err(KafkaError::ClientConfig(_, why, ..)) if !why.contains(value.expose()) => why,
         Err(KafkaError::ClientConfig(_, why, ..)) if matches!(value, Property::Plain(_)) => why,
         Err(_) => "its value is refused".to_owned(),
     };
-    Some(RefusedProperty { name: name.to_owned(), why })
+    Some(RefusedProperty {
+        name: name.to_owned(),
+        why,
+    })
 }
 
 /// Creates the client without brokers, so that it connects to nothing, and drops it.
@@ -273,11 +328,15 @@ fn refused_by(kafka: &KafkaConfig, role: ClientRole) -> Option<RefusedProperty> 
     // A member of a group would leave it when dropped, and would wait for brokers to do so.
     config.remove("group.id");
     let made = match role {
-        ClientRole::Lane { .. } | ClientRole::Notices => {
-            config.create_with_context::<_, BaseConsumer<_>>(MutedContext).map(drop)
-        }
-        ClientRole::DeadLetters => config.create_with_context::<_, BaseProducer<_>>(MutedContext).map(drop),
-        ClientRole::Admin => config.create_with_context::<_, AdminClient<_>>(MutedContext).map(drop),
+        ClientRole::Lane { .. } | ClientRole::Notices => config
+            .create_with_context::<_, BaseConsumer<_>>(MutedContext)
+            .map(drop),
+        ClientRole::DeadLetters => config
+            .create_with_context::<_, BaseProducer<_>>(MutedContext)
+            .map(drop),
+        ClientRole::Admin => config
+            .create_with_context::<_, AdminClient<_>>(MutedContext)
+            .map(drop),
     };
     let why = match made {
         Ok(()) => return None,
@@ -285,8 +344,15 @@ fn refused_by(kafka: &KafkaConfig, role: ClientRole) -> Option<RefusedProperty> 
         Err(error) => error.to_string(),
     };
     let named = |name: &&String| spellings(name).any(|spelling| why.contains(spelling));
-    let name = kafka.properties.keys().filter(named).max_by_key(|name| name.len()).cloned().unwrap_or_default();
-    let quotes_secret = |value: &Property| matches!(value, Property::Hidden(_)) && why.contains(value.expose());
+    let name = kafka
+        .properties
+        .keys()
+        .filter(named)
+        .max_by_key(|name| name.len())
+        .cloned()
+        .unwrap_or_default();
+    let quotes_secret =
+        |value: &Property| matches!(value, Property::Hidden(_)) && why.contains(value.expose());
     let why = match kafka.properties.values().any(quotes_secret) {
         true => format!("the {} refuses it", role.name()),
         false => format!("the {} refuses it: {why}", role.name()),

@@ -1,9 +1,10 @@
-//! Commits a product's gathering to its table: writes files, delivers dead letters, makes one Delta commit, then
-//! commits Kafka's own offsets.
+//! Commits a product's gathering to its table: writes files, delivers dead letters, makes one Delta
+//! commit, then commits Kafka's own offsets.
 //!
-//! This order ensures that no crash between two steps loses a record or stores one twice, and that a store that accepts
-//! no file causes no second dead letter. A product whose step fails waits alone; the lane continues with the others. A
-//! commit that lost its offsets to another owner is dropped completely.
+//! This order ensures that no crash between two steps loses a record or stores one twice, and that
+//! a store that accepts no file causes no second dead letter. A product whose step fails waits
+//! alone; the lane continues with the others. A commit that lost its offsets to another owner is
+//! dropped completely.
 
 use std::time::Duration;
 
@@ -21,17 +22,18 @@ use ebbtide_base::ids::TopicPartition;
 use ebbtide_controls::no_longer_active;
 use ebbtide_table::{CommitError, IngestCommit, OffsetAdvance, SegmentWriter};
 
-/// The time that a lane waits for the delivery of dead letters before it continues with other products.
+/// The time that a lane waits for the delivery of dead letters before it continues with other
+/// products.
 const PROMPT: Duration = Duration::from_millis(200);
 /// The time that a delivery may take before it is reported.
 const SLOW: Duration = Duration::from_secs(10);
-/// The number of refused commits of one product in a row before they are reported. One may be refused when partitions
-/// move.
+/// The number of refused commits of one product in a row before they are reported. One may be
+/// refused when partitions move.
 const REFUSED_IN_A_ROW: u32 = 3;
 
 impl Lane {
-    /// Commits every product whose gathering is large or old enough, and the largest while all together are too large.
-    /// Continues the products whose wait has ended.
+    /// Commits every product whose gathering is large or old enough, and the largest while all
+    /// together are too large. Continues the products whose wait has ended.
     ///
     /// Errors if the lane must join again.
     pub(super) fn commit_due(&mut self, now: Duration) -> Result<(), LaneRestart> {
@@ -41,15 +43,22 @@ impl Lane {
         for index in 0..self.works.len() {
             self.attend(index, now)?;
         }
-        // The rest of the memory is for the client's queue, the batch that is being processed, and the segments that
-        // are being closed and written.
+        // The rest of the memory is for the client's queue, the batch that is being processed, and
+        // the segments that are being closed and written.
         let budget = self.shared.lane_memory / 4;
         loop {
-            let sizes: Vec<usize> = self.works.iter().map(|work| work.gathering.memory()).collect();
-            let largest =
-                (0..sizes.len()).filter(|index| !self.works[*index].is_held()).max_by_key(|index| sizes[*index]);
+            let sizes: Vec<usize> = self
+                .works
+                .iter()
+                .map(|work| work.gathering.memory())
+                .collect();
+            let largest = (0..sizes.len())
+                .filter(|index| !self.works[*index].is_held())
+                .max_by_key(|index| sizes[*index]);
             match largest {
-                Some(index) if sizes.iter().sum::<usize>() > budget && sizes[index] > 0 => self.commit(index)?,
+                Some(index) if sizes.iter().sum::<usize>() > budget && sizes[index] > 0 => {
+                    self.commit(index)?
+                }
                 _ => return Ok(()),
             }
         }
@@ -70,7 +79,9 @@ impl Lane {
                 self.commit(index)?;
             }
         }
-        while self.works.iter().any(|work| work.is_delivering()) && self.shared.clock.monotonic() < until {
+        while self.works.iter().any(|work| work.is_delivering())
+            && self.shared.clock.monotonic() < until
+        {
             std::thread::sleep(Duration::from_millis(20));
             for index in 0..self.works.len() {
                 if self.works[index].is_delivering() {
@@ -94,7 +105,11 @@ impl Lane {
         if work.hold.paused {
             self.resume_product(index)?;
         }
-        if self.works[index].is_due(now) { self.commit(index) } else { Ok(()) }
+        if self.works[index].is_due(now) {
+            self.commit(index)
+        } else {
+            Ok(())
+        }
     }
 
     fn commit(&mut self, index: usize) -> Result<(), LaneRestart> {
@@ -108,8 +123,18 @@ impl Lane {
         let letters = std::mem::take(&mut gathering.letters);
         let unparsed = std::mem::take(&mut gathering.counts.unparsed);
         let (bytes, since) = (gathering.counts.bytes, self.shared.clock.monotonic());
-        let Some(batch) = self.write(index, gathering)? else { return Ok(()) };
-        let pending = PendingCommit { batch, letters, delivery: None, bytes, unparsed, since, may_have_landed: false };
+        let Some(batch) = self.write(index, gathering)? else {
+            return Ok(());
+        };
+        let pending = PendingCommit {
+            batch,
+            letters,
+            delivery: None,
+            bytes,
+            unparsed,
+            since,
+            may_have_landed: false,
+        };
         self.works[index].pending = Some(pending);
         self.advance(index)
     }
@@ -123,20 +148,40 @@ impl Lane {
         self.land(index)
     }
 
-    /// Encodes and writes the segments of a gathering. Returns `None` if that failed: the gathering was dropped and is
-    /// read again after a wait.
-    fn write(&mut self, index: usize, gathering: PendingBatch) -> Result<Option<IngestCommit>, LaneRestart> {
+    /// Encodes and writes the segments of a gathering. Returns `None` if that failed: the gathering
+    /// was dropped and is read again after a wait.
+    fn write(
+        &mut self,
+        index: usize,
+        gathering: PendingBatch,
+    ) -> Result<Option<IngestCommit>, LaneRestart> {
         let now = self.shared.clock.now();
-        let evidence = evidence(&gathering, &self.works[index].version, self.shared.instance, now);
+        let evidence = evidence(
+            &gathering,
+            &self.works[index].version,
+            self.shared.instance,
+            now,
+        );
         let advances = advances(&gathering);
         let encoded = gathering.segments.into_values().map(SegmentWriter::finish);
         let written = self.tables.put_all(&self.works[index].product, encoded);
         let (segments, failure) = written.map_err(LaneRestart::because)?;
         let controls = self.works[index].controls;
-        let batch = IngestCommit { segments, advances, controls, evidence };
-        let Some(error) = failure else { return Ok(Some(batch)) };
+        let batch = IngestCommit {
+            segments,
+            advances,
+            controls,
+            evidence,
+        };
+        let Some(error) = failure else {
+            return Ok(Some(batch));
+        };
         let product = self.works[index].product.clone();
-        if self.shared.health.trouble(Component::Table(product.clone()), error.to_string()) {
+        if self
+            .shared
+            .health
+            .trouble(Component::Table(product.clone()), error.to_string())
+        {
             tracing::error!(%error, %product, "a segment could not be written; its records are read again");
         }
         self.count(&product, "failed");
@@ -146,11 +191,14 @@ impl Lane {
         Ok(None)
     }
 
-    /// Delivers the dead letters of a batch, as far as the brokers accept them now. Returns true if no letter is left.
+    /// Delivers the dead letters of a batch, as far as the brokers accept them now. Returns true if
+    /// no letter is left.
     fn deliver(&mut self, index: usize) -> Result<bool, LaneRestart> {
         let now = self.shared.clock.monotonic();
         let product = self.works[index].product.clone();
-        let Some(pending) = self.works[index].pending.as_mut() else { return Ok(false) };
+        let Some(pending) = self.works[index].pending.as_mut() else {
+            return Ok(false);
+        };
         let mut delivery = match pending.delivery.take() {
             Some(delivery) if !delivery.is_finished() => {
                 pending.delivery = Some(delivery);
@@ -160,24 +208,36 @@ impl Lane {
             Some(delivery) => delivery,
             None if pending.letters.is_empty() => return Ok(true),
             None => {
-                let (runtime, letters) = (&self.shared.runtime, std::mem::take(&mut pending.letters));
-                self.shared.dead_letters.start(runtime, Some(&product), letters)
+                let (runtime, letters) =
+                    (&self.shared.runtime, std::mem::take(&mut pending.letters));
+                self.shared
+                    .dead_letters
+                    .start(runtime, Some(&product), letters)
             }
         };
-        let done = self.shared.runtime.block_on(async { tokio::time::timeout(PROMPT, &mut delivery).await });
+        let done = self
+            .shared
+            .runtime
+            .block_on(async { tokio::time::timeout(PROMPT, &mut delivery).await });
         let Ok(done) = done else {
             pending.delivery = Some(delivery);
             self.pause_product(index)?;
             return Ok(false);
         };
-        let DeliveryOutcome { undelivered, waiting } =
-            done.map_err(|error| LaneRestart::because(format!("dead letters: {error}")))?;
+        let DeliveryOutcome {
+            undelivered,
+            waiting,
+        } = done.map_err(|error| LaneRestart::because(format!("dead letters: {error}")))?;
         let Some(wait) = waiting else {
             self.shared.health.over(&Component::Letters(product));
             return Ok(true);
         };
         pending.letters = undelivered;
-        if self.shared.health.trouble(Component::Letters(product.clone()), wait.to_string()) {
+        if self
+            .shared
+            .health
+            .trouble(Component::Letters(product.clone()), wait.to_string())
+        {
             tracing::error!(%product, letters = pending.letters.len(), "waiting: {wait}");
         }
         self.hold_product(index)?;
@@ -187,21 +247,31 @@ impl Lane {
     /// Reports a delivery that the brokers do not acknowledge.
     fn report_slow(&self, index: usize, now: Duration) {
         let work = &self.works[index];
-        let Some(since) = work.pending.as_ref().map(|pending| pending.since) else { return };
+        let Some(since) = work.pending.as_ref().map(|pending| pending.since) else {
+            return;
+        };
         // After a failure, the reason of the failure is more specific.
         if work.hold.failures == 0 && now.saturating_sub(since) > SLOW {
             let topic = self.shared.dead_letters.topic();
-            let why = format!("topic {topic} has not acknowledged dead letters; the client goes on trying");
-            if self.shared.health.trouble(Component::Letters(work.product.clone()), why.clone()) {
+            let why = format!(
+                "topic {topic} has not acknowledged dead letters; the client goes on trying"
+            );
+            if self
+                .shared
+                .health
+                .trouble(Component::Letters(work.product.clone()), why.clone())
+            {
                 tracing::warn!(product = %work.product, "waiting: {why}");
             }
         }
     }
 
-    /// Commits a batch whose dead letters are delivered. If the store does not answer, the batch is kept and tried
-    /// again after a wait.
+    /// Commits a batch whose dead letters are delivered. If the store does not answer, the batch is
+    /// kept and tried again after a wait.
     fn land(&mut self, index: usize) -> Result<(), LaneRestart> {
-        let Some(mut pending) = self.works[index].pending.take() else { return Ok(()) };
+        let Some(mut pending) = self.works[index].pending.take() else {
+            return Ok(());
+        };
         let product = self.works[index].product.clone();
         let before = self.tables.lost_races(&product);
         let done = self.tables.commit(&product, &mut pending.batch);
@@ -220,7 +290,11 @@ impl Lane {
         match &error {
             CommitError::Store(_) | CommitError::Unknown(_) => {
                 self.count(&product, "failed");
-                if self.shared.health.trouble(Component::Table(product.clone()), error.to_string()) {
+                if self
+                    .shared
+                    .health
+                    .trouble(Component::Table(product.clone()), error.to_string())
+                {
                     tracing::error!(%error, %product, "waiting for the store");
                 }
                 pending.may_have_landed |= matches!(error, CommitError::Unknown(_));
@@ -237,7 +311,10 @@ impl Lane {
                 self.count(&product, "conflict");
                 self.tables.discard(&product, pending.batch.segments);
                 let own = &self.works[index].version;
-                Err(LaneRestart::for_good(no_longer_active(own.as_str(), active)))
+                Err(LaneRestart::for_good(no_longer_active(
+                    own.as_str(),
+                    active,
+                )))
             }
             CommitError::OtherColumns { .. } => {
                 self.count(&product, "conflict");
@@ -271,15 +348,18 @@ impl Lane {
         Ok(())
     }
 
-    /// Commits the offsets at which reading of partitions without an offset in the table begins, with the ids of their
-    /// topics. So a topic that is recreated before its first records are committed is noticed.
+    /// Commits the offsets at which reading of partitions without an offset in the table begins,
+    /// with the ids of their topics. So a topic that is recreated before its first records are
+    /// committed is noticed.
     ///
     /// A failed commit is not repeated: the first commit of records has the same effect.
     pub(super) fn record_starts(&mut self, partitions: &[TopicPartition]) {
         for index in 0..self.works.len() {
             let mut gathering = PendingBatch::default();
-            for owned in
-                partitions.iter().filter_map(|partition| self.slots.get(partition)).map(|slot| &self.owned[*slot])
+            for owned in partitions
+                .iter()
+                .filter_map(|partition| self.slots.get(partition))
+                .map(|slot| &self.owned[*slot])
             {
                 if owned.live && owned.work == index && owned.committed.is_none() {
                     let start = PartitionProgress {
@@ -301,14 +381,29 @@ impl Lane {
     fn commit_starts(&mut self, index: usize, gathering: &PendingBatch) {
         let work = &self.works[index];
         let (product, began) = (work.product.clone(), self.shared.clock.monotonic());
-        let evidence = evidence(gathering, &work.version, self.shared.instance, self.shared.clock.now());
+        let evidence = evidence(
+            gathering,
+            &work.version,
+            self.shared.instance,
+            self.shared.clock.now(),
+        );
         let advances = advances(gathering);
-        let mut batch = IngestCommit { segments: Vec::new(), advances, controls: work.controls, evidence };
+        let mut batch = IngestCommit {
+            segments: Vec::new(),
+            advances,
+            controls: work.controls,
+            evidence,
+        };
         if let Err(error) = self.tables.commit(&product, &mut batch) {
             tracing::warn!(%error, %product, "the start of new partitions is recorded with their first records");
             return;
         }
-        self.count_landed(&product, &batch.evidence, 0, self.shared.clock.monotonic().saturating_sub(began));
+        self.count_landed(
+            &product,
+            &batch.evidence,
+            0,
+            self.shared.clock.monotonic().saturating_sub(began),
+        );
         for advance in batch.advances {
             if let Some(slot) = self.slots.get(&advance.partition) {
                 self.owned[*slot].committed = Some(advance.next);
@@ -316,14 +411,23 @@ impl Lane {
         }
     }
 
-    /// Loads the table's offsets of the product's partitions again, after another writer moved them.
+    /// Loads the table's offsets of the product's partitions again, after another writer moved
+    /// them.
     fn stand_anew(&mut self, index: usize) -> Result<(), LaneRestart> {
         let product = &self.works[index].product.clone();
-        // The version is taken before the controls are read, so that the controls are never older than the version.
+        // The version is taken before the controls are read, so that the controls are never older
+        // than the version.
         let acted_on = self.tables.controls(product);
-        let controls = self.tables.newest_controls().map_err(LaneRestart::because)?;
+        let controls = self
+            .tables
+            .newest_controls()
+            .map_err(LaneRestart::because)?;
         self.works[index].act_on(acted_on, &controls);
-        for owned in self.owned.iter_mut().filter(|owned| owned.work == index && owned.live) {
+        for owned in self
+            .owned
+            .iter_mut()
+            .filter(|owned| owned.work == index && owned.live)
+        {
             owned.committed = self.tables.stands(product, &owned.partition);
         }
         Ok(())
@@ -335,15 +439,23 @@ impl Lane {
         // The version is newer if controls were added that do not change the work of ingest.
         self.works[index].controls = batch.controls;
         let mut list = TopicPartitionList::new();
-        for OffsetAdvance { partition, next, .. } in &batch.advances {
+        for OffsetAdvance {
+            partition, next, ..
+        } in &batch.advances
+        {
             self.shared.dead_letters.settle(partition, *next);
-            let Some(owned) = self.slots.get(partition).map(|slot| &mut self.owned[*slot]).filter(|owned| owned.live)
+            let Some(owned) = self
+                .slots
+                .get(partition)
+                .map(|slot| &mut self.owned[*slot])
+                .filter(|owned| owned.live)
             else {
                 continue;
             };
             owned.committed = Some(*next);
             let (topic, number) = (partition.topic.as_str(), partition.partition.0);
-            list.add_partition_offset(topic, number, KafkaOffset::Offset(next.0)).map_err(LaneRestart::because)?;
+            list.add_partition_offset(topic, number, KafkaOffset::Offset(next.0))
+                .map_err(LaneRestart::because)?;
         }
         failpoint::reach("before-kafka-offsets");
         if list.count() > 0

@@ -1,8 +1,8 @@
-//! Lag and buffers of one lane. They are updated outside the lane's thread, so that they stay current while that thread
-//! waits.
+//! Lag and buffers of one lane. They are updated outside the lane's thread, so that they stay
+//! current while that thread waits.
 //!
-//! The lane publishes its progress; tasks of the runtime request the ends from the brokers and set the gauges every
-//! second.
+//! The lane publishes its progress; tasks of the runtime request the ends from the brokers and set
+//! the gauges every second.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -45,15 +45,18 @@ impl LaneGauges {
     /// Creates the gauges of a lane that owns no partition yet.
     #[must_use]
     pub fn new(metrics: Metrics) -> Self {
-        Self { metrics, state: Mutex::default() }
+        Self {
+            metrics,
+            state: Mutex::default(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, GaugeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over the lane's progress in each of its partitions, and the bytes that it buffers. Partitions that are not
-    /// among them are forgotten.
+    /// Takes over the lane's progress in each of its partitions, and the bytes that it buffers.
+    /// Partitions that are not among them are forgotten.
     pub fn publish(&self, progress: Vec<(TopicPartition, LanePosition)>, buffered: usize) {
         let mut state = self.state();
         let mut before = std::mem::take(&mut state.partitions);
@@ -62,7 +65,9 @@ impl LaneGauges {
             lag.advance(now);
             state.partitions.insert(partition, lag);
         }
-        before.keys().for_each(|partition| self.metrics.forget_lag(partition));
+        before
+            .keys()
+            .for_each(|partition| self.metrics.forget_lag(partition));
         state.buffered = i64::try_from(buffered).unwrap_or(i64::MAX);
     }
 
@@ -86,7 +91,10 @@ impl LaneGauges {
             // The end is unknown, but the age of the records that wait for a commit is known.
             let seconds = (!lost || lag.is_behind()).then(|| lag.seconds(now));
             let records = lag.records().filter(|_| !lost);
-            let values = [(&self.metrics.lag_seconds, seconds), (&self.metrics.lag_records, records)];
+            let values = [
+                (&self.metrics.lag_seconds, seconds),
+                (&self.metrics.lag_records, records),
+            ];
             for (gauges, value) in values {
                 match value {
                     Some(value) => gauges.with_label_values(&labels).set(value),
@@ -95,7 +103,9 @@ impl LaneGauges {
                 }
             }
         }
-        self.metrics.buffered_bytes.add(state.buffered - state.added);
+        self.metrics
+            .buffered_bytes
+            .add(state.buffered - state.added);
         state.added = state.buffered;
     }
 
@@ -112,7 +122,12 @@ impl Drop for LaneGauges {
 }
 
 /// Keeps `gauges` up to date until its lane is dropped.
-pub fn keep(runtime: &Handle, gauges: &Arc<LaneGauges>, consumer: &Arc<BaseConsumer<LaneContext>>, clock: SharedClock) {
+pub fn keep(
+    runtime: &Handle,
+    gauges: &Arc<LaneGauges>,
+    consumer: &Arc<BaseConsumer<LaneContext>>,
+    clock: SharedClock,
+) {
     let (of_lane, consumer) = (Arc::downgrade(gauges), Arc::downgrade(consumer));
     runtime.spawn(ask(of_lane.clone(), consumer, Arc::clone(&clock)));
     runtime.spawn(async move {
@@ -125,8 +140,13 @@ pub fn keep(runtime: &Handle, gauges: &Arc<LaneGauges>, consumer: &Arc<BaseConsu
     });
 }
 
-/// Requests the ends from the brokers periodically. An answer may take long, so the gauges are set by another task.
-async fn ask(gauges: Weak<LaneGauges>, consumer: Weak<BaseConsumer<LaneContext>>, clock: SharedClock) {
+/// Requests the ends from the brokers periodically. An answer may take long, so the gauges are set
+/// by another task.
+async fn ask(
+    gauges: Weak<LaneGauges>,
+    consumer: Weak<BaseConsumer<LaneContext>>,
+    clock: SharedClock,
+) {
     let mut every = tokio::time::interval(ASK);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -136,7 +156,8 @@ async fn ask(gauges: Weak<LaneGauges>, consumer: Weak<BaseConsumer<LaneContext>>
             let (gauges, consumer) = (gauges.upgrade()?, consumer.upgrade()?);
             let ends = brokers::ends(&consumer, &gauges.partitions(), PATIENCE);
             gauges.know_ends(&ends.found, clock.monotonic());
-            // Without an answer the last one is kept for a while; the lane reports topics and brokers that fail.
+            // Without an answer the last one is kept for a while; the lane reports topics and
+            // brokers that fail.
             if let Some((partition, why)) = ends.failed.first_key_value() {
                 tracing::debug!(source.partition = %partition, partitions = ends.failed.len(), "no end offset: {why}");
             }
@@ -156,19 +177,32 @@ mod tests {
     const VOICE: &str = "{partition=\"0\",topic=\"voice\"}";
 
     fn partition(topic: &str) -> TopicPartition {
-        TopicPartition { topic: topic.parse().unwrap(), partition: ebbtide_base::ids::Partition(0) }
+        TopicPartition {
+            topic: topic.parse().unwrap(),
+            partition: ebbtide_base::ids::Partition(0),
+        }
     }
 
     fn gauges(done: i64, oldest: Option<i64>) -> LaneGauges {
         let gauges = LaneGauges::new(Metrics::new().unwrap());
-        let progress = LanePosition { done: Offset(done), read: Offset(done), oldest };
-        gauges.publish(vec![(partition("sms"), progress), (partition("voice"), progress)], 0);
+        let progress = LanePosition {
+            done: Offset(done),
+            read: Offset(done),
+            oldest,
+        };
+        gauges.publish(
+            vec![(partition("sms"), progress), (partition("voice"), progress)],
+            0,
+        );
         gauges
     }
 
     /// Reports the ends of `topics` every two seconds up to `second`, and sets the gauges.
     fn until(gauges: &LaneGauges, second: u64, topics: &[&str], end: i64) -> String {
-        let ends = topics.iter().map(|topic| (partition(topic), Offset(end))).collect();
+        let ends = topics
+            .iter()
+            .map(|topic| (partition(topic), Offset(end)))
+            .collect();
         gauges.know_ends(&ends, Duration::from_secs(second));
         let now = DateTime::from_timestamp(i64::try_from(second).unwrap(), 0).unwrap();
         gauges.refresh(now, Duration::from_secs(second));
@@ -179,16 +213,34 @@ mod tests {
     fn lag_of_a_topic_without_ends_is_removed_and_that_of_its_sibling_goes_on() {
         let gauges = gauges(10, None);
         let text = until(&gauges, 100, &["sms", "voice"], 10);
-        assert!(text.contains(&format!("ebbtide_ingest_lag_records{SMS} 0")), "{text}");
+        assert!(
+            text.contains(&format!("ebbtide_ingest_lag_records{SMS} 0")),
+            "{text}"
+        );
         let text = until(&gauges, 130, &["voice"], 14);
-        assert!(text.contains(&format!("ebbtide_ingest_lag_records{SMS} 0")), "{text}");
-        assert!(text.contains(&format!("ebbtide_ingest_lag_records{VOICE} 4")), "{text}");
+        assert!(
+            text.contains(&format!("ebbtide_ingest_lag_records{SMS} 0")),
+            "{text}"
+        );
+        assert!(
+            text.contains(&format!("ebbtide_ingest_lag_records{VOICE} 4")),
+            "{text}"
+        );
         let text = until(&gauges, 131, &["voice"], 15);
         assert!(!text.contains(SMS), "{text}");
-        assert!(text.contains(&format!("ebbtide_ingest_lag_records{VOICE} 5")), "{text}");
-        assert!(text.contains(&format!("ebbtide_ingest_lag_seconds{VOICE} 1")), "{text}");
+        assert!(
+            text.contains(&format!("ebbtide_ingest_lag_records{VOICE} 5")),
+            "{text}"
+        );
+        assert!(
+            text.contains(&format!("ebbtide_ingest_lag_seconds{VOICE} 1")),
+            "{text}"
+        );
         let text = until(&gauges, 140, &["sms", "voice"], 15);
-        assert!(text.contains(&format!("ebbtide_ingest_lag_records{SMS} 5")), "{text}");
+        assert!(
+            text.contains(&format!("ebbtide_ingest_lag_records{SMS} 5")),
+            "{text}"
+        );
     }
 
     #[test]
@@ -196,7 +248,13 @@ mod tests {
         let gauges = gauges(10, Some(50_000));
         until(&gauges, 100, &["sms", "voice"], 11);
         let text = until(&gauges, 160, &["voice"], 11);
-        assert!(text.contains(&format!("ebbtide_ingest_lag_seconds{SMS} 110")), "{text}");
-        assert!(!text.contains(&format!("ebbtide_ingest_lag_records{SMS}")), "{text}");
+        assert!(
+            text.contains(&format!("ebbtide_ingest_lag_seconds{SMS} 110")),
+            "{text}"
+        );
+        assert!(
+            !text.contains(&format!("ebbtide_ingest_lag_records{SMS}")),
+            "{text}"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Changes of a lane's partitions: it takes over assigned partitions, drops uncommitted records of revoked ones, and
-//! returns to the table's offsets.
+//! Changes of a lane's partitions: it takes over assigned partitions, drops uncommitted records of
+//! revoked ones, and returns to the table's offsets.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -30,7 +30,11 @@ impl Lane {
         let metrics = self.shared.metrics.clone();
         for event in events {
             match event {
-                OwnershipEvent::Assigned { partition, next, kafka } => {
+                OwnershipEvent::Assigned {
+                    partition,
+                    next,
+                    kafka,
+                } => {
                     metrics.rebalances.with_label_values(&["assigned"]).inc();
                     tracing::info!(source.partition = %partition, next = next.map(|offset| offset.0), "partition assigned");
                     self.forget_refusal(&partition);
@@ -61,10 +65,17 @@ impl Lane {
         Ok(())
     }
 
-    fn take_up(&mut self, partition: TopicPartition, committed: Option<Offset>, kafka: KafkaPosition) {
+    fn take_up(
+        &mut self,
+        partition: TopicPartition,
+        committed: Option<Offset>,
+        kafka: KafkaPosition,
+    ) {
         self.fresh = true;
         (self.shared.owning)(&partition, true);
-        let Some(work) = self.work_of.get(&partition.topic).copied() else { return };
+        let Some(work) = self.work_of.get(&partition.topic).copied() else {
+            return;
+        };
         let owned = LanePartition {
             partition: partition.clone(),
             work,
@@ -92,8 +103,8 @@ impl Lane {
         }
     }
 
-    /// Drops the uncommitted records of `partition`. Returns the index of the work that has gathered some of them: its
-    /// whole gathering must be dropped.
+    /// Drops the uncommitted records of `partition`. Returns the index of the work that has
+    /// gathered some of them: its whole gathering must be dropped.
     pub(super) fn let_go(&mut self, partition: &TopicPartition) -> Option<usize> {
         let owned = &mut self.owned[*self.slots.get(partition)?];
         owned.live = false;
@@ -104,21 +115,30 @@ impl Lane {
         self.works[work].touches(partition).then_some(work)
     }
 
-    /// Drops all gathered data of one product, and reads the partitions that the lane still owns from their table's
-    /// next offset.
+    /// Drops all gathered data of one product, and reads the partitions that the lane still owns
+    /// from their table's next offset.
     ///
     /// Errors if the client could not seek.
     pub(super) fn go_back(&mut self, work: usize) -> Result<(), LaneRestart> {
         self.discard_pending(work);
         let dropped = self.works[work].drop_gathering();
         for partition in &dropped {
-            if let Some(slot) = self.slots.get(partition).copied().filter(|slot| self.owned[*slot].live) {
+            if let Some(slot) = self
+                .slots
+                .get(partition)
+                .copied()
+                .filter(|slot| self.owned[*slot].live)
+            {
                 self.release(slot)?;
             }
         }
         let mut list = TopicPartitionList::new();
         for partition in dropped {
-            let Some(owned) = self.slots.get(&partition).map(|slot| &mut self.owned[*slot]).filter(|owned| owned.live)
+            let Some(owned) = self
+                .slots
+                .get(&partition)
+                .map(|slot| &mut self.owned[*slot])
+                .filter(|owned| owned.live)
             else {
                 continue;
             };
@@ -127,15 +147,21 @@ impl Lane {
             owned.wanted = owned.committed;
             owned.anchored = false;
             owned.read_to = None;
-            let start = owned.committed.map_or(Start::Beginning, |offset| Start::Offset(offset.0));
+            let start = owned
+                .committed
+                .map_or(Start::Beginning, |offset| Start::Offset(offset.0));
             let (topic, number) = (partition.topic.as_str(), partition.partition.0);
-            list.add_partition_offset(topic, number, start).map_err(LaneRestart::because)?;
+            list.add_partition_offset(topic, number, start)
+                .map_err(LaneRestart::because)?;
         }
         if list.count() == 0 {
             return Ok(());
         }
         tracing::info!(partitions = list.count(), product = %self.works[work].product, "going back to the table");
-        let sought = self.consumer.seek_partitions(list, SEEK).map_err(LaneRestart::because)?;
+        let sought = self
+            .consumer
+            .seek_partitions(list, SEEK)
+            .map_err(LaneRestart::because)?;
         for element in sought.elements() {
             element.error().map_err(LaneRestart::because)?;
         }

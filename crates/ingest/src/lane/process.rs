@@ -1,5 +1,5 @@
-//! Moves records from a partition's intake to its product's gathering: decodes and tags them and writes them to open
-//! segments. Faulty records become dead letters.
+//! Moves records from a partition's intake to its product's gathering: decodes and tags them and
+//! writes them to open segments. Faulty records become dead letters.
 
 use chrono::TimeDelta;
 use std::time::Duration;
@@ -21,8 +21,9 @@ use ebbtide_policy::tag::Arrivals;
 const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Lane {
-    /// Processes every intake that is at least half a batch, or with `all` every intake that is not empty. Intakes of
-    /// partitions that wait for a schema are skipped until it is time to request the schema again.
+    /// Processes every intake that is at least half a batch, or with `all` every intake that is not
+    /// empty. Intakes of partitions that wait for a schema are skipped until it is time to request
+    /// the schema again.
     ///
     /// Errors if the lane must join again.
     pub(super) fn process_waiting(&mut self, all: bool) -> Result<(), LaneRestart> {
@@ -31,13 +32,15 @@ impl Lane {
         for slot in 0..self.owned.len() {
             let owned = &self.owned[slot];
             let enough = all || owned.intake.len() >= half.0 || owned.intake.bytes() >= half.1;
-            let held = owned.held.is_some_and(|until| now < until) || self.works[owned.work].is_held();
+            let held =
+                owned.held.is_some_and(|until| now < until) || self.works[owned.work].is_held();
             if enough && !held && !owned.intake.is_empty() {
                 let taken = self.shared.clock.monotonic().saturating_sub(now);
                 self.process(slot, PATIENCE.saturating_sub(taken))?;
             }
         }
-        // After `all`, the intakes that still wait are held: they are checked again after another linger time.
+        // After `all`, the intakes that still wait are held: they are checked again after another
+        // linger time.
         if all || self.waiting == 0 {
             self.waiting_since = None;
         }
@@ -53,14 +56,16 @@ impl Lane {
         let mut intake = std::mem::take(&mut owned.intake);
         let search = std::mem::take(&mut owned.search);
         self.waiting -= intake.len();
-        self.gather(slot, &intake, &search).map_err(LaneRestart::because)?;
+        self.gather(slot, &intake, &search)
+            .map_err(LaneRestart::because)?;
         intake.clear(usual);
         self.owned[slot].intake = intake;
         Ok(())
     }
 
-    /// Finds the writer schemas of an intake. Returns false if the partition was revoked meanwhile, or is held because
-    /// the registry does not answer yet or does not know a schema yet. Partitions of known schemas continue.
+    /// Finds the writer schemas of an intake. Returns false if the partition was revoked meanwhile,
+    /// or is held because the registry does not answer yet or does not know a schema yet.
+    /// Partitions of known schemas continue.
     fn resolve(&mut self, slot: usize, patience: Duration) -> Result<bool, LaneRestart> {
         let owned = &mut self.owned[slot];
         if !owned.live || owned.intake.is_empty() {
@@ -87,7 +92,9 @@ impl Lane {
         let until = self.shared.clock.monotonic() + time;
         let owned = &mut self.owned[slot];
         if owned.held.replace(until).is_none() {
-            self.consumer.pause(&only(&owned.partition)).map_err(LaneRestart::because)?;
+            self.consumer
+                .pause(&only(&owned.partition))
+                .map_err(LaneRestart::because)?;
         }
         Ok(())
     }
@@ -97,12 +104,19 @@ impl Lane {
         let owned = &mut self.owned[slot];
         // A product that waits is resumed as a whole.
         if owned.held.take().is_some() && !self.works[owned.work].hold.paused {
-            self.consumer.resume(&only(&owned.partition)).map_err(LaneRestart::because)?;
+            self.consumer
+                .resume(&only(&owned.partition))
+                .map_err(LaneRestart::because)?;
         }
         Ok(())
     }
 
-    fn gather(&mut self, slot: usize, intake: &PartitionBuffer, search: &SchemaSearch) -> Result<(), GatherError> {
+    fn gather(
+        &mut self,
+        slot: usize,
+        intake: &PartitionBuffer,
+        search: &SchemaSearch,
+    ) -> Result<(), GatherError> {
         let owned = &self.owned[slot];
         let work = &mut self.works[owned.work];
         let decoded = work.decoders.decode(intake, search);
@@ -111,13 +125,27 @@ impl Lane {
         let tolerance = tolerance(self.shared.settings.future_tolerance);
         for (batch, rows) in decoded.batches {
             let offsets: Vec<i64> = rows.iter().map(|row| intake.offset(*row)).collect();
-            let from = Arrivals { source: &owned.partition, offsets: &offsets, at };
+            let from = Arrivals {
+                source: &owned.partition,
+                offsets: &offsets,
+                at,
+            };
             let tagged = work.tagger.tag(&batch, &from, tolerance)?;
-            rejected.extend(tagged.faults.iter().map(|(row, fault)| RejectedRow::new(rows[*row], *fault)));
+            rejected.extend(
+                tagged
+                    .faults
+                    .iter()
+                    .map(|(row, fault)| RejectedRow::new(rows[*row], *fault)),
+            );
             work.gathering.counts.expired += tagged.expired;
             work.gathering.counts.unparsed += tagged.unparsed;
             for (category, fields) in tagged.late_fields {
-                *work.gathering.counts.late_fields.entry(category).or_default() += fields;
+                *work
+                    .gathering
+                    .counts
+                    .late_fields
+                    .entry(category)
+                    .or_default() += fields;
             }
             for group in tagged.groups {
                 work.gathering.store(&work.spec, &work.version, group)?;
@@ -129,7 +157,11 @@ impl Lane {
         rejected.sort_unstable_by_key(|rejected| rejected.row);
         for rejected in rejected {
             let letter = DeadLetter::of(intake, &owned.partition, &rejected);
-            note(&owned.partition, intake.offset(rejected.row), rejected.fault);
+            note(
+                &owned.partition,
+                intake.offset(rejected.row),
+                rejected.fault,
+            );
             work.gathering.refuse(letter, rejected.fault);
         }
         let last = intake.len() - 1;
@@ -141,7 +173,9 @@ impl Lane {
             oldest: intake.timestamp(0),
         };
         work.gathering.reach(&owned.partition, reached);
-        work.gathering.since.get_or_insert_with(|| self.shared.clock.monotonic());
+        work.gathering
+            .since
+            .get_or_insert_with(|| self.shared.clock.monotonic());
         Ok(())
     }
 }

@@ -7,7 +7,8 @@ use super::{Lane, LanePartition, LaneRestart};
 use ebbtide_base::health::Component;
 
 impl Lane {
-    /// Makes a product wait after a failed step. Each wait is longer than the one before, until a commit succeeds.
+    /// Makes a product wait after a failed step. Each wait is longer than the one before, until a
+    /// commit succeeds.
     pub(super) fn hold_product(&mut self, index: usize) -> Result<(), LaneRestart> {
         let now = self.shared.clock.monotonic();
         self.works[index].hold.fail(now);
@@ -20,14 +21,22 @@ impl Lane {
             return Ok(());
         }
         let list = self.partitions_of(index, false);
-        if list.count() == 0 { Ok(()) } else { self.consumer.pause(&list).map_err(LaneRestart::because) }
+        if list.count() == 0 {
+            Ok(())
+        } else {
+            self.consumer.pause(&list).map_err(LaneRestart::because)
+        }
     }
 
     /// Fetches the partitions of a product again.
     pub(super) fn resume_product(&mut self, index: usize) -> Result<(), LaneRestart> {
         self.works[index].hold.paused = false;
         let list = self.partitions_of(index, true);
-        if list.count() == 0 { Ok(()) } else { self.consumer.resume(&list).map_err(LaneRestart::because) }
+        if list.count() == 0 {
+            Ok(())
+        } else {
+            self.consumer.resume(&list).map_err(LaneRestart::because)
+        }
     }
 
     /// Stops fetching partitions that were assigned to products that wait.
@@ -40,38 +49,50 @@ impl Lane {
         Ok(())
     }
 
-    /// Drops the batch of a product that is written and not committed, with its files if it cannot have been committed.
-    /// The delivery of its letters continues, and they are not sent a second time when its records are read again.
+    /// Drops the batch of a product that is written and not committed, with its files if it cannot
+    /// have been committed. The delivery of its letters continues, and they are not sent a second
+    /// time when its records are read again.
     pub(super) fn discard_pending(&mut self, index: usize) {
         let work = &mut self.works[index];
-        let Some(pending) = work.pending.take() else { return };
-        self.shared.health.over(&Component::Letters(work.product.clone()));
+        let Some(pending) = work.pending.take() else {
+            return;
+        };
+        self.shared
+            .health
+            .over(&Component::Letters(work.product.clone()));
         if !pending.may_have_landed {
             self.tables.discard(&work.product, pending.batch.segments);
         }
     }
 
-    /// Clears the problems of products of which the lane no longer has a partition. The lane that has the partitions
-    /// now reports them.
+    /// Clears the problems of products of which the lane no longer has a partition. The lane that
+    /// has the partitions now reports them.
     pub(super) fn forget_lost_products(&mut self) {
         for (index, work) in self.works.iter_mut().enumerate() {
-            if !self.owned.iter().any(|owned| owned.live && owned.work == index) {
+            if !self
+                .owned
+                .iter()
+                .any(|owned| owned.live && owned.work == index)
+            {
                 work.hold.land();
                 work.forget_troubles(&self.shared.health);
             }
         }
     }
 
-    /// Returns true if a partition must not be fetched for its own reason: it waits for a schema, or is refused.
+    /// Returns true if a partition must not be fetched for its own reason: it waits for a schema,
+    /// or is refused.
     pub(super) fn stays_paused(&self, owned: &LanePartition) -> bool {
         owned.held.is_some() || self.refused.contains_key(&owned.partition)
     }
 
-    /// Returns the partitions of a product; with `to_resume`, without those that stay paused for their own reasons.
+    /// Returns the partitions of a product; with `to_resume`, without those that stay paused for
+    /// their own reasons.
     fn partitions_of(&self, index: usize, to_resume: bool) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
-        let wanted =
-            |owned: &&LanePartition| owned.live && owned.work == index && !(to_resume && self.stays_paused(owned));
+        let wanted = |owned: &&LanePartition| {
+            owned.live && owned.work == index && !(to_resume && self.stays_paused(owned))
+        };
         for owned in self.owned.iter().filter(wanted) {
             list.add_partition(owned.partition.topic.as_str(), owned.partition.partition.0);
         }

@@ -1,7 +1,7 @@
 //! The message of a notice: one JSON object. Pure.
 //!
-//! A message that is not of the documented form is a fault, which quotes nothing. Unknown fields are ignored: senders
-//! may add their own.
+//! A message that is not of the documented form is a fault, which quotes nothing. Unknown fields
+//! are ignored: senders may add their own.
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -53,15 +53,36 @@ pub fn parse(kind: NoticeKind, payload: Option<&[u8]>) -> Result<Notice, Fault> 
     };
     match kind {
         NoticeKind::Contract => {
-            let Contract { tenant, ended_at, reason, products } =
-                serde_json::from_slice(payload).map_err(|_| Fault::BadNotice)?;
-            Ok(Notice::ContractEnd { tenant, ended_at, reason, products: sorted(products) })
+            let Contract {
+                tenant,
+                ended_at,
+                reason,
+                products,
+            } = serde_json::from_slice(payload).map_err(|_| Fault::BadNotice)?;
+            Ok(Notice::ContractEnd {
+                tenant,
+                ended_at,
+                reason,
+                products: sorted(products),
+            })
         }
         NoticeKind::Consent => {
-            let Consent { subject, kind, tenant, withdrawn_at, products } =
-                serde_json::from_slice(payload).map_err(|_| Fault::BadNotice)?;
-            let subject = format!("{kind}:{subject}").parse().map_err(|_| Fault::BadNotice)?;
-            Ok(Notice::ConsentWithdrawal { subject, tenant, withdrawn_at, products: sorted(products) })
+            let Consent {
+                subject,
+                kind,
+                tenant,
+                withdrawn_at,
+                products,
+            } = serde_json::from_slice(payload).map_err(|_| Fault::BadNotice)?;
+            let subject = format!("{kind}:{subject}")
+                .parse()
+                .map_err(|_| Fault::BadNotice)?;
+            Ok(Notice::ConsentWithdrawal {
+                subject,
+                tenant,
+                withdrawn_at,
+                products: sorted(products),
+            })
         }
     }
 }
@@ -71,20 +92,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_of_the_documented_form_is_a_notice_and_fields_of_the_senders_own_are_passed_over() {
+    fn a_message_of_the_documented_form_is_a_notice_and_fields_of_the_senders_own_are_passed_over()
+    {
         let text = br#"{"tenant": "t-1", "ended_at": "2026-11-24T10:00:00+01:00", "event_id": 7}"#;
         let ended_at = "2026-11-24T09:00:00Z".parse().unwrap();
         let (tenant, reason, products) = ("t-1".to_owned(), None, Vec::new());
         assert_eq!(
             parse(NoticeKind::Contract, Some(text)),
-            Ok(Notice::ContractEnd { tenant, ended_at, reason, products })
+            Ok(Notice::ContractEnd {
+                tenant,
+                ended_at,
+                reason,
+                products
+            })
         );
         let text = br#"{"subject": "WhatsApp:31612", "kind": "channel", "withdrawn_at": "2026-11-24T09:00:00Z", "products": ["sms"]}"#;
         let (subject, withdrawn_at) = ("channel:whatsapp:31612".parse().unwrap(), ended_at);
         let products = vec!["sms".parse().unwrap()];
         assert_eq!(
             parse(NoticeKind::Consent, Some(text)),
-            Ok(Notice::ConsentWithdrawal { subject, tenant: None, withdrawn_at, products })
+            Ok(Notice::ConsentWithdrawal {
+                subject,
+                tenant: None,
+                withdrawn_at,
+                products
+            })
         );
     }
 
@@ -100,11 +132,23 @@ mod tests {
             r#"{"tenant": "t", "ended_at": "2026-11-24"}"#,
             r#"{"tenant": 1, "ended_at": "2026-11-24T09:00:00Z"}"#,
         ] {
-            assert_eq!(parse(NoticeKind::Contract, Some(text.as_bytes())), Err(Fault::BadNotice), "{text}");
+            assert_eq!(
+                parse(NoticeKind::Contract, Some(text.as_bytes())),
+                Err(Fault::BadNotice),
+                "{text}"
+            );
         }
-        for subject in [r#""kind": "phone", "subject": """#, r#""kind": "fax", "subject": "1""#, r#""subject": "1""#] {
+        for subject in [
+            r#""kind": "phone", "subject": """#,
+            r#""kind": "fax", "subject": "1""#,
+            r#""subject": "1""#,
+        ] {
             let text = format!(r#"{{{subject}, "withdrawn_at": "2026-11-24T09:00:00Z"}}"#);
-            assert_eq!(parse(NoticeKind::Consent, Some(text.as_bytes())), Err(Fault::BadNotice), "{text}");
+            assert_eq!(
+                parse(NoticeKind::Consent, Some(text.as_bytes())),
+                Err(Fault::BadNotice),
+                "{text}"
+            );
         }
     }
 }

@@ -4,16 +4,22 @@
 
 use super::{TopicConfigState, TopicProblem, TopicRole, UsedTopic};
 
-/// The maximum number of bytes that a dead letter adds to its record: its headers, with a topic name of the maximum
-/// length.
+/// The maximum number of bytes that a dead letter adds to its record: its headers, with a topic
+/// name of the maximum length.
 const OVERHEAD: u64 = 1024;
 
-/// Compares the limit of each source topic and notice topic with that of the dead-letter topic. `states` are those of
-/// `topics`, in their order. Topics whose limit is not reported are left out.
+/// Compares the limit of each source topic and notice topic with that of the dead-letter topic.
+/// `states` are those of `topics`, in their order. Topics whose limit is not reported are left out.
 #[must_use]
 pub fn judge_letters(topics: &[UsedTopic], states: &[TopicConfigState]) -> Vec<TopicProblem> {
-    let used = || topics.iter().zip(states).filter_map(|(used, state)| Some((used, limit(state)?)));
-    let Some((dead_letters, taken)) = used().find(|(used, _)| used.role == TopicRole::DeadLetters) else {
+    let used = || {
+        topics
+            .iter()
+            .zip(states)
+            .filter_map(|(used, state)| Some((used, limit(state)?)))
+    };
+    let Some((dead_letters, taken)) = used().find(|(used, _)| used.role == TopicRole::DeadLetters)
+    else {
         return Vec::new();
     };
     let dead_letters = &dead_letters.topic;
@@ -24,16 +30,24 @@ pub fn judge_letters(topics: &[UsedTopic], states: &[TopicConfigState]) -> Vec<T
              without its record; set max.message.bytes={needed} or more for topic {dead_letters}",
             used.topic,
         );
-        (needed > taken).then(|| TopicProblem { topic: used.topic.clone(), what })
+        (needed > taken).then(|| TopicProblem {
+            topic: used.topic.clone(),
+            what,
+        })
     };
-    used().filter(|(used, _)| used.role != TopicRole::DeadLetters).filter_map(too_large).collect()
+    used()
+        .filter(|(used, _)| used.role != TopicRole::DeadLetters)
+        .filter_map(too_large)
+        .collect()
 }
 
 /// Returns the largest message in bytes that a topic accepts.
 fn limit(state: &TopicConfigState) -> Option<u64> {
     match state {
         TopicConfigState::Kept(kept) => kept.max_message_bytes,
-        TopicConfigState::Missing | TopicConfigState::Unauthorized | TopicConfigState::ConfigHidden => None,
+        TopicConfigState::Missing
+        | TopicConfigState::Unauthorized
+        | TopicConfigState::ConfigHidden => None,
     }
 }
 
@@ -48,10 +62,22 @@ mod tests {
             "dead" => TopicRole::DeadLetters,
             _ => TopicRole::Source("sms".parse().unwrap()),
         };
-        let used: Vec<_> =
-            topics.iter().map(|(name, _)| UsedTopic { topic: Topic::new(name).unwrap(), role: role(name) }).collect();
-        let kept = |max_message_bytes| TopicRetention { time: None, cleanup: Cleanup::Delete, max_message_bytes };
-        let states: Vec<_> = topics.iter().map(|(_, limit)| TopicConfigState::Kept(kept(*limit))).collect();
+        let used: Vec<_> = topics
+            .iter()
+            .map(|(name, _)| UsedTopic {
+                topic: Topic::new(name).unwrap(),
+                role: role(name),
+            })
+            .collect();
+        let kept = |max_message_bytes| TopicRetention {
+            time: None,
+            cleanup: Cleanup::Delete,
+            max_message_bytes,
+        };
+        let states: Vec<_> = topics
+            .iter()
+            .map(|(_, limit)| TopicConfigState::Kept(kept(*limit)))
+            .collect();
         judge_letters(&used, &states)
     }
 
@@ -73,8 +99,24 @@ mod tests {
 
     #[test]
     fn warning_says_what_to_set() {
-        let judged = judged(&[("sms", Some(5_000)), ("mms", Some(900)), ("dead", Some(2_000))]);
-        assert_eq!(judged.iter().map(|judged| judged.topic.as_str()).collect::<Vec<_>>(), ["sms"]);
-        assert!(judged[0].what.contains("max.message.bytes=6024 or more for topic dead"), "{}", judged[0].what);
+        let judged = judged(&[
+            ("sms", Some(5_000)),
+            ("mms", Some(900)),
+            ("dead", Some(2_000)),
+        ]);
+        assert_eq!(
+            judged
+                .iter()
+                .map(|judged| judged.topic.as_str())
+                .collect::<Vec<_>>(),
+            ["sms"]
+        );
+        assert!(
+            judged[0]
+                .what
+                .contains("max.message.bytes=6024 or more for topic dead"),
+            "{}",
+            judged[0].what
+        );
     }
 }

@@ -3,7 +3,10 @@ use super::*;
 const DAY: u64 = 86_400;
 
 fn source() -> UsedTopic {
-    UsedTopic { topic: Topic::new("traffic.sms").unwrap(), role: TopicRole::Source("sms".parse().unwrap()) }
+    UsedTopic {
+        topic: Topic::new("traffic.sms").unwrap(),
+        role: TopicRole::Source("sms".parse().unwrap()),
+    }
 }
 
 fn used(role: TopicRole) -> UsedTopic {
@@ -19,15 +22,24 @@ fn kept(seconds: Option<u64>) -> TopicConfigState {
 }
 
 fn what(used: &UsedTopic, state: &TopicConfigState, ceiling: Option<u64>) -> String {
-    judge(used, state, ceiling.map(Duration::from_secs)).map_or("good".to_owned(), |problem| problem.what)
+    judge(used, state, ceiling.map(Duration::from_secs))
+        .map_or("good".to_owned(), |problem| problem.what)
 }
 
 #[test]
 fn a_topic_may_keep_as_long_as_the_shortest_ceiling_and_no_longer() {
-    for (seconds, good) in [(7 * DAY, true), (168 * DAY, true), (168 * DAY + 1, false), (169 * DAY, false)] {
+    for (seconds, good) in [
+        (7 * DAY, true),
+        (168 * DAY, true),
+        (168 * DAY + 1, false),
+        (169 * DAY, false),
+    ] {
         let found = what(&source(), &kept(Some(seconds)), Some(168 * DAY));
         assert_eq!(found == "good", good, "{seconds}: {found}");
-        assert!(good || found.contains("set retention.ms=14515200000 or less"), "{found}");
+        assert!(
+            good || found.contains("set retention.ms=14515200000 or less"),
+            "{found}"
+        );
     }
 }
 
@@ -46,7 +58,10 @@ fn missing_hidden_unlimited_and_long_are_different_messages_each_with_its_fix() 
         kept(Some(8 * DAY)),
         compacted,
     ];
-    let messages: Vec<String> = states.iter().map(|state| what(&source(), state, Some(7 * DAY))).collect();
+    let messages: Vec<String> = states
+        .iter()
+        .map(|state| what(&source(), state, Some(7 * DAY)))
+        .collect();
     insta::assert_snapshot!(messages.join("\n"), @"
     topic traffic.sms does not exist; create it with retention.ms=604800000 or less, or correct its name in products.sms.topics of the policy
     the brokers do not let this client see topic traffic.sms; grant it Describe, DescribeConfigs and Read on the topic
@@ -60,9 +75,21 @@ fn missing_hidden_unlimited_and_long_are_different_messages_each_with_its_fix() 
 #[test]
 fn each_use_of_a_topic_has_its_own_fix() {
     for (role, named, needs) in [
-        (TopicRole::DeadLetters, "its name in kafka.dead_letter_topic", "Describe, DescribeConfigs and Write"),
-        (TopicRole::Contracts, "its name in notices.contracts", "Describe, DescribeConfigs and Read"),
-        (TopicRole::Consents, "its name in notices.consents", "Describe, DescribeConfigs and Read"),
+        (
+            TopicRole::DeadLetters,
+            "its name in kafka.dead_letter_topic",
+            "Describe, DescribeConfigs and Write",
+        ),
+        (
+            TopicRole::Contracts,
+            "its name in notices.contracts",
+            "Describe, DescribeConfigs and Read",
+        ),
+        (
+            TopicRole::Consents,
+            "its name in notices.consents",
+            "Describe, DescribeConfigs and Read",
+        ),
     ] {
         let used = used(role);
         assert!(what(&used, &TopicConfigState::Missing, None).ends_with(named));
@@ -75,20 +102,39 @@ fn dead_letter_topic_that_merges_keys_is_a_problem_with_or_without_a_limit() {
     for (cleanup, ceiling, fix) in [
         (Cleanup::Compact, None, "set cleanup.policy=delete"),
         (Cleanup::CompactAndDelete, None, "set cleanup.policy=delete"),
-        (Cleanup::CompactAndDelete, Some(DAY), "set cleanup.policy=delete and retention.ms=86400000 or less"),
+        (
+            Cleanup::CompactAndDelete,
+            Some(DAY),
+            "set cleanup.policy=delete and retention.ms=86400000 or less",
+        ),
     ] {
         let time = Some(Duration::from_secs(DAY / 2));
-        let state = TopicConfigState::Kept(TopicRetention { time, cleanup, max_message_bytes: None });
+        let state = TopicConfigState::Kept(TopicRetention {
+            time,
+            cleanup,
+            max_message_bytes: None,
+        });
         let found = what(&used(TopicRole::DeadLetters), &state, ceiling);
-        assert!(found.contains("only the newest") && found.ends_with(fix), "{found}");
+        assert!(
+            found.contains("only the newest") && found.ends_with(fix),
+            "{found}"
+        );
         let of_source = what(&source(), &state, ceiling);
-        assert_eq!(of_source == "good", cleanup != Cleanup::Compact || ceiling.is_none(), "{of_source}");
+        assert_eq!(
+            of_source == "good",
+            cleanup != Cleanup::Compact || ceiling.is_none(),
+            "{of_source}"
+        );
     }
 }
 
 #[test]
 fn without_a_limit_only_a_topic_that_cannot_be_used_is_a_problem() {
-    for state in [kept(None), kept(Some(9999 * DAY)), TopicConfigState::ConfigHidden] {
+    for state in [
+        kept(None),
+        kept(Some(9999 * DAY)),
+        TopicConfigState::ConfigHidden,
+    ] {
         assert_eq!(what(&source(), &state, None), "good");
     }
     assert!(what(&source(), &TopicConfigState::Missing, None).contains("create it, or correct"));

@@ -1,4 +1,5 @@
-//! The wait before a registry that did not answer is requested again: doubled each time, with jitter, up to a bound.
+//! The wait before a registry that did not answer is requested again: doubled each time, with
+//! jitter, up to a bound.
 //!
 //! Takes the time as an argument. One success forgets all failures.
 
@@ -13,7 +14,8 @@ pub const LEAST: Duration = Duration::from_millis(250);
 /// The longest wait.
 pub const MOST: Duration = Duration::from_secs(30);
 
-/// Returns the longest wait after `failures` earlier failures: twice as long each time, up to [`MOST`].
+/// Returns the longest wait after `failures` earlier failures: twice as long each time, up to
+/// [`MOST`].
 pub fn doubled(failures: u32) -> Duration {
     LEAST.saturating_mul(1 << failures.min(16)).min(MOST)
 }
@@ -26,19 +28,26 @@ pub struct RegistryBackoff {
 }
 
 impl RegistryBackoff {
-    /// Returns the reason why the registry may not be requested at `now` (monotonic), and the remaining time. Returns
-    /// `None` if it may be requested.
+    /// Returns the reason why the registry may not be requested at `now` (monotonic), and the
+    /// remaining time. Returns `None` if it may be requested.
     pub fn closed(&self, now: Duration) -> Option<(RegistryFailure, Duration)> {
         let (why, until) = self.closed.as_ref()?;
         (now < *until).then(|| (why.clone(), *until - now))
     }
 
     /// Records a failure at `now` and the wait that the registry itself `wanted`. Returns the wait.
-    pub fn failed(&mut self, why: RegistryFailure, wanted: Option<Duration>, now: Duration) -> Duration {
+    pub fn failed(
+        &mut self,
+        why: RegistryFailure,
+        wanted: Option<Duration>,
+        now: Duration,
+    ) -> Duration {
         let doubled = doubled(self.failures);
         self.failures = self.failures.saturating_add(1);
         // Between half and all of it, so that many instances do not return in step.
-        let wait = doubled.mul_f64(rand::rng().random_range(0.5..=1.0)).max(wanted.unwrap_or_default().min(MOST));
+        let wait = doubled
+            .mul_f64(rand::rng().random_range(0.5..=1.0))
+            .max(wanted.unwrap_or_default().min(MOST));
         self.closed = Some((why, now + wait));
         wait
     }
@@ -61,7 +70,10 @@ mod tests {
         let mut doubled = LEAST;
         for _ in 0..40 {
             let wait = backoff.failed(RegistryFailure::TimedOut, None, now);
-            assert!(wait >= doubled / 2 && wait <= doubled, "{wait:?} of {doubled:?}");
+            assert!(
+                wait >= doubled / 2 && wait <= doubled,
+                "{wait:?} of {doubled:?}"
+            );
             assert_eq!(backoff.closed(now), Some((RegistryFailure::TimedOut, wait)));
             assert_eq!(backoff.closed(now + wait), None);
             doubled = (doubled * 2).min(MOST);
@@ -75,8 +87,14 @@ mod tests {
     fn what_the_registry_wants_is_heeded_within_the_bound() {
         let mut backoff = RegistryBackoff::default();
         let wanted = Some(Duration::from_secs(5));
-        assert_eq!(backoff.failed(RegistryFailure::Status(429), wanted, Duration::ZERO), Duration::from_secs(5));
+        assert_eq!(
+            backoff.failed(RegistryFailure::Status(429), wanted, Duration::ZERO),
+            Duration::from_secs(5)
+        );
         let absurd = Some(Duration::from_secs(86_400));
-        assert_eq!(backoff.failed(RegistryFailure::Status(503), absurd, Duration::ZERO), MOST);
+        assert_eq!(
+            backoff.failed(RegistryFailure::Status(503), absurd, Duration::ZERO),
+            MOST
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! Schema ids for which the registry gave no reliable answer, and that records still wait for.
 //!
-//! A registry may fail for one id alone. So each id has its own wait in addition to the wait of the whole registry, and
-//! an id that failed again lets others be requested first. Takes the time (monotonic) as an argument.
+//! A registry may fail for one id alone. So each id has its own wait in addition to the wait of the
+//! whole registry, and an id that failed again lets others be requested first. Takes the time
+//! (monotonic) as an argument.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -30,21 +31,37 @@ struct FailedId {
 }
 
 impl FailedIds {
-    /// Returns the time for which `id` is not requested at `now` and the reason, and records that it is asked for.
+    /// Returns the time for which `id` is not requested at `now` and the reason, and records that
+    /// it is asked for.
     pub fn closed(&mut self, id: u32, now: Duration) -> Option<(RegistryFailure, Duration)> {
         let failed = self.0.get_mut(&id)?;
         failed.asked = now;
         (now < failed.until).then(|| (failed.why.clone(), failed.until - now))
     }
 
-    /// Records that the request for `id` failed at `now`, and returns its wait, given the wait of the whole `registry`.
-    pub fn failed(&mut self, id: u32, (why, registry): (RegistryFailure, Duration), now: Duration) -> Duration {
+    /// Records that the request for `id` failed at `now`, and returns its wait, given the wait of
+    /// the whole `registry`.
+    pub fn failed(
+        &mut self,
+        id: u32,
+        (why, registry): (RegistryFailure, Duration),
+        now: Duration,
+    ) -> Duration {
         if self.0.len() >= MOST_IDS {
             self.0.clear();
         }
-        let new = FailedId { why: why.clone(), failures: 0, until: now, asked: now };
+        let new = FailedId {
+            why: why.clone(),
+            failures: 0,
+            until: now,
+            asked: now,
+        };
         let failed = self.0.entry(id).or_insert(new);
-        let wait = if failed.failures == 0 { registry } else { registry.max(doubled(failed.failures)) + YIELD };
+        let wait = if failed.failures == 0 {
+            registry
+        } else {
+            registry.max(doubled(failed.failures)) + YIELD
+        };
         failed.failures = failed.failures.saturating_add(1);
         (failed.why, failed.until, failed.asked) = (why, now + wait, now);
         wait
@@ -57,7 +74,8 @@ impl FailedIds {
 
     /// Forgets the ids that no record has asked for since their wait ended.
     pub fn forget_abandoned(&mut self, now: Duration) {
-        self.0.retain(|_, failed| now < failed.until.max(failed.asked) + ABANDONED);
+        self.0
+            .retain(|_, failed| now < failed.until.max(failed.asked) + ABANDONED);
     }
 
     /// Returns true if no record waits because of a failure.
@@ -77,16 +95,23 @@ mod tests {
     fn id_that_fails_again_lets_others_be_requested_first() {
         let mut failed = FailedIds::default();
         assert_eq!(failed.closed(1, NOW), None);
-        let fails =
-            |failed: &mut FailedIds, id, wait, now| failed.failed(id, (RegistryFailure::Status(500), wait), now);
+        let fails = |failed: &mut FailedIds, id, wait, now| {
+            failed.failed(id, (RegistryFailure::Status(500), wait), now)
+        };
         assert_eq!(fails(&mut failed, 1, LEAST, NOW), LEAST);
         let (mut now, mut longest) = (NOW + LEAST, Duration::ZERO);
         for _ in 0..20 {
             assert_eq!(failed.closed(1, now), None);
             let wait = fails(&mut failed, 1, LEAST, now);
-            assert!(wait >= LEAST + YIELD && wait >= longest && wait <= MOST + YIELD, "{wait:?}");
+            assert!(
+                wait >= LEAST + YIELD && wait >= longest && wait <= MOST + YIELD,
+                "{wait:?}"
+            );
             let closed = Some((RegistryFailure::Status(500), wait));
-            assert_eq!((failed.closed(1, now), failed.closed(2, now)), (closed, None));
+            assert_eq!(
+                (failed.closed(1, now), failed.closed(2, now)),
+                (closed, None)
+            );
             (now, longest) = (now + wait, wait);
         }
         assert_eq!(longest, MOST + YIELD);

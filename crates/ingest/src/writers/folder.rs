@@ -1,6 +1,8 @@
-//! A folder of Avro schemas: every `*.avsc` below it by fingerprint, and `NAME.ID.avsc` and `ID.avsc` also by that id.
+//! A folder of Avro schemas: every `*.avsc` below it by fingerprint, and `NAME.ID.avsc` and
+//! `ID.avsc` also by that id.
 //!
-//! A schema that was read is kept even if its file is changed or removed: records written with it may still arrive.
+//! A schema that was read is kept even if its file is changed or removed: records written with it
+//! may still arrive.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +12,8 @@ use std::time::Duration;
 use super::{LOOK_AGAIN_AFTER, SchemaRef, SetUpSchemasError};
 use ebbtide_policy::schema::WriterSchema;
 
-/// The maximum depth of folders that are read. Schemas are usually in one folder, and links may form a cycle.
+/// The maximum depth of folders that are read. Schemas are usually in one folder, and links may
+/// form a cycle.
 const DEEPEST: usize = 8;
 
 /// The content of the folder when it was last read.
@@ -31,9 +34,14 @@ pub enum FolderLookup {
 }
 
 impl WriterSchemaFolder {
-    /// Reads all of `path`. Errors on the first file that is not a schema, and on two schemas for one id.
+    /// Reads all of `path`. Errors on the first file that is not a schema, and on two schemas for
+    /// one id.
     pub fn read(path: &Path, now: Duration) -> Result<Self, SetUpSchemasError> {
-        let mut folder = Self { path: path.to_path_buf(), found: HashMap::new(), looked: now };
+        let mut folder = Self {
+            path: path.to_path_buf(),
+            found: HashMap::new(),
+            looked: now,
+        };
         folder.look_again(now)?;
         Ok(folder)
     }
@@ -52,8 +60,8 @@ impl WriterSchemaFolder {
         self.found.get(&schema).cloned()
     }
 
-    /// Adds the new files of the folder. On an error it keeps the schemas that it had, reads the other files, and
-    /// returns the first error.
+    /// Adds the new files of the folder. On an error it keeps the schemas that it had, reads the
+    /// other files, and returns the first error.
     pub fn look_again(&mut self, now: Duration) -> Result<(), SetUpSchemasError> {
         self.looked = now;
         let mut files = Vec::new();
@@ -70,22 +78,34 @@ impl WriterSchemaFolder {
             Err(source) => return Err(SetUpSchemasError::NotAvro { file, source }),
         };
         if let Some(id) = id_of(&file) {
-            let before = self.found.entry(SchemaRef::Id(id)).or_insert_with(|| schema.clone());
+            let before = self
+                .found
+                .entry(SchemaRef::Id(id))
+                .or_insert_with(|| schema.clone());
             if before.fingerprint() != schema.fingerprint() {
                 return Err(SetUpSchemasError::TwoForOneId { file, id });
             }
         }
-        self.found.entry(SchemaRef::Fingerprint(schema.fingerprint())).or_insert(schema);
+        self.found
+            .entry(SchemaRef::Fingerprint(schema.fingerprint()))
+            .or_insert(schema);
         Ok(())
     }
 }
 
-fn schema_files(folder: &Path, deeper: usize, found: &mut Vec<PathBuf>) -> Result<(), SetUpSchemasError> {
+fn schema_files(
+    folder: &Path,
+    deeper: usize,
+    found: &mut Vec<PathBuf>,
+) -> Result<(), SetUpSchemasError> {
     for entry in std::fs::read_dir(folder).map_err(unreadable(folder))? {
         let path = entry.map_err(unreadable(folder))?.path();
         if path.is_dir() && deeper > 0 {
             schema_files(&path, deeper - 1, found)?;
-        } else if path.extension().is_some_and(|extension| extension == "avsc") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "avsc")
+        {
             found.push(path);
         }
     }
@@ -96,10 +116,17 @@ fn schema_files(folder: &Path, deeper: usize, found: &mut Vec<PathBuf>) -> Resul
 fn id_of(file: &Path) -> Option<u32> {
     let stem = file.file_stem()?.to_str()?;
     let last = stem.rsplit('.').next()?;
-    if last.bytes().all(|b| b.is_ascii_digit()) { last.parse().ok() } else { None }
+    if last.bytes().all(|b| b.is_ascii_digit()) {
+        last.parse().ok()
+    } else {
+        None
+    }
 }
 
 fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> SetUpSchemasError {
     let path = path.to_path_buf();
-    move |source| SetUpSchemasError::Unreadable { path: path.clone(), source }
+    move |source| SetUpSchemasError::Unreadable {
+        path: path.clone(),
+        source,
+    }
 }

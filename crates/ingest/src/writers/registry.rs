@@ -1,9 +1,9 @@
-//! The HTTP client of a Confluent-compatible schema registry: fetches a schema by its id, with all schemas that it
-//! refers to.
+//! The HTTP client of a Confluent-compatible schema registry: fetches a schema by its id, with all
+//! schemas that it refers to.
 //!
-//! Only an answer of the registry itself (with its own `error_code`) makes a schema unknown: a proxy's 404, an error,
-//! an unexpected body or a refused login count as silence, and the caller waits. No redirect is followed and no
-//! credential is ever formatted.
+//! Only an answer of the registry itself (with its own `error_code`) makes a schema unknown: a
+//! proxy's 404, an error, an unexpected body or a refused login count as silence, and the caller
+//! waits. No redirect is followed and no credential is ever formatted.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -65,7 +65,8 @@ pub enum RegistryAnswer {
     Unusable(String),
     /// The registry does not know the schema.
     Unknown,
-    /// The registry knows the schema, but not this version of a subject that it refers to, directly or indirectly.
+    /// The registry knows the schema, but not this version of a subject that it refers to, directly
+    /// or indirectly.
     Missing {
         /// The subject.
         subject: String,
@@ -116,8 +117,8 @@ struct Failed {
 }
 
 impl RegistryClient {
-    /// Builds the client and sends no request. Errors if the authorities' file cannot be read, or if credentials are
-    /// illegal in a header.
+    /// Builds the client and sends no request. Errors if the authorities' file cannot be read, or
+    /// if credentials are illegal in a header.
     pub fn new(config: &RegistryConfig) -> Result<Self, SetUpSchemasError> {
         let mut headers = HeaderMap::new();
         let accept = "application/vnd.schemaregistry.v1+json, application/json";
@@ -132,9 +133,13 @@ impl RegistryClient {
             .redirect(Policy::none())
             .timeout(config.timeout);
         if let Some(file) = &config.ca {
-            let wrong = |why: String| SetUpSchemasError::Authorities { file: file.clone(), why };
+            let wrong = |why: String| SetUpSchemasError::Authorities {
+                file: file.clone(),
+                why,
+            };
             let pem = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
-            let all = Certificate::from_pem_bundle(&pem).map_err(|error| wrong(innermost(&error)))?;
+            let all =
+                Certificate::from_pem_bundle(&pem).map_err(|error| wrong(innermost(&error)))?;
             if all.is_empty() {
                 return Err(wrong("it holds no PEM certificate".to_owned()));
             }
@@ -142,14 +147,22 @@ impl RegistryClient {
                 http = http.add_root_certificate(one);
             }
         }
-        let http = http.build().map_err(|error| SetUpSchemasError::Client(innermost(&error)))?;
+        let http = http
+            .build()
+            .map_err(|error| SetUpSchemasError::Client(innermost(&error)))?;
         let servers = config.urls.clone();
         let patience = config.timeout / u32::try_from(servers.len().max(1)).unwrap_or(u32::MAX);
-        Ok(Self { http, servers, preferred: AtomicUsize::new(0), patience, auth: config.auth.clone() })
+        Ok(Self {
+            http,
+            servers,
+            preferred: AtomicUsize::new(0),
+            patience,
+            auth: config.auth.clone(),
+        })
     }
 
-    /// Requests `id`, and all schemas that it refers to and that are not in `referenced`; waits at most `within` for
-    /// all of them.
+    /// Requests `id`, and all schemas that it refers to and that are not in `referenced`; waits at
+    /// most `within` for all of them.
     pub async fn fetch(
         &self,
         id: u32,
@@ -160,29 +173,45 @@ impl RegistryClient {
         asked.unwrap_or(Err((RegistryFailure::TimedOut, None)))
     }
 
-    async fn schema(&self, id: u32, referenced: &mut ReferencedSchemas) -> Result<RegistryAnswer, NoAnswer> {
-        let Some(found) = self.get(&["schemas", "ids", &id.to_string()], &[NO_SUCH_SCHEMA]).await? else {
+    async fn schema(
+        &self,
+        id: u32,
+        referenced: &mut ReferencedSchemas,
+    ) -> Result<RegistryAnswer, NoAnswer> {
+        let Some(found) = self
+            .get(&["schemas", "ids", &id.to_string()], &[NO_SUCH_SCHEMA])
+            .await?
+        else {
             return Ok(RegistryAnswer::Unknown);
         };
         if let Some(kind) = found.kind.filter(|kind| kind != "AVRO") {
-            return Ok(RegistryAnswer::Unusable(format!("it is not an Avro schema, but of the type {kind}")));
+            return Ok(RegistryAnswer::Unusable(format!(
+                "it is not an Avro schema, but of the type {kind}"
+            )));
         }
         let links = found.references.unwrap_or_default();
         let references = match self.references(links, referenced).await? {
             Ok(references) => references,
-            Err(Link { subject, version, .. }) => return Ok(RegistryAnswer::Missing { subject, version }),
+            Err(Link {
+                subject, version, ..
+            }) => return Ok(RegistryAnswer::Missing { subject, version }),
         };
         if references.len() > MOST_REFERENCES {
-            return Ok(RegistryAnswer::Unusable(format!("it refers to more than {MOST_REFERENCES} schemas")));
+            return Ok(RegistryAnswer::Unusable(format!(
+                "it refers to more than {MOST_REFERENCES} schemas"
+            )));
         }
-        Ok(match WriterSchema::with_references(&found.schema, &references) {
-            Ok(schema) => RegistryAnswer::Schema(schema),
-            Err(error) => RegistryAnswer::Unusable(error.brief()),
-        })
+        Ok(
+            match WriterSchema::with_references(&found.schema, &references) {
+                Ok(schema) => RegistryAnswer::Schema(schema),
+                Err(error) => RegistryAnswer::Unusable(error.brief()),
+            },
+        )
     }
 
-    /// Returns all schemas that `links` lead to, each after the schemas that it refers to, or the first link to a
-    /// schema that the registry does not know. Follows at most one link more than the limit.
+    /// Returns all schemas that `links` lead to, each after the schemas that it refers to, or the
+    /// first link to a schema that the registry does not know. Follows at most one link more than
+    /// the limit.
     async fn references(
         &self,
         links: Vec<Link>,
@@ -197,11 +226,24 @@ impl RegistryClient {
         while let Some(next) = stack.pop() {
             match next {
                 Next::Place(reference) => ordered.push(reference),
-                Next::Follow(link) if !seen.insert(link.clone()) || seen.len() > MOST_REFERENCES + 1 => {}
+                Next::Follow(link)
+                    if !seen.insert(link.clone()) || seen.len() > MOST_REFERENCES + 1 => {}
                 Next::Follow(link) => {
-                    let Some(found) = self.version(&link, referenced).await? else { return Ok(Err(link)) };
-                    stack.push(Next::Place(SchemaReference { name: link.name, text: found.schema }));
-                    stack.extend(found.references.into_iter().flatten().rev().map(Next::Follow));
+                    let Some(found) = self.version(&link, referenced).await? else {
+                        return Ok(Err(link));
+                    };
+                    stack.push(Next::Place(SchemaReference {
+                        name: link.name,
+                        text: found.schema,
+                    }));
+                    stack.extend(
+                        found
+                            .references
+                            .into_iter()
+                            .flatten()
+                            .rev()
+                            .map(Next::Follow),
+                    );
                 }
             }
         }
@@ -230,8 +272,13 @@ impl RegistryClient {
         Ok(found)
     }
 
-    /// Asks one server after another, starting with the one that answered last. Errors with the last server's silence.
-    async fn get(&self, path: &[&str], unknown: &[u32]) -> Result<Option<RegistrySchema>, NoAnswer> {
+    /// Asks one server after another, starting with the one that answered last. Errors with the
+    /// last server's silence.
+    async fn get(
+        &self,
+        path: &[&str],
+        unknown: &[u32],
+    ) -> Result<Option<RegistrySchema>, NoAnswer> {
         let first = self.preferred.load(Ordering::Relaxed);
         let mut silence = (RegistryFailure::Busy, None);
         for turn in 0..self.servers.len() {
@@ -247,9 +294,14 @@ impl RegistryClient {
         Err(silence)
     }
 
-    /// Sends one request to one server. `None` if the registry answers with one of the codes in `unknown` that there is
-    /// nothing at `path`.
-    async fn ask(&self, server: &Url, path: &[&str], unknown: &[u32]) -> Result<Option<RegistrySchema>, NoAnswer> {
+    /// Sends one request to one server. `None` if the registry answers with one of the codes in
+    /// `unknown` that there is nothing at `path`.
+    async fn ask(
+        &self,
+        server: &Url,
+        path: &[&str],
+        unknown: &[u32],
+    ) -> Result<Option<RegistrySchema>, NoAnswer> {
         let mut url = server.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
@@ -257,7 +309,9 @@ impl RegistryClient {
         let request = self.http.get(url).timeout(self.patience);
         let request = match &self.auth {
             RegistryAuth::None => request,
-            RegistryAuth::Basic { user, password } => request.basic_auth(user, Some(password.expose())),
+            RegistryAuth::Basic { user, password } => {
+                request.basic_auth(user, Some(password.expose()))
+            }
             RegistryAuth::Bearer(token) => request.bearer_auth(token.expose()),
         };
         let response = match request.send().await {
@@ -265,11 +319,18 @@ impl RegistryClient {
             Err(error) => return Err((silence(&error), None)),
         };
         let status = response.status();
-        let wanted = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let wanted = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
         let judged = match status {
             StatusCode::OK => found(&body(response).await.map_err(|why| (why, None))?).map(Some),
-            StatusCode::NOT_FOUND => not_found(&body(response).await.map_err(|why| (why, None))?, unknown),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(RegistryFailure::Refused(status.as_u16())),
+            StatusCode::NOT_FOUND => {
+                not_found(&body(response).await.map_err(|why| (why, None))?, unknown)
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(RegistryFailure::Refused(status.as_u16()))
+            }
             _ => Err(RegistryFailure::Status(status.as_u16())),
         };
         judged.map_err(|why| (why, wanted.map(Duration::from_secs)))
@@ -300,10 +361,15 @@ fn not_found(body: &[u8], unknown: &[u32]) -> Result<Option<RegistrySchema>, Reg
 }
 
 fn silence(error: &reqwest::Error) -> RegistryFailure {
-    if error.is_timeout() { RegistryFailure::TimedOut } else { RegistryFailure::Unreachable(innermost(error)) }
+    if error.is_timeout() {
+        RegistryFailure::TimedOut
+    } else {
+        RegistryFailure::Unreachable(innermost(error))
+    }
 }
 
-/// Returns the innermost cause: the message of the system or of TLS, without the URL that outer errors repeat.
+/// Returns the innermost cause: the message of the system or of TLS, without the URL that outer
+/// errors repeat.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut inner = error;
     while let Some(source) = inner.source() {

@@ -1,5 +1,5 @@
-//! Tests of the sources of schemas against a simulated registry that is right, wrong, slow or silent, and counts its
-//! requests.
+//! Tests of the sources of schemas against a simulated registry that is right, wrong, slow or
+//! silent, and counts its requests.
 
 mod failures;
 mod references;
@@ -30,8 +30,8 @@ const NOT_FOUND: &str = r#"{"error_code":40403,"message":"Schema 9 not found"}"#
 
 type Reply = dyn Fn(&str, usize) -> Response + Send + Sync;
 
-/// A simulated registry that counts its requests. Its answers may depend on the path and the number of earlier
-/// requests.
+/// A simulated registry that counts its requests. Its answers may depend on the path and the number
+/// of earlier requests.
 struct FakeRegistry {
     url: String,
     requests: Arc<AtomicUsize>,
@@ -41,13 +41,16 @@ struct FakeRegistry {
 impl FakeRegistry {
     async fn new(reply: impl Fn(u32, usize) -> Response + Send + Sync + 'static) -> Self {
         let of_path = move |path: &str, before| {
-            let id = path.strip_prefix("schemas/ids/").and_then(|id| id.parse().ok());
+            let id = path
+                .strip_prefix("schemas/ids/")
+                .and_then(|id| id.parse().ok());
             id.map_or_else(|| status(404, "no such path"), |id| reply(id, before))
         };
         Self::of_paths(of_path).await
     }
 
-    /// Starts a registry that answers by `reply`, given the path under its base, encoded as it was received.
+    /// Starts a registry that answers by `reply`, given the path under its base, encoded as it was
+    /// received.
     async fn of_paths(reply: impl Fn(&str, usize) -> Response + Send + Sync + 'static) -> Self {
         let reply: Arc<Reply> = Arc::new(reply);
         let requests = Arc::new(AtomicUsize::new(0));
@@ -67,7 +70,11 @@ impl FakeRegistry {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/base/", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, routes).await });
-        Self { url, requests, headers }
+        Self {
+            url,
+            requests,
+            headers,
+        }
     }
 
     fn requests(&self) -> usize {
@@ -75,7 +82,15 @@ impl FakeRegistry {
     }
 
     fn header(&self, name: &str) -> Option<String> {
-        Some(self.headers.lock().unwrap().get(name)?.to_str().unwrap().to_owned())
+        Some(
+            self.headers
+                .lock()
+                .unwrap()
+                .get(name)?
+                .to_str()
+                .unwrap()
+                .to_owned(),
+        )
     }
 }
 
@@ -90,11 +105,20 @@ struct RegistryFixture {
 
 impl RegistryFixture {
     async fn look_up(&self, id: u32) -> Result<SchemaLookup, LookupDelay> {
-        self.schemas.get(&ProductKey::new("sms").unwrap(), SchemaRef::Id(id)).await
+        self.schemas
+            .get(&ProductKey::new("sms").unwrap(), SchemaRef::Id(id))
+            .await
     }
 
-    async fn get(&self, schema: SchemaRef) -> Result<Option<Arc<WriterSchema>>, RegistryUnavailable> {
-        match self.schemas.get(&ProductKey::new("sms").unwrap(), schema).await {
+    async fn get(
+        &self,
+        schema: SchemaRef,
+    ) -> Result<Option<Arc<WriterSchema>>, RegistryUnavailable> {
+        match self
+            .schemas
+            .get(&ProductKey::new("sms").unwrap(), schema)
+            .await
+        {
             Ok(SchemaLookup::Schema(found)) => Ok(Some(found)),
             Ok(SchemaLookup::Unknown(_)) => Ok(None),
             Err(LookupDelay::Registry(error)) => Err(error),
@@ -114,11 +138,19 @@ impl RegistryFixture {
     }
 
     async fn silence(&self, id: u32) -> RegistryFailure {
-        self.id(id).await.map(|found| found.is_some()).unwrap_err().why
+        self.id(id)
+            .await
+            .map(|found| found.is_some())
+            .unwrap_err()
+            .why
     }
 
     fn fetches(&self, outcome: &str) -> u64 {
-        self.around.metrics.schema_fetches.with_label_values(&[outcome]).get()
+        self.around
+            .metrics
+            .schema_fetches
+            .with_label_values(&[outcome])
+            .get()
     }
 }
 
@@ -138,7 +170,11 @@ fn policy() -> Policy {
         end: EndRule::Remove,
         others: OtherRecords::default(),
     };
-    let product = Product { key: key.clone(), title: None, records: Some(records) };
+    let product = Product {
+        key: key.clone(),
+        title: None,
+        records: Some(records),
+    };
     Policy {
         version: PolicyVersion::new("1").unwrap(),
         digest: ebbtide_policy::PolicyText::default().digest(),
@@ -152,7 +188,10 @@ fn policy() -> Policy {
 
 fn config(url: &str, auth: RegistryAuth) -> Config {
     Config {
-        urls: url.split(',').map(|url| url::Url::parse(url).unwrap()).collect(),
+        urls: url
+            .split(',')
+            .map(|url| url::Url::parse(url).unwrap())
+            .collect(),
         auth,
         ca: None,
         timeout: Duration::from_millis(500),
@@ -160,13 +199,28 @@ fn config(url: &str, auth: RegistryAuth) -> Config {
     }
 }
 
-fn make(registry: Option<Config>, folder: Option<PathBuf>) -> Result<RegistryFixture, SetUpSchemasError> {
+fn make(
+    registry: Option<Config>,
+    folder: Option<PathBuf>,
+) -> Result<RegistryFixture, SetUpSchemasError> {
     let clock = Arc::new(ManualClock::at(DateTime::UNIX_EPOCH));
     let health = Arc::new(Health::starting(clock.clone()));
     health.over(&Component::Process);
-    let around = WriterDeps { metrics: Metrics::new().unwrap(), health, clock: clock.clone() };
-    let schemas = WriterSchemas::new(&SchemasConfig { registry, folder }, &policy(), around.clone())?;
-    Ok(RegistryFixture { schemas, clock, around })
+    let around = WriterDeps {
+        metrics: Metrics::new().unwrap(),
+        health,
+        clock: clock.clone(),
+    };
+    let schemas = WriterSchemas::new(
+        &SchemasConfig { registry, folder },
+        &policy(),
+        around.clone(),
+    )?;
+    Ok(RegistryFixture {
+        schemas,
+        clock,
+        around,
+    })
 }
 
 fn with(played: &FakeRegistry) -> RegistryFixture {
@@ -174,7 +228,9 @@ fn with(played: &FakeRegistry) -> RegistryFixture {
 }
 
 fn schema(text: &str) -> Response {
-    serde_json::json!({ "schema": text }).to_string().into_response()
+    serde_json::json!({ "schema": text })
+        .to_string()
+        .into_response()
 }
 
 fn status(status: u16, body: &'static str) -> Response {
@@ -197,22 +253,44 @@ async fn a_schema_is_fetched_once_however_many_ask_at_once() {
 
 #[tokio::test]
 async fn an_unknown_id_is_the_records_fault_and_is_asked_for_again_after_a_while() {
-    let played = FakeRegistry::new(|_, before| if before == 0 { status(404, NOT_FOUND) } else { schema(OTHER) }).await;
+    let played = FakeRegistry::new(|_, before| {
+        if before == 0 {
+            status(404, NOT_FOUND)
+        } else {
+            schema(OTHER)
+        }
+    })
+    .await;
     let tried = with(&played);
     for _ in 0..50 {
         assert!(tried.id(9).await.unwrap().is_none());
     }
     assert_eq!((played.requests(), tried.fetches("unknown")), (1, 1));
-    assert!(tried.around.health.readiness().ready, "the registry is well");
+    assert!(
+        tried.around.health.readiness().ready,
+        "the registry is well"
+    );
     tried.clock.advance(unknown_ids::ASK_AGAIN);
-    assert!(tried.id(9).await.unwrap().is_some(), "it was registered meanwhile");
+    assert!(
+        tried.id(9).await.unwrap().is_some(),
+        "it was registered meanwhile"
+    );
 }
 
 #[tokio::test]
 async fn a_404_that_is_not_the_registrys_own_makes_no_record_a_dead_letter() {
-    for body in ["", "<html>no such page</html>", r#"{"error_code":404}"#, r#"{"message":"nothing here"}"#] {
+    for body in [
+        "",
+        "<html>no such page</html>",
+        r#"{"error_code":404}"#,
+        r#"{"message":"nothing here"}"#,
+    ] {
         let played = FakeRegistry::new(move |_, _| status(404, body)).await;
-        assert_eq!(with(&played).silence(9).await, RegistryFailure::WrongPlace, "{body}");
+        assert_eq!(
+            with(&played).silence(9).await,
+            RegistryFailure::WrongPlace,
+            "{body}"
+        );
     }
 }
 
@@ -226,22 +304,36 @@ async fn every_other_answer_is_silence_to_be_waited_out() {
         (400, "", RegistryFailure::Status(400)),
         (401, "", RegistryFailure::Refused(401)),
         (403, "", RegistryFailure::Refused(403)),
-        (200, "<html>sign in</html>", RegistryFailure::Malformed("it holds no schema")),
-        (200, r#"{"schema":7}"#, RegistryFailure::Malformed("it holds no schema")),
+        (
+            200,
+            "<html>sign in</html>",
+            RegistryFailure::Malformed("it holds no schema"),
+        ),
+        (
+            200,
+            r#"{"schema":7}"#,
+            RegistryFailure::Malformed("it holds no schema"),
+        ),
     ];
     for (code, body, why) in wrong {
         let played = FakeRegistry::new(move |_, _| status(code, body)).await;
         let tried = with(&played);
         assert_eq!(tried.silence(1).await, why);
         assert_eq!(tried.fetches("unavailable"), 1);
-        assert_eq!(tried.around.health.readiness().troubles[0].reason, why.to_string());
+        assert_eq!(
+            tried.around.health.readiness().troubles[0].reason,
+            why.to_string()
+        );
     }
 }
 
 #[tokio::test]
 async fn an_answer_too_large_for_a_schema_is_not_read_to_its_end() {
     let played = FakeRegistry::new(|_, _| "x".repeat(9 << 20).into_response()).await;
-    assert_eq!(with(&played).silence(1).await, RegistryFailure::Malformed("it is too large"));
+    assert_eq!(
+        with(&played).silence(1).await,
+        RegistryFailure::Malformed("it is too large")
+    );
 }
 
 #[tokio::test]
@@ -250,26 +342,44 @@ async fn a_slow_registry_is_given_up_after_the_timeout_and_those_who_wait_for_it
     let tried = with(&played);
     let within = Duration::from_millis(1_500);
     let (slow, other) =
-        tokio::time::timeout(within, async { tokio::join!(tried.id(SLOW), tried.id(1)) }).await.expect("too late");
+        tokio::time::timeout(within, async { tokio::join!(tried.id(SLOW), tried.id(1)) })
+            .await
+            .expect("too late");
     assert_eq!(slow.unwrap_err().why, RegistryFailure::TimedOut);
-    assert!(matches!(other.unwrap_err().why, RegistryFailure::Busy | RegistryFailure::TimedOut));
+    assert!(matches!(
+        other.unwrap_err().why,
+        RegistryFailure::Busy | RegistryFailure::TimedOut
+    ));
 }
 
 #[tokio::test]
 async fn a_registry_that_is_down_is_left_alone_for_a_while_and_found_again() {
-    let played = FakeRegistry::new(|_, before| if before < 2 { status(503, "") } else { schema(OTHER) }).await;
+    let played = FakeRegistry::new(|_, before| {
+        if before < 2 {
+            status(503, "")
+        } else {
+            schema(OTHER)
+        }
+    })
+    .await;
     let tried = with(&played);
     let first = tried.id(1).await.unwrap_err();
     for id in 0..100 {
         let again = tried.id(id).await.unwrap_err();
-        assert_eq!((again.why, again.retry_after), (RegistryFailure::Status(503), first.retry_after));
+        assert_eq!(
+            (again.why, again.retry_after),
+            (RegistryFailure::Status(503), first.retry_after)
+        );
     }
     assert_eq!(played.requests(), 1, "it is not asked before its time");
     assert!(!tried.around.health.readiness().ready);
 
     tried.clock.advance(first.retry_after);
     let second = tried.id(1).await.unwrap_err();
-    assert!(second.retry_after >= backoff::LEAST, "the second wait is longer");
+    assert!(
+        second.retry_after >= backoff::LEAST,
+        "the second wait is longer"
+    );
 
     tried.clock.advance(second.retry_after);
     assert!(tried.id(1).await.unwrap().is_some());
@@ -281,7 +391,10 @@ async fn a_registry_that_is_down_is_left_alone_for_a_while_and_found_again() {
 async fn the_wait_that_the_registry_asks_for_is_kept() {
     let busy = || (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "7")]).into_response();
     let played = FakeRegistry::new(move |_, _| busy()).await;
-    assert_eq!(with(&played).id(1).await.unwrap_err().retry_after, Duration::from_secs(7));
+    assert_eq!(
+        with(&played).id(1).await.unwrap_err().retry_after,
+        Duration::from_secs(7)
+    );
 }
 
 #[tokio::test]
@@ -291,29 +404,52 @@ async fn a_registry_that_refuses_connections_is_silent_and_the_reason_is_told() 
     drop(listener);
     let tried = make(Some(config(&url, RegistryAuth::None)), None).unwrap();
     let why = tried.silence(1).await.to_string();
-    assert!(why.starts_with("it cannot be reached (Connection refused"), "{why}");
+    assert!(
+        why.starts_with("it cannot be reached (Connection refused"),
+        "{why}"
+    );
 }
 
 #[tokio::test]
 async fn a_registry_that_does_not_speak_tls_where_it_should_is_silent() {
     let played = FakeRegistry::new(|_, _| schema(OTHER)).await;
-    let tried = make(Some(config(&played.url.replace("http:", "https:"), RegistryAuth::None)), None).unwrap();
-    assert!(matches!(tried.silence(1).await, RegistryFailure::Unreachable(_)));
+    let tried = make(
+        Some(config(
+            &played.url.replace("http:", "https:"),
+            RegistryAuth::None,
+        )),
+        None,
+    )
+    .unwrap();
+    assert!(matches!(
+        tried.silence(1).await,
+        RegistryFailure::Unreachable(_)
+    ));
     assert_eq!(played.requests(), 0);
 }
 
 #[tokio::test]
 async fn credentials_reach_the_registry_and_nothing_else() {
     let played = FakeRegistry::new(|_, _| status(401, "")).await;
-    let basic = RegistryAuth::Basic { user: "me".to_owned(), password: Secret::new("hunter2") };
-    for (auth, header) in
-        [(basic, "Basic bWU6aHVudGVyMg=="), (RegistryAuth::Bearer(Secret::new("hunter2")), "Bearer hunter2")]
-    {
+    let basic = RegistryAuth::Basic {
+        user: "me".to_owned(),
+        password: Secret::new("hunter2"),
+    };
+    for (auth, header) in [
+        (basic, "Basic bWU6aHVudGVyMg=="),
+        (
+            RegistryAuth::Bearer(Secret::new("hunter2")),
+            "Bearer hunter2",
+        ),
+    ] {
         let tried = make(Some(config(&played.url, auth)), None).unwrap();
         let error = tried.id(1).await.unwrap_err();
         assert_eq!(played.header("authorization").unwrap(), header);
         let said = format!("{error} {error:?} {:?}", tried.around.health);
-        assert!(!said.contains("hunter2") && !said.contains("bWU6"), "{said}");
+        assert!(
+            !said.contains("hunter2") && !said.contains("bWU6"),
+            "{said}"
+        );
         assert!(said.contains("refuses the credentials"), "{said}");
     }
     let tried = make(Some(config(&played.url, RegistryAuth::None)), None).unwrap();
@@ -325,7 +461,10 @@ async fn credentials_reach_the_registry_and_nothing_else() {
 #[test]
 fn a_token_with_a_line_break_is_told_before_anything_starts() {
     let registry = config("https://r", RegistryAuth::Bearer(Secret::new("a\nb")));
-    assert!(matches!(make(Some(registry), None), Err(SetUpSchemasError::Credential)));
+    assert!(matches!(
+        make(Some(registry), None),
+        Err(SetUpSchemasError::Credential)
+    ));
 }
 
 #[test]
@@ -348,7 +487,10 @@ async fn a_schema_that_exists_and_cannot_be_used_has_a_reason_and_is_fetched_onc
     let answers = [
         (r#"{"schema":"{}","schemaType":"JSON"}"#, "of the type JSON"),
         (r#"{"schema":"{"}"#, "not an Avro schema: EOF"),
-        (r#"{"schema":"{\"type\":\"nonsense\"}"}"#, "`nonsense` is not defined"),
+        (
+            r#"{"schema":"{\"type\":\"nonsense\"}"}"#,
+            "`nonsense` is not defined",
+        ),
     ];
     for (body, part) in answers {
         let played = FakeRegistry::new(move |_, _| status(200, body)).await;
@@ -365,7 +507,11 @@ async fn a_schema_that_exists_and_cannot_be_used_has_a_reason_and_is_fetched_onc
 async fn a_file_of_the_folder_stands_in_for_a_schema_that_cannot_be_used() {
     let folder = tempfile::tempdir().unwrap();
     let played = FakeRegistry::new(|_, _| status(200, r#"{"schema":"{}"}"#)).await;
-    let tried = make(Some(config(&played.url, RegistryAuth::None)), Some(folder.path().to_path_buf())).unwrap();
+    let tried = make(
+        Some(config(&played.url, RegistryAuth::None)),
+        Some(folder.path().to_path_buf()),
+    )
+    .unwrap();
     tried.unusable(6).await;
     std::fs::write(folder.path().join("6.avsc"), OTHER).unwrap();
     tried.clock.advance(LOOK_AGAIN_AFTER);
@@ -376,8 +522,20 @@ async fn a_file_of_the_folder_stands_in_for_a_schema_that_cannot_be_used() {
 async fn the_products_own_schema_is_known_by_its_fingerprint_without_any_source() {
     let tried = make(None, None).unwrap();
     let own = WriterSchema::parse(SMS).unwrap().fingerprint();
-    assert!(tried.get(SchemaRef::Fingerprint(own)).await.unwrap().is_some());
-    assert!(tried.get(SchemaRef::Fingerprint(own ^ 1)).await.unwrap().is_none());
+    assert!(
+        tried
+            .get(SchemaRef::Fingerprint(own))
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert!(
+        tried
+            .get(SchemaRef::Fingerprint(own ^ 1))
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert!(tried.id(1).await.unwrap().is_none());
 }
 
@@ -390,13 +548,22 @@ async fn the_folder_knows_schemas_by_fingerprint_and_by_the_id_in_their_name_and
     std::fs::write(folder.path().join("README"), "not a schema").unwrap();
     let tried = make(None, Some(folder.path().to_path_buf())).unwrap();
     let other = WriterSchema::parse(OTHER).unwrap().fingerprint();
-    assert!(tried.get(SchemaRef::Fingerprint(other)).await.unwrap().is_some());
+    assert!(
+        tried
+            .get(SchemaRef::Fingerprint(other))
+            .await
+            .unwrap()
+            .is_some()
+    );
     assert!(tried.id(41).await.unwrap().is_some());
     assert!(tried.id(42).await.unwrap().is_some());
     assert!(tried.id(2).await.unwrap().is_none());
 
     std::fs::write(folder.path().join("new.43.avsc"), OTHER).unwrap();
-    assert!(tried.id(43).await.unwrap().is_none(), "it does not look at every miss");
+    assert!(
+        tried.id(43).await.unwrap().is_none(),
+        "it does not look at every miss"
+    );
     tried.clock.advance(LOOK_AGAIN_AFTER);
     assert!(tried.id(43).await.unwrap().is_some());
 
@@ -404,9 +571,15 @@ async fn the_folder_knows_schemas_by_fingerprint_and_by_the_id_in_their_name_and
     std::fs::write(folder.path().join("later.45.avsc"), OTHER).unwrap();
     std::fs::remove_file(folder.path().join("42.avsc")).unwrap();
     tried.clock.advance(LOOK_AGAIN_AFTER);
-    assert!(tried.id(44).await.unwrap().is_none(), "a bad file that appears later is a warning");
+    assert!(
+        tried.id(44).await.unwrap().is_none(),
+        "a bad file that appears later is a warning"
+    );
     assert!(tried.id(45).await.unwrap().is_some(), "and hides no other");
-    assert!(tried.id(42).await.unwrap().is_some(), "a schema once read stays");
+    assert!(
+        tried.id(42).await.unwrap().is_some(),
+        "a schema once read stays"
+    );
 }
 
 #[tokio::test]
@@ -414,20 +587,29 @@ async fn the_folder_wins_over_the_registry_so_that_known_ids_need_none() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("5.avsc"), OTHER).unwrap();
     let played = FakeRegistry::new(|_, _| status(503, "")).await;
-    let tried = make(Some(config(&played.url, RegistryAuth::None)), Some(folder.path().to_path_buf())).unwrap();
+    let tried = make(
+        Some(config(&played.url, RegistryAuth::None)),
+        Some(folder.path().to_path_buf()),
+    )
+    .unwrap();
     assert!(tried.id(5).await.unwrap().is_some());
     assert_eq!(played.requests(), 0);
 }
 
 #[test]
 fn a_folder_that_is_missing_or_holds_a_bad_or_contradictory_schema_is_told_by_file() {
-    let gone = make(None, Some(PathBuf::from("/nowhere/schemas"))).err().unwrap();
+    let gone = make(None, Some(PathBuf::from("/nowhere/schemas")))
+        .err()
+        .unwrap();
     assert!(gone.to_string().contains("/nowhere/schemas"), "{gone}");
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.1.avsc"), OTHER).unwrap();
     std::fs::write(folder.path().join("b.1.avsc"), SMS).unwrap();
     let two = make(None, Some(folder.path().to_path_buf())).err().unwrap();
-    assert!(matches!(two, SetUpSchemasError::TwoForOneId { id: 1, .. }), "{two}");
+    assert!(
+        matches!(two, SetUpSchemasError::TwoForOneId { id: 1, .. }),
+        "{two}"
+    );
     std::fs::write(folder.path().join("a.1.avsc"), "{").unwrap();
     let bad = make(None, Some(folder.path().to_path_buf())).err().unwrap();
     assert!(bad.to_string().contains("a.1.avsc"), "{bad}");

@@ -1,11 +1,13 @@
-//! Schema ids of one product that the registry does not know: how long records wait for one, and when it is requested
-//! again.
+//! Schema ids of one product that the registry does not know: how long records wait for one, and
+//! when it is requested again.
 //!
-//! The servers of one registry receive a new schema at different times, so the first "unknown" may be wrong. An id is
-//! requested again with backoff until the configured wait is over. Then it is unknown, and is requested again every few
-//! seconds while records name it. Garbage can name any number of ids: only a limited number is waited for at a time,
-//! and after a few waits without success no new id is waited for until some minutes have passed. Each product has its
-//! own bounds, so that garbage in one product costs no record of another. Takes the time (monotonic) as an argument.
+//! The servers of one registry receive a new schema at different times, so the first "unknown" may
+//! be wrong. An id is requested again with backoff until the configured wait is over. Then it is
+//! unknown, and is requested again every few seconds while records name it. Garbage can name any
+//! number of ids: only a limited number is waited for at a time, and after a few waits without
+//! success no new id is waited for until some minutes have passed. Each product has its own bounds,
+//! so that garbage in one product costs no record of another. Takes the time (monotonic) as an
+//! argument.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -92,7 +94,13 @@ impl UnreportedIds {
 impl UnknownIds {
     /// Creates an empty memory; records wait for `wait` at most.
     pub fn new(wait: Duration) -> Self {
-        Self { wait, ids: HashMap::new(), in_vain: VecDeque::new(), report: UnknownReport::default(), reported: None }
+        Self {
+            wait,
+            ids: HashMap::new(),
+            in_vain: VecDeque::new(),
+            report: UnknownReport::default(),
+            reported: None,
+        }
     }
 
     /// Returns the treatment of `id` at `now`, before the registry is asked.
@@ -109,9 +117,12 @@ impl UnknownIds {
         self.ids.get(&id).map(|unknown| Arc::clone(&unknown.reason))
     }
 
-    /// Takes the changes that are to be reported in the log at `now`: none if the last report was a moment ago.
+    /// Takes the changes that are to be reported in the log at `now`: none if the last report was a
+    /// moment ago.
     pub fn take_report(&mut self, now: Duration) -> UnknownReport {
-        let too_soon = self.reported.is_some_and(|last| now.saturating_sub(last) < REPORT_EVERY);
+        let too_soon = self
+            .reported
+            .is_some_and(|last| now.saturating_sub(last) < REPORT_EVERY);
         if too_soon || self.report == UnknownReport::default() {
             return UnknownReport::default();
         }
@@ -119,12 +130,18 @@ impl UnknownIds {
         std::mem::take(&mut self.report)
     }
 
-    /// Records that the registry did not know `id` at `now`, or not all schemas that it refers to. Returns the
-    /// treatment of `id`. `reason` describes the missing part.
+    /// Records that the registry did not know `id` at `now`, or not all schemas that it refers to.
+    /// Returns the treatment of `id`. `reason` describes the missing part.
     pub fn not_found(&mut self, id: u32, reason: Arc<str>, now: Duration) -> UnknownIdAction {
         self.make_room(now);
         let (is_new, waits) = (!self.ids.contains_key(&id), self.waits_for_new(now));
-        let new = Unknown { first: now, next: now, pause: LEAST_PAUSE, given_up: !waits, reason: Arc::clone(&reason) };
+        let new = Unknown {
+            first: now,
+            next: now,
+            pause: LEAST_PAUSE,
+            given_up: !waits,
+            reason: Arc::clone(&reason),
+        };
         let unknown = self.ids.entry(id).or_insert(new);
         unknown.reason = reason;
         let until = unknown.first + self.wait;
@@ -135,7 +152,12 @@ impl UnknownIds {
             }
             unknown.given_up = true;
             unknown.next = now + ASK_AGAIN;
-            if in_vain && self.in_vain.back().is_none_or(|last| now.saturating_sub(*last) > self.wait / 2) {
+            if in_vain
+                && self
+                    .in_vain
+                    .back()
+                    .is_none_or(|last| now.saturating_sub(*last) > self.wait / 2)
+            {
                 self.in_vain.push_back(now);
             }
             return UnknownIdAction::Unknown;
@@ -143,8 +165,8 @@ impl UnknownIds {
         if is_new {
             self.report.waiting.add(&unknown.reason);
         }
-        // Between half and all of the pause, so that many instances do not ask in step; the last request is at the end
-        // of the wait.
+        // Between half and all of the pause, so that many instances do not ask in step; the last
+        // request is at the end of the wait.
         let pause = unknown.pause.mul_f64(rand::rng().random_range(0.5..=1.0));
         unknown.pause = (unknown.pause * 2).min(MOST_PAUSE);
         unknown.next = (now + pause).min(until);
@@ -157,16 +179,25 @@ impl UnknownIds {
     }
 
     fn waits_for_new(&mut self, now: Duration) -> bool {
-        while self.in_vain.front().is_some_and(|at| now.saturating_sub(*at) > MEMORY) {
+        while self
+            .in_vain
+            .front()
+            .is_some_and(|at| now.saturating_sub(*at) > MEMORY)
+        {
             self.in_vain.pop_front();
         }
-        let waiting = self.ids.values().filter(|unknown| !unknown.given_up).count();
+        let waiting = self
+            .ids
+            .values()
+            .filter(|unknown| !unknown.given_up)
+            .count();
         self.in_vain.len() < MOST_WAITS_IN_VAIN && waiting < MOST_WAITING
     }
 
     fn make_room(&mut self, now: Duration) {
         if self.ids.len() >= MOST_IDS {
-            self.ids.retain(|_, unknown| now.saturating_sub(unknown.next) < MEMORY);
+            self.ids
+                .retain(|_, unknown| now.saturating_sub(unknown.next) < MEMORY);
         }
         if self.ids.len() >= MOST_IDS {
             self.ids.retain(|_, unknown| !unknown.given_up);
@@ -185,13 +216,15 @@ mod tests {
         ids.not_found(id, format!("id {id}").into(), now)
     }
 
-    /// Asks for an id whenever it may be asked for, from `now` on, until it is given up. Returns the time at which it
-    /// was given up, and the number of requests.
+    /// Asks for an id whenever it may be asked for, from `now` on, until it is given up. Returns
+    /// the time at which it was given up, and the number of requests.
     fn give_up(ids: &mut UnknownIds, id: u32, mut now: Duration) -> (Duration, u32) {
         for asked in 1.. {
             match not_found(ids, id, now) {
                 UnknownIdAction::Wait(pause) => {
-                    assert!(pause <= MOST_PAUSE && ids.before(id, now) == UnknownIdAction::Wait(pause));
+                    assert!(
+                        pause <= MOST_PAUSE && ids.before(id, now) == UnknownIdAction::Wait(pause)
+                    );
                     now += pause;
                     assert_eq!(ids.before(id, now), UnknownIdAction::Ask);
                 }
@@ -213,7 +246,10 @@ mod tests {
         // After that it costs no wait any more, and is requested every few seconds.
         assert_eq!(ids.before(7, end), UnknownIdAction::Unknown);
         assert_eq!(ids.before(7, end + ASK_AGAIN), UnknownIdAction::Ask);
-        assert_eq!(not_found(&mut ids, 7, end + ASK_AGAIN), UnknownIdAction::Unknown);
+        assert_eq!(
+            not_found(&mut ids, 7, end + ASK_AGAIN),
+            UnknownIdAction::Unknown
+        );
         ids.found(7);
         assert_eq!(ids.before(7, end), UnknownIdAction::Ask);
     }
@@ -222,13 +258,22 @@ mod tests {
     fn ids_wait_beside_one_another() {
         let mut ids = UnknownIds::new(WAIT);
         for id in 0..10 {
-            assert!(matches!(not_found(&mut ids, id, START), UnknownIdAction::Wait(_)), "{id}");
+            assert!(
+                matches!(not_found(&mut ids, id, START), UnknownIdAction::Wait(_)),
+                "{id}"
+            );
         }
         for id in 0..10 {
-            assert_eq!(not_found(&mut ids, id, START + WAIT), UnknownIdAction::Unknown);
+            assert_eq!(
+                not_found(&mut ids, id, START + WAIT),
+                UnknownIdAction::Unknown
+            );
         }
         assert!(
-            matches!(not_found(&mut ids, 10, START + WAIT), UnknownIdAction::Wait(_)),
+            matches!(
+                not_found(&mut ids, 10, START + WAIT),
+                UnknownIdAction::Wait(_)
+            ),
             "waits that end together count once"
         );
     }
@@ -250,14 +295,18 @@ mod tests {
         }
         assert_eq!(now, START + WAIT * 4);
         assert_eq!(not_found(&mut ids, 50, now), UnknownIdAction::Unknown);
-        assert!(matches!(not_found(&mut ids, 51, now + MEMORY), UnknownIdAction::Wait(_)));
+        assert!(matches!(
+            not_found(&mut ids, 51, now + MEMORY),
+            UnknownIdAction::Wait(_)
+        ));
     }
 
     #[test]
     fn a_flood_of_ids_is_bounded_in_waits_and_in_memory() {
         let mut ids = UnknownIds::new(WAIT);
-        let waits =
-            (0..25_000).filter(|id| matches!(not_found(&mut ids, *id, START), UnknownIdAction::Wait(_))).count();
+        let waits = (0..25_000)
+            .filter(|id| matches!(not_found(&mut ids, *id, START), UnknownIdAction::Wait(_)))
+            .count();
         assert_eq!(waits, MOST_WAITING);
         assert!(ids.ids.len() <= MOST_IDS);
         // The ids that wait are not forgotten because of it.
@@ -275,17 +324,40 @@ mod tests {
             not_found(&mut ids, id, START);
         }
         let report = ids.take_report(START);
-        let of = |ids, first: &str| UnreportedIds { ids, first: Some(first.into()) };
-        assert_eq!((report.waiting, report.given_up), (of(64, "id 0"), of(4_936, "id 64")));
-        assert_eq!(ids.take_report(START + REPORT_EVERY), UnknownReport::default());
-        // An id that is given up after its wait is reported once more, and not each time that it is requested.
+        let of = |ids, first: &str| UnreportedIds {
+            ids,
+            first: Some(first.into()),
+        };
+        assert_eq!(
+            (report.waiting, report.given_up),
+            (of(64, "id 0"), of(4_936, "id 64"))
+        );
+        assert_eq!(
+            ids.take_report(START + REPORT_EVERY),
+            UnknownReport::default()
+        );
+        // An id that is given up after its wait is reported once more, and not each time that it is
+        // requested.
         for id in 0..64 {
-            assert_eq!(not_found(&mut ids, id, START + WAIT), UnknownIdAction::Unknown);
-            assert_eq!(not_found(&mut ids, id, START + WAIT + ASK_AGAIN), UnknownIdAction::Unknown);
+            assert_eq!(
+                not_found(&mut ids, id, START + WAIT),
+                UnknownIdAction::Unknown
+            );
+            assert_eq!(
+                not_found(&mut ids, id, START + WAIT + ASK_AGAIN),
+                UnknownIdAction::Unknown
+            );
         }
         assert_eq!(ids.take_report(START + WAIT).given_up, of(64, "id 0"));
         not_found(&mut ids, 9_000, START + WAIT);
-        assert_eq!(ids.take_report(START + WAIT), UnknownReport::default(), "a report was made a moment ago");
-        assert_eq!(ids.take_report(START + WAIT + REPORT_EVERY).waiting, of(1, "id 9000"));
+        assert_eq!(
+            ids.take_report(START + WAIT),
+            UnknownReport::default(),
+            "a report was made a moment ago"
+        );
+        assert_eq!(
+            ids.take_report(START + WAIT + REPORT_EVERY).waiting,
+            of(1, "id 9000")
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! The end of records: they are removed or aggregated into cells.
 //!
-//! All given segments are read, counted and removed in one step. Memory is bounded whatever their size.
+//! All given segments are read, counted and removed in one step. Memory is bounded whatever their
+//! size.
 
 use crate::carry_out::{CommitContext, PlannedCommit};
 use crate::error::SweepError;
@@ -10,18 +11,29 @@ use ebbtide_policy::anonymize::{Cells, cells};
 use ebbtide_table::{RewriteError, RewriteEvidence, RowStream, StoreError, StoredSegment};
 
 impl SweptProduct {
-    /// Prepares the end of the records of `free`, which all have one bucket and profile, and returns the step to
-    /// commit.
+    /// Prepares the end of the records of `free`, which all have one bucket and profile, and
+    /// returns the step to commit.
     pub(super) async fn end(
         &self,
         profile: &ProfileId,
         free: Vec<StoredSegment>,
         by: &CommitContext,
     ) -> Result<PlannedCommit, SweepError> {
-        let (EndPlan::Anonymize(plan), Some(bucket)) = (&self.ending, free.first().map(|first| first.bucket)) else {
+        let (EndPlan::Anonymize(plan), Some(bucket)) =
+            (&self.ending, free.first().map(|first| first.bucket))
+        else {
             let removed = free.iter().map(|segment| segment.records).sum();
-            let did = RewriteEvidence { removed, ..RewriteEvidence::default() };
-            return Ok(PlannedCommit { operation: "remove", removes: free, adds: Vec::new(), did, renewed: false });
+            let did = RewriteEvidence {
+                removed,
+                ..RewriteEvidence::default()
+            };
+            return Ok(PlannedCommit {
+                operation: "remove",
+                removes: free,
+                adds: Vec::new(),
+                did,
+                renewed: false,
+            });
         };
         let Cells { rows, counts, .. } = self.count(plan, &free, by.memory).await?;
         let did = RewriteEvidence {
@@ -34,10 +46,17 @@ impl SweptProduct {
             0 => Vec::new(),
             _ => vec![self.table.put_cells(bucket, profile, rows).await?],
         };
-        Ok(PlannedCommit { operation: "anonymize", removes: free, adds, did, renewed: false })
+        Ok(PlannedCommit {
+            operation: "anonymize",
+            removes: free,
+            adds,
+            did,
+            renewed: false,
+        })
     }
 
-    /// Computes the cells on a blocking thread: counting uses the CPU, and the rows may be read more than once.
+    /// Computes the cells on a blocking thread: counting uses the CPU, and the rows may be read
+    /// more than once.
     async fn count(
         &self,
         plan: &ebbtide_policy::anonymize::CellPlan,
@@ -53,7 +72,9 @@ impl SweptProduct {
                 runtime: runtime.clone(),
             })
         });
-        let stopped = |error: tokio::task::JoinError| StoreError::Refused(format!("counting was stopped: {error}"));
+        let stopped = |error: tokio::task::JoinError| {
+            StoreError::Refused(format!("counting was stopped: {error}"))
+        };
         Ok(counted.await.map_err(stopped)??)
     }
 }

@@ -1,7 +1,8 @@
-//! Brings segments of an earlier policy up to date with the active one: first their columns, then their tags.
+//! Brings segments of an earlier policy up to date with the active one: first their columns, then
+//! their tags.
 //!
-//! Each of the two is one commit that leaves the segments outdated or up to date. Held rows do not change: they keep
-//! their old columns and tags until they are no longer held.
+//! Each of the two is one commit that leaves the segments outdated or up to date. Held rows do not
+//! change: they keep their old columns and tags until they are no longer held.
 
 use std::sync::Arc;
 
@@ -20,9 +21,12 @@ impl SweptProduct {
         by: &CommitContext,
         done: &mut TaskOutcome,
     ) -> Result<(), SweepError> {
-        let Some(first) = free.first().cloned() else { return Ok(()) };
-        let Some((passage, former)) =
-            self.outdated().map(|outdated| (outdated.passage(&first).clone(), outdated.former().clone()))
+        let Some(first) = free.first().cloned() else {
+            return Ok(());
+        };
+        let Some((passage, former)) = self
+            .outdated()
+            .map(|outdated| (outdated.passage(&first).clone(), outdated.former().clone()))
         else {
             return Ok(());
         };
@@ -30,14 +34,23 @@ impl SweptProduct {
         if !passage.keeps_columns()
             && let Some(reformed) = self.table.reform(&now, &former).await?
         {
-            let new: Vec<String> = reformed.segments.iter().map(|segment| segment.path().to_owned()).collect();
+            let new: Vec<String> = reformed
+                .segments
+                .iter()
+                .map(|segment| segment.path().to_owned())
+                .collect();
             let did = RewriteEvidence {
                 unclassified: reformed.unclassified,
                 bytes_copied: reformed.bytes_copied,
                 bytes_dropped: reformed.bytes_dropped,
                 ..RewriteEvidence::default()
             };
-            now.retain(|segment| !reformed.replaced.iter().any(|gone| gone.path == segment.path));
+            now.retain(|segment| {
+                !reformed
+                    .replaced
+                    .iter()
+                    .any(|gone| gone.path == segment.path)
+            });
             let step = PlannedCommit {
                 operation: "retag",
                 removes: reformed.replaced,
@@ -49,12 +62,18 @@ impl SweptProduct {
             now.extend(new.iter().filter_map(|path| self.index.get(path).cloned()));
         }
         let text = self.table.profile_text(&first.profile).map(str::to_owned);
-        let Some(tags) = PolicyRetagging::new(&passage, &now, text.as_deref(), &by.policy_version) else {
+        let Some(tags) = PolicyRetagging::new(&passage, &now, text.as_deref(), &by.policy_version)
+        else {
             return Ok(());
         };
         let retagged = self.table.retag(&now, Arc::new(tags)).await?;
-        let replaced = retagged.as_ref().map(|retagged| retagged.replaced.as_slice()).unwrap_or_default();
-        let stay = now.iter().filter(|segment| !replaced.iter().any(|gone| gone.path == segment.path));
+        let replaced = retagged
+            .as_ref()
+            .map(|retagged| retagged.replaced.as_slice())
+            .unwrap_or_default();
+        let stay = now
+            .iter()
+            .filter(|segment| !replaced.iter().any(|gone| gone.path == segment.path));
         let stay: Vec<Arc<str>> = stay.map(|segment| segment.path.clone()).collect();
         if let Some(retagged) = retagged {
             let did = RewriteEvidence {

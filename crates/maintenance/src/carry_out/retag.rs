@@ -1,7 +1,8 @@
-//! Brings stored tags up to date: rows whose trigger came get the profile and deadlines that they would get on
-//! arrival.
+//! Brings stored tags up to date: rows whose trigger came get the profile and deadlines that they
+//! would get on arrival.
 //!
-//! Only tags change: a held row keeps its data. Segments without such rows are recorded, not rewritten.
+//! Only tags change: a held row keeps its data. Segments without such rows are recorded, not
+//! rewritten.
 
 use super::{CommitContext, PlannedCommit, TaskOutcome};
 use crate::error::SweepError;
@@ -18,9 +19,13 @@ impl SweptProduct {
         by: &CommitContext,
     ) -> Result<TaskOutcome, SweepError> {
         let mut done = TaskOutcome::default();
-        let Some(retagging) = self.retagging(work) else { return Ok(done) };
+        let Some(retagging) = self.retagging(work) else {
+            return Ok(done);
+        };
         let Some(retagged) = self.table.retag(&work.segments, retagging).await? else {
-            work.segments.iter().for_each(|segment| self.note_true(segment.path.clone()));
+            work.segments
+                .iter()
+                .for_each(|segment| self.note_true(segment.path.clone()));
             return Ok(done);
         };
         let did = RewriteEvidence {
@@ -29,7 +34,11 @@ impl SweptProduct {
             bytes_copied: retagged.bytes_copied,
             ..RewriteEvidence::default()
         };
-        let new: Vec<String> = retagged.segments.iter().map(|segment: &Segment| segment.path().to_owned()).collect();
+        let new: Vec<String> = retagged
+            .segments
+            .iter()
+            .map(|segment: &Segment| segment.path().to_owned())
+            .collect();
         let step = PlannedCommit {
             operation: "retag",
             removes: retagged.replaced,

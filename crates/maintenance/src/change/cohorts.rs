@@ -14,7 +14,8 @@ use ebbtide_base::ids::Country;
 use ebbtide_policy::RecordKind;
 use ebbtide_table::{RewriteError, Table};
 
-/// The column with the time of arrival of a record. Minimums count from the later of arrival and event.
+/// The column with the time of arrival of a record. Minimums count from the later of arrival and
+/// event.
 const ARRIVAL: &str = "ingested_at";
 const JURISDICTION: &str = "jurisdiction";
 
@@ -42,9 +43,17 @@ pub struct RowEffect {
 impl<'a> DecidingColumns<'a> {
     pub(super) fn columns(&self) -> Vec<&'a str> {
         let arrival = self.event.is_some().then_some(ARRIVAL);
-        let mut columns: Vec<&str> =
-            [JURISDICTION].into_iter().chain(self.tenant).chain(arrival).chain(self.event).collect();
-        for column in self.subjects.into_iter().flat_map(SubjectConversion::columns) {
+        let mut columns: Vec<&str> = [JURISDICTION]
+            .into_iter()
+            .chain(self.tenant)
+            .chain(arrival)
+            .chain(self.event)
+            .collect();
+        for column in self
+            .subjects
+            .into_iter()
+            .flat_map(SubjectConversion::columns)
+        {
             if !columns.contains(&column) {
                 columns.push(column);
             }
@@ -59,19 +68,34 @@ impl<'a> DecidingColumns<'a> {
         passage: &'r Migration,
         promised: &'r StoredTerms<'_>,
     ) -> impl Iterator<Item = RowEffect> + 'r {
-        let texts = |name: &str| rows.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
+        let texts = |name: &str| {
+            rows.column_by_name(name)
+                .and_then(|column| column.as_string_opt::<i32>())
+        };
         let (jurisdiction, tenant) = (texts(JURISDICTION), self.tenant.and_then(texts));
-        let reformed = self.subjects.map(|subjects| subjects.rows(rows)).unwrap_or_default();
+        let reformed = self
+            .subjects
+            .map(|subjects| subjects.rows(rows))
+            .unwrap_or_default();
         (0..rows.num_rows()).map(move |row| {
             let late = match self.event {
                 None => promised.profile.late,
-                Some(event) => came(rows, row, event).map_or(0, |at| passage.late(promised.segment.bucket, at)),
+                Some(event) => {
+                    came(rows, row, event).map_or(0, |at| passage.late(promised.segment.bucket, at))
+                }
             };
             let reformed = reformed.get(row);
             let country = reformed.and_then(|of| of.country);
-            let country = country.as_ref().map(Country::as_str).or_else(|| value(jurisdiction, row));
+            let country = country
+                .as_ref()
+                .map(Country::as_str)
+                .or_else(|| value(jurisdiction, row));
             let kind = passage.kind(country, value(tenant, row));
-            RowEffect { kind, late, edited: reformed.is_some_and(|of| of.changes) }
+            RowEffect {
+                kind,
+                late,
+                edited: reformed.is_some_and(|of| of.changes),
+            }
         })
     }
 }
@@ -85,26 +109,40 @@ pub async fn lots(
 ) -> Result<Vec<Cohort>, RewriteError> {
     let deciding = passage.deciding(need);
     let mut counts: HashMap<RowEffect, u64> = HashMap::new();
-    let mut rows = table.read_columns(std::slice::from_ref(promised.segment), &deciding.columns(), None)?;
+    let mut rows = table.read_columns(
+        std::slice::from_ref(promised.segment),
+        &deciding.columns(),
+        None,
+    )?;
     while let Some(batch) = rows.next().await {
         for key in deciding.rows(&batch?.rows, passage, promised) {
             *counts.entry(key).or_default() += 1;
         }
     }
-    let lot = |(RowEffect { kind, late, edited }, rows)| Cohort { kind, late, edited, rows };
+    let lot = |(RowEffect { kind, late, edited }, rows)| Cohort {
+        kind,
+        late,
+        edited,
+        rows,
+    };
     let mut lots: Vec<Cohort> = counts.into_iter().map(lot).collect();
     lots.sort_by_key(|lot| (lot.kind, lot.late, lot.edited));
     Ok(lots)
 }
 
 fn value(column: Option<&StringArray>, row: usize) -> Option<&str> {
-    column.filter(|column| column.is_valid(row)).map(|column| column.value(row))
+    column
+        .filter(|column| column.is_valid(row))
+        .map(|column| column.value(row))
 }
 
-/// Returns the later of a row's arrival and event, in microseconds, as far as they are still stored.
+/// Returns the later of a row's arrival and event, in microseconds, as far as they are still
+/// stored.
 fn came(rows: &RecordBatch, row: usize, event: &str) -> Option<i64> {
     let instant = |name: &str| {
-        let column = rows.column_by_name(name)?.as_primitive_opt::<TimestampMicrosecondType>()?;
+        let column = rows
+            .column_by_name(name)?
+            .as_primitive_opt::<TimestampMicrosecondType>()?;
         column.is_valid(row).then(|| column.value(row))
     };
     instant(ARRIVAL).max(instant(event))

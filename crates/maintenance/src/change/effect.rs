@@ -1,6 +1,8 @@
-//! The effect of a new policy on the stored records of one product, in counts. Pure: lots of alike rows in, sums out.
+//! The effect of a new policy on the stored records of one product, in counts. Pure: lots of alike
+//! rows in, sums out.
 //!
-//! A field is one category of one record, as in all counts of fields. Data that is already deleted is not counted.
+//! A field is one category of one record, as in all counts of fields. Data that is already deleted
+//! is not counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,15 +92,27 @@ pub struct ColumnEffect {
 }
 
 impl DeadlineMoves {
-    /// Counts `rows` fields that were due at `before` and will be at `after`; `None` means that no deadline is known.
-    fn count(&mut self, rows: u64, (before, after): (Option<Deadline>, Option<Deadline>), now: DateTime<Utc>) {
-        let at = |deadline: Option<Deadline>| deadline.map_or(i64::MAX, |deadline| deadline.micros());
+    /// Counts `rows` fields that were due at `before` and will be at `after`; `None` means that no
+    /// deadline is known.
+    fn count(
+        &mut self,
+        rows: u64,
+        (before, after): (Option<Deadline>, Option<Deadline>),
+        now: DateTime<Utc>,
+    ) {
+        let at =
+            |deadline: Option<Deadline>| deadline.map_or(i64::MAX, |deadline| deadline.micros());
         if at(after) > at(before) {
             self.later += rows;
         } else if at(after) < at(before) {
             self.earlier += rows;
-            let is_due = |deadline: Option<Deadline>| deadline.is_some_and(|deadline| deadline.is_due(now));
-            self.due_at_once += if is_due(after) && !is_due(before) { rows } else { 0 };
+            let is_due =
+                |deadline: Option<Deadline>| deadline.is_some_and(|deadline| deadline.is_due(now));
+            self.due_at_once += if is_due(after) && !is_due(before) {
+                rows
+            } else {
+                0
+            };
         }
     }
 
@@ -128,22 +142,41 @@ impl ProductEffect {
     }
 
     /// Counts a segment whose rows are in these lots.
-    pub fn count(&mut self, passage: &Migration, promised: &StoredTerms<'_>, lots: &[Cohort], now: DateTime<Utc>) {
+    pub fn count(
+        &mut self,
+        passage: &Migration,
+        promised: &StoredTerms<'_>,
+        lots: &[Cohort],
+        now: DateTime<Utc>,
+    ) {
         let (mut profiles, mut changed, mut edited) = (BTreeSet::new(), 0, 0);
         let reforms = passage.subjects().concerns(promised.segment);
         for lot in lots {
-            let Some(profile) = passage.profile(lot.kind, lot.late, promised) else { continue };
+            let Some(profile) = passage.profile(lot.kind, lot.late, promised) else {
+                continue;
+            };
             let deadlines = profile.deadlines(passage.calendar(), promised.segment.bucket);
-            let after: BTreeMap<&Category, Option<Deadline>> =
-                profile.terms.iter().map(|term| &term.category).zip(deadlines).collect();
+            let after: BTreeMap<&Category, Option<Deadline>> = profile
+                .terms
+                .iter()
+                .map(|term| &term.category)
+                .zip(deadlines)
+                .collect();
             for (category, after) in &after {
-                if let Some(before) = promised.stored(category).filter(|_| passage.stays(category)) {
-                    let moved = self.by_kind.entry(((*category).clone(), lot.kind.country)).or_default();
+                if let Some(before) = promised
+                    .stored(category)
+                    .filter(|_| passage.stays(category))
+                {
+                    let moved = self
+                        .by_kind
+                        .entry(((*category).clone(), lot.kind.country))
+                        .or_default();
                     moved.count(lot.rows, (before, *after), now);
                 }
             }
             self.columns_of(passage, promised, (lot.rows, &after), now);
-            let changes = reforms || profile.id != promised.segment.profile || !passage.keeps_columns();
+            let changes =
+                reforms || profile.id != promised.segment.profile || !passage.keeps_columns();
             edited += if lot.edited { lot.rows } else { 0 };
             changed += if changes { lot.rows } else { 0 };
             profiles.insert(profile.id);
@@ -155,7 +188,11 @@ impl ProductEffect {
         self.stale += changed;
         self.reformed += edited;
         // Columns are copied first, then the tags.
-        self.bytes_copied += if passage.moved.reforms() { promised.segment.size } else { 0 };
+        self.bytes_copied += if passage.moved.reforms() {
+            promised.segment.size
+        } else {
+            0
+        };
         match profiles.len() {
             0 | 1 if edited == 0 => self.bytes_copied += promised.segment.size,
             _ => self.bytes_rewritten += promised.segment.size,
@@ -197,16 +234,29 @@ impl ProductEffect {
     /// Returns the effect with its sums in order.
     #[must_use]
     pub fn finish(mut self, passage: &Migration) -> ProductEffect {
-        let moved = std::mem::take(&mut self.by_kind).into_iter().filter(|(_, movement)| !movement.is_none());
+        let moved = std::mem::take(&mut self.by_kind)
+            .into_iter()
+            .filter(|(_, movement)| !movement.is_none());
         self.moved = moved
             .map(|((category, country), movement)| {
-                let jurisdictions = passage.pairs.jurisdictions(RecordKind { country, tenant: 0 });
-                MovedFields { category, jurisdictions, movement }
+                let jurisdictions = passage
+                    .pairs
+                    .jurisdictions(RecordKind { country, tenant: 0 });
+                MovedFields {
+                    category,
+                    jurisdictions,
+                    movement,
+                }
             })
             .collect();
         let columns = std::mem::take(&mut self.by_column).into_iter();
-        self.columns =
-            columns.map(|(change, (records, movement))| ColumnEffect { change, records, movement }).collect();
+        self.columns = columns
+            .map(|(change, (records, movement))| ColumnEffect {
+                change,
+                records,
+                movement,
+            })
+            .collect();
         self
     }
 }

@@ -1,17 +1,21 @@
-//! The profiles of a stored segment's rows under a new policy. Pure: a segment's tags in, profiles out.
+//! The profiles of a stored segment's rows under a new policy. Pure: a segment's tags in, profiles
+//! out.
 //!
-//! Each row gets the profile that ingest would give it under the new policy, with what its old profile contains: how
-//! late it came, and when its trigger came. An old profile without a minimum does not record how late: then the row
-//! itself is read.
+//! Each row gets the profile that ingest would give it under the new policy, with what its old
+//! profile contains: how late it came, and when its trigger came. An old profile without a minimum
+//! does not record how late: then the row itself is read.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::cohorts::DecidingColumns;
 use super::subjects::SubjectConversion;
-use ebbtide_base::ids::{Bucket, Category, Country, Deadline, PolicyVersion, ProductKey, ProfileId};
+use ebbtide_base::ids::{
+    Bucket, Category, Country, Deadline, PolicyVersion, ProductKey, ProfileId,
+};
 use ebbtide_policy::{
-    Calendar, ColumnChanges, FieldDiff, Policy, Profile, RecordKind, RecordTriggers, ResolverPair, Trigger,
+    Calendar, ColumnChanges, FieldDiff, Policy, Profile, RecordKind, RecordTriggers, ResolverPair,
+    Trigger,
 };
 use ebbtide_table::StoredSegment;
 
@@ -27,7 +31,8 @@ pub struct Migration {
     calendar: Calendar,
     /// The old policy's profiles, each with the kinds that have it.
     old: HashMap<ProfileId, (Arc<Profile>, Vec<RecordKind>)>,
-    /// The categories in which some stored column stays; `None` where the old policy did not have the product.
+    /// The categories in which some stored column stays; `None` where the old policy did not have
+    /// the product.
     staying: Option<BTreeSet<Category>>,
     /// The tenant's column, by the name that it is stored under.
     tenant: Option<String>,
@@ -72,16 +77,20 @@ impl<'s> StoredTerms<'s> {
     /// Creates it from a segment; `text` is the text of its profile in the table.
     #[must_use]
     pub fn new(segment: &'s StoredSegment, text: Option<&str>) -> StoredTerms<'s> {
-        let profile = text.and_then(Profile::parse).unwrap_or_else(|| Profile::new(Vec::new()));
+        let profile = text
+            .and_then(Profile::parse)
+            .unwrap_or_else(|| Profile::new(Vec::new()));
         StoredTerms { segment, profile }
     }
 
-    /// Returns the deadline of a category's data in the segment: `Some(None)` while it is open, `None` if there is no
-    /// data.
+    /// Returns the deadline of a category's data in the segment: `Some(None)` while it is open,
+    /// `None` if there is no data.
     #[must_use]
     pub fn stored(&self, category: &Category) -> Option<Option<Deadline>> {
         let open = |term: &&ebbtide_policy::RetentionTerm| {
-            term.category == *category && term.trigger == Trigger::ContractEnd && term.known.is_none()
+            term.category == *category
+                && term.trigger == Trigger::ContractEnd
+                && term.known.is_none()
         };
         match self.segment.deadlines.get(category) {
             Some(deadline) => Some(Some(*deadline)),
@@ -92,30 +101,47 @@ impl<'s> StoredTerms<'s> {
     /// Returns the buckets in which the triggers of its rows came, as far as they are known.
     fn triggered(&self) -> RecordTriggers {
         let known = |trigger: Trigger| {
-            let terms = self.profile.terms.iter().filter(move |term| term.trigger == trigger);
+            let terms = self
+                .profile
+                .terms
+                .iter()
+                .filter(move |term| term.trigger == trigger);
             terms.filter_map(|term| term.known).min()
         };
-        RecordTriggers { contract_end: known(Trigger::ContractEnd), withdrawn: known(Trigger::ConsentWithdrawn) }
+        RecordTriggers {
+            contract_end: known(Trigger::ContractEnd),
+            withdrawn: known(Trigger::ConsentWithdrawn),
+        }
     }
 }
 
 impl Migration {
-    /// Creates the passage of `product` from `old` to `new`; `None` if the new policy has no records of it.
+    /// Creates the passage of `product` from `old` to `new`; `None` if the new policy has no
+    /// records of it.
     #[must_use]
     pub fn new(old: &Policy, new: &Policy, product: &ProductKey) -> Option<Migration> {
-        let records = |policy: &'_ Policy| policy.products.get(product).and_then(|product| product.records.clone());
+        let records = |policy: &'_ Policy| {
+            policy
+                .products
+                .get(product)
+                .and_then(|product| product.records.clone())
+        };
         let (before, after) = (records(old), records(new)?);
         let pairs = ResolverPair::of(old, new, product)?;
         let moved = ColumnChanges::of(before.as_ref(), Some(&after));
         let mut profiles: HashMap<ProfileId, (Arc<Profile>, Vec<RecordKind>)> = HashMap::new();
         for kind in pairs.all() {
             if let Some(profile) = pairs.before(kind) {
-                let kinds = profiles.entry(profile.id.clone()).or_insert_with(|| (Arc::clone(profile), Vec::new()));
+                let kinds = profiles
+                    .entry(profile.id.clone())
+                    .or_insert_with(|| (Arc::clone(profile), Vec::new()));
                 kinds.1.push(kind);
             }
         }
         let kept = moved.kept().filter(|(_, _, from, to)| from == to);
-        let staying: BTreeSet<Category> = kept.filter_map(|(_, _, _, to)| to.category().cloned()).collect();
+        let staying: BTreeSet<Category> = kept
+            .filter_map(|(_, _, _, to)| to.category().cloned())
+            .collect();
         let stored = |column: &str| moved.before(column).to_owned();
         Some(Migration {
             staying: before.is_some().then_some(staying),
@@ -131,12 +157,16 @@ impl Migration {
         })
     }
 
-    /// Creates the passage to `new` from a policy that is not known any more. Rows may be of any kind, so they are
-    /// read unless all kinds get the same profile.
+    /// Creates the passage to `new` from a policy that is not known any more. Rows may be of any
+    /// kind, so they are read unless all kinds get the same profile.
     #[must_use]
     pub fn unknown(new: &Policy, product: &ProductKey) -> Option<Migration> {
         let passage = Migration::new(new, new, product)?;
-        Some(Migration { from: None, staying: None, ..passage })
+        Some(Migration {
+            from: None,
+            staying: None,
+            ..passage
+        })
     }
 
     /// Returns the calendar of the deadlines.
@@ -151,10 +181,15 @@ impl Migration {
         let segment = promised.segment;
         if self.from.is_some() && segment.policy_version == self.from {
             let is_its = |old: &Profile| {
-                old.id == segment.profile || self.with_known(old, promised.profile.late, promised).id == segment.profile
+                old.id == segment.profile
+                    || self.with_known(old, promised.profile.late, promised).id == segment.profile
             };
-            let mut kinds: Vec<RecordKind> =
-                self.old.values().filter(|(old, _)| is_its(old)).flat_map(|(_, kinds)| kinds.iter().copied()).collect();
+            let mut kinds: Vec<RecordKind> = self
+                .old
+                .values()
+                .filter(|(old, _)| is_its(old))
+                .flat_map(|(_, kinds)| kinds.iter().copied())
+                .collect();
             if !kinds.is_empty() {
                 kinds.sort();
                 return kinds;
@@ -168,41 +203,69 @@ impl Migration {
     pub fn answer(&self, promised: &StoredTerms<'_>) -> SegmentProfiles {
         let subjects = self.subjects.concerns(promised.segment);
         // A number that was stored as text may belong to any country.
-        let kinds = if subjects { self.pairs.all().collect() } else { self.kinds(promised) };
+        let kinds = if subjects {
+            self.pairs.all().collect()
+        } else {
+            self.kinds(promised)
+        };
         let profiles: BTreeMap<ProfileId, Profile> = kinds
             .iter()
             .filter_map(|kind| self.profile(*kind, promised.profile.late, promised))
             .map(|profile| (profile.id.clone(), profile))
             .collect();
-        let arrival = !promised.profile.has_minimum() && profiles.values().any(Profile::has_minimum);
-        let one = if profiles.len() == 1 { profiles.into_values().next() } else { None };
+        let arrival =
+            !promised.profile.has_minimum() && profiles.values().any(Profile::has_minimum);
+        let one = if profiles.len() == 1 {
+            profiles.into_values().next()
+        } else {
+            None
+        };
         match one {
             Some(profile) if !arrival && !subjects => SegmentProfiles::One(profile),
-            _ => SegmentProfiles::Rows(ProfileInputs { subjects, ..self.need(arrival) }),
+            _ => SegmentProfiles::Rows(ProfileInputs {
+                subjects,
+                ..self.need(arrival)
+            }),
         }
     }
 
     /// Returns the values of rows that must be read.
     #[must_use]
     pub fn need(&self, arrival: bool) -> ProfileInputs {
-        ProfileInputs { tenant: self.pairs.tells_tenants(), arrival, subjects: false }
+        ProfileInputs {
+            tenant: self.pairs.tells_tenants(),
+            arrival,
+            subjects: false,
+        }
     }
 
     /// Returns the profile of rows of a kind that came `late` buckets after their own.
     #[must_use]
-    pub fn profile(&self, kind: RecordKind, late: u32, promised: &StoredTerms<'_>) -> Option<Profile> {
+    pub fn profile(
+        &self,
+        kind: RecordKind,
+        late: u32,
+        promised: &StoredTerms<'_>,
+    ) -> Option<Profile> {
         Some(self.with_known(self.pairs.after(kind)?, late, promised))
     }
 
     fn with_known(&self, profile: &Profile, late: u32, promised: &StoredTerms<'_>) -> Profile {
-        profile.with_late(late).with_triggered(promised.triggered(), &self.calendar, promised.segment.bucket)
+        profile.with_late(late).with_triggered(
+            promised.triggered(),
+            &self.calendar,
+            promised.segment.bucket,
+        )
     }
 
-    /// Returns true if a segment needs no change, as far as is known without opening it: its tags would be identical.
+    /// Returns true if a segment needs no change, as far as is known without opening it: its tags
+    /// would be identical.
     #[must_use]
     pub fn is_current(&self, promised: &StoredTerms<'_>) -> bool {
         match self.answer(promised) {
-            SegmentProfiles::One(profile) => profile.id == promised.segment.profile && self.keeps_columns(),
+            SegmentProfiles::One(profile) => {
+                profile.id == promised.segment.profile && self.keeps_columns()
+            }
             SegmentProfiles::Rows(_) => false,
         }
     }
@@ -213,24 +276,30 @@ impl Migration {
         self.staying.is_some() && !self.moved.touches_stored()
     }
 
-    /// Returns true if some stored column stays in a category, so that the category's deadline before and after can
-    /// be compared.
+    /// Returns true if some stored column stays in a category, so that the category's deadline
+    /// before and after can be compared.
     #[must_use]
     pub fn stays(&self, category: &Category) -> bool {
-        self.staying.as_ref().is_none_or(|staying| staying.contains(category))
+        self.staying
+            .as_ref()
+            .is_none_or(|staying| staying.contains(category))
     }
 
-    /// Returns true if a segment may contain data of a category of the new policy: of the category itself, or in a
-    /// column that moves to it.
+    /// Returns true if a segment may contain data of a category of the new policy: of the category
+    /// itself, or in a column that moves to it.
     #[must_use]
     pub fn holds(&self, category: &Category, promised: &StoredTerms<'_>) -> bool {
         let comes = |field: &FieldDiff| match field {
             FieldDiff::Reclassified { from, to, .. } => {
-                to.category() == Some(category) && from.category().is_none_or(|from| promised.stored(from).is_some())
+                to.category() == Some(category)
+                    && from
+                        .category()
+                        .is_none_or(|from| promised.stored(from).is_some())
             }
             _ => false,
         };
-        (self.stays(category) && promised.stored(category).is_some()) || self.moved.fields.iter().any(comes)
+        (self.stays(category) && promised.stored(category).is_some())
+            || self.moved.fields.iter().any(comes)
     }
 
     /// Returns the columns of the tenant and of the event, by their names under the new policy.
@@ -240,7 +309,8 @@ impl Migration {
         (self.tenant.as_ref().map(now), now(&self.event))
     }
 
-    /// Returns the treatment of subjects in earlier canonical forms, by the column names of the new policy.
+    /// Returns the treatment of subjects in earlier canonical forms, by the column names of the new
+    /// policy.
     #[must_use]
     pub fn subjects(&self) -> &Arc<SubjectConversion> {
         &self.subjects_now
@@ -256,8 +326,8 @@ impl Migration {
         }
     }
 
-    /// Returns the number of buckets after `bucket` from which a row's minimums count. The row came at `arrival`, in
-    /// microseconds since the Unix epoch.
+    /// Returns the number of buckets after `bucket` from which a row's minimums count. The row came
+    /// at `arrival`, in microseconds since the Unix epoch.
     #[must_use]
     pub fn late(&self, bucket: Bucket, arrival: i64) -> u32 {
         let at = chrono::DateTime::from_timestamp_micros(arrival);
@@ -268,7 +338,9 @@ impl Migration {
     /// Returns the kind of a row.
     #[must_use]
     pub fn kind(&self, jurisdiction: Option<&str>, tenant: Option<&str>) -> RecordKind {
-        let country = jurisdiction.and_then(|code| Country::new(code).ok()).unwrap_or(Country::UNKNOWN);
+        let country = jurisdiction
+            .and_then(|code| Country::new(code).ok())
+            .unwrap_or(Country::UNKNOWN);
         self.pairs.kind(country, tenant)
     }
 }

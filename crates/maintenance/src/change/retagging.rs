@@ -1,7 +1,7 @@
 //! A new policy's tags for the rows of segments of one bucket and profile.
 //!
-//! A row gets the same profile that [`super::lots()`] predicts. A category that the policy no longer has for the
-//! product keeps no deadline.
+//! A row gets the same profile that [`super::lots()`] predicts. A category that the policy no
+//! longer has for the product keeps no deadline.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,8 +30,8 @@ pub struct PolicyRetagging {
 }
 
 impl PolicyRetagging {
-    /// Creates the retagging of `segments`, which share bucket, profile and policy; `text` is the text of their
-    /// profile in the table.
+    /// Creates the retagging of `segments`, which share bucket, profile and policy; `text` is the
+    /// text of their profile in the table.
     #[must_use]
     pub fn new(
         passage: &Arc<Migration>,
@@ -40,7 +40,9 @@ impl PolicyRetagging {
         version: &PolicyVersion,
     ) -> Option<PolicyRetagging> {
         // Some may already be in the policy's canonical forms: their subjects do not change.
-        let reformed = segments.iter().find(|segment| passage.subjects().concerns(segment));
+        let reformed = segments
+            .iter()
+            .find(|segment| passage.subjects().concerns(segment));
         let segment = reformed.or(segments.first())?.clone();
         let promised = StoredTerms::new(&segment, text);
         let need = match passage.answer(&promised) {
@@ -48,7 +50,10 @@ impl PolicyRetagging {
             SegmentProfiles::Rows(need) => Some(need),
         };
         let told = segments.iter().flat_map(|segment| segment.deadlines.keys());
-        let before = told.chain(promised.profile.terms.iter().map(|term| &term.category)).cloned().collect();
+        let before = told
+            .chain(promised.profile.terms.iter().map(|term| &term.category))
+            .cloned()
+            .collect();
         let profile = promised.profile;
         let (tenant, event) = passage.now();
         Some(PolicyRetagging {
@@ -65,7 +70,10 @@ impl PolicyRetagging {
 
     fn deciding(&self) -> DecidingColumns<'_> {
         DecidingColumns {
-            tenant: self.tenant.as_deref().filter(|_| self.need.is_some_and(|need| need.tenant)),
+            tenant: self
+                .tenant
+                .as_deref()
+                .filter(|_| self.need.is_some_and(|need| need.tenant)),
             event: Some(self.event.as_str()).filter(|_| self.need.is_some_and(|need| need.arrival)),
             subjects: Some(&**self.passage.subjects()).filter(|_| self.reforms()),
         }
@@ -76,7 +84,10 @@ impl PolicyRetagging {
     }
 
     fn promised(&self) -> StoredTerms<'_> {
-        StoredTerms { segment: &self.segment, profile: self.profile.clone() }
+        StoredTerms {
+            segment: &self.segment,
+            profile: self.profile.clone(),
+        }
     }
 }
 
@@ -96,7 +107,13 @@ fn number(RowEffect { kind, late, edited }: RowEffect) -> u64 {
 fn parts(number: u64) -> (RecordKind, u32) {
     let class = |class: u64| usize::try_from(class % CLASSES).unwrap_or(0);
     let (kind, late) = (number >> 32, number % EDITED);
-    (RecordKind { country: class(kind / CLASSES), tenant: class(kind) }, u32::try_from(late).unwrap_or(0))
+    (
+        RecordKind {
+            country: class(kind / CLASSES),
+            tenant: class(kind),
+        },
+        u32::try_from(late).unwrap_or(0),
+    )
 }
 
 impl Retagging for PolicyRetagging {
@@ -111,11 +128,21 @@ impl Retagging for PolicyRetagging {
     fn assign(&self, rows: &RecordBatch) -> Result<Vec<u64>, RewriteError> {
         if self.need.is_none() {
             let kind = self.passage.kinds(&self.promised()).first().copied();
-            let one = kind.map_or(0, |kind| number(RowEffect { kind, late: self.profile.late, edited: false }));
+            let one = kind.map_or(0, |kind| {
+                number(RowEffect {
+                    kind,
+                    late: self.profile.late,
+                    edited: false,
+                })
+            });
             return Ok(vec![one; rows.num_rows()]);
         }
         let promised = self.promised();
-        Ok(self.deciding().rows(rows, &self.passage, &promised).map(number).collect())
+        Ok(self
+            .deciding()
+            .rows(rows, &self.passage, &promised)
+            .map(number)
+            .collect())
     }
 
     fn target(&self, number: u64) -> Option<NewTags> {
@@ -126,9 +153,18 @@ impl Retagging for PolicyRetagging {
             return None;
         }
         let deadlines = profile.deadlines(self.passage.calendar(), self.segment.bucket);
-        let gone = self.before.iter().filter(|category| !profile.terms.iter().any(|term| term.category == **category));
+        let gone = self
+            .before
+            .iter()
+            .filter(|category| !profile.terms.iter().any(|term| term.category == **category));
         let gone: Vec<_> = gone.map(|category| (category.clone(), None)).collect();
-        let deadlines = profile.terms.iter().map(|term| term.category.clone()).zip(deadlines).chain(gone).collect();
+        let deadlines = profile
+            .terms
+            .iter()
+            .map(|term| term.category.clone())
+            .zip(deadlines)
+            .chain(gone)
+            .collect();
         Some(NewTags {
             profile: profile.id,
             profile_text: profile.text,
@@ -143,6 +179,10 @@ impl Retagging for PolicyRetagging {
     }
 
     fn edit(&self, rows: &RecordBatch) -> Result<RecordBatch, RewriteError> {
-        if self.reforms() { self.passage.subjects().edit(rows) } else { Ok(rows.clone()) }
+        if self.reforms() {
+            self.passage.subjects().edit(rows)
+        } else {
+            Ok(rows.clone())
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Predicts the effect of a new policy on stored records, from the tables themselves. Reads only.
 //!
-//! The counts are exact at the table versions that were read, memory is bounded, and no segment is opened whose rows
-//! all get the same result.
+//! The counts are exact at the table versions that were read, memory is bounded, and no segment is
+//! opened whose rows all get the same result.
 
 use std::sync::Arc;
 
@@ -14,7 +14,9 @@ use super::migration::{Migration, ProfileInputs, SegmentProfiles, StoredTerms};
 use ebbtide_base::ids::ProductKey;
 use ebbtide_policy::{Policy, PolicyDiff, PolicyPosition, RefusedChange, diff};
 use ebbtide_query::products;
-use ebbtide_table::{OpenError, RewriteError, Root, SegmentIndex, StoreError, StoredSegment, Table, TableSpec};
+use ebbtide_table::{
+    OpenError, RewriteError, Root, SegmentIndex, StoreError, StoredSegment, Table, TableSpec,
+};
 
 /// The effect of a new policy.
 #[derive(Debug, Serialize)]
@@ -50,8 +52,8 @@ pub struct SurveyProgress {
     pub of: usize,
 }
 
-/// Returns what `new` changes of `old`, and what of it cannot be carried out on the data stored under `root`. Lists
-/// the tables' segments and opens none.
+/// Returns what `new` changes of `old`, and what of it cannot be carried out on the data stored
+/// under `root`. Lists the tables' segments and opens none.
 pub async fn examine(root: &Root, old: &Policy, new: &Policy) -> Result<PolicyDiff, SurveyError> {
     let mut diff = diff(old, new);
     for product in products(root).await? {
@@ -62,29 +64,49 @@ pub async fn examine(root: &Root, old: &Policy, new: &Policy) -> Result<PolicyDi
             && let Some(table) = Table::existing(root, Arc::new(spec)).await?
         {
             let index = SegmentIndex::load(&table).await?;
-            let records: u64 = index.iter().filter(|segment| !segment.cells).map(|segment| segment.records).sum();
-            diff.refused.extend((records > 0).then(|| left(&product, records)));
+            let records: u64 = index
+                .iter()
+                .filter(|segment| !segment.cells)
+                .map(|segment| segment.records)
+                .sum();
+            diff.refused
+                .extend((records > 0).then(|| left(&product, records)));
         }
     }
     Ok(diff)
 }
 
-/// Returns the effect of `new` on everything under `root` that `old` has stored, at `now`. Calls `seen` after every
-/// segment.
+/// Returns the effect of `new` on everything under `root` that `old` has stored, at `now`. Calls
+/// `seen` after every segment.
 pub async fn survey(
     root: &Root,
     (old, new): (&Policy, &Policy),
     now: DateTime<Utc>,
     mut seen: impl FnMut(&SurveyProgress),
 ) -> Result<PolicyEffects, SurveyError> {
-    let mut effects = PolicyEffects { diff: examine(root, old, new).await?, products: Vec::new() };
+    let mut effects = PolicyEffects {
+        diff: examine(root, old, new).await?,
+        products: Vec::new(),
+    };
     for product in products(root).await? {
-        let Some(passage) = Migration::new(old, new, &product) else { continue };
+        let Some(passage) = Migration::new(old, new, &product) else {
+            continue;
+        };
         // The columns have their stored names, if the old policy has the product.
-        let Some(spec) = TableSpec::of(old, &product).or_else(|| TableSpec::of(new, &product)) else { continue };
-        let Some(table) = Table::existing(root, Arc::new(spec)).await? else { continue };
+        let Some(spec) = TableSpec::of(old, &product).or_else(|| TableSpec::of(new, &product))
+        else {
+            continue;
+        };
+        let Some(table) = Table::existing(root, Arc::new(spec)).await? else {
+            continue;
+        };
         let index = SegmentIndex::load(&table).await?;
-        let surveyed = Surveyed { table: &table, index: &index, passage: &passage, now };
+        let surveyed = Surveyed {
+            table: &table,
+            index: &index,
+            passage: &passage,
+            now,
+        };
         effects.products.push(surveyed.all(&mut seen).await?);
     }
     Ok(effects)
@@ -112,7 +134,10 @@ struct Surveyed<'s> {
 }
 
 impl Surveyed<'_> {
-    async fn all(&self, seen: &mut impl FnMut(&SurveyProgress)) -> Result<ProductEffect, SurveyError> {
+    async fn all(
+        &self,
+        seen: &mut impl FnMut(&SurveyProgress),
+    ) -> Result<ProductEffect, SurveyError> {
         let product = &self.table.spec().product;
         let mut effect = ProductEffect::of(product);
         effect.unknown_files = self.index.unknown().count() as u64;
@@ -121,12 +146,20 @@ impl Surveyed<'_> {
             if !segment.cells {
                 self.one(segment, &mut effect).await?;
             }
-            seen(&SurveyProgress { product: product.clone(), done: done + 1, of });
+            seen(&SurveyProgress {
+                product: product.clone(),
+                done: done + 1,
+                of,
+            });
         }
         Ok(effect.finish(self.passage))
     }
 
-    async fn one(&self, segment: &StoredSegment, effect: &mut ProductEffect) -> Result<(), SurveyError> {
+    async fn one(
+        &self,
+        segment: &StoredSegment,
+        effect: &mut ProductEffect,
+    ) -> Result<(), SurveyError> {
         let promised = StoredTerms::new(segment, self.table.profile_text(&segment.profile));
         let kinds = self.passage.kinds(&promised);
         let lots = match self.passage.answer(&promised) {
@@ -134,13 +167,23 @@ impl Surveyed<'_> {
                 let first = kinds.first().copied();
                 // Deadlines that move are counted by jurisdiction.
                 match profile.id == segment.profile
-                    || kinds.iter().all(|kind| Some(kind.country) == first.map(|of| of.country))
+                    || kinds
+                        .iter()
+                        .all(|kind| Some(kind.country) == first.map(|of| of.country))
                 {
                     true => first
-                        .map(|kind| Cohort { kind, late: promised.profile.late, edited: false, rows: segment.rows })
+                        .map(|kind| Cohort {
+                            kind,
+                            late: promised.profile.late,
+                            edited: false,
+                            rows: segment.rows,
+                        })
                         .into_iter()
                         .collect(),
-                    false => self.read(&promised, self.passage.need(false), effect).await?,
+                    false => {
+                        self.read(&promised, self.passage.need(false), effect)
+                            .await?
+                    }
                 }
             }
             SegmentProfiles::Rows(need) => self.read(&promised, need, effect).await?,

@@ -1,18 +1,19 @@
 //! Chooses the segments that are merged. Pure: segments and a rule in, merges out.
 //!
-//! Only segments of one bucket, profile, policy version and set of deadlines are merged, no result is larger than the
-//! target, and **a segment is rewritten only into one at least 1.5 times as large**. So no byte is rewritten more
-//! often than log1.5(target / size of its first segment) times after ingest, however late and small the segments
-//! arrive. Of the segments that are left, each is more than twice as large as all smaller ones together. This module
-//! must not read a clock, a file or a hold.
+//! Only segments of one bucket, profile, policy version and set of deadlines are merged, no result
+//! is larger than the target, and **a segment is rewritten only into one at least 1.5 times as
+//! large**. So no byte is rewritten more often than log1.5(target / size of its first segment)
+//! times after ingest, however late and small the segments arrive. Of the segments that are left,
+//! each is more than twice as large as all smaller ones together. This module must not read a
+//! clock, a file or a hold.
 
 use std::collections::BTreeMap;
 
 use ebbtide_base::ids::{Bucket, Category, Deadline, PolicyVersion, ProfileId};
 use ebbtide_table::StoredSegment;
 
-/// The minimum growth of a segment that is rewritten: three halves. With two, segments of nearly equal size could
-/// never be merged in pairs.
+/// The minimum growth of a segment that is rewritten: three halves. With two, segments of nearly
+/// equal size could never be merged in pairs.
 const GROWTH: (u64, u64) = (3, 2);
 
 /// The limits for the choice of segments.
@@ -63,8 +64,8 @@ pub struct MergePlan {
 /// The tags that segments must share to be merged, besides their bucket and profile.
 type Tags<'s> = (Option<&'s PolicyVersion>, &'s BTreeMap<Category, Deadline>);
 
-/// Chooses the segments that are merged. They must come in the order of the index: those of a bucket and profile
-/// together. `ready` returns true if a segment may be rewritten now.
+/// Chooses the segments that are merged. They must come in the order of the index: those of a
+/// bucket and profile together. `ready` returns true if a segment may be rewritten now.
 pub fn choose<'s>(
     segments: impl IntoIterator<Item = &'s StoredSegment>,
     rule: &CompactionRule,
@@ -76,7 +77,9 @@ pub fn choose<'s>(
     for segment in segments {
         let here = Some((segment.bucket, &segment.profile));
         if place != here {
-            std::mem::take(&mut alike).into_values().for_each(|alike| merges.add(alike, rule));
+            std::mem::take(&mut alike)
+                .into_values()
+                .for_each(|alike| merges.add(alike, rule));
             place = here;
         }
         if !segment.cells && ready(segment) {
@@ -84,8 +87,12 @@ pub fn choose<'s>(
             alike.entry(tags).or_default().push(segment);
         }
     }
-    alike.into_values().for_each(|alike| merges.add(alike, rule));
-    merges.works.sort_by_key(|merge| std::cmp::Reverse(merge.segments.len()));
+    alike
+        .into_values()
+        .for_each(|alike| merges.add(alike, rule));
+    merges
+        .works
+        .sort_by_key(|merge| std::cmp::Reverse(merge.segments.len()));
     merges.more = merges.works.len() > rule.works;
     merges.works.truncate(rule.works);
     merges
@@ -100,14 +107,18 @@ impl MergePlan {
             let (some, larger) = rest.split_at(first(&sizes, rule));
             let Some(one) = some.first() else { return };
             let segments = some.iter().map(|segment| (*segment).clone()).collect();
-            self.works.push(SegmentMerge { bucket: one.bucket, profile: one.profile.clone(), segments });
+            self.works.push(SegmentMerge {
+                bucket: one.bucket,
+                profile: one.profile.clone(),
+                segments,
+            });
             rest = larger;
         }
     }
 }
 
-/// Returns the number of the smallest segments that are merged, given the sorted sizes: the most that the rule
-/// allows, or 0.
+/// Returns the number of the smallest segments that are merged, given the sorted sizes: the most
+/// that the rule allows, or 0.
 fn first(sizes: &[u64], rule: &CompactionRule) -> usize {
     let (mut most, mut sum) = (0, 0_u64);
     for (at, size) in sizes.iter().enumerate().take(rule.segments) {

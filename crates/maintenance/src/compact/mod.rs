@@ -1,9 +1,10 @@
-//! Compaction: the many small segments of a closed bucket are merged into few large ones, sorted by subject, with the
-//! same rows and tags.
+//! Compaction: the many small segments of a closed bucket are merged into few large ones, sorted by
+//! subject, with the same rows and tags.
 //!
-//! Compaction never delays a sweep: it only merges segments whose bucket has been closed for a while and that are not
-//! due within [`SOON`], works between rounds that had nothing to do, and gives up a merge that lost a race. The
-//! choice of segments ([`choose()`]) and of their sort order (`order`) needs no I/O.
+//! Compaction never delays a sweep: it only merges segments whose bucket has been closed for a
+//! while and that are not due within [`SOON`], works between rounds that had nothing to do, and
+//! gives up a merge that lost a race. The choice of segments ([`choose()`]) and of their sort order
+//! (`order`) needs no I/O.
 
 mod choose;
 mod order;
@@ -28,8 +29,9 @@ use ebbtide_config::CompactConfig;
 use ebbtide_policy::ColumnClass;
 use ebbtide_table::{COMPACT, MergeSettings, RewriteEvidence, StoredSegment};
 
-/// The time before a deadline in which a segment is left to the sweep, which will rewrite it anyway. It is longer
-/// than any merge takes, so that a merge and a sweep never need one segment at the same time.
+/// The time before a deadline in which a segment is left to the sweep, which will rewrite it
+/// anyway. It is longer than any merge takes, so that a merge and a sweep never need one segment at
+/// the same time.
 pub const SOON: TimeDelta = TimeDelta::hours(1);
 
 /// The maximum number of segments of one merge: each is named in its commit.
@@ -53,7 +55,11 @@ impl CompactionSettings {
     #[must_use]
     pub fn of(compact: &CompactConfig) -> CompactionSettings {
         CompactionSettings {
-            rule: CompactionRule { target: compact.target, segments: MOST_SEGMENTS, works: 64 },
+            rule: CompactionRule {
+                target: compact.target,
+                segments: MOST_SEGMENTS,
+                works: 64,
+            },
             memory: usize::try_from(compact.memory).unwrap_or(usize::MAX),
             late: TimeDelta::from_std(compact.late).unwrap_or(TimeDelta::MAX),
             every: compact.every,
@@ -73,7 +79,11 @@ impl Compaction {
     /// Creates a compaction that first searches at `first`, in the time that the process has run.
     #[must_use]
     pub fn new(settings: CompactionSettings, first: Duration) -> Compaction {
-        Compaction { settings, failures: FailedSegments::default(), next: first }
+        Compaction {
+            settings,
+            failures: FailedSegments::default(),
+            next: first,
+        }
     }
 
     /// Returns the time between searches.
@@ -154,7 +164,10 @@ impl SweptProduct {
     ) -> MergePlan {
         let ready = |segment: &StoredSegment| {
             self.is_closed(segment, now, how.late)
-                && segment.deadlines.values().all(|deadline| deadline.0 > now + SOON)
+                && segment
+                    .deadlines
+                    .values()
+                    .all(|deadline| deadline.0 > now + SOON)
                 && !self.is_held(segment, held)
                 && !wait(segment)
         };
@@ -163,10 +176,14 @@ impl SweptProduct {
 
     /// Returns true if a segment's bucket has ended and the time for late records is over.
     fn is_closed(&self, segment: &StoredSegment, now: DateTime<Utc>, late: TimeDelta) -> bool {
-        self.calendar.end(segment.bucket).checked_add_signed(late).is_some_and(|closed| closed <= now)
+        self.calendar
+            .end(segment.bucket)
+            .checked_add_signed(late)
+            .is_some_and(|closed| closed <= now)
     }
 
-    /// Merges segments into one, sorted by the columns that `order` allows. Returns the bytes of the new segment.
+    /// Merges segments into one, sorted by the columns that `order` allows. Returns the bytes of
+    /// the new segment.
     pub async fn merge(
         &mut self,
         merge: &SegmentMerge,
@@ -174,37 +191,77 @@ impl SweptProduct {
         by: &CommitContext,
     ) -> Result<u64, SweepError> {
         let sort_by = merge.segments.first().map_or_else(Vec::new, |segment| {
-            let category = |column: &str| self.records.fields.get(column).and_then(ColumnClass::category);
-            let subjects = self.records.subjects.iter().map(|subject| subject.column.as_str());
+            let category = |column: &str| {
+                self.records
+                    .fields
+                    .get(column)
+                    .and_then(ColumnClass::category)
+            };
+            let subjects = self
+                .records
+                .subjects
+                .iter()
+                .map(|subject| subject.column.as_str());
             let subjects = subjects.map(|column| (column, category(column)));
             order::order(subjects, &segment.deadlines, self.is_open(&segment.profile))
         });
-        let made = self.table.merge(&merge.segments, &MergeSettings { sort_by, memory: by.memory }).await?;
+        let made = self
+            .table
+            .merge(
+                &merge.segments,
+                &MergeSettings {
+                    sort_by,
+                    memory: by.memory,
+                },
+            )
+            .await?;
         let (bytes, removes, adds) = (made.size(), merge.segments.clone(), vec![made]);
-        let step = PlannedCommit { operation: COMPACT, removes, adds, did: RewriteEvidence::default(), renewed: false };
+        let step = PlannedCommit {
+            operation: COMPACT,
+            removes,
+            adds,
+            did: RewriteEvidence::default(),
+            renewed: false,
+        };
         self.commit(step, held, by).await?;
         Ok(bytes)
     }
 
     /// Returns the largest number of segments in one closed bucket and profile.
     fn most_segments(&self, now: DateTime<Utc>, late: TimeDelta) -> usize {
-        let mut counts: BTreeMap<(ebbtide_base::ids::Bucket, &ebbtide_base::ids::ProfileId), usize> = BTreeMap::new();
-        for segment in self.index.iter().filter(|segment| self.is_closed(segment, now, late)) {
-            *counts.entry((segment.bucket, &segment.profile)).or_default() += 1;
+        let mut counts: BTreeMap<
+            (ebbtide_base::ids::Bucket, &ebbtide_base::ids::ProfileId),
+            usize,
+        > = BTreeMap::new();
+        for segment in self
+            .index
+            .iter()
+            .filter(|segment| self.is_closed(segment, now, late))
+        {
+            *counts
+                .entry((segment.bucket, &segment.profile))
+                .or_default() += 1;
         }
         counts.into_values().max().unwrap_or(0)
     }
 }
 
 impl Sweeper {
-    /// Returns the merges that would be made now, and true if there are more than these. Changes nothing.
-    pub async fn merges(&mut self, compaction: &Compaction) -> Result<(Vec<PlannedMerge>, bool), SweepError> {
+    /// Returns the merges that would be made now, and true if there are more than these. Changes
+    /// nothing.
+    pub async fn merges(
+        &mut self,
+        compaction: &Compaction,
+    ) -> Result<(Vec<PlannedMerge>, bool), SweepError> {
         let (mut all, mut more) = (Vec::new(), false);
         for index in 0..self.products.len() {
             let (merges, _) = self.merges_of(index, compaction).await?;
             let product = &self.products[index].key;
             more |= merges.more;
-            all.extend(merges.works.into_iter().map(|merge| PlannedMerge { product: product.clone(), merge }));
+            all.extend(merges.works.into_iter().map(|merge| PlannedMerge {
+                product: product.clone(),
+                merge,
+            }));
         }
         Ok((all, more))
     }
@@ -221,11 +278,16 @@ impl Sweeper {
         let held = SweepHolds::at(product.controls(&self.controls).await?, now, version);
         let (partitions, failures) = (product.table.partitions(), &compaction.failures);
         let ours = self.parts.share.of(&partitions, RoundScope::Own, now);
-        let wait = |segment: &StoredSegment| failures.waits(&segment.path, running) || !ours.has(segment);
+        let wait =
+            |segment: &StoredSegment| failures.waits(&segment.path, running) || !ours.has(segment);
         let how = &compaction.settings;
         let merges = product.merges(now, how, &held, wait);
         let most = i64::try_from(product.most_segments(now, how.late)).unwrap_or(i64::MAX);
-        self.parts.metrics.bucket_segments.with_label_values(&[product.key.as_str()]).set(most);
+        self.parts
+            .metrics
+            .bucket_segments
+            .with_label_values(&[product.key.as_str()])
+            .set(most);
         Ok((merges, held))
     }
 
@@ -234,7 +296,11 @@ impl Sweeper {
         let mut did = CompactionReport::default();
         let verdict = self.look_at_clock();
         if verdict != ClockStatus::Trusted {
-            return CompactionReport { clock: Some(verdict.as_str()), more: true, ..did };
+            return CompactionReport {
+                clock: Some(verdict.as_str()),
+                more: true,
+                ..did
+            };
         }
         let mut left = steps;
         for index in 0..self.products.len() {
@@ -243,7 +309,8 @@ impl Sweeper {
                     did.more |= merges.more || merges.works.len() > left;
                     for merge in merges.works.iter().take(left) {
                         left -= 1;
-                        self.merge_one(index, merge, &held, (compaction, &mut did)).await;
+                        self.merge_one(index, merge, &held, (compaction, &mut did))
+                            .await;
                     }
                 }
                 Err(error) => {
@@ -255,7 +322,11 @@ impl Sweeper {
             }
         }
         let products = &self.products;
-        compaction.failures.retain(|path| products.iter().any(|product| product.index.get(path).is_some()));
+        compaction.failures.retain(|path| {
+            products
+                .iter()
+                .any(|product| product.index.get(path).is_some())
+        });
         did
     }
 
@@ -292,10 +363,18 @@ impl Sweeper {
                 let segments = merge.segments.len() as u64;
                 self.count_merge(index, "merged");
                 let metrics = &self.parts.metrics;
-                let bytes_of = |outcome| metrics.compacted_bytes.with_label_values(&[key.as_str(), outcome]);
+                let bytes_of = |outcome| {
+                    metrics
+                        .compacted_bytes
+                        .with_label_values(&[key.as_str(), outcome])
+                };
                 bytes_of("read").inc_by(merge.bytes());
                 bytes_of("written").inc_by(bytes);
-                let segments_of = |outcome| metrics.compacted_segments.with_label_values(&[key.as_str(), outcome]);
+                let segments_of = |outcome| {
+                    metrics
+                        .compacted_segments
+                        .with_label_values(&[key.as_str(), outcome])
+                };
                 segments_of("replaced").inc_by(segments);
                 segments_of("added").inc();
                 did.merges += 1;
@@ -313,7 +392,9 @@ impl Sweeper {
                 tracing::debug!(product = %key, %error, "another was faster; letting it be");
             }
             Err(error) => {
-                compaction.failures.note(&merge.segments, &error, self.parts.clock.monotonic());
+                compaction
+                    .failures
+                    .note(&merge.segments, &error, self.parts.clock.monotonic());
                 self.count_merge(index, "failed");
                 did.failed += 1;
                 let bucket = merge.bucket.to_string();
@@ -324,6 +405,10 @@ impl Sweeper {
 
     fn count_merge(&self, index: usize, outcome: &str) {
         let product = self.products[index].key.as_str();
-        self.parts.metrics.compactions.with_label_values(&[product, outcome]).inc();
+        self.parts
+            .metrics
+            .compactions
+            .with_label_values(&[product, outcome])
+            .inc();
     }
 }

@@ -6,8 +6,14 @@ use crate::testing::{policy, sms};
 #[test]
 fn the_strictest_rule_of_a_category_gives_its_grace_and_calendars_count_as_at_their_shortest() {
     let content: Category = "content".parse().unwrap();
-    assert_eq!(least_grace(&policy("remove"), &sms(), &content), TimeDelta::hours(6));
+    assert_eq!(
+        least_grace(&policy("remove"), &sms(), &content),
+        TimeDelta::hours(6)
+    );
     assert_eq!(shortest(RetentionPeriod::Days(2)), TimeDelta::hours(47));
-    assert_eq!(shortest(RetentionPeriod::Months(1)), TimeDelta::hours(28 * 24 - 1));
+    assert_eq!(
+        shortest(RetentionPeriod::Months(1)),
+        TimeDelta::hours(28 * 24 - 1)
+    );
     assert_eq!(shortest(RetentionPeriod::Days(0)), TimeDelta::zero());
 }

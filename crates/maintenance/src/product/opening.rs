@@ -1,7 +1,7 @@
 //! Opens products: their tables and segments, without any further state.
 //!
-//! Products come in the policy's order, and a few are opened concurrently. Opening one reads its whole log, so a
-//! caller that needs one twice clones it.
+//! Products come in the policy's order, and a few are opened concurrently. Opening one reads its
+//! whole log, so a caller that needs one twice clones it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,7 +35,9 @@ impl From<OpenProductError> for SweepError {
         match error {
             OpenProductError::Store(error) => SweepError::Store(error),
             OpenProductError::Plan(error) => SweepError::Plan(error),
-            OpenProductError::Open(error) => SweepError::Store(StoreError::Refused(error.to_string())),
+            OpenProductError::Open(error) => {
+                SweepError::Store(StoreError::Refused(error.to_string()))
+            }
         }
     }
 }
@@ -47,29 +49,51 @@ impl SweptProduct {
         policy: &Policy,
         wanted: Option<&ProductKey>,
     ) -> Result<Vec<SweptProduct>, OpenProductError> {
-        let specs = TableSpec::all(policy).filter(|spec| wanted.is_none_or(|wanted| *wanted == spec.product));
+        let specs = TableSpec::all(policy)
+            .filter(|spec| wanted.is_none_or(|wanted| *wanted == spec.product));
         Self::of(Table::open_all(root, specs.collect()).await?, policy).await
     }
 
     /// Creates the products of tables that are open.
-    pub async fn of(tables: Vec<Table>, policy: &Policy) -> Result<Vec<SweptProduct>, OpenProductError> {
-        let products = stream::iter(tables).map(|table| Self::of_one(table, policy)).buffered(Table::AT_ONCE);
+    pub async fn of(
+        tables: Vec<Table>,
+        policy: &Policy,
+    ) -> Result<Vec<SweptProduct>, OpenProductError> {
+        let products = stream::iter(tables)
+            .map(|table| Self::of_one(table, policy))
+            .buffered(Table::AT_ONCE);
         products.try_filter_map(future::ok).try_collect().await
     }
 
     /// Creates the product of one table; `None` if the product has no records.
-    async fn of_one(table: Table, policy: &Policy) -> Result<Option<SweptProduct>, OpenProductError> {
+    async fn of_one(
+        table: Table,
+        policy: &Policy,
+    ) -> Result<Option<SweptProduct>, OpenProductError> {
         let key = table.spec().product.clone();
-        let Some(records) = policy.products.get(&key).and_then(|product| product.records.clone()) else {
+        let Some(records) = policy
+            .products
+            .get(&key)
+            .and_then(|product| product.records.clone())
+        else {
             return Ok(None);
         };
         let ending = match &records.end {
             EndRule::Remove => EndPlan::Remove,
-            EndRule::Anonymize(anonymize) => EndPlan::Anonymize(CellPlan::new(anonymize, |name| {
-                table.spec().column(name).map(|column| column.data_type.clone())
-            })?),
+            EndRule::Anonymize(anonymize) => {
+                EndPlan::Anonymize(CellPlan::new(anonymize, |name| {
+                    table
+                        .spec()
+                        .column(name)
+                        .map(|column| column.data_type.clone())
+                })?)
+            }
         };
-        let categories = records.fields.values().filter_map(|class| class.category().cloned()).collect();
+        let categories = records
+            .fields
+            .values()
+            .filter_map(|class| class.category().cloned())
+            .collect();
         let mut index = SegmentIndex::load(&table).await?;
         index.follow_ingest();
         let floor = table.controls();

@@ -9,10 +9,16 @@ use super::*;
 use ebbtide_table::testing::{noon, stored_segment};
 
 fn segment(bucket: u32, number: u32, deadlines: &[(&str, i64)]) -> StoredSegment {
-    let day = chrono::NaiveDate::from_ymd_opt(2026, 1, 1).unwrap() + chrono::Days::new(u64::from(bucket));
+    let day =
+        chrono::NaiveDate::from_ymd_opt(2026, 1, 1).unwrap() + chrono::Days::new(u64::from(bucket));
     let deadlines = deadlines
         .iter()
-        .map(|(name, hours)| (name.parse().unwrap(), Deadline(noon() + TimeDelta::hours(*hours))))
+        .map(|(name, hours)| {
+            (
+                name.parse().unwrap(),
+                Deadline(noon() + TimeDelta::hours(*hours)),
+            )
+        })
         .collect();
     StoredSegment {
         bucket: Bucket::Day(day),
@@ -20,7 +26,9 @@ fn segment(bucket: u32, number: u32, deadlines: &[(&str, i64)]) -> StoredSegment
         records: 10,
         size: 100,
         deadlines: Arc::new(deadlines),
-        ..stored_segment(&format!("bucket={day}/profile=0123456789ab/{number}.parquet"))
+        ..stored_segment(&format!(
+            "bucket={day}/profile=0123456789ab/{number}.parquet"
+        ))
     }
 }
 
@@ -39,34 +47,78 @@ fn what_is_due_is_dropped_and_what_has_nothing_left_ends() {
     let found = plan(&segments, PlanBounds::default());
     let actions: Vec<&SweepAction> = found.works.iter().map(|work| &work.action).collect();
     let content: BTreeSet<Category> = ["content".parse().unwrap()].into();
-    assert_eq!(actions, [&SweepAction::Drop(content.clone()), &SweepAction::End]);
-    // A category whose deadline is not known yet keeps the record from ending.
-    let open = select(&segments, noon(), PlanBounds::default(), |_| true, |_| false);
-    let both: BTreeSet<Category> = ["content".parse().unwrap(), "phone_number".parse().unwrap()].into();
     assert_eq!(
-        open.works.iter().map(|work| &work.action).collect::<Vec<_>>(),
+        actions,
+        [&SweepAction::Drop(content.clone()), &SweepAction::End]
+    );
+    // A category whose deadline is not known yet keeps the record from ending.
+    let open = select(
+        &segments,
+        noon(),
+        PlanBounds::default(),
+        |_| true,
+        |_| false,
+    );
+    let both: BTreeSet<Category> =
+        ["content".parse().unwrap(), "phone_number".parse().unwrap()].into();
+    assert_eq!(
+        open.works
+            .iter()
+            .map(|work| &work.action)
+            .collect::<Vec<_>>(),
         [&SweepAction::Drop(content), &SweepAction::Drop(both)]
     );
 }
 
 #[test]
 fn cells_and_what_waits_are_not_planned() {
-    let cells = StoredSegment { cells: true, ..segment(0, 0, &[("content", -5)]) };
+    let cells = StoredSegment {
+        cells: true,
+        ..segment(0, 0, &[("content", -5)])
+    };
     assert!(plan(&[cells], PlanBounds::default()).works.is_empty());
     let due = segment(0, 0, &[("content", -5)]);
-    assert!(select([&due], noon(), PlanBounds::default(), |_| false, |_| true).works.is_empty());
+    assert!(
+        select([&due], noon(), PlanBounds::default(), |_| false, |_| true)
+            .works
+            .is_empty()
+    );
 }
 
 #[test]
 fn a_bucket_ends_whole_and_drops_in_parts() {
-    let bounds = PlanBounds { works: 100, bytes: 250, segments: 10 };
-    let ending: Vec<StoredSegment> = (0..7).map(|number| segment(0, number, &[("content", -5)])).collect();
-    assert_eq!(plan(&ending, bounds).works.iter().map(|work| work.segments.len()).collect::<Vec<_>>(), [7]);
-    let dropping: Vec<StoredSegment> =
-        (0..7).map(|number| segment(0, number, &[("content", -5), ("phone_number", 5)])).collect();
-    assert_eq!(plan(&dropping, bounds).works.iter().map(|work| work.segments.len()).collect::<Vec<_>>(), [2, 2, 2, 1]);
+    let bounds = PlanBounds {
+        works: 100,
+        bytes: 250,
+        segments: 10,
+    };
+    let ending: Vec<StoredSegment> = (0..7)
+        .map(|number| segment(0, number, &[("content", -5)]))
+        .collect();
+    assert_eq!(
+        plan(&ending, bounds)
+            .works
+            .iter()
+            .map(|work| work.segments.len())
+            .collect::<Vec<_>>(),
+        [7]
+    );
+    let dropping: Vec<StoredSegment> = (0..7)
+        .map(|number| segment(0, number, &[("content", -5), ("phone_number", 5)]))
+        .collect();
+    assert_eq!(
+        plan(&dropping, bounds)
+            .works
+            .iter()
+            .map(|work| work.segments.len())
+            .collect::<Vec<_>>(),
+        [2, 2, 2, 1]
+    );
     // A segment that is larger than the bound is a separate part.
-    let bounds = PlanBounds { bytes: 50, ..bounds };
+    let bounds = PlanBounds {
+        bytes: 50,
+        ..bounds
+    };
     assert_eq!(plan(&dropping, bounds).works.len(), 7);
 }
 

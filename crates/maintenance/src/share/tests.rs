@@ -6,8 +6,8 @@ use ebbtide_base::clock::Clock;
 use ebbtide_base::ids::Partition;
 use ebbtide_table::SegmentIndex;
 
-/// Returns the reach of each of some rounds. `went` has the pieces that each did and lost, and whether any was of
-/// another's share.
+/// Returns the reach of each of some rounds. `went` has the pieces that each did and lost, and
+/// whether any was of another's share.
 fn rounds(turns: &mut ScopeSelector, owns: bool, went: &[(u64, u64, bool)]) -> Vec<RoundScope> {
     let next = went.iter().map(|(done, raced, others)| {
         let reach = turns.next(11, owns);
@@ -30,16 +30,26 @@ fn own_work_goes_first_and_late_work_of_others_in_every_fourth_round() {
 #[test]
 fn who_has_nothing_to_do_reaches_to_all_that_is_late() {
     let (nothing, own) = ((0, 0, false), (1, 0, false));
-    let reaches = rounds(&mut ScopeSelector::default(), true, &[nothing, nothing, own, nothing, nothing]);
+    let reaches = rounds(
+        &mut ScopeSelector::default(),
+        true,
+        &[nothing, nothing, own, nothing, nothing],
+    );
     assert_eq!(reaches, [PART, LATE, LATE, OWN, LATE]);
 }
 
 #[test]
 fn who_lost_a_race_reaches_to_a_part_until_nothing_of_others_is_in_it() {
     let (lost, others, own) = ((0, 2, true), (1, 0, true), (1, 0, false));
-    let reaches =
-        rounds(&mut ScopeSelector::default(), true, &[own, own, own, own, lost, others, own, own, own, own, own]);
-    assert_eq!(reaches, [PART, OWN, OWN, OWN, LATE, PART, OWN, OWN, OWN, PART, OWN]);
+    let reaches = rounds(
+        &mut ScopeSelector::default(),
+        true,
+        &[own, own, own, own, lost, others, own, own, own, own, own],
+    );
+    assert_eq!(
+        reaches,
+        [PART, OWN, OWN, OWN, LATE, PART, OWN, OWN, OWN, PART, OWN]
+    );
 }
 
 #[test]
@@ -61,7 +71,9 @@ fn ours(
 ) -> BTreeSet<usize> {
     let now = start() + TimeDelta::days(3650);
     let ours = share.of(partitions, reach, now);
-    (0..segments.len()).filter(|at| ours.has(&segments[*at])).collect()
+    (0..segments.len())
+        .filter(|at| ours.has(&segments[*at]))
+        .collect()
 }
 
 #[tokio::test]
@@ -74,8 +86,12 @@ async fn shares_part_the_work_and_parts_of_what_is_late_make_all_of_it() {
     }
     let index = SegmentIndex::load(&world.table().await).await.unwrap();
     let segments: Vec<StoredSegment> = index.iter().cloned().collect();
-    let partitions: Vec<TopicPartition> =
-        (0..3).map(|number| TopicPartition { topic: "sms".parse().unwrap(), partition: Partition(number) }).collect();
+    let partitions: Vec<TopicPartition> = (0..3)
+        .map(|number| TopicPartition {
+            topic: "sms".parse().unwrap(),
+            partition: Partition(number),
+        })
+        .collect();
     let shares: Vec<WorkShare> = partitions
         .iter()
         .map(|partition| {
@@ -84,15 +100,33 @@ async fn shares_part_the_work_and_parts_of_what_is_late_make_all_of_it() {
             WorkShare::Of(owned, TimeDelta::minutes(10))
         })
         .collect();
-    let own: Vec<BTreeSet<usize>> =
-        shares.iter().map(|share| ours(&segments, share, &partitions, RoundScope::Own)).collect();
+    let own: Vec<BTreeSet<usize>> = shares
+        .iter()
+        .map(|share| ours(&segments, share, &partitions, RoundScope::Own))
+        .collect();
     assert_eq!(own.iter().map(BTreeSet::len).sum::<usize>(), segments.len());
     for (share, own) in shares.iter().zip(&own) {
-        assert!((10..30).contains(&own.len()), "{} of {}", own.len(), segments.len());
-        assert_eq!(ours(&segments, share, &partitions, RoundScope::Late).len(), segments.len());
-        let parts: Vec<BTreeSet<usize>> =
-            (0..PARTS).map(|part| ours(&segments, share, &partitions, RoundScope::Part(part))).collect();
-        assert!(parts.iter().all(|part| part.is_superset(own) && part.len() < segments.len()));
-        assert_eq!(parts.into_iter().flatten().collect::<BTreeSet<_>>().len(), segments.len());
+        assert!(
+            (10..30).contains(&own.len()),
+            "{} of {}",
+            own.len(),
+            segments.len()
+        );
+        assert_eq!(
+            ours(&segments, share, &partitions, RoundScope::Late).len(),
+            segments.len()
+        );
+        let parts: Vec<BTreeSet<usize>> = (0..PARTS)
+            .map(|part| ours(&segments, share, &partitions, RoundScope::Part(part)))
+            .collect();
+        assert!(
+            parts
+                .iter()
+                .all(|part| part.is_superset(own) && part.len() < segments.len())
+        );
+        assert_eq!(
+            parts.into_iter().flatten().collect::<BTreeSet<_>>().len(),
+            segments.len()
+        );
     }
 }

@@ -1,8 +1,9 @@
-//! Concurrent pieces of work, one per table: while the files of one are made durable, another is processed.
+//! Concurrent pieces of work, one per table: while the files of one are made durable, another is
+//! processed.
 //!
-//! In each table, the longest overdue work comes first. The clock is checked before each piece begins. Of the pieces
-//! that may use much memory, only one is in progress at a time. Two pieces of one table must never run concurrently:
-//! each depends on the state that the one before it left.
+//! In each table, the longest overdue work comes first. The clock is checked before each piece
+//! begins. Of the pieces that may use much memory, only one is in progress at a time. Two pieces of
+//! one table must never run concurrently: each depends on the state that the one before it left.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,8 +22,8 @@ use ebbtide_base::ids::ProductKey;
 /// The maximum number of tables that are processed concurrently.
 const AT_ONCE: usize = 4;
 
-/// The bytes of segments from which a piece of work may use much memory: rows that are split are encoded, with a row
-/// group for each part.
+/// The bytes of segments from which a piece of work may use much memory: rows that are split are
+/// encoded, with a row group for each part.
 const MUCH: u64 = 64 << 20;
 
 /// A finished piece of work.
@@ -34,8 +35,8 @@ pub(super) struct FinishedTask {
     pub(super) took: Duration,
 }
 
-/// Does pieces of work, each with the index of its table, and calls `over` for each that finished. Returns the last
-/// verdict on the clock: if it is not trusted, some pieces may not have begun.
+/// Does pieces of work, each with the index of its table, and calls `over` for each that finished.
+/// Returns the last verdict on the clock: if it is not trusted, some pieces may not have begun.
 pub(super) async fn carry_out_all(
     mut waiting: Vec<(usize, Task)>,
     products: &mut [SweptProduct],
@@ -43,7 +44,10 @@ pub(super) async fn carry_out_all(
     look: impl Fn(Option<DateTime<Utc>>) -> ClockStatus,
     mut over: impl FnMut(&FinishedTask),
 ) -> ClockStatus {
-    let mut newest = products.iter().filter_map(|product| product.table.newest_commit()).max();
+    let mut newest = products
+        .iter()
+        .filter_map(|product| product.table.newest_commit())
+        .max();
     let mut free: Vec<Option<&mut SweptProduct>> = products.iter_mut().map(Some).collect();
     let (mut under_way, mut begun): (_, Vec<(usize, bool)>) = (FuturesUnordered::new(), Vec::new());
     let mut verdict = ClockStatus::Trusted;
@@ -55,12 +59,16 @@ pub(super) async fn carry_out_all(
                 break;
             }
             let (index, work) = waiting.remove(at);
-            if let (Some(held), Some(product)) = (held.get(&index), free.get_mut(index).and_then(Option::take)) {
+            if let (Some(held), Some(product)) =
+                (held.get(&index), free.get_mut(index).and_then(Option::take))
+            {
                 begun.push((index, takes_much(&work)));
                 under_way.push(async move { (index, carry_out(product, work, held, by).await) });
             }
         }
-        let Some((index, (finished, product))) = under_way.next().await else { return verdict };
+        let Some((index, (finished, product))) = under_way.next().await else {
+            return verdict;
+        };
         newest = newest.max(product.table.newest_commit());
         begun.retain(|(busy, _)| *busy != index);
         if let Some(place) = free.get_mut(index) {
@@ -80,12 +88,21 @@ async fn carry_out<'p>(
     let began = by.clock.monotonic();
     let done = product.carry_out(&work, held, by).await;
     let took = by.clock.monotonic().saturating_sub(began);
-    (FinishedTask { product: product.key.clone(), work, done, took }, product)
+    (
+        FinishedTask {
+            product: product.key.clone(),
+            work,
+            done,
+            took,
+        },
+        product,
+    )
 }
 
-/// Returns the index of the first waiting piece that can begin besides those in progress. `under_way` has the table
-/// of each of these, and true if it may use much memory. If the first piece of a table has to wait for memory, its
-/// later pieces wait too: work that is due later does not overtake.
+/// Returns the index of the first waiting piece that can begin besides those in progress.
+/// `under_way` has the table of each of these, and true if it may use much memory. If the first
+/// piece of a table has to wait for memory, its later pieces wait too: work that is due later does
+/// not overtake.
 fn next(waiting: &[(usize, Task)], under_way: &[(usize, bool)]) -> Option<usize> {
     if under_way.len() >= AT_ONCE {
         return None;
@@ -94,11 +111,13 @@ fn next(waiting: &[(usize, Task)], under_way: &[(usize, bool)]) -> Option<usize>
     let mut busy: BTreeSet<usize> = under_way.iter().map(|(index, _)| *index).collect();
     // True for the first piece of a table that is free.
     let mut first = |index: usize| busy.insert(index);
-    waiting.iter().position(|(index, work)| first(*index) && !(is_full && takes_much(work)))
+    waiting
+        .iter()
+        .position(|(index, work)| first(*index) && !(is_full && takes_much(work)))
 }
 
-/// Returns true if a piece of work may use much memory. An end always may, since people are counted over all its
-/// segments.
+/// Returns true if a piece of work may use much memory. An end always may, since people are counted
+/// over all its segments.
 fn takes_much(work: &Task) -> bool {
     work.action == SweepAction::End || work.bytes() >= MUCH
 }

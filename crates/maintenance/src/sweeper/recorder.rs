@@ -1,4 +1,5 @@
-//! Records the results of a round's pieces of work: in the round and the metrics, and failures in the log.
+//! Records the results of a round's pieces of work: in the round and the metrics, and failures in
+//! the log.
 
 use std::time::Duration;
 
@@ -20,7 +21,12 @@ pub(super) struct RoundRecorder<'r> {
 impl RoundRecorder<'_> {
     /// Records a piece of work that finished at `now`, in the time that the process has run.
     pub(super) fn take(&mut self, finished: &FinishedTask, now: Duration) {
-        let FinishedTask { product, work, done, took } = finished;
+        let FinishedTask {
+            product,
+            work,
+            done,
+            took,
+        } = finished;
         match done {
             Ok(done) => {
                 self.failures.forget(&work.segments);
@@ -40,7 +46,10 @@ impl RoundRecorder<'_> {
                     self.round.stale += 1;
                     self.round.more = true;
                 }
-                self.metrics.sweep_failures.with_label_values(&[product.as_str()]).inc();
+                self.metrics
+                    .sweep_failures
+                    .with_label_values(&[product.as_str()])
+                    .inc();
                 let bucket = work.bucket.to_string();
                 tracing::error!(%product, bucket, %error, "a sweep failed; trying again later");
             }
@@ -55,18 +64,41 @@ impl RoundRecorder<'_> {
             SweepAction::Retag => "retag",
         };
         let product = product.as_str();
-        metrics.sweep_seconds.with_label_values(&[product, action]).observe(took.as_secs_f64());
-        metrics.swept_bytes.with_label_values(&[product, "copied"]).inc_by(done.did.bytes_copied);
-        metrics.swept_bytes.with_label_values(&[product, "dropped"]).inc_by(done.did.bytes_dropped);
-        for (outcome, count) in
-            [("cell", done.did.cell_records), ("suppressed", done.did.suppressed), ("removed", done.did.removed)]
-        {
-            metrics.ended_records.with_label_values(&[product, outcome]).inc_by(count);
+        metrics
+            .sweep_seconds
+            .with_label_values(&[product, action])
+            .observe(took.as_secs_f64());
+        metrics
+            .swept_bytes
+            .with_label_values(&[product, "copied"])
+            .inc_by(done.did.bytes_copied);
+        metrics
+            .swept_bytes
+            .with_label_values(&[product, "dropped"])
+            .inc_by(done.did.bytes_dropped);
+        for (outcome, count) in [
+            ("cell", done.did.cell_records),
+            ("suppressed", done.did.suppressed),
+            ("removed", done.did.removed),
+        ] {
+            metrics
+                .ended_records
+                .with_label_values(&[product, outcome])
+                .inc_by(count);
         }
-        metrics.retagged.with_label_values(&[product]).inc_by(done.did.retagged);
-        metrics.cells.with_label_values(&[product]).inc_by(done.did.cells);
+        metrics
+            .retagged
+            .with_label_values(&[product])
+            .inc_by(done.did.retagged);
+        metrics
+            .cells
+            .with_label_values(&[product])
+            .inc_by(done.did.cells);
         for (category, fields) in &done.did.dropped {
-            metrics.dropped_fields.with_label_values(&[product, category.as_str()]).inc_by(*fields);
+            metrics
+                .dropped_fields
+                .with_label_values(&[product, category.as_str()])
+                .inc_by(*fields);
         }
     }
 }

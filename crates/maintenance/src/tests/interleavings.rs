@@ -1,8 +1,9 @@
-//! Holds, contract ends, withdrawals, changes of policy, sweeps, compaction, ingest, the janitor and crashes over a
-//! real table, in an order that a seed determines, checked against plain rows.
+//! Holds, contract ends, withdrawals, changes of policy, sweeps, compaction, ingest, the janitor
+//! and crashes over a real table, in an order that a seed determines, checked against plain rows.
 //!
-//! The table is checked after every step between two stops, so that each commit is checked separately. A seed always
-//! gives the same order, except for the names of files and holds, which are random.
+//! The table is checked after every step between two stops, so that each commit is checked
+//! separately. A seed always gives the same order, except for the names of files and holds, which
+//! are random.
 
 mod actor;
 mod draw;
@@ -23,7 +24,8 @@ use tokio::runtime::{Builder, Handle};
 
 use self::actor::{Actor, ActorReport, watch_steps};
 use self::model::{
-    DeadlineInputs, OrderedHold, RetentionStart, Rules, StoredFields, TableCheck, held, judge, judge_dry,
+    DeadlineInputs, OrderedHold, RetentionStart, Rules, StoredFields, TableCheck, held, judge,
+    judge_dry,
 };
 use self::processes::{SharedState, SweepState, upkeep};
 use crate::testing::{ANONYMIZE, World, read, sms, source};
@@ -49,7 +51,11 @@ fn ten_thousand_orders_of_hold_sweep_ingest_and_crash() {
 
 fn run(from: u64, count: u64) {
     watch_steps();
-    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let (next, ended) = (AtomicU64::new(from), AtomicU64::new(0));
     let work = || loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -95,7 +101,11 @@ struct Trace {
 impl Drop for Trace {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("the order of seed {}:\n  {}", self.seed, self.steps.join("\n  "));
+            eprintln!(
+                "the order of seed {}:\n  {}",
+                self.seed,
+                self.steps.join("\n  ")
+            );
         }
     }
 }
@@ -129,13 +139,26 @@ struct Interleaving {
 impl Interleaving {
     fn new(seed: u64, runtime: Handle) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
-        let end = if random.random_bool(0.5) { ANONYMIZE } else { "remove" };
+        let end = if random.random_bool(0.5) {
+            ANONYMIZE
+        } else {
+            "remove"
+        };
         // Syncs cost nothing in memory, and power failures are not tested here.
-        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        let counted =
-            [RetentionStart::Event, RetentionStart::Contract, RetentionStart::Consent][random.random_range(0..3)];
+        let folder = tempfile::tempdir_in("/dev/shm")
+            .or_else(|_| tempfile::tempdir())
+            .unwrap();
+        let counted = [
+            RetentionStart::Event,
+            RetentionStart::Contract,
+            RetentionStart::Consent,
+        ][random.random_range(0..3)];
         // Cells count people by their number, which must then be stored as long as all other data.
-        let end = if counted == RetentionStart::Event { end } else { "remove" };
+        let end = if counted == RetentionStart::Event {
+            end
+        } else {
+            "remove"
+        };
         let first = Rules::first(counted);
         let policy = read(&first.text("test-1", end));
         let world = World::of(folder, policy.policy.clone().unwrap());
@@ -151,8 +174,17 @@ impl Interleaving {
             (table, index)
         });
         let told = vec![DeadlineInputs::nothing(first)];
-        let last = TableCheck { at: world.clock.now(), rows: BTreeMap::new(), next: 0, held: BTreeSet::new(), told };
-        let trace = Trace { seed, steps: vec![format!("records end as {end}, {first:?}")] };
+        let last = TableCheck {
+            at: world.clock.now(),
+            rows: BTreeMap::new(),
+            next: 0,
+            held: BTreeSet::new(),
+            told,
+        };
+        let trace = Trace {
+            seed,
+            steps: vec![format!("records end as {end}, {first:?}")],
+        };
         Self {
             trace,
             random,
@@ -219,12 +251,15 @@ impl Interleaving {
             35..70 => {
                 let which = self.random.random_range(0..2);
                 let works = self.random.random_range(1..4);
-                if self.running.iter().all(|running| running.kind != ActorKind::Sweep(which)) {
+                if self
+                    .running
+                    .iter()
+                    .all(|running| running.kind != ActorKind::Sweep(which))
+                {
                     let known = self.sweepers[which].take().map(|(known, _)| known);
-                    self.start(
-                        ActorKind::Sweep(which),
-                        async move { Some(processes::sweep(shared, known, works).await) },
-                    );
+                    self.start(ActorKind::Sweep(which), async move {
+                        Some(processes::sweep(shared, known, works).await)
+                    });
                 }
             }
             70..75 => {
@@ -270,8 +305,8 @@ impl Interleaving {
         }
     }
 
-    /// Starts the janitor. A writer that paused for longer than the janitor waits, after the last check of its files,
-    /// dies first.
+    /// Starts the janitor. A writer that paused for longer than the janitor waits, after the last
+    /// check of its files, dies first.
     fn keep(&mut self) {
         self.date();
         let (old, shared) = (self.now() - upkeep().keep_orphans, self.shared.clone());
@@ -283,7 +318,10 @@ impl Interleaving {
         let within = self.now() - upkeep().readers_grace;
         let table = self.world.root.table_folder(&sms());
         for (path, at) in self.replaced.iter().filter(|(_, at)| *at > within) {
-            assert!(table.join(path).exists(), "a file replaced at {at} is gone, and its readers' grace is not over");
+            assert!(
+                table.join(path).exists(),
+                "a file replaced at {at} is gone, and its readers' grace is not over"
+            );
         }
         let lost = self.active.iter().find(|path| !table.join(path).exists());
         assert!(lost.is_none(), "the table lists {lost:?}, which is gone");
@@ -293,14 +331,25 @@ impl Interleaving {
         self.trace.steps.push(format!("{kind:?} begins"));
         let began = self.now();
         let (actor, said) = Actor::start(&self.runtime, work);
-        self.running.push(Running { actor, kind, at: "start", began, signed: began });
+        self.running.push(Running {
+            actor,
+            kind,
+            at: "start",
+            began,
+            signed: began,
+        });
         self.heard(self.running.len() - 1, said);
     }
 
     /// Lets an actor continue, or die.
     fn resume(&mut self, which: usize, on: bool) {
         let running = &mut self.running[which];
-        self.trace.steps.push(format!("{:?} {} at {}", running.kind, if on { "goes on" } else { "dies" }, running.at));
+        self.trace.steps.push(format!(
+            "{:?} {} at {}",
+            running.kind,
+            if on { "goes on" } else { "dies" },
+            running.at
+        ));
         let said = running.actor.go(on);
         self.heard(which, said);
     }
@@ -338,7 +387,9 @@ impl Interleaving {
     }
 
     fn pass(&mut self, time: TimeDelta) {
-        self.trace.steps.push(format!("{} minutes pass", time.num_minutes()));
+        self.trace
+            .steps
+            .push(format!("{} minutes pass", time.num_minutes()));
         self.date();
         self.world.pass(time);
         let old = self.now() - AWAY;
@@ -349,7 +400,8 @@ impl Interleaving {
         self.look(self.now(), self.now());
     }
 
-    /// Checks the table after the last step, by an actor that began at `began` and signed its commit at `signed`.
+    /// Checks the table after the last step, by an actor that began at `began` and signed its
+    /// commit at `signed`.
     fn look(&mut self, began: DateTime<Utc>, signed: DateTime<Utc>) {
         let (topic, now) = (self.shared.topic.lock().unwrap().clone(), self.now());
         let (table, index) = &mut self.viewer;
@@ -361,18 +413,45 @@ impl Interleaving {
             let controls = Controls::load(root, table.controls()).await.unwrap();
             let held = held(&topic, &self.orders, (&controls, table.controls()), now);
             let told: Vec<DeadlineInputs> = (table.controls().0..=controls.version().0)
-                .map(|until| DeadlineInputs::by(&controls, ControlsVersion(until), (self.first, &self.policies)))
+                .map(|until| {
+                    DeadlineInputs::by(
+                        &controls,
+                        ControlsVersion(until),
+                        (self.first, &self.policies),
+                    )
+                })
                 .collect();
             let changed = table.version() != before;
-            (if changed { Some(rows((table, index), read).await) } else { None }, held, told)
+            (
+                if changed {
+                    Some(rows((table, index), read).await)
+                } else {
+                    None
+                },
+                held,
+                told,
+            )
         });
         let next = table.next_offset(&source()).map_or(0, |offset| offset.0);
         if rows.is_some() {
-            let active: BTreeSet<String> = index.iter().map(|segment| segment.path.to_string()).collect();
-            self.replaced.extend(self.active.difference(&active).map(|path| (path.clone(), signed)));
+            let active: BTreeSet<String> = index
+                .iter()
+                .map(|segment| segment.path.to_string())
+                .collect();
+            self.replaced.extend(
+                self.active
+                    .difference(&active)
+                    .map(|path| (path.clone(), signed)),
+            );
             self.active = active;
         }
-        let moment = TableCheck { at: now, rows: rows.unwrap_or_else(|| self.last.rows.clone()), next, held, told };
+        let moment = TableCheck {
+            at: now,
+            rows: rows.unwrap_or_else(|| self.last.rows.clone()),
+            next,
+            held,
+            told,
+        };
         judge(&topic, (&self.last, &moment), began);
         self.last = moment;
     }
@@ -380,15 +459,23 @@ impl Interleaving {
     /// Sets the modification time of new files to the simulated time.
     fn date(&mut self) {
         let now = self.now().into();
-        for entry in walkdir::WalkDir::new(self.world.root.folder()).into_iter().filter_map(Result::ok) {
+        for entry in walkdir::WalkDir::new(self.world.root.folder())
+            .into_iter()
+            .filter_map(Result::ok)
+        {
             if entry.file_type().is_file() && self.dated.insert(entry.path().to_owned()) {
-                std::fs::File::options().append(true).open(entry.path()).unwrap().set_modified(now).unwrap();
+                std::fs::File::options()
+                    .append(true)
+                    .open(entry.path())
+                    .unwrap()
+                    .set_modified(now)
+                    .unwrap();
             }
         }
     }
 
-    /// Lets all actors finish or die. Then due data that is not held is deleted, and no file is left that is not
-    /// needed.
+    /// Lets all actors finish or die. Then due data that is not held is deleted, and no file is
+    /// left that is not needed.
     fn end(mut self) {
         while !self.running.is_empty() {
             let on = self.random.random_bool(0.8);
@@ -420,19 +507,36 @@ impl Interleaving {
         });
         self.let_all_end();
         judge_dry(&self.shared.topic.lock().unwrap(), &self.last);
-        let found = self.runtime.block_on(audit(&self.world.root, &sms())).unwrap();
+        let found = self
+            .runtime
+            .block_on(audit(&self.world.root, &sms()))
+            .unwrap();
         assert!(found.holds(), "{:?}", found.broken);
         self.pass(TimeDelta::hours(26));
-        self.runtime.block_on(processes::keep_to_the_end(&self.shared));
+        self.runtime
+            .block_on(processes::keep_to_the_end(&self.shared));
         self.look(self.now(), self.now());
         let table = self.world.root.table_folder(&sms());
-        let files = walkdir::WalkDir::new(&table).into_iter().filter_map(Result::ok);
+        let files = walkdir::WalkDir::new(&table)
+            .into_iter()
+            .filter_map(Result::ok);
         let files = files.filter(|entry| entry.file_type().is_file());
-        let files: BTreeSet<String> =
-            files.map(|entry| entry.path().strip_prefix(&table).unwrap().to_string_lossy().into_owned()).collect();
+        let files: BTreeSet<String> = files
+            .map(|entry| {
+                entry
+                    .path()
+                    .strip_prefix(&table)
+                    .unwrap()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
         let staged: Vec<&String> = files.iter().filter(|path| path.ends_with(".tmp")).collect();
         assert!(staged.is_empty(), "{staged:?}");
-        let data: BTreeSet<String> = files.into_iter().filter(|path| path.starts_with("bucket=")).collect();
+        let data: BTreeSet<String> = files
+            .into_iter()
+            .filter(|path| path.starts_with("bucket="))
+            .collect();
         assert_eq!(data, self.active, "files of rows, and what the table lists");
     }
 
@@ -454,7 +558,10 @@ async fn rows(
             read.insert(Arc::clone(&segment.path), rows_of(table, segment).await);
         }
         for (offset, standing) in &read[&segment.path] {
-            assert!(rows.insert(*offset, *standing).is_none(), "record {offset} stands twice");
+            assert!(
+                rows.insert(*offset, *standing).is_none(),
+                "record {offset} stands twice"
+            );
         }
     }
     rows
@@ -463,14 +570,18 @@ async fn rows(
 /// Returns the records of one segment. Cells are skipped.
 async fn rows_of(table: &Table, segment: &StoredSegment) -> BTreeMap<i64, StoredFields> {
     let columns = ["source_offset", "recipient", "body"];
-    let mut batches = table.read_columns(std::slice::from_ref(segment), &columns, None).unwrap();
+    let mut batches = table
+        .read_columns(std::slice::from_ref(segment), &columns, None)
+        .unwrap();
     let mut rows = BTreeMap::new();
     while let Some(batch) = batches.next().await {
         let batch = batch.unwrap().rows;
         let offsets = batch.column(0).as_primitive::<Int64Type>();
         for row in (0..batch.num_rows()).filter(|row| offsets.is_valid(*row)) {
-            let standing =
-                StoredFields { number: batch.column(1).is_valid(row), content: batch.column(2).is_valid(row) };
+            let standing = StoredFields {
+                number: batch.column(1).is_valid(row),
+                content: batch.column(2).is_valid(row),
+            };
             rows.insert(offsets.value(row), standing);
         }
     }

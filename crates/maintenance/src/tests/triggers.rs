@@ -1,4 +1,5 @@
-//! Contract ends and withdrawals over a real table: records whose trigger came expire on time, the others stay.
+//! Contract ends and withdrawals over a real table: records whose trigger came expire on time, the
+//! others stay.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -15,21 +16,27 @@ const CONSENT: &str = "keep: 20 days, trigger: consent_withdrawn";
 /// Returns records of two customers: `count` persons of acme, and as many others of rare.
 fn of_two(at: DateTime<Utc>, count: u32) -> Vec<SmsRecord> {
     let mut all = texts(at, count * 2);
-    all.iter_mut().skip(count as usize).for_each(|sms| sms.customer = "rare".to_owned());
+    all.iter_mut()
+        .skip(count as usize)
+        .for_each(|sms| sms.customer = "rare".to_owned());
     all
 }
 
 /// Returns the number of a customer's records that have content.
 async fn contents(world: &World, customer: &str) -> usize {
     let rows = world.rows().await;
-    rows.iter().filter(|row| row[2].as_deref() == Some(customer) && row[1].is_some()).count()
+    rows.iter()
+        .filter(|row| row[2].as_deref() == Some(customer) && row[1].is_some())
+        .count()
 }
 
 async fn profiles(world: &World) -> Vec<String> {
     let table = world.table().await;
     let index = SegmentIndex::load(&table).await.unwrap();
-    let mut texts: Vec<String> =
-        index.iter().map(|segment| table.profile_text(&segment.profile).unwrap().to_owned()).collect();
+    let mut texts: Vec<String> = index
+        .iter()
+        .map(|segment| table.profile_text(&segment.profile).unwrap().to_owned())
+        .collect();
     texts.sort();
     texts
 }
@@ -43,7 +50,11 @@ async fn a_tenants_rows_go_on_time_once_its_contract_has_ended_and_the_neighbour
     assert_eq!(world.sweep().await.works, 0);
     world.contract_end("rare", world.clock.now()).await;
     let round = world.sweep().await;
-    assert_eq!((round.did.retagged, round.commits, round.failed), (15, 1, 0), "{round:?}");
+    assert_eq!(
+        (round.did.retagged, round.commits, round.failed),
+        (15, 1, 0),
+        "{round:?}"
+    );
     let open = "content=2 days at_most contract_end;phone_number=30 days at_most event";
     let ended = "content=2 days at_most contract_end 2026-11-29;phone_number=30 days at_most event";
     assert_eq!(profiles(&world).await, [ended, ended, open, open]);
@@ -52,13 +63,22 @@ async fn a_tenants_rows_go_on_time_once_its_contract_has_ended_and_the_neighbour
     assert_eq!(world.sweep().await.commits, 0);
     world.pass(TimeDelta::hours(1));
     assert_eq!(world.sweep().await.did.dropped.values().sum::<u64>(), 15);
-    assert_eq!((contents(&world, "acme").await, contents(&world, "rare").await), (15, 0));
+    assert_eq!(
+        (
+            contents(&world, "acme").await,
+            contents(&world, "rare").await
+        ),
+        (15, 0)
+    );
     world.balances().await;
     // The ended tenant's records are removed with their last category; the open ones do not end.
     world.pass(TimeDelta::days(30));
     world.sweep().await;
     let rows = world.rows().await;
-    assert!(rows.len() == 15 && rows.iter().all(|row| row[0].is_none() && row[1].is_some()), "{rows:?}");
+    assert!(
+        rows.len() == 15 && rows.iter().all(|row| row[0].is_none() && row[1].is_some()),
+        "{rows:?}"
+    );
     world.balances().await;
 }
 
@@ -72,9 +92,21 @@ async fn what_comes_after_the_notice_is_tagged_by_it_and_what_comes_too_late_is_
     assert_eq!(world.sweep().await.did.retagged, 0);
     world.pass(TimeDelta::days(3));
     world.ingest(&of_two(world.clock.now(), 3)).await;
-    assert_eq!((contents(&world, "acme").await, contents(&world, "rare").await), (6, 3));
+    assert_eq!(
+        (
+            contents(&world, "acme").await,
+            contents(&world, "rare").await
+        ),
+        (6, 3)
+    );
     world.sweep().await;
-    assert_eq!((contents(&world, "acme").await, contents(&world, "rare").await), (6, 0));
+    assert_eq!(
+        (
+            contents(&world, "acme").await,
+            contents(&world, "rare").await
+        ),
+        (6, 0)
+    );
     world.balances().await;
 }
 
@@ -83,14 +115,18 @@ async fn a_notice_told_again_changes_nothing_and_a_later_end_needs_a_reason() {
     let mut world = World::triggered("remove", CONTRACT);
     world.ingest(&of_two(start(), 3)).await;
     let day = |days| start() + TimeDelta::days(days);
-    let taken = |version, known| NoticeOutcome::Taken { version: ControlsVersion(version), known };
+    let taken = |version, known| NoticeOutcome::Taken {
+        version: ControlsVersion(version),
+        known,
+    };
     assert_eq!(world.contract_end("rare", day(9)).await, taken(1, false));
     world.sweep().await;
     let version = world.table().await.version();
     assert_eq!(world.contract_end("rare", day(9)).await, taken(1, true));
     world.sweep().await;
     assert_eq!(world.table().await.version(), version);
-    // An earlier end replaces the previous one; the previous one, repeated, is known and does not come back.
+    // An earlier end replaces the previous one; the previous one, repeated, is known and does not
+    // come back.
     assert_eq!(world.contract_end("rare", day(4)).await, taken(2, false));
     assert_eq!(world.contract_end("rare", day(9)).await, taken(1, true));
     assert_eq!(world.sweep().await.did.retagged, 3);
@@ -100,12 +136,21 @@ async fn a_notice_told_again_changes_nothing_and_a_later_end_needs_a_reason() {
         NoticeOutcome::Refused(NoticeError::Lengthens { known: day(4) })
     );
     let reason = Some("renewed".to_owned());
-    let later = Notice::ContractEnd { tenant: "rare".to_owned(), ended_at: day(20), reason, products: vec![] };
+    let later = Notice::ContractEnd {
+        tenant: "rare".to_owned(),
+        ended_at: day(20),
+        reason,
+        products: vec![],
+    };
     assert_eq!(world.notify(later.clone()).await, taken(3, false));
     // Data that is due by the old tag is not dropped before the tag is brought up to date.
     world.pass(TimeDelta::days(7));
     let round = world.sweep().await;
-    assert_eq!((round.did.retagged, round.did.dropped.len()), (3, 0), "{round:?}");
+    assert_eq!(
+        (round.did.retagged, round.did.dropped.len()),
+        (3, 0),
+        "{round:?}"
+    );
     assert_eq!(contents(&world, "rare").await, 3);
     assert_eq!(world.notify(later).await, taken(3, true));
     world.balances().await;
@@ -118,20 +163,39 @@ async fn who_withdraws_is_gone_and_comes_back_only_with_what_happens_later() {
     world.pass(TimeDelta::days(3));
     world.withdraw(2, world.clock.now()).await;
     let round = world.sweep().await;
-    assert_eq!((round.did.retagged, round.did.dropped.values().sum::<u64>()), (1, 1), "{round:?}");
+    assert_eq!(
+        (round.did.retagged, round.did.dropped.values().sum::<u64>()),
+        (1, 1),
+        "{round:?}"
+    );
     let with_content = |rows: Vec<Vec<Option<String>>>| {
-        rows.into_iter().filter(|row| row[1].is_some()).filter_map(|row| row[0].clone()).collect::<Vec<_>>()
+        rows.into_iter()
+            .filter(|row| row[1].is_some())
+            .filter_map(|row| row[0].clone())
+            .collect::<Vec<_>>()
     };
     let others: Vec<String> = [0, 1, 3, 4, 5].map(number).into();
     assert_eq!(with_content(world.rows().await), others);
-    // An event before the withdrawal that arrives only now is stored without content; an event on another day belongs
-    // to another consent.
+    // An event before the withdrawal that arrives only now is stored without content; an event on
+    // another day belongs to another consent.
     world.ingest(&texts(start(), 3)).await;
-    assert_eq!(with_content(world.rows().await).iter().filter(|who| **who == number(2)).count(), 0);
+    assert_eq!(
+        with_content(world.rows().await)
+            .iter()
+            .filter(|who| **who == number(2))
+            .count(),
+        0
+    );
     world.pass(TimeDelta::days(1));
     world.ingest(&texts(world.clock.now(), 3)).await;
     world.sweep().await;
-    assert_eq!(with_content(world.rows().await).iter().filter(|who| **who == number(2)).count(), 1);
+    assert_eq!(
+        with_content(world.rows().await)
+            .iter()
+            .filter(|who| **who == number(2))
+            .count(),
+        1
+    );
     world.balances().await;
 }
 
@@ -142,21 +206,32 @@ async fn who_withdraws_a_second_time_is_gone_with_what_happened_in_between() {
     world.pass(TimeDelta::days(2));
     world.ingest(&texts(world.clock.now(), 3)).await;
     world.sweep().await;
-    let contents = |rows: Vec<Vec<Option<String>>>| rows.into_iter().filter(|row| row[1].is_some()).count();
-    assert_eq!(contents(world.rows().await), 3, "what happens after a withdrawal is another consent's");
+    let contents =
+        |rows: Vec<Vec<Option<String>>>| rows.into_iter().filter(|row| row[1].is_some()).count();
+    assert_eq!(
+        contents(world.rows().await),
+        3,
+        "what happens after a withdrawal is another consent's"
+    );
     world.pass(TimeDelta::days(2));
     world.withdraw(2, world.clock.now()).await;
     let late = start() + TimeDelta::days(3);
     world.ingest(&texts(late, 3)).await;
     let round = world.sweep().await;
-    assert_eq!((round.did.retagged, contents(world.rows().await)), (1, 4), "{round:?}");
+    assert_eq!(
+        (round.did.retagged, contents(world.rows().await)),
+        (1, 4),
+        "{round:?}"
+    );
     world.balances().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_are_counted_with_those_whom_a_notice_brings_to_them() {
-    let text = policy_text_of(ANONYMIZE, CONTRACT)
-        .replace("keep: 30 days, trigger: event", "keep: 30 days, trigger: contract_end");
+    let text = policy_text_of(ANONYMIZE, CONTRACT).replace(
+        "keep: 30 days, trigger: event",
+        "keep: 30 days, trigger: contract_end",
+    );
     let mut world = World::new(ANONYMIZE);
     world.adopt(read(&text).policy.unwrap());
     world.contract_end("acme", start()).await;
@@ -164,9 +239,13 @@ async fn people_are_counted_with_those_whom_a_notice_brings_to_them() {
     world.pass(TimeDelta::days(40));
     world.contract_end("rare", start()).await;
     world.sweep().await;
-    // Two people of each customer are too few for a cell of their own; all four together are enough for one.
+    // Two people of each customer are too few for a cell of their own; all four together are enough
+    // for one.
     let rows = world.rows().await;
-    assert!(rows.len() == 1 && rows[0][5].as_deref() == Some("4"), "{rows:?}");
+    assert!(
+        rows.len() == 1 && rows[0][5].as_deref() == Some("4"),
+        "{rows:?}"
+    );
     world.balances().await;
 }
 
@@ -174,13 +253,22 @@ async fn people_are_counted_with_those_whom_a_notice_brings_to_them() {
 async fn a_held_row_keeps_its_data_while_its_tags_change() {
     let mut world = World::triggered("remove", CONTRACT);
     world.ingest(&of_two(start(), 5)).await;
-    let of = Scope { subject: Some(format!("phone:+{}", number(7)).parse().unwrap()), ..Scope::default() };
+    let of = Scope {
+        subject: Some(format!("phone:+{}", number(7)).parse().unwrap()),
+        ..Scope::default()
+    };
     let hold = world.hold(of).await;
     world.contract_end("rare", start()).await;
     world.pass(TimeDelta::days(3));
     let round = world.sweep().await;
     assert_eq!((round.did.retagged, round.failed), (5, 0), "{round:?}");
-    assert_eq!((contents(&world, "acme").await, contents(&world, "rare").await), (5, 1));
+    assert_eq!(
+        (
+            contents(&world, "acme").await,
+            contents(&world, "rare").await
+        ),
+        (5, 1)
+    );
     world.release(&hold).await;
     world.sweep().await;
     assert_eq!(contents(&world, "rare").await, 0);
@@ -192,10 +280,25 @@ async fn the_watch_sees_tags_that_nobody_brings_up_to_date_and_what_is_overdue_b
     let mut world = World::triggered("remove", CONTRACT);
     world.ingest(&of_two(start(), 4)).await;
     let mut watch = world.watch(ReviewCache::default()).await;
-    let stale = || world.metrics.stale_tag_records.with_label_values(&["sms"]).get();
-    let overdue = || world.metrics.overdue_fields.with_label_values(&["sms", "content"]).get();
-    // A notice of an end long ago: data is late if it is not deleted within the grace after the notice.
-    world.contract_end("rare", start() - TimeDelta::days(30)).await;
+    let stale = || {
+        world
+            .metrics
+            .stale_tag_records
+            .with_label_values(&["sms"])
+            .get()
+    };
+    let overdue = || {
+        world
+            .metrics
+            .overdue_fields
+            .with_label_values(&["sms", "content"])
+            .get()
+    };
+    // A notice of an end long ago: data is late if it is not deleted within the grace after the
+    // notice.
+    world
+        .contract_end("rare", start() - TimeDelta::days(30))
+        .await;
     watch.look().await;
     assert_eq!((stale(), overdue()), (4, 0));
     world.pass(TimeDelta::hours(6) + TimeDelta::seconds(1));
@@ -212,11 +315,16 @@ async fn a_dry_run_tells_the_records_whose_tags_are_stale_and_a_segment_is_looke
     let mut world = World::triggered("remove", CONTRACT);
     world.ingest(&of_two(start(), 4)).await;
     world.ingest(&texts(start(), 3)).await;
-    world.contract_end("rare", start() + TimeDelta::days(1)).await;
+    world
+        .contract_end("rare", start() + TimeDelta::days(1))
+        .await;
     let mut sweeper = world.sweeper().await;
     let (works, more) = sweeper.plan(world.clock.now()).await.unwrap();
     assert!(works.len() == 1 && !more);
-    assert_eq!((works[0].work.action.clone(), works[0].work.records()), (SweepAction::Retag, 4));
+    assert_eq!(
+        (works[0].work.action.clone(), works[0].work.records()),
+        (SweepAction::Retag, 4)
+    );
     let mut product = world.product().await;
     product.controls(&world.controls()).await.unwrap();
     assert_eq!(product.suspected().len(), 2);
@@ -239,7 +347,8 @@ async fn who_starts_looks_into_nothing_that_was_looked_into_until_a_notice_or_a_
     assert!(suspects(&world).await > 0, "nobody has looked yet");
     world.sweep().await;
     assert_eq!(suspects(&world).await, 0);
-    // Records that are stored from here on are tagged with the notice, and a rewrite changes no tag.
+    // Records that are stored from here on are tagged with the notice, and a rewrite changes no
+    // tag.
     world.ingest(&texts(start(), 20)).await;
     assert_eq!(suspects(&world).await, 0);
 
@@ -251,11 +360,19 @@ async fn who_starts_looks_into_nothing_that_was_looked_into_until_a_notice_or_a_
     let text = policy_text_of("remove", CONTRACT);
     let (old, new) = (read(&text), read(&text.replace("test-1", "test-2")));
     let policy = new.policy.clone().unwrap();
-    let by = CommitIdentity { writer: Uuid::nil(), at: world.clock.now(), policy_version: policy.version.clone() };
+    let by = CommitIdentity {
+        writer: Uuid::nil(),
+        at: world.clock.now(),
+        policy_version: policy.version.clone(),
+    };
     activate(&world.root, (&old, &new), &by).await.unwrap();
     world.adopt(policy);
     let noted = world.table().await.noted();
-    assert_eq!(noted, ControlsVersion(0), "by another policy a notice may concern what it did not");
+    assert_eq!(
+        noted,
+        ControlsVersion(0),
+        "by another policy a notice may concern what it did not"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -269,9 +386,17 @@ async fn what_was_looked_into_is_not_noted_by_a_clock_that_jumped() {
     for off in [TimeDelta::hours(2), TimeDelta::hours(-2)] {
         world.clock.set_wall(start() + off);
         let round = sweeper.round(None, usize::MAX).await;
-        assert_eq!((round.works, round.failed), (0, 0), "there is nothing to do");
+        assert_eq!(
+            (round.works, round.failed),
+            (0, 0),
+            "there is nothing to do"
+        );
         let table = world.table().await;
-        assert_eq!((table.version(), table.noted()), (before, ControlsVersion(0)), "a commit by a wrong clock");
+        assert_eq!(
+            (table.version(), table.noted()),
+            (before, ControlsVersion(0)),
+            "a commit by a wrong clock"
+        );
     }
     world.clock.set_wall(start());
     sweeper.look_at_clock();

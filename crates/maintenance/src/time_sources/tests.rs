@@ -13,16 +13,32 @@ fn days(days: i64) -> DateTime<Utc> {
     noon() + TimeDelta::days(days)
 }
 
-const BOUNDS: ClockBounds =
-    ClockBounds { tolerance: TimeDelta::minutes(5), settle: TimeDelta::minutes(10), max_step: TimeDelta::days(3) };
+const BOUNDS: ClockBounds = ClockBounds {
+    tolerance: TimeDelta::minutes(5),
+    settle: TimeDelta::minutes(10),
+    max_step: TimeDelta::days(3),
+};
 
 fn trusted(at: DateTime<Utc>) -> TimeSources {
-    TimeSources { last_trusted: Some(at), newest_commit: Some(at), ..TimeSources::default() }
+    TimeSources {
+        last_trusted: Some(at),
+        newest_commit: Some(at),
+        ..TimeSources::default()
+    }
 }
 
-fn confirmation(newest_commit: Option<DateTime<Utc>>, ahead_of_store: Option<TimeDelta>) -> Option<Confirmation> {
+fn confirmation(
+    newest_commit: Option<DateTime<Utc>>,
+    ahead_of_store: Option<TimeDelta>,
+) -> Option<Confirmation> {
     let ahead_of_store = ahead_of_store.map(|ahead| ahead.num_seconds());
-    Some(Confirmation { id: "a".to_owned(), at: noon(), by: None, newest_commit, ahead_of_store })
+    Some(Confirmation {
+        id: "a".to_owned(),
+        at: noon(),
+        by: None,
+        newest_commit,
+        ahead_of_store,
+    })
 }
 
 #[test]
@@ -42,29 +58,61 @@ fn clock_is_bounded_by_the_last_trusted_time() {
     for (wall, expected) in table {
         assert_eq!(judge(wall, &trusted(noon()), &BOUNDS), expected, "{wall}");
     }
-    let no_commit = TimeSources { newest_commit: None, ..trusted(noon()) };
+    let no_commit = TimeSources {
+        newest_commit: None,
+        ..trusted(noon())
+    };
     assert_eq!(judge(minutes(-6), &no_commit, &BOUNDS), Behind);
 }
 
 #[test]
 fn root_without_records_is_bounded_by_its_newest_commit() {
-    let commit = TimeSources { newest_commit: Some(noon()), ..TimeSources::default() };
-    let table = [(noon(), Trusted), (days(2), Trusted), (days(100), Ahead), (days(-1), BehindCommit)];
+    let commit = TimeSources {
+        newest_commit: Some(noon()),
+        ..TimeSources::default()
+    };
+    let table = [
+        (noon(), Trusted),
+        (days(2), Trusted),
+        (days(100), Ahead),
+        (days(-1), BehindCommit),
+    ];
     for (wall, expected) in table {
         assert_eq!(judge(wall, &commit, &BOUNDS), expected, "{wall}");
     }
-    assert_eq!(judge(days(100), &TimeSources::default(), &BOUNDS), Trusted, "an empty root has nothing to delete");
+    assert_eq!(
+        judge(days(100), &TimeSources::default(), &BOUNDS),
+        Trusted,
+        "an empty root has nothing to delete"
+    );
 }
 
 #[test]
 fn commit_of_a_wrong_clock_speaks_for_no_clock_that_is_ahead() {
-    let sources = TimeSources { newest_commit: Some(days(100)), ..trusted(noon()) };
+    let sources = TimeSources {
+        newest_commit: Some(days(100)),
+        ..trusted(noon())
+    };
     assert_eq!(judge(days(100), &sources, &BOUNDS), Ahead);
-    assert_eq!(judge(noon(), &sources, &BOUNDS), BehindCommit, "a person decides which of both is wrong");
-    let confirmed = TimeSources { confirmation: confirmation(Some(days(100)), None), ..sources };
+    assert_eq!(
+        judge(noon(), &sources, &BOUNDS),
+        BehindCommit,
+        "a person decides which of both is wrong"
+    );
+    let confirmed = TimeSources {
+        confirmation: confirmation(Some(days(100)), None),
+        ..sources
+    };
     assert_eq!(judge(noon(), &confirmed, &BOUNDS), Trusted);
-    let later = TimeSources { newest_commit: Some(days(101)), ..confirmed };
-    assert_eq!(judge(noon(), &later, &BOUNDS), BehindCommit, "it was dated after the confirmation");
+    let later = TimeSources {
+        newest_commit: Some(days(101)),
+        ..confirmed
+    };
+    assert_eq!(
+        judge(noon(), &later, &BOUNDS),
+        BehindCommit,
+        "it was dated after the confirmation"
+    );
 }
 
 #[test]
@@ -81,7 +129,10 @@ fn store_that_agrees_outweighs_old_records() {
         (noon() - TimeDelta::minutes(7), noon(), StoreDiffers),
         (noon(), noon() + TimeDelta::seconds(50), Trusted),
     ] {
-        let sources = TimeSources { store_time: Some(store), ..trusted(noon()) };
+        let sources = TimeSources {
+            store_time: Some(store),
+            ..trusted(noon())
+        };
         assert_eq!(judge(wall, &sources, &BOUNDS), expected, "{wall} {store}");
     }
 }
@@ -95,14 +146,24 @@ fn difference_from_the_store_that_a_person_confirmed_is_accepted() {
         ..trusted(noon())
     };
     assert_eq!(judge(noon(), &sources(noon() - ahead), &BOUNDS), Trusted);
-    assert_eq!(judge(noon(), &sources(noon() - ahead * 2), &BOUNDS), StoreDiffers);
-    assert_eq!(judge(noon(), &sources(noon()), &BOUNDS), Trusted, "the store was corrected");
+    assert_eq!(
+        judge(noon(), &sources(noon() - ahead * 2), &BOUNDS),
+        StoreDiffers
+    );
+    assert_eq!(
+        judge(noon(), &sources(noon()), &BOUNDS),
+        Trusted,
+        "the store was corrected"
+    );
 }
 
 #[test]
 fn recorded_jump_is_distrusted_until_it_settles_and_not_after_the_clock_was_set_right() {
     let jump = |by: TimeDelta| TimeSources {
-        jump: Some(ClockJump { expected: noon(), shown: noon() + by }),
+        jump: Some(ClockJump {
+            expected: noon(),
+            shown: noon() + by,
+        }),
         last_trusted: Some(noon() - TimeDelta::minutes(1)),
         ..TimeSources::default()
     };
@@ -133,8 +194,8 @@ fn reason_names_both_times_and_the_command() {
 }
 
 proptest! {
-    /// Without a store that agrees, no clock far ahead of the last trusted time is trusted, whatever the other
-    /// sources show.
+    /// Without a store that agrees, no clock far ahead of the last trusted time is trusted,
+    /// whatever the other sources show.
     #[test]
     fn no_clock_beyond_the_bound_is_trusted(
         ahead in 3 * 86_400 + 1..10_000_000_i64,

@@ -33,7 +33,10 @@ impl ClockRoot {
     fn new() -> ClockRoot {
         let folder = tempfile::tempdir().unwrap();
         let root = Root::parse(folder.path().to_str().unwrap()).unwrap();
-        ClockRoot { _folder: folder, root }
+        ClockRoot {
+            _folder: folder,
+            root,
+        }
     }
 
     /// Starts a process whose clock shows `at`.
@@ -42,9 +45,19 @@ impl ClockRoot {
         let shared = Arc::clone(&clock) as SharedClock;
         let health = Arc::new(Health::starting(Arc::clone(&shared)));
         health.over(&Component::Process);
-        let guard = TrustedClock::with_records(shared, metrics.clone(), &SweepConfig::default(), &self.root);
+        let guard = TrustedClock::with_records(
+            shared,
+            metrics.clone(),
+            &SweepConfig::default(),
+            &self.root,
+        );
         let guard = guard.with_health(Arc::clone(&health));
-        Process { clock, metrics, health, guard }
+        Process {
+            clock,
+            metrics,
+            health,
+            guard,
+        }
     }
 
     async fn last_trusted(&self) -> Option<DateTime<Utc>> {
@@ -53,7 +66,13 @@ impl ClockRoot {
 
     async fn confirm(&self, at: DateTime<Utc>, newest_commit: Option<DateTime<Utc>>) {
         let id = at.to_rfc3339();
-        let confirmation = Confirmation { id, at, by: None, newest_commit, ahead_of_store: None };
+        let confirmation = Confirmation {
+            id,
+            at,
+            by: None,
+            newest_commit,
+            ahead_of_store: None,
+        };
         self.root.record_confirmation(&confirmation).await.unwrap();
     }
 }
@@ -62,8 +81,16 @@ impl Process {
     async fn verdict(&self) -> ClockStatus {
         let verdict = self.guard.update(None).await;
         let trusted = verdict == ClockStatus::Trusted;
-        assert_eq!(self.metrics.clock_trusted.get(), i64::from(trusted), "the metric says the same");
-        assert_eq!(self.health.readiness().ready, trusted, "the readiness says the same");
+        assert_eq!(
+            self.metrics.clock_trusted.get(),
+            i64::from(trusted),
+            "the metric says the same"
+        );
+        assert_eq!(
+            self.health.readiness().ready,
+            trusted,
+            "the readiness says the same"
+        );
         verdict
     }
 
@@ -93,10 +120,21 @@ async fn first_look_far_from_the_last_trusted_time_is_not_trusted() {
     ] {
         let process = place.process(noon() + off);
         assert_eq!(process.verdict().await, expected, "{off}");
-        assert_eq!(process.after(TimeDelta::seconds(30)).await, expected, "{off}: nothing settles by itself");
-        assert_eq!(place.last_trusted().await, Some(noon()), "{off}: an untrusted look records nothing");
+        assert_eq!(
+            process.after(TimeDelta::seconds(30)).await,
+            expected,
+            "{off}: nothing settles by itself"
+        );
+        assert_eq!(
+            place.last_trusted().await,
+            Some(noon()),
+            "{off}: an untrusted look records nothing"
+        );
     }
-    assert_eq!(place.process(noon() + TimeDelta::days(2)).verdict().await, ClockStatus::Trusted);
+    assert_eq!(
+        place.process(noon() + TimeDelta::days(2)).verdict().await,
+        ClockStatus::Trusted
+    );
 }
 
 #[tokio::test]
@@ -134,11 +172,20 @@ async fn jump_beyond_the_bound_does_not_settle_in_the_process_that_saw_it() {
     process.verdict().await;
     assert_eq!(process.jump(TimeDelta::days(31)).await, ClockStatus::Ahead);
     assert_eq!(process.after(TimeDelta::hours(5)).await, ClockStatus::Ahead);
-    assert!(!process.guard.may_ingest(), "new records would be taken for expired");
+    assert!(
+        !process.guard.may_ingest(),
+        "new records would be taken for expired"
+    );
     // The clock is corrected.
-    assert_eq!(process.jump(TimeDelta::days(-31)).await, ClockStatus::Jumped);
+    assert_eq!(
+        process.jump(TimeDelta::days(-31)).await,
+        ClockStatus::Jumped
+    );
     assert!(process.guard.may_ingest());
-    assert_eq!(process.after(TimeDelta::minutes(11)).await, ClockStatus::Trusted);
+    assert_eq!(
+        process.after(TimeDelta::minutes(11)).await,
+        ClockStatus::Trusted
+    );
     let records = ClockRecords::load(&place.root).await.unwrap();
     assert!(records.last_trusted().unwrap() < noon() + TimeDelta::days(1));
     assert_eq!(records.jump, None);
@@ -174,16 +221,37 @@ async fn system_that_was_idle_for_months_waits_for_a_confirmation() {
     assert_eq!(process.verdict().await, ClockStatus::Ahead);
     let reason = &process.health.readiness().troubles[0];
     assert_eq!(reason.part, "clock");
-    assert!(reason.reason.starts_with("ahead: the clock shows "), "{reason:?}");
-    assert!(reason.reason.contains("200 days after the last trusted time"), "{reason:?}");
-    assert!(reason.reason.contains("`ebbtide clock confirm`"), "{reason:?}");
+    assert!(
+        reason.reason.starts_with("ahead: the clock shows "),
+        "{reason:?}"
+    );
+    assert!(
+        reason
+            .reason
+            .contains("200 days after the last trusted time"),
+        "{reason:?}"
+    );
+    assert!(
+        reason.reason.contains("`ebbtide clock confirm`"),
+        "{reason:?}"
+    );
 
     place.confirm(later, None).await;
-    assert_eq!(process.after(TimeDelta::seconds(10)).await, ClockStatus::Trusted, "the running process reads it");
+    assert_eq!(
+        process.after(TimeDelta::seconds(10)).await,
+        ClockStatus::Trusted,
+        "the running process reads it"
+    );
     assert!(process.guard.may_ingest());
-    assert_eq!(place.process(later + TimeDelta::minutes(1)).verdict().await, ClockStatus::Trusted);
+    assert_eq!(
+        place.process(later + TimeDelta::minutes(1)).verdict().await,
+        ClockStatus::Trusted
+    );
     // The confirmation was for that clock alone.
-    assert_eq!(place.process(later + TimeDelta::days(200)).verdict().await, ClockStatus::Ahead);
+    assert_eq!(
+        place.process(later + TimeDelta::days(200)).verdict().await,
+        ClockStatus::Ahead
+    );
 }
 
 #[tokio::test]
@@ -192,17 +260,32 @@ async fn confirmation_corrects_a_time_that_a_wrong_clock_left() {
     let wrong = noon() + TimeDelta::days(100);
     // The first process of all had a wrong clock, and its commits are dated by it.
     let poisoned = place.process(wrong);
-    assert_eq!(poisoned.guard.update(Some(wrong)).await, ClockStatus::Trusted);
+    assert_eq!(
+        poisoned.guard.update(Some(wrong)).await,
+        ClockStatus::Trusted
+    );
     let right = place.process(noon());
-    assert_eq!(right.guard.update(Some(wrong)).await, ClockStatus::BehindCommit);
+    assert_eq!(
+        right.guard.update(Some(wrong)).await,
+        ClockStatus::BehindCommit
+    );
     place.confirm(noon(), Some(wrong)).await;
     right.clock.advance(Duration::from_secs(10));
     assert_eq!(right.verdict().await, ClockStatus::Trusted);
-    // The process with the wrong clock reads the confirmation with the next records, and does not write its own time
-    // any more.
-    assert_eq!(poisoned.after(TimeDelta::minutes(6)).await, ClockStatus::Ahead);
+    // The process with the wrong clock reads the confirmation with the next records, and does not
+    // write its own time any more.
+    assert_eq!(
+        poisoned.after(TimeDelta::minutes(6)).await,
+        ClockStatus::Ahead
+    );
     assert!(place.last_trusted().await.unwrap() < noon() + TimeDelta::days(1));
-    assert_eq!(place.process(noon() + TimeDelta::minutes(1)).verdict().await, ClockStatus::Trusted);
+    assert_eq!(
+        place
+            .process(noon() + TimeDelta::minutes(1))
+            .verdict()
+            .await,
+        ClockStatus::Trusted
+    );
 }
 
 #[tokio::test]
@@ -214,8 +297,12 @@ async fn records_that_cannot_be_read_are_no_reason_to_trust() {
         let process = place.process(noon());
         assert_eq!(process.verdict().await, ClockStatus::Unknown, "{damaged}");
         let reason = &process.health.readiness().troubles[0].reason;
-        assert!(reason.starts_with("unknown: ") && reason.contains("_clock/trusted.json"), "{reason}");
-        let end = "; nothing is deleted until it can be read or `ebbtide clock confirm` replaces it";
+        assert!(
+            reason.starts_with("unknown: ") && reason.contains("_clock/trusted.json"),
+            "{reason}"
+        );
+        let end =
+            "; nothing is deleted until it can be read or `ebbtide clock confirm` replaces it";
         assert!(reason.ends_with(end), "{reason}");
         assert_eq!(process.guard.recorded_time(), None);
     }
@@ -229,11 +316,17 @@ async fn trusted_time_is_recorded_while_a_process_runs() {
     let process = place.process(noon());
     process.verdict().await;
     for _ in 0..40 {
-        assert_eq!(process.after(TimeDelta::hours(6)).await, ClockStatus::Trusted);
+        assert_eq!(
+            process.after(TimeDelta::hours(6)).await,
+            ClockStatus::Trusted
+        );
     }
     let stopped = noon() + TimeDelta::days(10);
     assert_eq!(place.last_trusted().await, Some(stopped));
-    assert_eq!(place.process(stopped + TimeDelta::days(2)).verdict().await, ClockStatus::Trusted);
+    assert_eq!(
+        place.process(stopped + TimeDelta::days(2)).verdict().await,
+        ClockStatus::Trusted
+    );
 }
 
 #[tokio::test]
@@ -242,7 +335,12 @@ async fn command_that_sees_a_jump_is_not_trusted_again() {
     place.process(noon()).verdict().await;
     let clock = Arc::new(ManualClock::at(noon()));
     let shared = Arc::clone(&clock) as SharedClock;
-    let guard = TrustedClock::for_command(shared, Metrics::new().unwrap(), &SweepConfig::default(), &place.root);
+    let guard = TrustedClock::for_command(
+        shared,
+        Metrics::new().unwrap(),
+        &SweepConfig::default(),
+        &place.root,
+    );
     assert_eq!(guard.update(None).await, ClockStatus::Trusted);
     clock.set_wall(noon() + TimeDelta::hours(9));
     assert_eq!(guard.look(None), ClockStatus::Jumped);
@@ -254,10 +352,19 @@ async fn command_that_sees_a_jump_is_not_trusted_again() {
 async fn recorded_time_is_that_of_the_root_and_not_of_the_look() {
     let place = ClockRoot::new();
     let shared = |at| Arc::new(ManualClock::at(at)) as SharedClock;
-    let command =
-        |at| TrustedClock::for_command(shared(at), Metrics::new().unwrap(), &SweepConfig::default(), &place.root);
+    let command = |at| {
+        TrustedClock::for_command(
+            shared(at),
+            Metrics::new().unwrap(),
+            &SweepConfig::default(),
+            &place.root,
+        )
+    };
     let guard = command(noon());
-    assert_eq!((guard.consult(None).await, guard.recorded_time()), (ClockStatus::Trusted, None));
+    assert_eq!(
+        (guard.consult(None).await, guard.recorded_time()),
+        (ClockStatus::Trusted, None)
+    );
     place.process(noon()).verdict().await;
     for (off, expected) in [
         (TimeDelta::hours(5), ClockStatus::Trusted),
@@ -265,6 +372,10 @@ async fn recorded_time_is_that_of_the_root_and_not_of_the_look() {
         (TimeDelta::zero(), ClockStatus::Trusted),
     ] {
         let guard = command(noon() + off);
-        assert_eq!((guard.consult(None).await, guard.recorded_time()), (expected, Some(noon())), "{off}");
+        assert_eq!(
+            (guard.consult(None).await, guard.recorded_time()),
+            (expected, Some(noon())),
+            "{off}"
+        );
     }
 }

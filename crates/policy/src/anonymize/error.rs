@@ -1,10 +1,11 @@
-//! The reasons why cells cannot be made. They are not caused by the content of a record, and contain no value of one.
+//! The reasons why cells cannot be made. They are not caused by the content of a record, and
+//! contain no value of one.
 
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
-/// The reason why a product's `anonymize` does not fit its columns. It does not occur for a policy that passed `policy
-/// check`.
+/// The reason why a product's `anonymize` does not fit its columns. It does not occur for a policy
+/// that passed `policy check`.
 #[derive(Debug, thiserror::Error)]
 pub enum CellPlanError {
     /// The table has no such column.
@@ -57,7 +58,11 @@ pub enum CellsError<E: std::error::Error + 'static> {
 /// The reason why a batch is refused, whatever the type of the source's own errors.
 #[derive(Debug)]
 pub(super) enum BatchError {
-    Column { column: String, wanted: DataType, found: DataType },
+    Column {
+        column: String,
+        wanted: DataType,
+        found: DataType,
+    },
     Arrow(ArrowError),
 }
 
@@ -70,7 +75,15 @@ impl From<ArrowError> for BatchError {
 impl<E: std::error::Error + 'static> From<BatchError> for CellsError<E> {
     fn from(refused: BatchError) -> Self {
         match refused {
-            BatchError::Column { column, wanted, found } => CellsError::Column { column, wanted, found },
+            BatchError::Column {
+                column,
+                wanted,
+                found,
+            } => CellsError::Column {
+                column,
+                wanted,
+                found,
+            },
             BatchError::Arrow(error) => CellsError::Arrow(error),
         }
     }

@@ -1,7 +1,7 @@
 //! Groups the rows of a batch by cell, column by column.
 //!
-//! If all cell columns have few values (dictionaries, booleans or absent columns), the cell is hashed once for each
-//! combination of values. Otherwise it is hashed for each row.
+//! If all cell columns have few values (dictionaries, booleans or absent columns), the cell is
+//! hashed once for each combination of values. Otherwise it is hashed for each row.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,11 @@ impl CellGroups {
     /// Groups the rows by their cell columns.
     pub(super) fn of(keys: &RunKeys, columns: &CellColumns) -> Self {
         let rows = columns.rows;
-        let views: Vec<ColumnView<'_>> = columns.cell.iter().map(|column| ColumnView::of(column.as_ref())).collect();
+        let views: Vec<ColumnView<'_>> = columns
+            .cell
+            .iter()
+            .map(|column| ColumnView::of(column.as_ref()))
+            .collect();
         let rows_32 = u32::try_from(rows).unwrap_or(u32::MAX);
         let (of_row, firsts) = if views.iter().all(|view| view.codes().is_some()) {
             let (of_row, firsts) = combine(&views, rows);
@@ -29,16 +33,26 @@ impl CellGroups {
         } else {
             (None, (0..rows_32).collect())
         };
-        let values: Vec<ValueHashes<'_>> = views.iter().map(|view| ValueHashes::of(keys, view, rows)).collect();
-        let cell = |row: &u32| keys.cell(values.iter().map(|values| values.at(keys, *row as usize)));
+        let values: Vec<ValueHashes<'_>> = views
+            .iter()
+            .map(|view| ValueHashes::of(keys, view, rows))
+            .collect();
+        let cell =
+            |row: &u32| keys.cell(values.iter().map(|values| values.at(keys, *row as usize)));
         let cells = firsts.iter().map(cell).collect();
-        Self { of_row, firsts, cells }
+        Self {
+            of_row,
+            firsts,
+            cells,
+        }
     }
 
     /// Returns the group of a row.
     #[inline]
     pub(super) fn of_row(&self, row: usize) -> usize {
-        self.of_row.as_ref().map_or(row, |of_row| of_row[row] as usize)
+        self.of_row
+            .as_ref()
+            .map_or(row, |of_row| of_row[row] as usize)
     }
 }
 
@@ -52,9 +66,12 @@ struct ValueHashes<'a> {
 impl<'a> ValueHashes<'a> {
     fn of(keys: &RunKeys, view: &'a ColumnView<'a>, rows: usize) -> Self {
         let known = match view {
-            ColumnView::Coded { values, count, .. } if *count <= rows => {
-                Some((0..*count).map(|at| keys.value(values.bytes(at))).chain([keys.value(None)]).collect())
-            }
+            ColumnView::Coded { values, count, .. } if *count <= rows => Some(
+                (0..*count)
+                    .map(|at| keys.value(values.bytes(at)))
+                    .chain([keys.value(None)])
+                    .collect(),
+            ),
             _ => None,
         };
         Self { view, known }
@@ -73,7 +90,11 @@ impl<'a> ValueHashes<'a> {
 fn combine(views: &[ColumnView<'_>], rows: usize) -> (Vec<u32>, Vec<u32>) {
     let mut of_row = vec![0; rows];
     let mut firsts = if rows == 0 { Vec::new() } else { vec![0] };
-    for (view, count) in views.iter().filter_map(|view| Some((view, view.codes()?))).filter(|(_, count)| *count > 1) {
+    for (view, count) in views
+        .iter()
+        .filter_map(|view| Some((view, view.codes()?)))
+        .filter(|(_, count)| *count > 1)
+    {
         let room = firsts.len().saturating_mul(count);
         firsts.clear();
         if room <= rows.saturating_mul(4) {
@@ -85,14 +106,17 @@ fn combine(views: &[ColumnView<'_>], rows: usize) -> (Vec<u32>, Vec<u32>) {
             });
         } else {
             let mut known: HashMap<u64, u32, IdentityHasher> = HashMap::default();
-            number(view, count, (&mut of_row, &mut firsts), |pair, fresh| *known.entry(spread(pair)).or_insert(fresh));
+            number(view, count, (&mut of_row, &mut firsts), |pair, fresh| {
+                *known.entry(spread(pair)).or_insert(fresh)
+            });
         }
     }
     (of_row, firsts)
 }
 
-/// Numbers the pairs of a row's current number and its code in `view`, in the order in which they occur. `known`
-/// returns the number of a pair. If the pair is new, that is the number that `known` is given.
+/// Numbers the pairs of a row's current number and its code in `view`, in the order in which they
+/// occur. `known` returns the number of a pair. If the pair is new, that is the number that `known`
+/// is given.
 fn number(
     view: &ColumnView<'_>,
     count: usize,
@@ -111,5 +135,7 @@ fn number(
 
 /// Spreads small numbers over all bits. Different numbers give different results.
 fn spread(number: usize) -> u64 {
-    (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32)
+    (number as u64)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .rotate_left(32)
 }

@@ -1,7 +1,7 @@
 //! Keyed hashes of values: 64 bits for a subject, 128 for a cell.
 //!
-//! The keys are random for each run. So a hash has no meaning outside the run, and no one can choose values that
-//! collide. Keys and hashes must never be written to storage.
+//! The keys are random for each run. So a hash has no meaning outside the run, and no one can
+//! choose values that collide. Keys and hashes must never be written to storage.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -24,7 +24,10 @@ impl RunKeys {
     pub(super) fn random() -> Self {
         let random = RandomState::new();
         let key = |lane: u64| HashKey([0, 1, 2, 3].map(|at| random.hash_one(lane * 4 + at)));
-        Self { subject: key(0), cell: [key(1), key(2)] }
+        Self {
+            subject: key(0),
+            cell: [key(1), key(2)],
+        }
     }
 
     /// Returns the hash of a subject.
@@ -84,7 +87,9 @@ fn word(bytes: &[u8]) -> u64 {
         // Four to seven bytes: both ends, which may overlap. The length is hashed separately.
         return u64::from(u32::from_le_bytes(*head)) | u64::from(u32::from_le_bytes(*tail)) << 32;
     }
-    bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte))
+    bytes
+        .iter()
+        .fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 /// Returns the exclusive or of the two halves of the product.
@@ -112,7 +117,9 @@ impl Hasher for IdentityHasher {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        bytes.chunks(8).for_each(|bytes| self.write_u64(word(bytes)));
+        bytes
+            .chunks(8)
+            .for_each(|bytes| self.write_u64(word(bytes)));
     }
 
     fn write_u64(&mut self, hash: u64) {
@@ -134,13 +141,20 @@ mod tests {
     #[test]
     fn what_differs_hashes_apart_and_what_is_equal_alike() {
         let keys = RunKeys::random();
-        let texts: Vec<String> =
-            (0..20_000).map(|n| "31612345678901234567890"[..n % 23].to_owned() + &n.to_string()).collect();
+        let texts: Vec<String> = (0..20_000)
+            .map(|n| "31612345678901234567890"[..n % 23].to_owned() + &n.to_string())
+            .collect();
         let distinct: HashSet<&String> = texts.iter().collect();
-        let hashes: HashSet<u64> = texts.iter().map(|text| keys.subject(text.as_bytes())).collect();
+        let hashes: HashSet<u64> = texts
+            .iter()
+            .map(|text| keys.subject(text.as_bytes()))
+            .collect();
         assert_eq!(hashes.len(), distinct.len());
         assert_eq!(keys.subject(b"31612345678"), keys.subject(b"31612345678"));
-        assert_ne!(keys.subject(b"31612345678"), RunKeys::random().subject(b"31612345678"));
+        assert_ne!(
+            keys.subject(b"31612345678"),
+            RunKeys::random().subject(b"31612345678")
+        );
     }
 
     #[test]
@@ -156,7 +170,19 @@ mod tests {
             &[None, Some("ab"), Some("c")],
             &[Some("a\0"), Some("bc")],
         ];
-        let hash = |cell: &[Option<&str>]| keys.cell(cell.iter().map(|value| keys.value(value.map(str::as_bytes))));
-        assert_eq!(cells.iter().map(|cell| hash(cell)).collect::<HashSet<_>>().len(), cells.len());
+        let hash = |cell: &[Option<&str>]| {
+            keys.cell(
+                cell.iter()
+                    .map(|value| keys.value(value.map(str::as_bytes))),
+            )
+        };
+        assert_eq!(
+            cells
+                .iter()
+                .map(|cell| hash(cell))
+                .collect::<HashSet<_>>()
+                .len(),
+            cells.len()
+        );
     }
 }

@@ -1,15 +1,18 @@
-//! Finds the subjects that may weigh most in a sum. Keeps every subject's weight while there are few subjects, then a
-//! weighted Misra-Gries summary in eight sets of two counters. A subject's hash selects its set.
+//! Finds the subjects that may weigh most in a sum. Keeps every subject's weight while there are
+//! few subjects, then a weighted Misra-Gries summary in eight sets of two counters. A subject's
+//! hash selects its set.
 //!
-//! For the same weights in any order: one subject weighs at least [`HeavyHitters::least`], a subject that is not counted
-//! weighs at most a third of all weights, and [`HeavyHitters::suspects`] names each counted subject that may weigh too much. A
-//! record changes one set.
+//! For the same weights in any order: one subject weighs at least [`HeavyHitters::least`], a
+//! subject that is not counted weighs at most a third of all weights, and
+//! [`HeavyHitters::suspects`] names each counted subject that may weigh too much. A record changes
+//! one set.
 
 /// The number of sets. The highest bits of a subject's hash select its set.
 const SETS: usize = 8;
 const SET_BITS: u32 = u64::BITS - SETS.trailing_zeros();
 
-/// The maximum number of subjects whose weights are all known. Most cells are small, and so need no second reading.
+/// The maximum number of subjects whose weights are all known. Most cells are small, and so need no
+/// second reading.
 const FEW: usize = 16;
 
 /// The summary.
@@ -20,20 +23,28 @@ pub(super) struct HeavyHitters(SubjectSummary);
 #[derive(Debug)]
 enum SubjectSummary {
     /// The weights of all subjects, whose number is `count`.
-    Few { count: usize, subjects: [u64; FEW], weights: [u128; FEW] },
+    Few {
+        count: usize,
+        subjects: [u64; FEW],
+        weights: [u128; FEW],
+    },
     /// The heaviest subjects of each set.
     Many([Set; SETS]),
 }
 
 impl Default for SubjectSummary {
     fn default() -> Self {
-        SubjectSummary::Few { count: 0, subjects: [0; FEW], weights: [0; FEW] }
+        SubjectSummary::Few {
+            count: 0,
+            subjects: [0; FEW],
+            weights: [0; FEW],
+        }
     }
 }
 
-/// The subjects of one set. Each amount that was subtracted from one count was also subtracted from the other count and
-/// from a third weight. So a subject weighs at most its count (0 if it has none) plus a third of the difference between
-/// `whole` and the sum of the counts. One cache line.
+/// The subjects of one set. Each amount that was subtracted from one count was also subtracted from
+/// the other count and from a third weight. So a subject weighs at most its count (0 if it has
+/// none) plus a third of the difference between `whole` and the sum of the counts. One cache line.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Set {
@@ -48,8 +59,15 @@ impl HeavyHitters {
     pub(super) fn add(&mut self, subject: u64, weight: u128) {
         match &mut self.0 {
             SubjectSummary::Many(sets) => sets[set_of(subject)].add(subject, weight),
-            SubjectSummary::Few { count, subjects, weights } => {
-                if let Some(at) = subjects[..*count].iter().position(|known| *known == subject) {
+            SubjectSummary::Few {
+                count,
+                subjects,
+                weights,
+            } => {
+                if let Some(at) = subjects[..*count]
+                    .iter()
+                    .position(|known| *known == subject)
+                {
                     weights[at] += weight;
                 } else if *count < FEW {
                     (subjects[*count], weights[*count]) = (subject, weight);
@@ -66,14 +84,22 @@ impl HeavyHitters {
     /// Adds the weights of another summary.
     pub(super) fn absorb(&mut self, other: &HeavyHitters) {
         match &other.0 {
-            SubjectSummary::Few { count, subjects, weights } => {
+            SubjectSummary::Few {
+                count,
+                subjects,
+                weights,
+            } => {
                 let known = subjects.iter().zip(weights).take(*count);
                 known.for_each(|(subject, weight)| self.add(*subject, *weight));
             }
             SubjectSummary::Many(others) => {
                 let mut sets = match std::mem::take(&mut self.0) {
                     SubjectSummary::Many(sets) => sets,
-                    SubjectSummary::Few { count, subjects, weights } => spread(&subjects[..count], &weights[..count]),
+                    SubjectSummary::Few {
+                        count,
+                        subjects,
+                        weights,
+                    } => spread(&subjects[..count], &weights[..count]),
                 };
                 for (set, other) in sets.iter_mut().zip(others) {
                     set.absorb(other);
@@ -91,20 +117,34 @@ impl HeavyHitters {
         }
     }
 
-    /// Returns the counted subjects whose maximum possible weight is too heavy according to `too_heavy`.
+    /// Returns the counted subjects whose maximum possible weight is too heavy according to
+    /// `too_heavy`.
     pub(super) fn suspects(&self, too_heavy: impl Fn(u128) -> bool) -> Vec<u64> {
-        let suspect = |subject: &u64, count: u128, most: u128| (count > 0 && too_heavy(most)).then_some(*subject);
+        let suspect = |subject: &u64, count: u128, most: u128| {
+            (count > 0 && too_heavy(most)).then_some(*subject)
+        };
         match &self.0 {
-            SubjectSummary::Few { count, subjects, weights } => {
+            SubjectSummary::Few {
+                count,
+                subjects,
+                weights,
+            } => {
                 let known = subjects.iter().zip(weights).take(*count);
-                known.filter_map(|(subject, weight)| suspect(subject, *weight, *weight)).collect()
+                known
+                    .filter_map(|(subject, weight)| suspect(subject, *weight, *weight))
+                    .collect()
             }
             SubjectSummary::Many(sets) => {
                 let counted = sets.iter().flat_map(|set| {
                     let lost = set.lost();
-                    set.subjects.iter().zip(set.counts).map(move |(subject, count)| (subject, count, count + lost))
+                    set.subjects
+                        .iter()
+                        .zip(set.counts)
+                        .map(move |(subject, count)| (subject, count, count + lost))
                 });
-                counted.filter_map(|(subject, count, most)| suspect(subject, count, most)).collect()
+                counted
+                    .filter_map(|(subject, count, most)| suspect(subject, count, most))
+                    .collect()
             }
         }
     }

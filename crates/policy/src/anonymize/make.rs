@@ -1,6 +1,7 @@
 //! Makes the cells: reads the rows in passes until every cell is counted, and then makes `other`.
 //!
-//! The guarantees of the module apply to every budget. A smaller budget costs more passes and changes nothing else.
+//! The guarantees of the module apply to every budget. A smaller budget costs more passes and
+//! changes nothing else.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,7 +18,8 @@ use super::weigh::{SubjectWeights, WeighingPass};
 /// The result for one bucket and profile.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cells {
-    /// The published cells, with the columns of [`CellPlan::schema`]. Empty if all records are suppressed.
+    /// The published cells, with the columns of [`CellPlan::schema`]. Empty if all records are
+    /// suppressed.
     pub rows: RecordBatch,
     /// The counts of the result.
     pub counts: CellCounts,
@@ -40,7 +42,8 @@ pub struct CellCounts {
     pub other: bool,
     /// Sums that are null because one subject may have more than half of them.
     pub dominated: u64,
-    /// Sums that are null because they do not fit their column, or include a value that cannot be added.
+    /// Sums that are null because they do not fit their column, or include a value that cannot be
+    /// added.
     pub unfit: u64,
 }
 
@@ -53,10 +56,11 @@ pub struct CellResources {
     pub peak: usize,
 }
 
-/// Makes cells of the rows that `source` returns. It is called once for each pass and must return the same rows each
-/// time, in any order and in any batches. Columns may be plain or dictionaries; a column that a batch lacks is null.
-/// `budget` limits the bytes of the cells in progress. It may be exceeded by the data of the current rows, and if a
-/// single cell is larger. Published cells do not count towards it.
+/// Makes cells of the rows that `source` returns. It is called once for each pass and must return
+/// the same rows each time, in any order and in any batches. Columns may be plain or dictionaries;
+/// a column that a batch lacks is null. `budget` limits the bytes of the cells in progress. It may
+/// be exceeded by the data of the current rows, and if a single cell is larger. Published cells do
+/// not count towards it.
 pub fn cells<S, I, E>(plan: &CellPlan, budget: usize, source: S) -> Result<Cells, CellsError<E>>
 where
     S: Fn() -> I,
@@ -116,10 +120,23 @@ impl CellBuilder<'_> {
     }
 
     /// Records one reading of the rows. Errors if their number differs from the first reading.
-    fn have_read<E: std::error::Error + 'static>(&mut self, read: u64) -> Result<(), CellsError<E>> {
+    fn have_read<E: std::error::Error + 'static>(
+        &mut self,
+        read: u64,
+    ) -> Result<(), CellsError<E>> {
         self.work.passes += 1;
-        let first = self.counts.get_or_insert(CellCounts { read, ..CellCounts::default() }).read;
-        if first == read { Ok(()) } else { Err(CellsError::Changed { first, then: read }) }
+        let first = self
+            .counts
+            .get_or_insert(CellCounts {
+                read,
+                ..CellCounts::default()
+            })
+            .read;
+        if first == read {
+            Ok(())
+        } else {
+            Err(CellsError::Changed { first, then: read })
+        }
     }
 
     /// Publishes cells that have enough subjects.
@@ -142,7 +159,9 @@ impl CellBuilder<'_> {
         let heaviest = self.weigh(suspects, which, source)?;
         let none = HashMap::new();
         for counted in whole {
-            let heaviest = open.get(&counted.cell.hash).map_or(&none, |at| &heaviest[*at]);
+            let heaviest = open
+                .get(&counted.cell.hash)
+                .map_or(&none, |at| &heaviest[*at]);
             self.published.insert(counted.cell.hash);
             self.row(counted, heaviest, true);
         }
@@ -161,26 +180,38 @@ impl CellBuilder<'_> {
             let suspects = Some(self.suspects(&other)).filter(|suspects| !suspects.is_empty());
             let merged = |cell: u128| (!published.contains(&cell)).then_some(0);
             let heaviest = self.weigh(suspects.into_iter().collect(), merged, source)?;
-            self.row(other, &heaviest.into_iter().next().unwrap_or_default(), false);
+            self.row(
+                other,
+                &heaviest.into_iter().next().unwrap_or_default(),
+                false,
+            );
         } else {
             self.counts().suppressed = other.cell.records;
             self.counts().other = false;
         }
         let counts = *self.counts();
-        Ok(Cells { rows: rows::batch(self.plan, self.rows)?, counts, work: self.work })
+        Ok(Cells {
+            rows: rows::batch(self.plan, self.rows)?,
+            counts,
+            work: self.work,
+        })
     }
 
     /// Returns the subjects to weigh before it is known which sums of a cell may be published.
     fn suspects(&self, counted: &CountedCell) -> SubjectWeights {
         let sums = self.plan.sum.iter().zip(&counted.sums).enumerate();
         let open = sums.filter_map(|(at, ((_, number), sum))| match sum.verdict(*number) {
-            SumDecision::Open(subjects) => Some((at, subjects.into_iter().map(|subject| (subject, 0)).collect())),
+            SumDecision::Open(subjects) => Some((
+                at,
+                subjects.into_iter().map(|subject| (subject, 0)).collect(),
+            )),
             _ => None,
         });
         open.collect()
     }
 
-    /// Returns the weight of the heaviest of each of `suspects`. Reads the rows only if there are any.
+    /// Returns the weight of the heaviest of each of `suspects`. Reads the rows only if there are
+    /// any.
     fn weigh<S, I, E>(
         &mut self,
         suspects: Vec<SubjectWeights>,
@@ -195,7 +226,13 @@ impl CellBuilder<'_> {
         if suspects.is_empty() {
             return Ok(Vec::new());
         }
-        let mut weighing = WeighingPass { plan: self.plan, keys: self.keys, which, suspects, read: 0 };
+        let mut weighing = WeighingPass {
+            plan: self.plan,
+            keys: self.keys,
+            which,
+            suspects,
+            read: 0,
+        };
         for batch in source() {
             weighing.take(&batch.map_err(CellsError::Source)?)?;
         }
@@ -203,30 +240,44 @@ impl CellBuilder<'_> {
         Ok(weighing.heaviest())
     }
 
-    fn row(&mut self, CountedCell { cell, sums }: CountedCell, heaviest: &HashMap<usize, u128>, named: bool) {
+    fn row(
+        &mut self,
+        CountedCell { cell, sums }: CountedCell,
+        heaviest: &HashMap<usize, u128>,
+        named: bool,
+    ) {
         let plan = self.plan;
         let counts = self.counts();
-        let sums = plan.sum.iter().zip(&sums).enumerate().map(|(at, ((_, number), sum))| {
-            let verdict = match heaviest.get(&at) {
-                Some(heaviest) => sum.weighed(*heaviest, *number),
-                None => sum.verdict(*number),
-            };
-            match verdict {
-                SumDecision::Told(sum) => sum,
-                // `Open` does not occur here, because the subjects in question were weighed.
-                SumDecision::Dominated | SumDecision::Open(_) => {
-                    counts.dominated += 1;
-                    None
+        let sums = plan
+            .sum
+            .iter()
+            .zip(&sums)
+            .enumerate()
+            .map(|(at, ((_, number), sum))| {
+                let verdict = match heaviest.get(&at) {
+                    Some(heaviest) => sum.weighed(*heaviest, *number),
+                    None => sum.verdict(*number),
+                };
+                match verdict {
+                    SumDecision::Told(sum) => sum,
+                    // `Open` does not occur here, because the subjects in question were weighed.
+                    SumDecision::Dominated | SumDecision::Open(_) => {
+                        counts.dominated += 1;
+                        None
+                    }
+                    SumDecision::Unfit => {
+                        counts.unfit += 1;
+                        None
+                    }
                 }
-                SumDecision::Unfit => {
-                    counts.unfit += 1;
-                    None
-                }
-            }
-        });
+            });
         let sums = sums.collect();
         counts.cells += 1;
         counts.records += cell.records;
-        self.rows.push(CellRow { key: named.then_some(cell.key), records: cell.records, sums });
+        self.rows.push(CellRow {
+            key: named.then_some(cell.key),
+            records: cell.records,
+            sums,
+        });
     }
 }

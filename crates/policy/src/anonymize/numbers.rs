@@ -1,11 +1,14 @@
 //! Numbers whose sum does not depend on the order: every numeric column as 128-bit integers.
 //!
-//! Sums of integers and decimals are exact. Floats are fixed-point numbers with 64 binary places, and each is rounded
-//! separately. A sum that does not fit its column must never wrap, saturate or be rounded: it has no value then.
+//! Sums of integers and decimals are exact. Floats are fixed-point numbers with 64 binary places,
+//! and each is rounded separately. A sum that does not fit its column must never wrap, saturate or
+//! be rounded: it has no value then.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float32Array, Float64Array, Int32Array, Int64Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Decimal128Array, Float32Array, Float64Array, Int32Array, Int64Array,
+};
 use arrow::datatypes::{DataType, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type};
 use arrow::error::ArrowError;
 
@@ -27,7 +30,8 @@ pub(super) enum NumericType {
 }
 
 impl NumericType {
-    /// Returns the number type of an Arrow type; `None` if the type is not numeric or no table has such a column.
+    /// Returns the number type of an Arrow type; `None` if the type is not numeric or no table has
+    /// such a column.
     pub(super) fn of(data_type: &DataType) -> Option<Self> {
         Some(match data_type {
             DataType::Int32 => NumericType::Int32,
@@ -55,28 +59,37 @@ impl NumericType {
             NumericType::Int32 => i32::try_from(sum).is_ok(),
             NumericType::Int64 => i64::try_from(sum).is_ok(),
             NumericType::Float32 | NumericType::Float64 => true,
-            NumericType::Decimal(precision, _) => {
-                10_u128.checked_pow(u32::from(precision)).is_some_and(|beyond| sum.unsigned_abs() < beyond)
-            }
+            NumericType::Decimal(precision, _) => 10_u128
+                .checked_pow(u32::from(precision))
+                .is_some_and(|beyond| sum.unsigned_abs() < beyond),
         }
     }
 
     /// Returns a column of sums. Each sum must [fit](NumericType::holds) the column.
-    pub(super) fn column(self, sums: impl Iterator<Item = Option<i128>>) -> Result<ArrayRef, ArrowError> {
+    pub(super) fn column(
+        self,
+        sums: impl Iterator<Item = Option<i128>>,
+    ) -> Result<ArrayRef, ArrowError> {
         Ok(match self {
-            NumericType::Int32 => {
-                Arc::new(sums.map(|sum| sum.and_then(|sum| i32::try_from(sum).ok())).collect::<Int32Array>())
+            NumericType::Int32 => Arc::new(
+                sums.map(|sum| sum.and_then(|sum| i32::try_from(sum).ok()))
+                    .collect::<Int32Array>(),
+            ),
+            NumericType::Int64 => Arc::new(
+                sums.map(|sum| sum.and_then(|sum| i64::try_from(sum).ok()))
+                    .collect::<Int64Array>(),
+            ),
+            NumericType::Float32 => Arc::new(
+                sums.map(|sum| sum.map(|sum| float(sum) as f32))
+                    .collect::<Float32Array>(),
+            ),
+            NumericType::Float64 => {
+                Arc::new(sums.map(|sum| sum.map(float)).collect::<Float64Array>())
             }
-            NumericType::Int64 => {
-                Arc::new(sums.map(|sum| sum.and_then(|sum| i64::try_from(sum).ok())).collect::<Int64Array>())
-            }
-            NumericType::Float32 => {
-                Arc::new(sums.map(|sum| sum.map(|sum| float(sum) as f32)).collect::<Float32Array>())
-            }
-            NumericType::Float64 => Arc::new(sums.map(|sum| sum.map(float)).collect::<Float64Array>()),
-            NumericType::Decimal(precision, scale) => {
-                Arc::new(sums.collect::<Decimal128Array>().with_precision_and_scale(precision, scale)?)
-            }
+            NumericType::Decimal(precision, scale) => Arc::new(
+                sums.collect::<Decimal128Array>()
+                    .with_precision_and_scale(precision, scale)?,
+            ),
         })
     }
 }
@@ -109,13 +122,17 @@ pub(super) enum NumericColumn<'a> {
 impl<'a> NumericColumn<'a> {
     /// Returns the numbers of a column of the plan's type.
     pub(super) fn of(column: Option<&'a ArrayRef>) -> Self {
-        let Some(column) = column else { return NumericColumn::Absent };
+        let Some(column) = column else {
+            return NumericColumn::Absent;
+        };
         match column.data_type() {
             DataType::Int32 => NumericColumn::Int32(column.as_primitive::<Int32Type>()),
             DataType::Int64 => NumericColumn::Int64(column.as_primitive::<Int64Type>()),
             DataType::Float32 => NumericColumn::Float32(column.as_primitive::<Float32Type>()),
             DataType::Float64 => NumericColumn::Float64(column.as_primitive::<Float64Type>()),
-            DataType::Decimal128(..) => NumericColumn::Decimal(column.as_primitive::<Decimal128Type>()),
+            DataType::Decimal128(..) => {
+                NumericColumn::Decimal(column.as_primitive::<Decimal128Type>())
+            }
             _ => NumericColumn::Absent,
         }
     }
@@ -125,18 +142,30 @@ impl<'a> NumericColumn<'a> {
     pub(super) fn at(&self, row: usize) -> Addend {
         match self {
             NumericColumn::Absent => Addend::Nothing,
-            NumericColumn::Int32(numbers) if numbers.is_valid(row) => Addend::Of(i128::from(numbers.value(row))),
-            NumericColumn::Int64(numbers) if numbers.is_valid(row) => Addend::Of(i128::from(numbers.value(row))),
-            NumericColumn::Float32(numbers) if numbers.is_valid(row) => fixed(f64::from(numbers.value(row))),
+            NumericColumn::Int32(numbers) if numbers.is_valid(row) => {
+                Addend::Of(i128::from(numbers.value(row)))
+            }
+            NumericColumn::Int64(numbers) if numbers.is_valid(row) => {
+                Addend::Of(i128::from(numbers.value(row)))
+            }
+            NumericColumn::Float32(numbers) if numbers.is_valid(row) => {
+                fixed(f64::from(numbers.value(row)))
+            }
             NumericColumn::Float64(numbers) if numbers.is_valid(row) => fixed(numbers.value(row)),
-            NumericColumn::Decimal(numbers) if numbers.is_valid(row) => Addend::Of(numbers.value(row)),
+            NumericColumn::Decimal(numbers) if numbers.is_valid(row) => {
+                Addend::Of(numbers.value(row))
+            }
             _ => Addend::Nothing,
         }
     }
 }
 
 fn fixed(number: f64) -> Addend {
-    if number.abs() < BEYOND { Addend::Of((number * SCALE).round() as i128) } else { Addend::Unfit }
+    if number.abs() < BEYOND {
+        Addend::Of((number * SCALE).round() as i128)
+    } else {
+        Addend::Unfit
+    }
 }
 
 #[cfg(test)]
@@ -145,8 +174,18 @@ mod tests {
 
     #[test]
     fn a_float_that_is_not_too_fine_comes_back_as_it_was() {
-        for number in [0.0, 0.1, -12.5, 1e-3, 3.0e18, f64::from(f32::MIN_POSITIVE), 1.0 / 3.0] {
-            let Addend::Of(sum) = fixed(number) else { panic!("{number}") };
+        for number in [
+            0.0,
+            0.1,
+            -12.5,
+            1e-3,
+            3.0e18,
+            f64::from(f32::MIN_POSITIVE),
+            1.0 / 3.0,
+        ] {
+            let Addend::Of(sum) = fixed(number) else {
+                panic!("{number}")
+            };
             assert!((float(sum) - number).abs() <= 1e-19, "{number}");
         }
     }
@@ -160,9 +199,17 @@ mod tests {
 
     #[test]
     fn a_column_holds_what_fits_and_no_more() {
-        assert!(NumericType::Int32.holds(i128::from(i32::MAX)) && !NumericType::Int32.holds(i128::from(i32::MAX) + 1));
-        assert!(NumericType::Int64.holds(i128::from(i64::MIN)) && !NumericType::Int64.holds(i128::from(i64::MIN) - 1));
-        assert!(NumericType::Decimal(4, 2).holds(-9999) && !NumericType::Decimal(4, 2).holds(10_000));
+        assert!(
+            NumericType::Int32.holds(i128::from(i32::MAX))
+                && !NumericType::Int32.holds(i128::from(i32::MAX) + 1)
+        );
+        assert!(
+            NumericType::Int64.holds(i128::from(i64::MIN))
+                && !NumericType::Int64.holds(i128::from(i64::MIN) - 1)
+        );
+        assert!(
+            NumericType::Decimal(4, 2).holds(-9999) && !NumericType::Decimal(4, 2).holds(10_000)
+        );
         assert!(!NumericType::Decimal(38, 0).holds(i128::MAX));
     }
 }

@@ -1,8 +1,8 @@
 //! One reading of the rows for the cells of one range of hashes, within a memory budget.
 //!
-//! A pass gives up the upper half of its range before it holds more than the budget and the data of the current rows.
-//! Another pass counts the cells that were given up. Must never count a record twice, or a record of a cell that was
-//! given up.
+//! A pass gives up the upper half of its range before it holds more than the budget and the data of
+//! the current rows. Another pass counts the cells that were given up. Must never count a record
+//! twice, or a record of a cell that was given up.
 
 use std::collections::HashMap;
 use std::mem::size_of;
@@ -22,7 +22,8 @@ use super::subjects::DistinctSubjects;
 use super::sums::CellSum;
 use super::view::{CellColumns, ColumnView, few};
 
-/// The memory of a cell except its parts on the heap: the cell and its entry in the table. Both may be half empty.
+/// The memory of a cell except its parts on the heap: the cell and its entry in the table. Both may
+/// be half empty.
 const CELL_BYTES: usize = 2 * (size_of::<CellTotals>() + size_of::<(u128, u32)>() + 1);
 
 /// The divisor of the growth of the list of sums: a full list grows by its length divided by this.
@@ -66,17 +67,24 @@ pub(super) struct CountedCell {
 impl CountedCell {
     /// Creates a cell without records.
     pub(super) fn none(plan: &CellPlan) -> Self {
-        Self { cell: CellTotals::default(), sums: plan.sum.iter().map(|_| CellSum::default()).collect() }
+        Self {
+            cell: CellTotals::default(),
+            sums: plan.sum.iter().map(|_| CellSum::default()).collect(),
+        }
     }
 
     /// Adds the records of another cell.
     pub(super) fn absorb(&mut self, other: CountedCell, k: usize) {
         self.cell.absorb(other.cell, k);
-        self.sums.iter_mut().zip(&other.sums).for_each(|(sum, other)| sum.absorb(other));
+        self.sums
+            .iter_mut()
+            .zip(&other.sums)
+            .for_each(|(sum, other)| sum.absorb(other));
     }
 }
 
-/// The range of hashes that a pass keeps: from the first hash (inclusive) to another (exclusive), or to the end.
+/// The range of hashes that a pass keeps: from the first hash (inclusive) to another (exclusive),
+/// or to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct HashRange {
     pub(super) from: u128,
@@ -113,7 +121,12 @@ pub(super) struct CountingPass<'a> {
 const ELSEWHERE: u32 = u32::MAX;
 
 impl<'a> CountingPass<'a> {
-    pub(super) fn new(plan: &'a CellPlan, keys: &'a RunKeys, from: u128, budget: usize) -> Result<Self, BatchError> {
+    pub(super) fn new(
+        plan: &'a CellPlan,
+        keys: &'a RunKeys,
+        from: u128,
+        budget: usize,
+    ) -> Result<Self, BatchError> {
         Ok(Self {
             plan,
             keys,
@@ -140,7 +153,10 @@ impl<'a> CountingPass<'a> {
     pub(super) fn counted(self) -> impl Iterator<Item = CountedCell> {
         let (count, mut sums) = (self.plan.sum.len(), self.sums.into_iter());
         let cells = self.cells.into_iter();
-        cells.map(move |cell| CountedCell { cell, sums: sums.by_ref().take(count).collect() })
+        cells.map(move |cell| CountedCell {
+            cell,
+            sums: sums.by_ref().take(count).collect(),
+        })
     }
 
     /// Counts the rows of a batch.
@@ -159,7 +175,11 @@ impl<'a> CountingPass<'a> {
     }
 
     /// Returns the cell of each group. Creates the cells that are new.
-    fn slots(&mut self, groups: &CellGroups, columns: &CellColumns) -> Result<Vec<u32>, BatchError> {
+    fn slots(
+        &mut self,
+        groups: &CellGroups,
+        columns: &CellColumns,
+    ) -> Result<Vec<u32>, BatchError> {
         let range = self.range;
         let mut made: Vec<(u128, u32)> = Vec::new();
         let mut slots = Vec::with_capacity(groups.cells.len());
@@ -186,30 +206,58 @@ impl<'a> CountingPass<'a> {
     }
 
     fn make(&mut self, hash: u128) {
-        let (cell, sums) = (CellTotals { hash, ..CellTotals::default() }, self.plan.sum.len());
+        let (cell, sums) = (
+            CellTotals {
+                hash,
+                ..CellTotals::default()
+            },
+            self.plan.sum.len(),
+        );
         self.bytes += cell.memory(sums);
         self.cells.push(cell);
         if self.sums.capacity() - self.sums.len() < sums {
             self.sums.reserve_exact(sums.max(self.sums.len() / GROWTH));
         }
-        self.sums.resize_with(self.sums.len() + sums, CellSum::default);
+        self.sums
+            .resize_with(self.sums.len() + sums, CellSum::default);
     }
 
     /// Sets the column values of new cells, each from one of its rows.
-    fn name(&mut self, mut made: Vec<(u128, u32)>, columns: &CellColumns) -> Result<(), BatchError> {
+    fn name(
+        &mut self,
+        mut made: Vec<(u128, u32)>,
+        columns: &CellColumns,
+    ) -> Result<(), BatchError> {
         made.retain(|(hash, _)| self.slots.contains_key(hash));
         if made.is_empty() {
             return Ok(());
         }
         let firsts = UInt32Array::from_iter_values(made.iter().map(|(_, first)| *first));
-        let values = self.plan.cell.iter().zip(&columns.cell).map(|((_, wanted), column)| {
-            let Some(column) = column else { return Ok(new_null_array(wanted, firsts.len())) };
-            Ok(cast(&take(column, &firsts, None)?, wanted)?)
-        });
+        let values = self
+            .plan
+            .cell
+            .iter()
+            .zip(&columns.cell)
+            .map(|((_, wanted), column)| {
+                let Some(column) = column else {
+                    return Ok(new_null_array(wanted, firsts.len()));
+                };
+                Ok(cast(&take(column, &firsts, None)?, wanted)?)
+            });
         let values: Vec<ArrayRef> = values.collect::<Result<_, BatchError>>()?;
-        let keys = self.converter.as_ref().map(|converter| converter.convert_columns(&values)).transpose()?;
+        let keys = self
+            .converter
+            .as_ref()
+            .map(|converter| converter.convert_columns(&values))
+            .transpose()?;
         for (at, (hash, _)) in made.iter().enumerate() {
-            let Some(cell) = self.slots.get(hash).and_then(|slot| self.cells.get_mut(*slot as usize)) else { continue };
+            let Some(cell) = self
+                .slots
+                .get(hash)
+                .and_then(|slot| self.cells.get_mut(*slot as usize))
+            else {
+                continue;
+            };
             cell.is_null = values.iter().all(|column| column.is_null(at));
             if let Some(keys) = &keys {
                 cell.key = keys.row(at).data().into();
@@ -222,8 +270,11 @@ impl<'a> CountingPass<'a> {
     /// Collects the rows, and counts the collected rows when there is no room for more.
     fn count(&mut self, groups: &CellGroups, slots: &[u32], columns: &CellColumns) {
         let subjects = SubjectHashes::of(self.keys, columns.subject.as_ref());
-        let numbers: Vec<NumericColumn<'_>> =
-            columns.sum.iter().map(|column| NumericColumn::of(column.as_ref())).collect();
+        let numbers: Vec<NumericColumn<'_>> = columns
+            .sum
+            .iter()
+            .map(|column| NumericColumn::of(column.as_ref()))
+            .collect();
         let mut from = 0;
         while from < columns.rows {
             let until = columns.rows.min(from + self.pending.room());
@@ -235,7 +286,8 @@ impl<'a> CountingPass<'a> {
                 for row in (from..until).filter(|row| slot(*row) != ELSEWHERE) {
                     let addend = column.at(row);
                     if !self.pending.number(at, addend)
-                        && let Some(sum) = self.sums.get_mut(slot(row) as usize * numbers.len() + at)
+                        && let Some(sum) =
+                            self.sums.get_mut(slot(row) as usize * numbers.len() + at)
                     {
                         sum.add(addend, subjects.at(row));
                     }
@@ -263,18 +315,28 @@ impl<'a> CountingPass<'a> {
                 }
                 self.bytes += cell.subjects.add(subject, self.plan.k);
             }
-            for (at, sum) in self.sums[slot * sums..(slot + 1) * sums].iter_mut().enumerate() {
-                of_cell.iter().for_each(|row| sum.add(rows.addend(at, *row), rows.subject(*row)));
+            for (at, sum) in self.sums[slot * sums..(slot + 1) * sums]
+                .iter_mut()
+                .enumerate()
+            {
+                of_cell
+                    .iter()
+                    .for_each(|row| sum.add(rows.addend(at, *row), rows.subject(*row)));
             }
         }
         self.pending.clear();
     }
 
-    /// Gives up the upper half of the cells until the rest is within the budget. One cell always stays.
+    /// Gives up the upper half of the cells until the rest is within the budget. One cell always
+    /// stays.
     fn keep_budget(&mut self) {
         if self.bytes > self.budget {
             // Calculated again, because cells that reached enough subjects have released memory.
-            self.bytes = self.cells.iter().map(|cell| cell.memory(self.plan.sum.len())).sum();
+            self.bytes = self
+                .cells
+                .iter()
+                .map(|cell| cell.memory(self.plan.sum.len()))
+                .sum();
         }
         self.peak = self.peak.max(self.bytes);
         while self.bytes > self.budget && self.cells.len() > 1 {
@@ -292,8 +354,17 @@ impl<'a> CountingPass<'a> {
             self.cells.retain(|cell| cell.hash < until);
             self.cells.shrink_to_fit();
             self.sums.shrink_to_fit();
-            self.slots = self.cells.iter().zip(0..).map(|(cell, slot)| (cell.hash, slot)).collect();
-            self.bytes = self.cells.iter().map(|cell| cell.memory(self.plan.sum.len())).sum();
+            self.slots = self
+                .cells
+                .iter()
+                .zip(0..)
+                .map(|(cell, slot)| (cell.hash, slot))
+                .collect();
+            self.bytes = self
+                .cells
+                .iter()
+                .map(|cell| cell.memory(self.plan.sum.len()))
+                .sum();
         }
     }
 }
@@ -310,15 +381,24 @@ impl<'a> SubjectHashes<'a> {
     pub(super) fn of(keys: &'a RunKeys, column: Option<&'a ArrayRef>) -> Self {
         let view = ColumnView::of(column);
         let known = match &view {
-            ColumnView::Coded { values, count, keys: rows, .. } if *count <= rows.len() => {
-                Some((0..*count).map(|at| hash(keys, values.bytes(at))).chain([None]).collect())
-            }
+            ColumnView::Coded {
+                values,
+                count,
+                keys: rows,
+                ..
+            } if *count <= rows.len() => Some(
+                (0..*count)
+                    .map(|at| hash(keys, values.bytes(at)))
+                    .chain([None])
+                    .collect(),
+            ),
             _ => None,
         };
         Self { keys, view, known }
     }
 
-    /// Returns the subject of a row; `None` for null and for an empty text, which identifies no one.
+    /// Returns the subject of a row; `None` for null and for an empty text, which identifies no
+    /// one.
     #[inline]
     pub(super) fn at(&self, row: usize) -> Option<u64> {
         match &self.known {
@@ -330,5 +410,7 @@ impl<'a> SubjectHashes<'a> {
 
 #[inline]
 fn hash(keys: &RunKeys, subject: Option<&[u8]>) -> Option<u64> {
-    subject.filter(|subject| !subject.is_empty()).map(|subject| keys.subject(subject))
+    subject
+        .filter(|subject| !subject.is_empty())
+        .map(|subject| keys.subject(subject))
 }

@@ -1,5 +1,6 @@
-//! Rows whose cell is known, collected until the rows of one cell can be counted together. There are many cells and
-//! rows come in any order, so if rows were counted one by one, each would wait for its cell to be loaded from memory.
+//! Rows whose cell is known, collected until the rows of one cell can be counted together. There
+//! are many cells and rows come in any order, so if rows were counted one by one, each would wait
+//! for its cell to be loaded from memory.
 //!
 //! Keeps what was pushed, and no more rows than it has room for. Only a pass may use it.
 
@@ -29,8 +30,8 @@ pub(super) struct PendingRows {
 }
 
 impl PendingRows {
-    /// Creates room for rows with this number of sums: a thirty-second of a budget, but at least `LEAST` and at most
-    /// `ROWS` rows.
+    /// Creates room for rows with this number of sums: a thirty-second of a budget, but at least
+    /// `LEAST` and at most `ROWS` rows.
     pub(super) fn within(budget: usize, sums: usize) -> Self {
         let row = 2 * size_of::<u32>() + size_of::<u64>() + sums * size_of::<i64>();
         Self {
@@ -55,16 +56,19 @@ impl PendingRows {
     #[inline]
     pub(super) fn push(&mut self, slot: u32, subject: Option<u64>) {
         self.slots.push(slot);
-        self.subjects.push(subject.map_or(NOBODY, |hash| hash.max(1)));
+        self.subjects
+            .push(subject.map_or(NOBODY, |hash| hash.max(1)));
     }
 
-    /// Adds the number of a sum for the next row that lacks one. Returns false if the number cannot be collected: the
-    /// caller must then add it immediately.
+    /// Adds the number of a sum for the next row that lacks one. Returns false if the number cannot
+    /// be collected: the caller must then add it immediately.
     #[inline]
     pub(super) fn number(&mut self, sum: usize, addend: Addend) -> bool {
         let number = match addend {
             Addend::Nothing => Some(NOTHING),
-            Addend::Of(number) => i64::try_from(number).ok().filter(|number| *number != NOTHING),
+            Addend::Of(number) => i64::try_from(number)
+                .ok()
+                .filter(|number| *number != NOTHING),
             Addend::Unfit => None,
         };
         self.numbers[sum].push(number.unwrap_or(NOTHING));
@@ -74,7 +78,9 @@ impl PendingRows {
     /// Returns the rows by cell. `cells` is the number of cells.
     pub(super) fn by_cell(&self, cells: usize) -> RowsByCell<'_> {
         let mut starts = vec![0_u32; cells];
-        self.slots.iter().for_each(|slot| starts[*slot as usize] += 1);
+        self.slots
+            .iter()
+            .for_each(|slot| starts[*slot as usize] += 1);
         let mut before = 0;
         for start in &mut starts {
             before += std::mem::replace(start, before);
@@ -85,7 +91,11 @@ impl PendingRows {
             order[*next as usize] = row;
             *next += 1;
         }
-        RowsByCell { pending: self, starts, order }
+        RowsByCell {
+            pending: self,
+            starts,
+            order,
+        }
     }
 
     /// Removes the rows, and keeps the memory for new ones.
@@ -106,7 +116,10 @@ pub(super) struct RowsByCell<'p> {
 impl RowsByCell<'_> {
     /// Returns the rows of the cell at `slot`.
     pub(super) fn rows(&self, slot: usize) -> &[u32] {
-        let end = self.starts.get(slot + 1).map_or(self.order.len(), |end| *end as usize);
+        let end = self
+            .starts
+            .get(slot + 1)
+            .map_or(self.order.len(), |end| *end as usize);
         &self.order[self.starts[slot] as usize..end]
     }
 

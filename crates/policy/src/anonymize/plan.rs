@@ -1,4 +1,5 @@
-//! The plan for a product's records when they end: the policy's `anonymize` with the types of its columns.
+//! The plan for a product's records when they end: the policy's `anonymize` with the types of its
+//! columns.
 //!
 //! Every column of a plan exists and has a type that fits its use.
 
@@ -22,10 +23,18 @@ pub struct CellPlan {
 }
 
 impl CellPlan {
-    /// Creates the plan of `anonymize`. `type_of` returns the type of a column. Errors if a column does not exist or
-    /// has a type that does not fit its use: a single value for a cell, a number for a sum, text for the subject.
-    pub fn new(anonymize: &Anonymize, type_of: impl Fn(&str) -> Option<DataType>) -> Result<Self, CellPlanError> {
-        let found = |column: &String| type_of(column).ok_or_else(|| CellPlanError::Missing { column: column.clone() });
+    /// Creates the plan of `anonymize`. `type_of` returns the type of a column. Errors if a column
+    /// does not exist or has a type that does not fit its use: a single value for a cell, a number
+    /// for a sum, text for the subject.
+    pub fn new(
+        anonymize: &Anonymize,
+        type_of: impl Fn(&str) -> Option<DataType>,
+    ) -> Result<Self, CellPlanError> {
+        let found = |column: &String| {
+            type_of(column).ok_or_else(|| CellPlanError::Missing {
+                column: column.clone(),
+            })
+        };
         let wrong = |column: &String, found: DataType, part: &'static str| CellPlanError::Type {
             column: column.clone(),
             found,
@@ -43,27 +52,43 @@ impl CellPlan {
         let cell = cell.collect::<Result<_, _>>()?;
         let sum = anonymize.sum.iter().map(|name| {
             let data_type = found(name)?;
-            let number = NumericType::of(&data_type).ok_or_else(|| wrong(name, data_type, "a sum"))?;
+            let number =
+                NumericType::of(&data_type).ok_or_else(|| wrong(name, data_type, "a sum"))?;
             Ok((name.clone(), number))
         });
         let sum = sum.collect::<Result<_, _>>()?;
         // With fewer than two subjects a cell protects no one, whatever the caller's policy says.
         let k = usize::try_from(anonymize.k).unwrap_or(usize::MAX).max(2);
-        Ok(Self { k, of: anonymize.of.clone(), cell, sum })
+        Ok(Self {
+            k,
+            of: anonymize.of.clone(),
+            cell,
+            sum,
+        })
     }
 
-    /// Returns the columns of which cells are made. The source must return those of them that the rows have.
+    /// Returns the columns of which cells are made. The source must return those of them that the
+    /// rows have.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         let cell = self.cell.iter().map(|(name, _)| name.as_str());
-        cell.chain([self.of.as_str()]).chain(self.sum.iter().map(|(name, _)| name.as_str()))
+        cell.chain([self.of.as_str()])
+            .chain(self.sum.iter().map(|(name, _)| name.as_str()))
     }
 
     /// Returns the columns of the cells: those of `cell`, those of `sum`, and `records`.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
-        let cell = self.cell.iter().map(|(name, data_type)| Field::new(name, data_type.clone(), true));
-        let sum = self.sum.iter().map(|(name, number)| Field::new(name, number.data_type(), true));
+        let cell = self
+            .cell
+            .iter()
+            .map(|(name, data_type)| Field::new(name, data_type.clone(), true));
+        let sum = self
+            .sum
+            .iter()
+            .map(|(name, number)| Field::new(name, number.data_type(), true));
         let records = Field::new(RECORDS, DataType::Int64, true);
-        Arc::new(Schema::new(cell.chain(sum).chain([records]).collect::<Vec<_>>()))
+        Arc::new(Schema::new(
+            cell.chain(sum).chain([records]).collect::<Vec<_>>(),
+        ))
     }
 }

@@ -1,6 +1,7 @@
 //! The published cells as rows, in the order of their columns.
 //!
-//! Equal cells give equal rows, whatever the order in which they were found. `other` is the first row.
+//! Equal cells give equal rows, whatever the order in which they were found. `other` is the first
+//! row.
 
 use std::sync::Arc;
 
@@ -20,11 +21,19 @@ pub(super) struct CellRow {
     pub(super) sums: Vec<Option<i128>>,
 }
 
-/// Returns the converter from a cell's column values to bytes with the same sort order; `None` if cells have no
-/// columns.
+/// Returns the converter from a cell's column values to bytes with the same sort order; `None` if
+/// cells have no columns.
 pub(super) fn converter(plan: &CellPlan) -> Result<Option<RowConverter>, BatchError> {
-    let fields: Vec<SortField> = plan.cell.iter().map(|(_, data_type)| SortField::new(data_type.clone())).collect();
-    Ok(if fields.is_empty() { None } else { Some(RowConverter::new(fields)?) })
+    let fields: Vec<SortField> = plan
+        .cell
+        .iter()
+        .map(|(_, data_type)| SortField::new(data_type.clone()))
+        .collect();
+    Ok(if fields.is_empty() {
+        None
+    } else {
+        Some(RowConverter::new(fields)?)
+    })
 }
 
 /// Returns the rows as a batch of the plan's schema.
@@ -43,7 +52,9 @@ pub(super) fn batch(plan: &CellPlan, mut rows: Vec<CellRow>) -> Result<RecordBat
     for (at, (_, number)) in plan.sum.iter().enumerate() {
         columns.push(number.column(rows.iter().map(|row| row.sums.get(at).copied().flatten()))?);
     }
-    let records = rows.iter().map(|row| i64::try_from(row.records).unwrap_or(i64::MAX));
+    let records = rows
+        .iter()
+        .map(|row| i64::try_from(row.records).unwrap_or(i64::MAX));
     columns.push(Arc::new(Int64Array::from_iter_values(records)));
     Ok(RecordBatch::try_new(plan.schema(), columns)?)
 }

@@ -1,4 +1,5 @@
-//! The number of distinct subjects that a cell represents, as far as it matters: fewer than `k`, or enough.
+//! The number of distinct subjects that a cell represents, as far as it matters: fewer than `k`, or
+//! enough.
 //!
 //! Keeps fewer than `k` hashes, and none once there are enough. Must never count a subject twice.
 
@@ -7,7 +8,8 @@ use std::mem::size_of;
 
 use super::hash::IdentityHasher;
 
-/// The maximum number of hashes in a list that is searched one by one. More hashes are stored in a table.
+/// The maximum number of hashes in a list that is searched one by one. More hashes are stored in a
+/// table.
 const LISTED: usize = 32;
 
 /// The distinct subjects seen so far.
@@ -71,8 +73,12 @@ impl DistinctSubjects {
     pub(super) fn absorb(&mut self, other: DistinctSubjects, k: usize) {
         match other {
             DistinctSubjects::Enough => *self = DistinctSubjects::Enough,
-            DistinctSubjects::Listed(list) => list.into_iter().for_each(|subject| _ = self.add(subject, k)),
-            DistinctSubjects::Many(set) => set.into_iter().for_each(|subject| _ = self.add(subject, k)),
+            DistinctSubjects::Listed(list) => list
+                .into_iter()
+                .for_each(|subject| _ = self.add(subject, k)),
+            DistinctSubjects::Many(set) => {
+                set.into_iter().for_each(|subject| _ = self.add(subject, k))
+            }
         }
     }
 

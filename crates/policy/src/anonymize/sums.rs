@@ -1,7 +1,8 @@
 //! One sum of one cell, and the decision whether it may be published.
 //!
-//! A sum may be published only if no subject can have more than half of it, where records without a subject may belong
-//! to any subject. If the summary leaves this open, it names the subjects that must be weighed exactly.
+//! A sum may be published only if no subject can have more than half of it, where records without a
+//! subject may belong to any subject. If the summary leaves this open, it names the subjects that
+//! must be weighed exactly.
 
 use super::heavy::HeavyHitters;
 use super::numbers::{Addend, NumericType};
@@ -16,7 +17,8 @@ pub(super) struct CellSum {
     unknown: u128,
     /// True if there was a value.
     any: bool,
-    /// True if there was a value that cannot be added, or if the sum became too large for every column.
+    /// True if there was a value that cannot be added, or if the sum became too large for every
+    /// column.
     unfit: bool,
     heavy: HeavyHitters,
 }
@@ -59,11 +61,14 @@ impl CellSum {
         }
     }
 
-    /// Adds a weight if the sum of weights then stays within 127 bits, and returns true if so. The order has no
-    /// influence on that, because weights are never negative.
+    /// Adds a weight if the sum of weights then stays within 127 bits, and returns true if so. The
+    /// order has no influence on that, because weights are never negative.
     #[inline]
     fn room(&mut self, weight: u128) -> bool {
-        let fits = self.absolute.checked_add(weight).filter(|sum| !self.unfit && *sum <= i128::MAX.unsigned_abs());
+        let fits = self
+            .absolute
+            .checked_add(weight)
+            .filter(|sum| !self.unfit && *sum <= i128::MAX.unsigned_abs());
         match fits {
             Some(sum) => self.absolute = sum,
             None => self.unfit = true,
@@ -90,15 +95,24 @@ impl CellSum {
         if self.unknown.saturating_mul(4) > self.absolute || self.too_heavy(self.heavy.least()) {
             return SumDecision::Dominated;
         }
-        // At most a quarter of `absolute` is unknown. So a subject that is too heavy weighs more than `absolute / 2 -
-        // unknown`, which is at least a third of the known weights. Such a subject is one of the counted subjects.
+        // At most a quarter of `absolute` is unknown. So a subject that is too heavy weighs more
+        // than `absolute / 2 - unknown`, which is at least a third of the known weights. Such a
+        // subject is one of the counted subjects.
         let suspects = self.heavy.suspects(|most| self.too_heavy(most));
-        if suspects.is_empty() { self.told(number) } else { SumDecision::Open(suspects) }
+        if suspects.is_empty() {
+            self.told(number)
+        } else {
+            SumDecision::Open(suspects)
+        }
     }
 
     /// Returns the decision about the sum if its heaviest subject weighs `heaviest`.
     pub(super) fn weighed(&self, heaviest: u128, number: NumericType) -> SumDecision {
-        if self.too_heavy(heaviest) { SumDecision::Dominated } else { self.told(number) }
+        if self.too_heavy(heaviest) {
+            SumDecision::Dominated
+        } else {
+            self.told(number)
+        }
     }
 
     fn told(&self, number: NumericType) -> SumDecision {
@@ -108,7 +122,8 @@ impl CellSum {
         SumDecision::Told(self.any.then_some(self.total))
     }
 
-    /// Returns true if a subject of this weight dominates, given that all records without a subject belong to it.
+    /// Returns true if a subject of this weight dominates, given that all records without a subject
+    /// belong to it.
     fn too_heavy(&self, weight: u128) -> bool {
         let weight = weight.saturating_add(self.unknown);
         weight > self.absolute.saturating_sub(weight)

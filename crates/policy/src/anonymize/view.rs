@@ -1,6 +1,8 @@
-//! The columns of a batch as cells need them: each value of a cell or subject column as bytes, each number as a number.
+//! The columns of a batch as cells need them: each value of a cell or subject column as bytes, each
+//! number as a number.
 //!
-//! Plain columns, dictionaries, and columns that the batch lacks (all null) are read in the same way.
+//! Plain columns, dictionaries, and columns that the batch lacks (all null) are read in the same
+//! way.
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::buffer::NullBuffer;
@@ -11,17 +13,19 @@ use arrow::downcast_primitive_array;
 use super::error::BatchError;
 use super::plan::CellPlan;
 
-/// The number of rows that are processed together: enough rows to share the values that are looked up once for each
-/// cell.
+/// The number of rows that are processed together: enough rows to share the values that are looked
+/// up once for each cell.
 const ROWS: usize = 1 << 14;
 
 /// Splits a batch into parts of at most `ROWS` rows.
 pub(super) fn few(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> + '_ {
-    (0..batch.num_rows()).step_by(ROWS).map(|from| batch.slice(from, ROWS.min(batch.num_rows() - from)))
+    (0..batch.num_rows())
+        .step_by(ROWS)
+        .map(|from| batch.slice(from, ROWS.min(batch.num_rows() - from)))
 }
 
-/// The columns of a batch of which cells are made, each of the plan's type or a dictionary of it; `None` if it is
-/// absent.
+/// The columns of a batch of which cells are made, each of the plan's type or a dictionary of it;
+/// `None` if it is absent.
 pub(super) struct CellColumns {
     pub(super) rows: usize,
     pub(super) cell: Vec<Option<ArrayRef>>,
@@ -36,17 +40,32 @@ impl CellColumns {
             let found = batch.column_by_name(name);
             found.map_or(Ok(None), |found| fit(name, found, wanted))
         };
-        let cell = plan.cell.iter().map(|(name, wanted)| coded(name, wanted)).collect::<Result<_, _>>()?;
+        let cell = plan
+            .cell
+            .iter()
+            .map(|(name, wanted)| coded(name, wanted))
+            .collect::<Result<_, _>>()?;
         let subject = coded(&plan.of, &DataType::Utf8)?;
         let sum = plan.sum.iter().map(|(name, number)| {
             let wanted = number.data_type();
             let fitted = coded(name, &wanted)?;
             Ok(fitted
-                .map(|found| if *found.data_type() == wanted { Ok(found) } else { cast(&found, &wanted) })
+                .map(|found| {
+                    if *found.data_type() == wanted {
+                        Ok(found)
+                    } else {
+                        cast(&found, &wanted)
+                    }
+                })
                 .transpose()?)
         });
         let sum = sum.collect::<Result<_, BatchError>>()?;
-        Ok(Self { rows: batch.num_rows(), cell, subject, sum })
+        Ok(Self {
+            rows: batch.num_rows(),
+            cell,
+            subject,
+            sum,
+        })
     }
 }
 
@@ -56,7 +75,11 @@ fn fit(name: &str, found: &ArrayRef, wanted: &DataType) -> Result<Option<ArrayRe
         same if same == wanted => Ok(Some(found.clone())),
         DataType::Dictionary(_, values) if **values == *wanted => Ok(Some(found.clone())),
         other if text_within(other) && *wanted == DataType::Utf8 => Ok(Some(cast(found, wanted)?)),
-        other => Err(BatchError::Column { column: name.to_owned(), wanted: wanted.clone(), found: other.clone() }),
+        other => Err(BatchError::Column {
+            column: name.to_owned(),
+            wanted: wanted.clone(),
+            found: other.clone(),
+        }),
     }
 }
 
@@ -78,15 +101,26 @@ pub(super) enum ColumnView<'a> {
     /// True or false.
     Truth(&'a BooleanArray),
     /// Values of a fixed width in bytes.
-    Fixed { bytes: &'a [u8], width: usize, nulls: Option<&'a NullBuffer> },
+    Fixed {
+        bytes: &'a [u8],
+        width: usize,
+        nulls: Option<&'a NullBuffer>,
+    },
     /// A dictionary: `keys` are the positions in `values` of each row's value.
-    Coded { keys: Vec<usize>, nulls: Option<&'a NullBuffer>, values: Box<ColumnView<'a>>, count: usize },
+    Coded {
+        keys: Vec<usize>,
+        nulls: Option<&'a NullBuffer>,
+        values: Box<ColumnView<'a>>,
+        count: usize,
+    },
 }
 
 impl<'a> ColumnView<'a> {
     /// Returns the view of a column that [`CellColumns::of`] found.
     pub(super) fn of(column: Option<&'a ArrayRef>) -> Self {
-        let Some(column) = column else { return ColumnView::Absent };
+        let Some(column) = column else {
+            return ColumnView::Absent;
+        };
         if let Some(dictionary) = column.as_any_dictionary_opt() {
             let values = dictionary.values();
             if values.is_empty() {
@@ -122,20 +156,31 @@ impl<'a> ColumnView<'a> {
         match self {
             ColumnView::Absent => None,
             ColumnView::Text(texts) => texts.is_valid(row).then(|| texts.value(row).as_bytes()),
-            ColumnView::Truth(truths) => {
-                truths.is_valid(row).then(|| if truths.value(row) { &[1][..] } else { &[0][..] })
-            }
-            ColumnView::Fixed { bytes, width, nulls } => {
-                is_there(*nulls, row).then(|| &bytes[row * width..(row + 1) * width])
-            }
-            ColumnView::Coded { keys, nulls, values, .. } => {
-                is_there(*nulls, row).then(|| values.bytes(keys[row])).flatten()
-            }
+            ColumnView::Truth(truths) => truths.is_valid(row).then(|| {
+                if truths.value(row) {
+                    &[1][..]
+                } else {
+                    &[0][..]
+                }
+            }),
+            ColumnView::Fixed {
+                bytes,
+                width,
+                nulls,
+            } => is_there(*nulls, row).then(|| &bytes[row * width..(row + 1) * width]),
+            ColumnView::Coded {
+                keys,
+                nulls,
+                values,
+                ..
+            } => is_there(*nulls, row)
+                .then(|| values.bytes(keys[row]))
+                .flatten(),
         }
     }
 
-    /// Returns the number of possible values, including null, of a column of few values; `None` if its rows must be
-    /// read.
+    /// Returns the number of possible values, including null, of a column of few values; `None` if
+    /// its rows must be read.
     pub(super) fn codes(&self) -> Option<usize> {
         match self {
             ColumnView::Absent => Some(1),
@@ -145,13 +190,16 @@ impl<'a> ColumnView<'a> {
         }
     }
 
-    /// Returns the code of a row's value, below [`ColumnView::codes`]. Two codes may mean the same value.
+    /// Returns the code of a row's value, below [`ColumnView::codes`]. Two codes may mean the same
+    /// value.
     #[inline]
     pub(super) fn code(&self, row: usize) -> usize {
         match self {
             ColumnView::Truth(truths) if truths.is_valid(row) => usize::from(truths.value(row)),
             ColumnView::Truth(_) => 2,
-            ColumnView::Coded { keys, nulls, count, .. } => {
+            ColumnView::Coded {
+                keys, nulls, count, ..
+            } => {
                 if is_there(*nulls, row) {
                     keys[row]
                 } else {

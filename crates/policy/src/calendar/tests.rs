@@ -17,7 +17,8 @@ const ZONES: [Tz; 8] = [
 ];
 
 fn utc(year: i32, month: u32, day: u32, hour: u32, minute: u32) -> DateTime<Utc> {
-    Utc.with_ymd_and_hms(year, month, day, hour, minute, 0).unwrap()
+    Utc.with_ymd_and_hms(year, month, day, hour, minute, 0)
+        .unwrap()
 }
 
 #[test]
@@ -53,20 +54,34 @@ fn a_skipped_day_is_no_time_at_all() {
     let skipped = Bucket::Day(NaiveDate::from_ymd_opt(2011, 12, 30).unwrap());
     assert_eq!(days.start(skipped), utc(2011, 12, 30, 10, 0));
     assert_eq!(days.end(skipped), utc(2011, 12, 30, 10, 0));
-    assert_eq!(days.bucket_of(utc(2011, 12, 30, 10, 0)), NaiveDate::from_ymd_opt(2011, 12, 31).map(Bucket::Day));
+    assert_eq!(
+        days.bucket_of(utc(2011, 12, 30, 10, 0)),
+        NaiveDate::from_ymd_opt(2011, 12, 31).map(Bucket::Day)
+    );
 }
 
 #[test]
 fn days_that_interleave_are_told_apart_second_by_second() {
     // In 2006 Newfoundland set the clock back from 00:01 to 23:01.
     let days = Calendar::new(Tz::America__St_Johns, BucketUnit::Day);
-    let (saturday, sunday) =
-        (NaiveDate::from_ymd_opt(2006, 10, 28).unwrap(), NaiveDate::from_ymd_opt(2006, 10, 29).unwrap());
-    assert_eq!(days.bucket_of(utc(2006, 10, 29, 2, 30)), Some(Bucket::Day(sunday)));
-    assert_eq!(days.bucket_of(utc(2006, 10, 29, 2, 31)), Some(Bucket::Day(saturday)));
+    let (saturday, sunday) = (
+        NaiveDate::from_ymd_opt(2006, 10, 28).unwrap(),
+        NaiveDate::from_ymd_opt(2006, 10, 29).unwrap(),
+    );
+    assert_eq!(
+        days.bucket_of(utc(2006, 10, 29, 2, 30)),
+        Some(Bucket::Day(sunday))
+    );
+    assert_eq!(
+        days.bucket_of(utc(2006, 10, 29, 2, 31)),
+        Some(Bucket::Day(saturday))
+    );
     assert!(days.end(Bucket::Day(saturday)) > days.start(Bucket::Day(sunday)));
     let (bucket, span) = days.stretch(utc(2006, 10, 29, 2, 30)).unwrap();
-    assert_eq!((bucket, span.end - span.start), (Bucket::Day(sunday), TimeDelta::seconds(1)));
+    assert_eq!(
+        (bucket, span.end - span.start),
+        (Bucket::Day(sunday), TimeDelta::seconds(1))
+    );
 }
 
 #[test]

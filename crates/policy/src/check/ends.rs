@@ -1,6 +1,8 @@
-//! Checks that the subjects of a product are kept as long as the rest of its records: cells count them at the very end.
+//! Checks that the subjects of a product are kept as long as the rest of its records: cells count
+//! them at the very end.
 //!
-//! The deadlines themselves are compared, day by day through four years; the length of a month is never estimated.
+//! The deadlines themselves are compared, day by day through four years; the length of a month is
+//! never estimated.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,8 +24,15 @@ pub(super) struct SubjectEndCheck<'d> {
 impl<'d> SubjectEndCheck<'d> {
     /// Returns a check without results. Without a zone there is no calendar and nothing to compare.
     pub(super) fn new(draft: &PolicyDraft) -> Self {
-        let calendar = draft.zone.zip(draft.bucket).map(|(zone, unit)| Calendar::new(zone, unit));
-        Self { calendar, known: BTreeMap::new(), told: BTreeSet::new() }
+        let calendar = draft
+            .zone
+            .zip(draft.bucket)
+            .map(|(zone, unit)| Calendar::new(zone, unit));
+        Self {
+            calendar,
+            known: BTreeMap::new(),
+            told: BTreeSet::new(),
+        }
     }
 
     /// Checks one kind of record. `terms` gives for each category the rule that applies.
@@ -35,8 +44,9 @@ impl<'d> SubjectEndCheck<'d> {
         (rules, problems): (&[&DraftRule], &mut Problems),
     ) {
         if let Some((counted, at)) = &product.counted {
-            if let Some((other, rule, of)) =
-                self.outlived(counted, terms, rules).filter(|_| self.told.insert((&product.key, "of")))
+            if let Some((other, rule, of)) = self
+                .outlived(counted, terms, rules)
+                .filter(|_| self.told.insert((&product.key, "of")))
             {
                 let what = format!(
                     "cells count `{counted}` at the end, but it is due before `{other}`{} (rule `{of}` against `{rule}`)",
@@ -45,22 +55,44 @@ impl<'d> SubjectEndCheck<'d> {
                 let mend = format!(
                     "keep `{counted}` at least as long, with the same trigger and boundary, or write `end: remove`"
                 );
-                problems.error(*at, &format!("products.{}.end.anonymize.of", product.key), what, mend);
+                problems.error(
+                    *at,
+                    &format!("products.{}.end.anonymize.of", product.key),
+                    what,
+                    mend,
+                );
             }
             return;
         }
-        let Some((subjects, at)) = &product.subjects else { return };
-        let gone: Vec<_> = subjects.iter().map_while(|subject| self.outlived(subject, terms, rules)).collect();
-        let Some((other, ..)) = gone.first().filter(|_| gone.len() == subjects.len()) else { return };
+        let Some((subjects, at)) = &product.subjects else {
+            return;
+        };
+        let gone: Vec<_> = subjects
+            .iter()
+            .map_while(|subject| self.outlived(subject, terms, rules))
+            .collect();
+        let Some((other, ..)) = gone.first().filter(|_| gone.len() == subjects.len()) else {
+            return;
+        };
         if self.told.insert((&product.key, "subjects")) {
-            let what =
-                format!("every subject is due before `{other}`{}, which nobody can then be found in", kind.named());
-            let mend = format!("keep one subject's category as long as `{other}`, or keep `{other}` less long");
-            problems.warning(*at, &format!("products.{}.subjects", product.key), what, mend);
+            let what = format!(
+                "every subject is due before `{other}`{}, which nobody can then be found in",
+                kind.named()
+            );
+            let mend = format!(
+                "keep one subject's category as long as `{other}`, or keep `{other}` less long"
+            );
+            problems.warning(
+                *at,
+                &format!("products.{}.subjects", product.key),
+                what,
+                mend,
+            );
         }
     }
 
-    /// Returns a category that may be kept longer than `one`, with its rule's id and the id of `one`'s rule.
+    /// Returns a category that may be kept longer than `one`, with its rule's id and the id of
+    /// `one`'s rule.
     fn outlived<'t>(
         &mut self,
         one: &Category,
@@ -70,13 +102,22 @@ impl<'d> SubjectEndCheck<'d> {
         let own = *terms.get(one)?;
         terms.iter().find_map(|(category, other)| {
             let lives = self.lives(own, *other, rules);
-            (!lives).then(|| (*category, rules[*other].rule.id.to_string(), rules[own].rule.id.to_string()))
+            (!lives).then(|| {
+                (
+                    *category,
+                    rules[*other].rule.id.to_string(),
+                    rules[own].rule.id.to_string(),
+                )
+            })
         })
     }
 
-    /// Returns true if data under rule `one` is always kept at least as long as data under rule `other`.
+    /// Returns true if data under rule `one` is always kept at least as long as data under rule
+    /// `other`.
     fn lives(&mut self, one: usize, other: usize, rules: &[&DraftRule]) -> bool {
-        let Some(calendar) = self.calendar else { return true };
+        let Some(calendar) = self.calendar else {
+            return true;
+        };
         if one == other || rules[one].broken || rules[other].broken {
             return true;
         }
@@ -85,8 +126,8 @@ impl<'d> SubjectEndCheck<'d> {
     }
 }
 
-/// Returns true if the deadline of `one` is never before that of `other`. A contract ends after its events, at an
-/// unknown time; and consent may be withdrawn at any time.
+/// Returns true if the deadline of `one` is never before that of `other`. A contract ends after its
+/// events, at an unknown time; and consent may be withdrawn at any time.
 fn outlives(calendar: &Calendar, one: &Rule, other: &Rule) -> bool {
     match (one.trigger, other.trigger) {
         (Trigger::Event, Trigger::ContractEnd) => return false,

@@ -6,7 +6,8 @@ use super::super::{Boundary, Calendar, RetentionPeriod};
 use super::deadline;
 use ebbtide_base::ids::{Bucket, BucketUnit};
 
-/// Zones east and west, with shifts at midnight, of half an hour, across the date line, and of three hours.
+/// Zones east and west, with shifts at midnight, of half an hour, across the date line, and of
+/// three hours.
 const ZONES: [Tz; 14] = [
     Tz::UTC,
     Tz::Europe__Amsterdam,
@@ -24,8 +25,8 @@ const ZONES: [Tz; 14] = [
     Tz::Africa__Casablanca,
 ];
 
-/// The slow oracle. It knows a zone only as a function from an instant to the local time, and finds everything else by
-/// trying every minute.
+/// The slow oracle. It knows a zone only as a function from an instant to the local time, and finds
+/// everything else by trying every minute.
 struct Minutes {
     from: DateTime<Utc>,
     shown: Vec<NaiveDateTime>,
@@ -34,8 +35,15 @@ struct Minutes {
 impl Minutes {
     fn around(zone: Tz, middle: NaiveDateTime) -> Self {
         let from = middle.and_utc() - TimeDelta::hours(60);
-        let shown = (0..120 * 60).map(|minute| (from + TimeDelta::minutes(minute)).with_timezone(&zone).naive_local());
-        Self { from, shown: shown.collect() }
+        let shown = (0..120 * 60).map(|minute| {
+            (from + TimeDelta::minutes(minute))
+                .with_timezone(&zone)
+                .naive_local()
+        });
+        Self {
+            from,
+            shown: shown.collect(),
+        }
     }
 
     fn at(&self, index: usize) -> DateTime<Utc> {
@@ -44,14 +52,20 @@ impl Minutes {
 
     /// Returns all instants that `local` can mean.
     fn meant(&self, local: NaiveDateTime) -> Vec<DateTime<Utc>> {
-        let seen: Vec<_> = (0..self.shown.len()).filter(|index| self.shown[*index] == local).collect();
+        let seen: Vec<_> = (0..self.shown.len())
+            .filter(|index| self.shown[*index] == local)
+            .collect();
         if !seen.is_empty() {
             return seen.into_iter().map(|index| self.at(index)).collect();
         }
-        let jump = (1..self.shown.len()).find(|index| self.shown[index - 1] < local && self.shown[*index] > local);
+        let jump = (1..self.shown.len())
+            .find(|index| self.shown[index - 1] < local && self.shown[*index] > local);
         let jump = jump.expect("a time that is never shown is jumped over");
         let old = self.shown[jump - 1] + TimeDelta::minutes(1);
-        vec![self.at(jump) + (local - old), self.at(jump) + (local - self.shown[jump])]
+        vec![
+            self.at(jump) + (local - old),
+            self.at(jump) + (local - self.shown[jump]),
+        ]
     }
 }
 
@@ -61,7 +75,10 @@ fn counted(from: NaiveDate, keep: RetentionPeriod) -> NaiveDate {
         RetentionPeriod::Days(days) => (0..days).fold(from, |day, _| day.succ_opt().unwrap()),
         RetentionPeriod::Months(months) => {
             let month0 = from.month0() + months;
-            let (year, month) = (from.year() + i32::try_from(month0 / 12).unwrap(), month0 % 12 + 1);
+            let (year, month) = (
+                from.year() + i32::try_from(month0 / 12).unwrap(),
+                month0 % 12 + 1,
+            );
             let mut day = from.day();
             loop {
                 if let Some(date) = NaiveDate::from_ymd_opt(year, month, day) {
@@ -74,9 +91,13 @@ fn counted(from: NaiveDate, keep: RetentionPeriod) -> NaiveDate {
     }
 }
 
-/// Adds `keep` to the local time of every minute of the bucket. Returns the earliest instant that a result can mean,
-/// and the end of the latest minute.
-fn extremes(zone: Tz, bucket: &[DateTime<Utc>], keep: RetentionPeriod) -> (DateTime<Utc>, DateTime<Utc>) {
+/// Adds `keep` to the local time of every minute of the bucket. Returns the earliest instant that a
+/// result can mean, and the end of the latest minute.
+fn extremes(
+    zone: Tz,
+    bucket: &[DateTime<Utc>],
+    keep: RetentionPeriod,
+) -> (DateTime<Utc>, DateTime<Utc>) {
     let minute = TimeDelta::minutes(1);
     if let RetentionPeriod::Hours(hours) = keep {
         let hours = TimeDelta::hours(i64::from(hours));
@@ -88,11 +109,18 @@ fn extremes(zone: Tz, bucket: &[DateTime<Utc>], keep: RetentionPeriod) -> (DateT
         .map(|local| counted(local.date(), keep).and_time(local.time()))
         .collect();
     let minutes = Minutes::around(zone, targets[0]);
-    let meant: Vec<_> = targets.iter().flat_map(|target| minutes.meant(*target)).collect();
-    (*meant.iter().min().unwrap(), *meant.iter().max().unwrap() + minute)
+    let meant: Vec<_> = targets
+        .iter()
+        .flat_map(|target| minutes.meant(*target))
+        .collect();
+    (
+        *meant.iter().min().unwrap(),
+        *meant.iter().max().unwrap() + minute,
+    )
 }
 
-/// Returns the minutes in the same bucket as `at`, found minute by minute: one local date, or one unbroken clock hour.
+/// Returns the minutes in the same bucket as `at`, found minute by minute: one local date, or one
+/// unbroken clock hour.
 fn bucket_minutes(zone: Tz, unit: BucketUnit, at: DateTime<Utc>) -> Vec<DateTime<Utc>> {
     let minutes = Minutes::around(zone, at.naive_utc());
     let middle = 60 * 60;
@@ -107,7 +135,9 @@ fn bucket_minutes(zone: Tz, unit: BucketUnit, at: DateTime<Utc>) -> Vec<DateTime
         }
         BucketUnit::Hour => {
             let hour = |index: usize| (minutes.shown[index].date(), minutes.shown[index].hour());
-            let ticks = |index: usize| minutes.shown[index] - minutes.shown[index - 1] == TimeDelta::minutes(1);
+            let ticks = |index: usize| {
+                minutes.shown[index] - minutes.shown[index - 1] == TimeDelta::minutes(1)
+            };
             let (mut first, mut last) = (middle, middle);
             while hour(first - 1) == hour(middle) && ticks(first) {
                 first -= 1;
@@ -130,11 +160,16 @@ fn keeps() -> impl Strategy<Value = RetentionPeriod> {
 
 /// Generates any minute of 1992 to 2040, and often one near a shift of the zone.
 fn moments() -> impl Strategy<Value = (Tz, DateTime<Utc>)> {
-    (proptest::sample::select(&ZONES[..]), 11_563_200_i64..36_800_000, any::<bool>()).prop_map(
-        |(zone, minute, near)| {
+    (
+        proptest::sample::select(&ZONES[..]),
+        11_563_200_i64..36_800_000,
+        any::<bool>(),
+    )
+        .prop_map(|(zone, minute, near)| {
             let mut at = DateTime::from_timestamp(minute * 60, 0).unwrap();
             if near {
-                let offset = |at: DateTime<Utc>| at.with_timezone(&zone).naive_local() - at.naive_utc();
+                let offset =
+                    |at: DateTime<Utc>| at.with_timezone(&zone).naive_local() - at.naive_utc();
                 for _ in 0..400 {
                     let next = at + TimeDelta::hours(12);
                     if offset(next) != offset(at) {
@@ -145,19 +180,40 @@ fn moments() -> impl Strategy<Value = (Tz, DateTime<Utc>)> {
                 at += TimeDelta::minutes(minute % 1000);
             }
             (zone, at)
-        },
-    )
+        })
 }
 
-fn check(zone: Tz, unit: BucketUnit, at: DateTime<Utc>, keep: RetentionPeriod) -> Result<(), TestCaseError> {
+fn check(
+    zone: Tz,
+    unit: BucketUnit,
+    at: DateTime<Utc>,
+    keep: RetentionPeriod,
+) -> Result<(), TestCaseError> {
     let calendar = Calendar::new(zone, unit);
     let bucket = calendar.bucket_of(at).unwrap();
     let minutes = bucket_minutes(zone, unit, at);
     prop_assert_eq!(calendar.start(bucket), minutes[0], "start of {}", bucket);
-    prop_assert_eq!(calendar.end(bucket), *minutes.last().unwrap() + TimeDelta::minutes(1), "end of {}", bucket);
+    prop_assert_eq!(
+        calendar.end(bucket),
+        *minutes.last().unwrap() + TimeDelta::minutes(1),
+        "end of {}",
+        bucket
+    );
     let (earliest, latest) = extremes(zone, &minutes, keep);
-    prop_assert_eq!(deadline(&calendar, bucket, 7, keep, Boundary::AtMost).0, earliest, "{} + {}", bucket, keep);
-    prop_assert_eq!(deadline(&calendar, bucket, 0, keep, Boundary::AtLeast).0, latest, "{} + {}", bucket, keep);
+    prop_assert_eq!(
+        deadline(&calendar, bucket, 7, keep, Boundary::AtMost).0,
+        earliest,
+        "{} + {}",
+        bucket,
+        keep
+    );
+    prop_assert_eq!(
+        deadline(&calendar, bucket, 0, keep, Boundary::AtLeast).0,
+        latest,
+        "{} + {}",
+        bucket,
+        keep
+    );
     Ok(())
 }
 
@@ -204,51 +260,150 @@ proptest! {
 }
 
 fn utc(year: i32, month: u32, day: u32, hour: u32, minute: u32) -> DateTime<Utc> {
-    Utc.with_ymd_and_hms(year, month, day, hour, minute, 0).unwrap()
+    Utc.with_ymd_and_hms(year, month, day, hour, minute, 0)
+        .unwrap()
 }
 
-fn day(zone: Tz, date: (i32, u32, u32), keep: RetentionPeriod, boundary: Boundary) -> DateTime<Utc> {
+fn day(
+    zone: Tz,
+    date: (i32, u32, u32),
+    keep: RetentionPeriod,
+    boundary: Boundary,
+) -> DateTime<Utc> {
     let bucket = Bucket::Day(NaiveDate::from_ymd_opt(date.0, date.1, date.2).unwrap());
-    deadline(&Calendar::new(zone, BucketUnit::Day), bucket, 0, keep, boundary).0
+    deadline(
+        &Calendar::new(zone, BucketUnit::Day),
+        bucket,
+        0,
+        keep,
+        boundary,
+    )
+    .0
 }
 
 #[test]
 fn the_last_days_of_august_and_six_months_end_with_february() {
     for date in [(2025, 8, 28), (2025, 8, 29), (2025, 8, 30), (2025, 8, 31)] {
-        assert_eq!(day(Tz::UTC, date, RetentionPeriod::Months(6), Boundary::AtMost), utc(2026, 2, 28, 0, 0));
-        assert_eq!(day(Tz::UTC, date, RetentionPeriod::Months(6), Boundary::AtLeast), utc(2026, 3, 1, 0, 0));
+        assert_eq!(
+            day(Tz::UTC, date, RetentionPeriod::Months(6), Boundary::AtMost),
+            utc(2026, 2, 28, 0, 0)
+        );
+        assert_eq!(
+            day(Tz::UTC, date, RetentionPeriod::Months(6), Boundary::AtLeast),
+            utc(2026, 3, 1, 0, 0)
+        );
     }
-    assert_eq!(day(Tz::UTC, (2027, 8, 31), RetentionPeriod::Months(6), Boundary::AtMost), utc(2028, 2, 29, 0, 0));
-    assert_eq!(day(Tz::UTC, (2024, 2, 29), RetentionPeriod::Months(12), Boundary::AtLeast), utc(2025, 3, 1, 0, 0));
-    assert_eq!(day(Tz::UTC, (2024, 2, 29), RetentionPeriod::Months(48), Boundary::AtMost), utc(2028, 2, 29, 0, 0));
+    assert_eq!(
+        day(
+            Tz::UTC,
+            (2027, 8, 31),
+            RetentionPeriod::Months(6),
+            Boundary::AtMost
+        ),
+        utc(2028, 2, 29, 0, 0)
+    );
+    assert_eq!(
+        day(
+            Tz::UTC,
+            (2024, 2, 29),
+            RetentionPeriod::Months(12),
+            Boundary::AtLeast
+        ),
+        utc(2025, 3, 1, 0, 0)
+    );
+    assert_eq!(
+        day(
+            Tz::UTC,
+            (2024, 2, 29),
+            RetentionPeriod::Months(48),
+            Boundary::AtMost
+        ),
+        utc(2028, 2, 29, 0, 0)
+    );
 }
 
 #[test]
 fn months_are_counted_on_the_calendar_of_the_zone() {
     let amsterdam = Tz::Europe__Amsterdam;
-    assert_eq!(day(amsterdam, (2026, 1, 15), RetentionPeriod::Months(6), Boundary::AtMost), utc(2026, 7, 14, 22, 0));
-    assert_eq!(day(amsterdam, (2026, 7, 15), RetentionPeriod::Months(6), Boundary::AtLeast), utc(2027, 1, 15, 23, 0));
+    assert_eq!(
+        day(
+            amsterdam,
+            (2026, 1, 15),
+            RetentionPeriod::Months(6),
+            Boundary::AtMost
+        ),
+        utc(2026, 7, 14, 22, 0)
+    );
+    assert_eq!(
+        day(
+            amsterdam,
+            (2026, 7, 15),
+            RetentionPeriod::Months(6),
+            Boundary::AtLeast
+        ),
+        utc(2027, 1, 15, 23, 0)
+    );
 }
 
 #[test]
 fn a_deadline_on_a_day_that_the_zone_skipped_is_read_each_way() {
     let apia = Tz::Pacific__Apia;
     let jump = utc(2011, 12, 30, 10, 0);
-    assert_eq!(day(apia, (2011, 11, 30), RetentionPeriod::Months(1), Boundary::AtMost), jump - TimeDelta::days(1));
-    assert_eq!(day(apia, (2011, 11, 30), RetentionPeriod::Months(1), Boundary::AtLeast), jump + TimeDelta::days(1));
+    assert_eq!(
+        day(
+            apia,
+            (2011, 11, 30),
+            RetentionPeriod::Months(1),
+            Boundary::AtMost
+        ),
+        jump - TimeDelta::days(1)
+    );
+    assert_eq!(
+        day(
+            apia,
+            (2011, 11, 30),
+            RetentionPeriod::Months(1),
+            Boundary::AtLeast
+        ),
+        jump + TimeDelta::days(1)
+    );
 }
 
 #[test]
 fn a_minimum_counts_from_the_bucket_of_the_arrival_and_a_ceiling_does_not() {
     let calendar = Calendar::new(Tz::UTC, BucketUnit::Day);
     let bucket = Bucket::Day(NaiveDate::from_ymd_opt(2026, 1, 1).unwrap());
-    assert_eq!(deadline(&calendar, bucket, 3, RetentionPeriod::Days(10), Boundary::AtLeast).0, utc(2026, 1, 15, 0, 0));
-    assert_eq!(deadline(&calendar, bucket, 3, RetentionPeriod::Days(10), Boundary::AtMost).0, utc(2026, 1, 11, 0, 0));
+    assert_eq!(
+        deadline(
+            &calendar,
+            bucket,
+            3,
+            RetentionPeriod::Days(10),
+            Boundary::AtLeast
+        )
+        .0,
+        utc(2026, 1, 15, 0, 0)
+    );
+    assert_eq!(
+        deadline(
+            &calendar,
+            bucket,
+            3,
+            RetentionPeriod::Days(10),
+            Boundary::AtMost
+        )
+        .0,
+        utc(2026, 1, 11, 0, 0)
+    );
 }
 
 #[test]
 fn an_endless_keep_is_the_end_of_time_and_no_panic() {
-    for keep in [RetentionPeriod::Hours(u32::MAX), RetentionPeriod::Days(u32::MAX), RetentionPeriod::Months(u32::MAX)] {
+    for keep in [
+        RetentionPeriod::Hours(u32::MAX),
+        RetentionPeriod::Days(u32::MAX),
+        RetentionPeriod::Months(u32::MAX),
+    ] {
         assert!(day(Tz::UTC, (2026, 1, 1), keep, Boundary::AtLeast) > utc(9999, 1, 1, 0, 0));
     }
 }

@@ -1,6 +1,7 @@
 //! Maps the columns of an old policy to those of a new one.
 //!
-//! Invariants: a column counts as renamed only if the schema says so by an alias, and no column is mapped to two.
+//! Invariants: a column counts as renamed only if the schema says so by an alias, and no column is
+//! mapped to two.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,11 +27,16 @@ impl ColumnChanges {
         let mut renamed: BTreeMap<String, String> = BTreeMap::new();
         if let (Some(before), Some(after)) = (before, after) {
             for name in after.fields.keys().filter(|name| !old.contains_key(*name)) {
-                let Some(column) = after.schema.column(name) else { continue };
+                let Some(column) = after.schema.column(name) else {
+                    continue;
+                };
                 let was = before.fields.keys().find(|old| {
                     !new.contains_key(*old)
                         && !renamed.contains_key(*old)
-                        && before.schema.column(old).is_some_and(|old| column.was(&old.path))
+                        && before
+                            .schema
+                            .column(old)
+                            .is_some_and(|old| column.was(&old.path))
                 });
                 renamed.extend(was.map(|was| (was.clone(), name.clone())));
             }
@@ -39,16 +45,25 @@ impl ColumnChanges {
         let mut fields = Vec::new();
         for (column, class) in &new {
             if !old.contains_key(column) && !to.contains(column) {
-                fields.push(FieldDiff::Added { column: column.clone(), class: class.clone() });
+                fields.push(FieldDiff::Added {
+                    column: column.clone(),
+                    class: class.clone(),
+                });
             }
         }
         for (column, from) in &old {
             let now = renamed.get(column).unwrap_or(column);
             match new.get(now) {
-                None => fields.push(FieldDiff::Removed { column: column.clone(), class: from.clone() }),
+                None => fields.push(FieldDiff::Removed {
+                    column: column.clone(),
+                    class: from.clone(),
+                }),
                 Some(class) => {
                     if now != column {
-                        fields.push(FieldDiff::Renamed { from: column.clone(), to: now.clone() });
+                        fields.push(FieldDiff::Renamed {
+                            from: column.clone(),
+                            to: now.clone(),
+                        });
                     }
                     if class != from {
                         let (column, from, to) = (now.clone(), from.clone(), class.clone());
@@ -58,7 +73,12 @@ impl ColumnChanges {
             }
         }
         fields.sort();
-        ColumnChanges { renamed, fields, old, new }
+        ColumnChanges {
+            renamed,
+            fields,
+            old,
+            new,
+        }
     }
 
     /// Returns the name in the new policy of a column of the old one.
@@ -70,7 +90,10 @@ impl ColumnChanges {
     /// Returns the name in the old policy of a column of the new one.
     #[must_use]
     pub fn before<'n>(&'n self, new: &'n str) -> &'n str {
-        self.renamed.iter().find(|(_, now)| *now == new).map_or(new, |(old, _)| old.as_str())
+        self.renamed
+            .iter()
+            .find(|(_, now)| *now == new)
+            .map_or(new, |(old, _)| old.as_str())
     }
 
     /// Returns the class in the old policy of a column of the old policy.
@@ -79,7 +102,8 @@ impl ColumnChanges {
         self.old.get(old)
     }
 
-    /// Returns every column that both policies have: its old and new name, and its old and new class.
+    /// Returns every column that both policies have: its old and new name, and its old and new
+    /// class.
     pub fn kept(&self) -> impl Iterator<Item = (&str, &str, &ColumnClass, &ColumnClass)> {
         self.old.iter().filter_map(|(column, from)| {
             let now = self.now(column);
@@ -90,19 +114,33 @@ impl ColumnChanges {
     /// Returns true if any stored column is removed, renamed or reclassified.
     #[must_use]
     pub fn touches_stored(&self) -> bool {
-        self.fields.iter().any(|field| !matches!(field, FieldDiff::Added { .. }))
+        self.fields
+            .iter()
+            .any(|field| !matches!(field, FieldDiff::Added { .. }))
     }
 
     /// Returns true if any stored column is removed or renamed.
     #[must_use]
     pub fn reforms(&self) -> bool {
-        self.fields.iter().any(|field| matches!(field, FieldDiff::Removed { .. } | FieldDiff::Renamed { .. }))
+        self.fields
+            .iter()
+            .any(|field| matches!(field, FieldDiff::Removed { .. } | FieldDiff::Renamed { .. }))
     }
 }
 
 /// Returns the class of every column, including derived columns.
 fn classes(records: Option<&Records>) -> BTreeMap<String, ColumnClass> {
-    let Some(records) = records else { return BTreeMap::new() };
-    let derived = records.derive.iter().map(|derived| (derived.name.clone(), ColumnClass::NotPersonal));
-    records.fields.iter().map(|(name, class)| (name.clone(), class.clone())).chain(derived).collect()
+    let Some(records) = records else {
+        return BTreeMap::new();
+    };
+    let derived = records
+        .derive
+        .iter()
+        .map(|derived| (derived.name.clone(), ColumnClass::NotPersonal));
+    records
+        .fields
+        .iter()
+        .map(|(name, class)| (name.clone(), class.clone()))
+        .chain(derived)
+        .collect()
 }

@@ -21,7 +21,8 @@ pub struct PolicyDiff {
     pub removed: Vec<Category>,
     /// Every product that has records in one of them.
     pub products: Vec<ProductDiff>,
-    /// The changes that cannot be applied to stored data. They are reported as problems of the new policy's file.
+    /// The changes that cannot be applied to stored data. They are reported as problems of the new
+    /// policy's file.
     #[serde(skip)]
     pub refused: Vec<RefusedChange>,
 }
@@ -35,8 +36,8 @@ pub struct ProductDiff {
     pub what: ProductPresence,
     /// The changes of its columns, including derived columns.
     pub fields: Vec<FieldDiff>,
-    /// The changes of the retention of its categories. A kind of record and category that is not listed keeps its
-    /// terms.
+    /// The changes of the retention of its categories. A kind of record and category that is not
+    /// listed keeps its terms.
     pub terms: Vec<TermDiff>,
     /// The end of its records before and after, if it changes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,7 +100,8 @@ pub enum FieldDiff {
 pub struct TermDiff {
     /// The category.
     pub category: Category,
-    /// The jurisdictions, which the rules do not distinguish from one another. Empty means those that no rule names.
+    /// The jurisdictions, which the rules do not distinguish from one another. Empty means those
+    /// that no rule names.
     pub jurisdictions: Vec<Country>,
     /// The tenants. Empty means those that no rule names, and records without a tenant.
     pub tenants: Vec<String>,
@@ -128,9 +130,20 @@ pub struct TermReport {
 
 impl TermReport {
     pub(super) fn of(term: &RetentionTerm) -> TermReport {
-        let RetentionTerm { rule, keep, trigger, boundary, .. } = term;
+        let RetentionTerm {
+            rule,
+            keep,
+            trigger,
+            boundary,
+            ..
+        } = term;
         let rule = rule.as_ref().map(ToString::to_string).unwrap_or_default();
-        TermReport { rule, keep: keep.to_string(), trigger: *trigger, boundary: *boundary }
+        TermReport {
+            rule,
+            keep: keep.to_string(),
+            trigger: *trigger,
+            boundary: *boundary,
+        }
     }
 }
 
@@ -146,8 +159,8 @@ pub enum TermChange {
     Shorter,
     /// No deadline becomes earlier, some become later.
     Longer,
-    /// Some deadlines become earlier and some later, or the effect is unknown until a contract ends or consent is
-    /// withdrawn.
+    /// Some deadlines become earlier and some later, or the effect is unknown until a contract ends
+    /// or consent is withdrawn.
     Mixed,
     /// The product had no field of that category.
     Added,
@@ -187,12 +200,20 @@ impl RefusedChange {
         }
     }
 
-    /// Returns the refusal as a problem of the new policy, whose text is `text` and whose file is called `file`.
+    /// Returns the refusal as a problem of the new policy, whose text is `text` and whose file is
+    /// called `file`.
     #[must_use]
     pub fn problem(&self, file: &str, text: &PolicyText) -> Problem {
         let (at, path) = text.find(&self.spot);
         let (what, mend) = (self.what.clone(), self.mend.clone());
-        Problem { severity: Severity::Error, file: file.to_owned(), at, path, what, mend }
+        Problem {
+            severity: Severity::Error,
+            file: file.to_owned(),
+            at,
+            path,
+            what,
+            mend,
+        }
     }
 }
 
@@ -201,8 +222,17 @@ pub(super) fn end(end: &EndRule) -> String {
     match end {
         EndRule::Remove => "remove".to_owned(),
         EndRule::Anonymize(of) => {
-            let sums = if of.sum.is_empty() { String::new() } else { format!(", sums of {}", of.sum.join(", ")) };
-            format!("anonymize: k {} of {}, cells by {}{sums}", of.k, of.of, of.cell.join(", "))
+            let sums = if of.sum.is_empty() {
+                String::new()
+            } else {
+                format!(", sums of {}", of.sum.join(", "))
+            };
+            format!(
+                "anonymize: k {} of {}, cells by {}{sums}",
+                of.k,
+                of.of,
+                of.cell.join(", ")
+            )
         }
     }
 }

@@ -1,7 +1,9 @@
-//! Refuses changes that cannot be applied to stored data, each with the place in the new policy and the fix.
+//! Refuses changes that cannot be applied to stored data, each with the place in the new policy and
+//! the fix.
 //!
-//! Invariants: a change that is not refused can be applied by dropping columns and rewriting tags, which is all that is
-//! ever done to stored rows. Stored data is kept longer only by a rule that names a legal basis.
+//! Invariants: a change that is not refused can be applied by dropping columns and rewriting tags,
+//! which is all that is ever done to stored rows. Stored data is kept longer only by a rule that
+//! names a legal basis.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +12,8 @@ use super::model::RefusedChange;
 use super::terms::ResolverPair;
 use super::windows::{WindowComparison, same};
 use crate::model::{
-    ColumnClass, DerivedColumn, EndRule, Jurisdiction, Platform, Policy, Records, SubjectColumn, SubjectKind,
+    ColumnClass, DerivedColumn, EndRule, Jurisdiction, Platform, Policy, Records, SubjectColumn,
+    SubjectKind,
 };
 use crate::profile::RetentionTerm;
 use crate::text::PolicyPosition;
@@ -20,10 +23,17 @@ use ebbtide_base::ids::{Category, ProductKey};
 pub(super) fn whole(old: &Policy, new: &Policy, refused: &mut Vec<RefusedChange>) {
     if old.version == new.version && old.digest != new.digest {
         let what = format!("another policy has the version `{}` already", new.version);
-        refused.push(RefusedChange::key(["version"], what, "give the new one a version of its own"));
+        refused.push(RefusedChange::key(
+            ["version"],
+            what,
+            "give the new one a version of its own",
+        ));
     }
     if old.zone != new.zone {
-        let what = format!("the days of what is stored were counted in {}, not in {}", old.zone, new.zone);
+        let what = format!(
+            "the days of what is stored were counted in {}, not in {}",
+            old.zone, new.zone
+        );
         refused.push(RefusedChange::key(
             ["zone"],
             what,
@@ -32,7 +42,11 @@ pub(super) fn whole(old: &Policy, new: &Policy, refused: &mut Vec<RefusedChange>
     }
     if old.bucket != new.bucket {
         let what = "what is stored lies in buckets of another length";
-        refused.push(RefusedChange::key(["bucket"], what, "keep the bucket; begin another root for another one"));
+        refused.push(RefusedChange::key(
+            ["bucket"],
+            what,
+            "keep the bucket; begin another root for another one",
+        ));
     }
 }
 
@@ -45,21 +59,39 @@ pub(super) fn columns(
 ) {
     let key = product.as_str();
     if moved.now(&old.event_time) != new.event_time {
-        let what = format!("what is stored lies in the buckets of `{}`, not of `{}`", old.event_time, new.event_time);
-        let mend = "keep the event time, or give the records that have another a product of their own";
-        refused.push(RefusedChange::key(["products", key, "event_time"], what, mend));
+        let what = format!(
+            "what is stored lies in the buckets of `{}`, not of `{}`",
+            old.event_time, new.event_time
+        );
+        let mend =
+            "keep the event time, or give the records that have another a product of their own";
+        refused.push(RefusedChange::key(
+            ["products", key, "event_time"],
+            what,
+            mend,
+        ));
     }
     if let (Some(was), Some(is)) = (old.event_time_zone, new.event_time_zone)
         && was != is
     {
-        let what = format!("the event times of what is stored were read by the clocks of {was}, not of {is}");
+        let what = format!(
+            "the event times of what is stored were read by the clocks of {was}, not of {is}"
+        );
         let mend = "keep the zone, or give the records of another zone a product of their own";
-        refused.push(RefusedChange::key(["products", key, "event_time_zone"], what, mend));
+        refused.push(RefusedChange::key(
+            ["products", key, "event_time_zone"],
+            what,
+            mend,
+        ));
     }
     if mapped(&old.jurisdiction, moved) != new.jurisdiction {
         let what = "the jurisdiction of what is stored was told in another way";
         let mend = "keep it, or give the records that tell it otherwise a product of their own";
-        refused.push(RefusedChange::key(["products", key, "jurisdiction"], what, mend));
+        refused.push(RefusedChange::key(
+            ["products", key, "jurisdiction"],
+            what,
+            mend,
+        ));
     }
     let tenant = old.tenant.as_deref().map(|column| moved.now(column));
     if tenant.is_some() && tenant != new.tenant.as_deref() {
@@ -76,8 +108,18 @@ pub(super) fn columns(
             && old.fields.contains_key(&was.name)
             && new.fields.contains_key(&is.name)
         {
-            let word = |local| if local { "wall-clock times" } else { "instants" };
-            let what = format!("`{now}` is stored as {} and would be {}", word(was.local), word(is.local));
+            let word = |local| {
+                if local {
+                    "wall-clock times"
+                } else {
+                    "instants"
+                }
+            };
+            let what = format!(
+                "`{now}` is stored as {} and would be {}",
+                word(was.local),
+                word(is.local)
+            );
             let mend = "give the field of the new type a name of its own, without an alias";
             refused.push(RefusedChange::key(spot, what, mend));
         }
@@ -86,7 +128,10 @@ pub(super) fn columns(
             && old.fields.contains_key(&was.name)
             && new.fields.contains_key(&is.name)
         {
-            let what = format!("`{now}` is stored as {} and would be {}", was.data_type, is.data_type);
+            let what = format!(
+                "`{now}` is stored as {} and would be {}",
+                was.data_type, is.data_type
+            );
             refused.push(RefusedChange::key(
                 spot,
                 what,
@@ -102,14 +147,17 @@ pub(super) fn columns(
             ));
         }
         if let (ColumnClass::Personal(category), ColumnClass::NotPersonal) = (from, to) {
-            let what = format!("`{now}` is {category} in what is stored, and would be kept for ever as not personal");
+            let what = format!(
+                "`{now}` is {category} in what is stored, and would be kept for ever as not personal"
+            );
             let mend = "keep its category, or leave the field out and give a new one that is not personal another name";
             refused.push(RefusedChange::key(spot, what, mend));
         }
         if let (ColumnClass::NotPersonal, ColumnClass::Personal(_)) = (from, to)
             && in_cells(was, &old.end)
         {
-            let what = format!("`{now}` becomes personal, and cells that were made already show it");
+            let what =
+                format!("`{now}` becomes personal, and cells that were made already show it");
             let mend = "leave it out of the cells in a version of its own first, and remove the cells that show it";
             refused.push(RefusedChange::key(spot, what, mend));
         }
@@ -117,17 +165,40 @@ pub(super) fn columns(
     for derived in &new.derive {
         let before = old.derive.iter().find(|before| before.name == derived.name);
         if before.is_some_and(|before| remade(before, moved) != *derived) {
-            let what = format!("`{}` of what is stored was derived in another way", derived.name);
+            let what = format!(
+                "`{}` of what is stored was derived in another way",
+                derived.name
+            );
             let mend = "give the new column a name of its own";
-            refused.push(RefusedChange::key(["products", key, "derive", &derived.name], what, mend));
+            refused.push(RefusedChange::key(
+                ["products", key, "derive", &derived.name],
+                what,
+                mend,
+            ));
         }
     }
     let stored: BTreeSet<&str> = old.fields.keys().map(|column| moved.now(column)).collect();
-    for subject in new.subjects.iter().filter(|subject| stored.contains(subject.column.as_str())) {
-        if !old.subjects.iter().any(|before| renamed(before, moved) == *subject) {
-            let what = format!("`{}` is not stored in the form in which people are found", subject.column);
-            let mend = "give the field that names a person a name of its own, and leave the old one out";
-            refused.push(RefusedChange::key(["products", key, "subjects", &subject.column], what, mend));
+    for subject in new
+        .subjects
+        .iter()
+        .filter(|subject| stored.contains(subject.column.as_str()))
+    {
+        if !old
+            .subjects
+            .iter()
+            .any(|before| renamed(before, moved) == *subject)
+        {
+            let what = format!(
+                "`{}` is not stored in the form in which people are found",
+                subject.column
+            );
+            let mend =
+                "give the field that names a person a name of its own, and leave the old one out";
+            refused.push(RefusedChange::key(
+                ["products", key, "subjects", &subject.column],
+                what,
+                mend,
+            ));
         }
     }
 }
@@ -140,18 +211,31 @@ pub(super) fn tenants(
     refused: &mut Vec<RefusedChange>,
 ) {
     let class = |records: &Records| {
-        records.tenant.as_ref().and_then(|tenant| records.fields.get(tenant)).and_then(ColumnClass::category).cloned()
+        records
+            .tenant
+            .as_ref()
+            .and_then(|tenant| records.fields.get(tenant))
+            .and_then(ColumnClass::category)
+            .cloned()
     };
-    let Some(category) = class(old).or_else(|| class(new)) else { return };
+    let Some(category) = class(old).or_else(|| class(new)) else {
+        return;
+    };
     let unsure = pairs.all().any(|kind| {
         let other = super::terms::RecordKind { tenant: 0, ..kind };
-        pairs.after(kind).map(|profile| &profile.id) != pairs.after(other).map(|profile| &profile.id)
+        pairs.after(kind).map(|profile| &profile.id)
+            != pairs.after(other).map(|profile| &profile.id)
     });
     if unsure {
-        let what =
-            format!("rules name tenants, and the tenant is {category}, which goes before the rest of the record");
+        let what = format!(
+            "rules name tenants, and the tenant is {category}, which goes before the rest of the record"
+        );
         let mend = "classify the tenant `none`, or let no rule name a tenant";
-        refused.push(RefusedChange::key(["products", product.as_str(), "tenant"], what, mend));
+        refused.push(RefusedChange::key(
+            ["products", product.as_str(), "tenant"],
+            what,
+            mend,
+        ));
     }
 }
 
@@ -164,14 +248,21 @@ pub(super) fn lengthened(
 ) {
     let mut told: BTreeSet<(String, Category)> = BTreeSet::new();
     for kind in pairs.all() {
-        let (Some(before), Some(after)) = (pairs.before(kind), pairs.after(kind)) else { continue };
+        let (Some(before), Some(after)) = (pairs.before(kind), pairs.after(kind)) else {
+            continue;
+        };
         let term = |terms: &'_ [RetentionTerm], category: &Category| {
-            terms.iter().find(|term| term.category == *category).cloned()
+            terms
+                .iter()
+                .find(|term| term.category == *category)
+                .cloned()
         };
         let mut compare: Vec<(RetentionTerm, RetentionTerm)> = Vec::new();
         // Columns that keep their category, and columns that change to another.
         for (_, _, from, to) in moved.kept() {
-            let (Some(from), Some(to)) = (from.category(), to.category()) else { continue };
+            let (Some(from), Some(to)) = (from.category(), to.category()) else {
+                continue;
+            };
             compare.extend(term(&before.terms, from).zip(term(&after.terms, to)));
         }
         for (before, after) in compare {
@@ -179,8 +270,15 @@ pub(super) fn lengthened(
             if is_same || !windows.change(&before, &after).may_lengthen() {
                 continue;
             }
-            let Some(rule) = new.rules.iter().find(|rule| after.rule.as_ref() == Some(&rule.id)) else { continue };
-            if rule.bases.is_empty() && told.insert((rule.id.to_string(), before.category.clone())) {
+            let Some(rule) = new
+                .rules
+                .iter()
+                .find(|rule| after.rule.as_ref() == Some(&rule.id))
+            else {
+                continue;
+            };
+            if rule.bases.is_empty() && told.insert((rule.id.to_string(), before.category.clone()))
+            {
                 let what = format!(
                     "it keeps {} of {} stored records longer ({} instead of {}) and names no legal basis",
                     before.category,
@@ -224,7 +322,10 @@ fn mapped(of: &Jurisdiction, moved: &ColumnChanges) -> Jurisdiction {
 }
 
 fn remade(derived: &DerivedColumn, moved: &ColumnChanges) -> DerivedColumn {
-    DerivedColumn { of: moved.now(&derived.of).to_owned(), ..derived.clone() }
+    DerivedColumn {
+        of: moved.now(&derived.of).to_owned(),
+        ..derived.clone()
+    }
 }
 
 fn renamed(subject: &SubjectColumn, moved: &ColumnChanges) -> SubjectColumn {
@@ -234,7 +335,10 @@ fn renamed(subject: &SubjectColumn, moved: &ColumnChanges) -> SubjectColumn {
         }
         kind => kind.clone(),
     };
-    SubjectColumn { column: moved.now(&subject.column).to_owned(), kind }
+    SubjectColumn {
+        column: moved.now(&subject.column).to_owned(),
+        kind,
+    }
 }
 
 fn in_cells(column: &str, end: &EndRule) -> bool {

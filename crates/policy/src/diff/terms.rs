@@ -1,7 +1,7 @@
 //! The terms of two policies for every kind of record that either distinguishes, side by side.
 //!
-//! Invariant: within each policy, two records of one kind have the same terms. A record's kind is its jurisdiction and
-//! its tenant, as far as the rules of either policy name them.
+//! Invariant: within each policy, two records of one kind have the same terms. A record's kind is
+//! its jurisdiction and its tenant, as far as the rules of either policy name them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use crate::profile::{Profile, RetentionTerm};
 use crate::resolve::{RecordKinds, Resolver};
 use ebbtide_base::ids::{Category, Country, ProductKey};
 
-/// The resolvers of two policies for one product, and the kinds of record that either policy distinguishes.
+/// The resolvers of two policies for one product, and the kinds of record that either policy
+/// distinguishes.
 #[derive(Debug, Clone)]
 pub struct ResolverPair {
     kinds: RecordKinds,
@@ -36,7 +37,12 @@ impl ResolverPair {
     /// Returns the pairs of `product`; `None` if it has records in neither policy.
     #[must_use]
     pub fn of(old: &Policy, new: &Policy, product: &ProductKey) -> Option<ResolverPair> {
-        let records = |policy: &'_ Policy| policy.products.get(product).and_then(|product| product.records.clone());
+        let records = |policy: &'_ Policy| {
+            policy
+                .products
+                .get(product)
+                .and_then(|product| product.records.clone())
+        };
         let (before, after) = (records(old), records(new));
         let all: Vec<&Records> = before.iter().chain(&after).collect();
         if all.is_empty() {
@@ -58,7 +64,11 @@ impl ResolverPair {
             None => (0..kinds.countries.len()).collect(),
         };
         let told = all.iter().any(|records| records.tenant.is_some());
-        let tenants = if told { (0..kinds.tenants.len()).collect() } else { vec![0] };
+        let tenants = if told {
+            (0..kinds.tenants.len()).collect()
+        } else {
+            vec![0]
+        };
         Some(ResolverPair {
             kinds,
             old: Resolver::new(old, product),
@@ -71,14 +81,21 @@ impl ResolverPair {
     /// Returns the kind of a record.
     #[must_use]
     pub fn kind(&self, country: Country, tenant: Option<&str>) -> RecordKind {
-        RecordKind { country: self.kinds.country_class(country), tenant: self.kinds.tenant_class(tenant) }
+        RecordKind {
+            country: self.kinds.country_class(country),
+            tenant: self.kinds.tenant_class(tenant),
+        }
     }
 
     /// Returns every possible kind of record.
     pub fn all(&self) -> impl Iterator<Item = RecordKind> + '_ {
         let tenants = self.tenants.iter();
-        tenants
-            .flat_map(|tenant| self.countries.iter().map(|country| RecordKind { country: *country, tenant: *tenant }))
+        tenants.flat_map(|tenant| {
+            self.countries.iter().map(|country| RecordKind {
+                country: *country,
+                tenant: *tenant,
+            })
+        })
     }
 
     /// Returns true if the rules of either policy distinguish tenants.
@@ -122,11 +139,20 @@ impl ResolverPair {
 pub(super) fn changes(pairs: &ResolverPair, windows: &mut WindowComparison) -> Vec<TermDiff> {
     let mut found = Vec::new();
     for kind in pairs.all() {
-        let mut both: BTreeMap<&Category, (Option<&RetentionTerm>, Option<&RetentionTerm>)> = BTreeMap::new();
-        for term in pairs.before(kind).into_iter().flat_map(|profile| &profile.terms) {
+        let mut both: BTreeMap<&Category, (Option<&RetentionTerm>, Option<&RetentionTerm>)> =
+            BTreeMap::new();
+        for term in pairs
+            .before(kind)
+            .into_iter()
+            .flat_map(|profile| &profile.terms)
+        {
             both.entry(&term.category).or_default().0 = Some(term);
         }
-        for term in pairs.after(kind).into_iter().flat_map(|profile| &profile.terms) {
+        for term in pairs
+            .after(kind)
+            .into_iter()
+            .flat_map(|profile| &profile.terms)
+        {
             both.entry(&term.category).or_default().1 = Some(term);
         }
         for (category, (before, after)) in both {

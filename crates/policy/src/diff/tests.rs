@@ -14,8 +14,8 @@ struct EditedSchema<'a>(&'a [(&'a str, &'a str)]);
 
 impl SchemaSource for EditedSchema<'_> {
     fn load(&self, path: &str) -> Result<String, String> {
-        let text =
-            std::fs::read_to_string(format!("../../tests/policies/{path}")).map_err(|error| error.to_string())?;
+        let text = std::fs::read_to_string(format!("../../tests/policies/{path}"))
+            .map_err(|error| error.to_string())?;
         Ok(replaced(&text, self.0))
     }
 }
@@ -31,24 +31,37 @@ fn replaced(text: &str, words: &[(&str, &str)]) -> String {
 fn edited(words: &[(&str, &str)], schema: &[(&str, &str)]) -> (Policy, PolicyText) {
     let text = replaced(&GOOD.replace("version: \"1\"", "version: \"2\""), words);
     let checked = parse("new.yaml", &text, &EditedSchema(schema));
-    let policy = checked.policy.unwrap_or_else(|| panic!("{:#?}", checked.problems));
+    let policy = checked
+        .policy
+        .unwrap_or_else(|| panic!("{:#?}", checked.problems));
     (policy, checked.text)
 }
 
 fn told(words: &[(&str, &str)], schema: &[(&str, &str)]) -> (PolicyDiff, Vec<String>) {
     let (new, text) = edited(words, schema);
     let diff = diff(&good(), &new);
-    let refused = diff.refused.iter().map(|refusal| refusal.problem("new.yaml", &text).to_string()).collect();
+    let refused = diff
+        .refused
+        .iter()
+        .map(|refusal| refusal.problem("new.yaml", &text).to_string())
+        .collect();
     (diff, refused)
 }
 
 fn fields(diff: &PolicyDiff) -> &[FieldDiff] {
-    &diff.products.iter().find(|product| product.product.as_str() == "sms").unwrap().fields
+    &diff
+        .products
+        .iter()
+        .find(|product| product.product.as_str() == "sms")
+        .unwrap()
+        .fields
 }
 
 fn changes(diff: &PolicyDiff) -> Vec<(String, TermChange)> {
     let terms = diff.products.iter().flat_map(|product| &product.terms);
-    terms.map(|term| (term.category.to_string(), term.change)).collect()
+    terms
+        .map(|term| (term.category.to_string(), term.change))
+        .collect()
 }
 
 #[test]
@@ -68,8 +81,14 @@ fn windows_are_told_shorter_longer_and_reworded() {
         ("keep: 1 month", TermChange::Mixed),
         ("keep: 2 months", TermChange::Longer),
         ("keep: 30 days\n    boundary: at_least", TermChange::Longer),
-        ("keep: 30 days\n    trigger: consent_withdrawn", TermChange::Shorter),
-        ("keep: 40 days\n    trigger: consent_withdrawn", TermChange::Mixed),
+        (
+            "keep: 30 days\n    trigger: consent_withdrawn",
+            TermChange::Shorter,
+        ),
+        (
+            "keep: 40 days\n    trigger: consent_withdrawn",
+            TermChange::Mixed,
+        ),
     ] {
         let (diff, refused) = told(&[("keep: 30 days", keep)], &[]);
         assert_eq!(changes(&diff), [("content".to_owned(), wanted)], "{keep}");
@@ -79,39 +98,84 @@ fn windows_are_told_shorter_longer_and_reworded() {
 
 #[test]
 fn what_is_stored_is_kept_longer_only_by_a_rule_that_names_a_basis() {
-    let longer = ("keep: 30 days\n    bases: [eu-gdpr:A6-1-b]", "keep: 3 months");
+    let longer = (
+        "keep: 30 days\n    bases: [eu-gdpr:A6-1-b]",
+        "keep: 3 months",
+    );
     let (_, refused) = told(&[longer], &[]);
     insta::assert_snapshot!("no_basis", refused.join("\n"));
     let shorter = ("keep: 30 days\n    bases: [eu-gdpr:A6-1-b]", "keep: 3 days");
-    assert_eq!(told(&[shorter], &[]).1, [""; 0], "to keep less needs no basis");
-    let moved = [("body: content", "body: traffic_data"), ("bases: [eu-gdpr:A6-1-f]", "purposes: [care]")];
+    assert_eq!(
+        told(&[shorter], &[]).1,
+        [""; 0],
+        "to keep less needs no basis"
+    );
+    let moved = [
+        ("body: content", "body: traffic_data"),
+        ("bases: [eu-gdpr:A6-1-f]", "purposes: [care]"),
+    ];
     let (_, refused) = told(&moved, &[]);
-    assert_eq!(refused.len(), 1, "a field that moves to a category of a longer window is lengthened: {refused:?}");
-    assert!(refused[0].contains("rules.default: it keeps content of the stored records longer"), "{refused:?}");
+    assert_eq!(
+        refused.len(),
+        1,
+        "a field that moves to a category of a longer window is lengthened: {refused:?}"
+    );
+    assert!(
+        refused[0].contains("rules.default: it keeps content of the stored records longer"),
+        "{refused:?}"
+    );
 }
 
 #[test]
 fn fields_are_added_removed_renamed_and_reclassified() {
     let personal = |category: &str| ColumnClass::Personal(category.parse().unwrap());
     let (diff, refused) = told(&[("      labels: none\n", "")], &[]);
-    let removed = FieldDiff::Removed { column: "labels".to_owned(), class: ColumnClass::NotPersonal };
+    let removed = FieldDiff::Removed {
+        column: "labels".to_owned(),
+        class: ColumnClass::NotPersonal,
+    };
     assert_eq!((fields(&diff), refused), (&[removed][..], Vec::new()));
 
-    let (diff, _) = told(&[("      body: content\n", "      body: traffic_data\n")], &[]);
+    let (diff, _) = told(
+        &[("      body: content\n", "      body: traffic_data\n")],
+        &[],
+    );
     let column = "body".to_owned();
-    let moved = FieldDiff::Reclassified { column, from: personal("content"), to: personal("traffic_data") };
+    let moved = FieldDiff::Reclassified {
+        column,
+        from: personal("content"),
+        to: personal("traffic_data"),
+    };
     assert_eq!(fields(&diff), [moved]);
-    assert_eq!(changes(&diff), [("content".to_owned(), TermChange::Removed)]);
+    assert_eq!(
+        changes(&diff),
+        [("content".to_owned(), TermChange::Removed)]
+    );
 
-    let alias = ("\"name\": \"body\"", "\"name\": \"text\", \"aliases\": [\"body\"]");
-    let (diff, refused) = told(&[("      body: content\n", "      text: content\n")], &[alias]);
-    let renamed = FieldDiff::Renamed { from: "body".to_owned(), to: "text".to_owned() };
+    let alias = (
+        "\"name\": \"body\"",
+        "\"name\": \"text\", \"aliases\": [\"body\"]",
+    );
+    let (diff, refused) = told(
+        &[("      body: content\n", "      text: content\n")],
+        &[alias],
+    );
+    let renamed = FieldDiff::Renamed {
+        from: "body".to_owned(),
+        to: "text".to_owned(),
+    };
     assert_eq!((fields(&diff), refused), (&[renamed][..], Vec::new()));
     assert!(changes(&diff).is_empty());
 
-    let (diff, _) =
-        told(&[("      body: content\n", "      text: content\n")], &[("\"name\": \"body\"", "\"name\": \"text\"")]);
-    assert_eq!(fields(&diff).len(), 2, "without an alias it is another field");
+    let (diff, _) = told(
+        &[("      body: content\n", "      text: content\n")],
+        &[("\"name\": \"body\"", "\"name\": \"text\"")],
+    );
+    assert_eq!(
+        fields(&diff).len(),
+        2,
+        "without an alias it is another field"
+    );
 }
 
 #[test]
@@ -119,13 +183,49 @@ fn what_stored_rows_cannot_follow_is_refused_with_what_to_do() {
     let mut all = Vec::new();
     for (words, schema) in [
         (vec![("zone: Europe/Amsterdam", "zone: UTC")], vec![]),
-        (vec![("zone: Europe/Amsterdam", "zone: Europe/Amsterdam\nbucket: hour")], vec![]),
-        (vec![("{ country_of: recipient }\n    subjects", "{ country_of: sender_number }\n    subjects")], vec![]),
-        (vec![("    tenant: customer\n", "    tenant: status\n")], vec![]),
-        (vec![("      body: content\n", "      body: none\n")], vec![]),
-        (vec![("      status: none\n", "      status: content\n"), (", status]", "]")], vec![]),
-        (vec![("sent_hour: { hour_of: sent_at }", "sent_hour: { country_of: sender_number }")], vec![]),
-        (vec![("recipient: phone }", "recipient: phone, sender_name: phone }")], vec![]),
+        (
+            vec![(
+                "zone: Europe/Amsterdam",
+                "zone: Europe/Amsterdam\nbucket: hour",
+            )],
+            vec![],
+        ),
+        (
+            vec![(
+                "{ country_of: recipient }\n    subjects",
+                "{ country_of: sender_number }\n    subjects",
+            )],
+            vec![],
+        ),
+        (
+            vec![("    tenant: customer\n", "    tenant: status\n")],
+            vec![],
+        ),
+        (
+            vec![("      body: content\n", "      body: none\n")],
+            vec![],
+        ),
+        (
+            vec![
+                ("      status: none\n", "      status: content\n"),
+                (", status]", "]"),
+            ],
+            vec![],
+        ),
+        (
+            vec![(
+                "sent_hour: { hour_of: sent_at }",
+                "sent_hour: { country_of: sender_number }",
+            )],
+            vec![],
+        ),
+        (
+            vec![(
+                "recipient: phone }",
+                "recipient: phone, sender_name: phone }",
+            )],
+            vec![],
+        ),
     ] {
         let (_, refused) = told(&words, &schema);
         assert_eq!(refused.len(), 1, "{words:?}: {refused:#?}");
@@ -139,29 +239,52 @@ fn wall_clocks_of_stored_rows_keep_their_zone_and_never_become_instants() {
     let (instant, wall) = ("timestamp-millis", "local-timestamp-millis");
     let zoned = |zone: &str| {
         let words = format!("event_time: sent_at\n    event_time_zone: {zone}");
-        edited(&[("event_time: sent_at", words.as_str())], &[(instant, wall)]).0
+        edited(
+            &[("event_time: sent_at", words.as_str())],
+            &[(instant, wall)],
+        )
+        .0
     };
     let refused = |old: &Policy, new: &Policy| {
-        diff(old, &Policy { version: "3".parse().unwrap(), ..new.clone() })
-            .refused
-            .into_iter()
-            .map(|refusal| refusal.what)
-            .collect::<Vec<_>>()
+        diff(
+            old,
+            &Policy {
+                version: "3".parse().unwrap(),
+                ..new.clone()
+            },
+        )
+        .refused
+        .into_iter()
+        .map(|refusal| refusal.what)
+        .collect::<Vec<_>>()
     };
     let (kolkata, amsterdam) = (zoned("Asia/Kolkata"), zoned("Europe/Amsterdam"));
     // Both store instants.
     assert_eq!(refused(&kolkata, &edited(&[], &[]).0), [""; 0]);
     assert_eq!(refused(&edited(&[], &[]).0, &kolkata), [""; 0]);
     let what = refused(&kolkata, &amsterdam);
-    assert!(what.len() == 1 && what[0].contains("by the clocks of Asia/Kolkata"), "{what:?}");
+    assert!(
+        what.len() == 1 && what[0].contains("by the clocks of Asia/Kolkata"),
+        "{what:?}"
+    );
     // A field that is stored as received.
     let field = "{\"name\": \"status\", \"type\": \"string\"}";
-    let of =
-        |kind: &str| format!("{{\"name\": \"status\", \"type\": {{\"type\": \"long\", \"logicalType\": \"{kind}\"}}}}");
+    let of = |kind: &str| {
+        format!(
+            "{{\"name\": \"status\", \"type\": {{\"type\": \"long\", \"logicalType\": \"{kind}\"}}}}"
+        )
+    };
     let words = [(", status]", "]")];
-    let (walls, instants) = (edited(&words, &[(field, &of(wall))]).0, edited(&words, &[(field, &of(instant))]).0);
+    let (walls, instants) = (
+        edited(&words, &[(field, &of(wall))]).0,
+        edited(&words, &[(field, &of(instant))]).0,
+    );
     let what = refused(&walls, &instants);
-    assert!(what.iter().any(|what| what == "`status` is stored as wall-clock times and would be instants"), "{what:?}");
+    assert!(
+        what.iter()
+            .any(|what| what == "`status` is stored as wall-clock times and would be instants"),
+        "{what:?}"
+    );
 }
 
 #[test]
@@ -170,7 +293,11 @@ fn one_version_is_one_text() {
     other.digest = PolicyText::default().digest();
     let refused = diff(&good(), &other).refused;
     assert_eq!(refused.len(), 1);
-    assert!(refused[0].what.contains("another policy has the version `1` already"));
+    assert!(
+        refused[0]
+            .what
+            .contains("another policy has the version `1` already")
+    );
 }
 
 #[test]
@@ -178,22 +305,52 @@ fn a_product_that_comes_or_goes_is_told_with_all_its_terms() {
     let mut without = good();
     without.products.remove(&"sms".parse().unwrap()).unwrap();
     let gone = diff(&good(), &without);
-    assert_eq!(gone.products.iter().map(|product| product.what).collect::<Vec<_>>(), [ProductPresence::Removed]);
-    assert!(changes(&gone).iter().all(|(_, change)| *change == TermChange::Removed));
+    assert_eq!(
+        gone.products
+            .iter()
+            .map(|product| product.what)
+            .collect::<Vec<_>>(),
+        [ProductPresence::Removed]
+    );
+    assert!(
+        changes(&gone)
+            .iter()
+            .all(|(_, change)| *change == TermChange::Removed)
+    );
     let come = diff(&without, &good());
     assert_eq!(come.products[0].what, ProductPresence::Added);
-    assert!(come.refused.is_empty(), "what was never stored is not lengthened");
+    assert!(
+        come.refused.is_empty(),
+        "what was never stored is not lengthened"
+    );
 }
 
-/// Returns true if the diff reports a change of that category for records of that country and tenant.
-fn tells(diff: &PolicyDiff, rules: &[&Rule], (category, country, tenant): (&str, &str, Option<&str>)) -> bool {
-    let mine =
-        || rules.iter().filter(|rule| rule.products.is_empty() || rule.products.iter().any(|of| of.as_str() == "sms"));
-    let countries: BTreeSet<Country> = mine().flat_map(|rule| rule.jurisdictions.iter().copied()).collect();
-    let tenants: BTreeSet<&str> = mine().flat_map(|rule| rule.tenants.iter().map(String::as_str)).collect();
-    let (category, country): (Category, Country) = (category.parse().unwrap(), country.parse().unwrap());
+/// Returns true if the diff reports a change of that category for records of that country and
+/// tenant.
+fn tells(
+    diff: &PolicyDiff,
+    rules: &[&Rule],
+    (category, country, tenant): (&str, &str, Option<&str>),
+) -> bool {
+    let mine = || {
+        rules.iter().filter(|rule| {
+            rule.products.is_empty() || rule.products.iter().any(|of| of.as_str() == "sms")
+        })
+    };
+    let countries: BTreeSet<Country> = mine()
+        .flat_map(|rule| rule.jurisdictions.iter().copied())
+        .collect();
+    let tenants: BTreeSet<&str> = mine()
+        .flat_map(|rule| rule.tenants.iter().map(String::as_str))
+        .collect();
+    let (category, country): (Category, Country) =
+        (category.parse().unwrap(), country.parse().unwrap());
     let named = tenant.filter(|tenant| tenants.contains(tenant));
-    let sms = diff.products.iter().find(|product| product.product.as_str() == "sms").unwrap();
+    let sms = diff
+        .products
+        .iter()
+        .find(|product| product.product.as_str() == "sms")
+        .unwrap();
     let mut told = sms.terms.iter().filter(|term| {
         let of_country = match countries.contains(&country) {
             true => term.jurisdictions.contains(&country),

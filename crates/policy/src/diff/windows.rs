@@ -1,7 +1,8 @@
 //! Compares two terms: which gives the later deadlines.
 //!
-//! Invariant: a change that makes some deadline later is never called shorter, because it needs a legal basis. The
-//! deadlines themselves are compared, day by day through four years; the length of a month is never estimated.
+//! Invariant: a change that makes some deadline later is never called shorter, because it needs a
+//! legal basis. The deadlines themselves are compared, day by day through four years; the length of
+//! a month is never estimated.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -18,14 +19,17 @@ type Window = (RetentionPeriod, Boundary);
 /// A comparison of windows that remembers its results.
 pub(crate) struct WindowComparison {
     calendar: Calendar,
-    /// For two windows: true if the second gives an earlier deadline for some bucket, and true if it gives a later one
-    /// for some.
+    /// For two windows: true if the second gives an earlier deadline for some bucket, and true if
+    /// it gives a later one for some.
     known: HashMap<(Window, Window), (bool, bool)>,
 }
 
 impl WindowComparison {
     pub(super) fn new(calendar: Calendar) -> WindowComparison {
-        WindowComparison { calendar, known: HashMap::new() }
+        WindowComparison {
+            calendar,
+            known: HashMap::new(),
+        }
     }
 
     /// Returns the effect of a change of terms.
@@ -34,8 +38,10 @@ impl WindowComparison {
         if same(before, after) {
             return TermChange::Same;
         }
-        let (mut earlier, mut later) = self.compare((before.keep, before.boundary), (after.keep, after.boundary));
-        // A contract ends after its events, at an unknown time. Consent is withdrawn at any time, or never.
+        let (mut earlier, mut later) =
+            self.compare((before.keep, before.boundary), (after.keep, after.boundary));
+        // A contract ends after its events, at an unknown time. Consent is withdrawn at any time,
+        // or never.
         match (before.trigger, after.trigger) {
             (Event, Event) | (ContractEnd, ContractEnd) | (ConsentWithdrawn, ConsentWithdrawn) => {}
             (_, ContractEnd) | (ConsentWithdrawn, Event) => later = true,
@@ -76,8 +82,8 @@ impl WindowComparison {
     }
 }
 
-/// Compares the second window with the first, if that needs no calendar: more days are more on every calendar. `None`
-/// if their units or their kinds of limit differ.
+/// Compares the second window with the first, if that needs no calendar: more days are more on
+/// every calendar. `None` if their units or their kinds of limit differ.
 fn of_one_unit((before, promised): Window, (after, promises): Window) -> Option<Ordering> {
     let order = match (before, after) {
         (RetentionPeriod::Hours(before), RetentionPeriod::Hours(after))

@@ -11,23 +11,40 @@ use ebbtide_base::ids::Country;
 /// The maximum number of lines that are listed.
 const MOST: usize = 12;
 
-/// Returns the differences between two policies, one line each. If the policies have the same meaning, returns the
-/// place at which their texts differ.
+/// Returns the differences between two policies, one line each. If the policies have the same
+/// meaning, returns the place at which their texts differ.
 #[must_use]
 pub fn differences(old: &LoadedPolicy, new: &LoadedPolicy) -> Vec<String> {
     let changes = diff(&old.policy, &new.policy);
     let mut lines = Vec::new();
-    for (what, categories) in [("is new", &changes.added), ("is no longer there", &changes.removed)] {
-        lines.extend(categories.iter().map(|category| format!("category {category} {what}")));
+    for (what, categories) in [
+        ("is new", &changes.added),
+        ("is no longer there", &changes.removed),
+    ] {
+        lines.extend(
+            categories
+                .iter()
+                .map(|category| format!("category {category} {what}")),
+        );
     }
-    changes.products.iter().for_each(|product| lines.extend(of_product(product)));
+    changes
+        .products
+        .iter()
+        .for_each(|product| lines.extend(of_product(product)));
     let version = |what: &str| what.starts_with("another policy has the version");
-    for refusal in changes.refused.iter().filter(|refusal| !version(&refusal.what)) {
+    for refusal in changes
+        .refused
+        .iter()
+        .filter(|refusal| !version(&refusal.what))
+    {
         let (_, path) = new.text.find(&refusal.spot);
         lines.push(format!("{path}: {}", refusal.what));
     }
     if lines.is_empty() {
-        lines.extend(first_line(&old.text.yaml, &new.text.yaml).map(|line| format!("line {line} of the policy file")));
+        lines.extend(
+            first_line(&old.text.yaml, &new.text.yaml)
+                .map(|line| format!("line {line} of the policy file")),
+        );
     }
     lines.extend(schemas(old, new));
     if lines.len() > MOST {
@@ -39,20 +56,32 @@ pub fn differences(old: &LoadedPolicy, new: &LoadedPolicy) -> Vec<String> {
 }
 
 fn of_product(product: &ProductDiff) -> Vec<String> {
-    let ProductDiff { product: key, what, fields, terms, ends, default_country } = product;
+    let ProductDiff {
+        product: key,
+        what,
+        fields,
+        terms,
+        ends,
+        default_country,
+    } = product;
     match what {
         ProductPresence::Added => return vec![format!("product {key} is new")],
         ProductPresence::Removed => return vec![format!("product {key} is no longer there")],
         ProductPresence::Kept => {}
     }
-    let mut lines: Vec<String> = fields.iter().map(|field| format!("{key}: {field}")).collect();
+    let mut lines: Vec<String> = fields
+        .iter()
+        .map(|field| format!("{key}: {field}"))
+        .collect();
     lines.extend(terms.iter().map(|term| format!("{key}: {term}")));
     lines.extend(ends.iter().map(|(before, after)| {
         let or = |end: &Option<String>| end.clone().unwrap_or_else(|| "nothing".to_owned());
         format!("{key}: records end: {} -> {}", or(before), or(after))
     }));
     lines.extend(default_country.iter().map(|(before, after)| {
-        let or = |country: &Option<Country>| country.map_or_else(|| "none".to_owned(), |country| country.to_string());
+        let or = |country: &Option<Country>| {
+            country.map_or_else(|| "none".to_owned(), |country| country.to_string())
+        };
         format!("{key}: default country: {} -> {}", or(before), or(after))
     }));
     lines
@@ -65,21 +94,29 @@ fn schemas(old: &LoadedPolicy, new: &LoadedPolicy) -> Vec<String> {
         match new.text.schemas.get(path) {
             None => lines.push(format!("schema {path} is no longer named")),
             Some(after) => {
-                lines.extend(first_line(before, after).map(|line| format!("line {line} of schema {path}")));
+                lines.extend(
+                    first_line(before, after).map(|line| format!("line {line} of schema {path}")),
+                );
             }
         }
     }
-    let added = new.text.schemas.keys().filter(|path| !old.text.schemas.contains_key(*path));
+    let added = new
+        .text
+        .schemas
+        .keys()
+        .filter(|path| !old.text.schemas.contains_key(*path));
     lines.extend(added.map(|path| format!("schema {path} is new")));
     lines
 }
 
-/// Returns the number of the first line, counted from 1, in which two texts differ; `None` if they are equal.
+/// Returns the number of the first line, counted from 1, in which two texts differ; `None` if they
+/// are equal.
 fn first_line(old: &str, new: &str) -> Option<usize> {
     if old == new {
         return None;
     }
-    // Compared with their line ends, so that a text with the line ends of another system differs in its first line.
+    // Compared with their line ends, so that a text with the line ends of another system differs in
+    // its first line.
     let (mut old, mut new) = (old.split_inclusive('\n'), new.split_inclusive('\n'));
     (1..).find(|_| {
         let (old, new) = (old.next(), new.next());
@@ -88,17 +125,28 @@ fn first_line(old: &str, new: &str) -> Option<usize> {
 }
 
 fn class_text(class: &ColumnClass) -> &str {
-    class.category().map_or("none", |category| category.as_str())
+    class
+        .category()
+        .map_or("none", |category| category.as_str())
 }
 
 impl fmt::Display for FieldDiff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FieldDiff::Added { column, class } => write!(f, "field {column} comes: {}", class_text(class)),
-            FieldDiff::Removed { column, class } => write!(f, "field {column} goes (was {})", class_text(class)),
+            FieldDiff::Added { column, class } => {
+                write!(f, "field {column} comes: {}", class_text(class))
+            }
+            FieldDiff::Removed { column, class } => {
+                write!(f, "field {column} goes (was {})", class_text(class))
+            }
             FieldDiff::Renamed { from, to } => write!(f, "field {from} becomes {to}"),
             FieldDiff::Reclassified { column, from, to } => {
-                write!(f, "field {column}: {} -> {}", class_text(from), class_text(to))
+                write!(
+                    f,
+                    "field {column}: {} -> {}",
+                    class_text(from),
+                    class_text(to)
+                )
             }
         }
     }
@@ -106,10 +154,20 @@ impl fmt::Display for FieldDiff {
 
 impl fmt::Display for TermDiff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TermDiff { category, jurisdictions, tenants, before, after, change } = self;
+        let TermDiff {
+            category,
+            jurisdictions,
+            tenants,
+            before,
+            after,
+            change,
+        } = self;
         let words = |told: &Option<TermReport>| {
             told.as_ref().map_or("nothing".to_owned(), |told| {
-                format!("{} {} from {} ({})", told.boundary, told.keep, told.trigger, told.rule)
+                format!(
+                    "{} {} from {} ({})",
+                    told.boundary, told.keep, told.trigger, told.rule
+                )
             })
         };
         let change = match change {
@@ -125,16 +183,30 @@ impl fmt::Display for TermDiff {
             [one, _] => format!(" of {one} and 1 more tenant"),
             [one, rest @ ..] => format!(" of {one} and {} more tenants", rest.len()),
         };
-        write!(f, "{category}{}{tenants}: {} -> {}{change}", countries(jurisdictions), words(before), words(after))
+        write!(
+            f,
+            "{category}{}{tenants}: {} -> {}{change}",
+            countries(jurisdictions),
+            words(before),
+            words(after)
+        )
     }
 }
 
-/// Returns the jurisdictions as the end of a sentence: ` in NL, BE`; empty if no jurisdiction is named.
+/// Returns the jurisdictions as the end of a sentence: ` in NL, BE`; empty if no jurisdiction is
+/// named.
 #[must_use]
 pub fn countries(jurisdictions: &[Country]) -> String {
     match jurisdictions.len() {
         0 => String::new(),
-        1..=6 => format!(" in {}", jurisdictions.iter().map(Country::as_str).collect::<Vec<_>>().join(", ")),
+        1..=6 => format!(
+            " in {}",
+            jurisdictions
+                .iter()
+                .map(Country::as_str)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
         more => format!(" in {} and {} more countries", jurisdictions[0], more - 1),
     }
 }

@@ -1,7 +1,8 @@
-//! The columns of one product, and the check that a name in the policy means a column that exists, is stored and has
-//! the right type.
+//! The columns of one product, and the check that a name in the policy means a column that exists,
+//! is stored and has the right type.
 //!
-//! Invariant: a wrong name is reported once, and a column whose class could not be read causes no further problem.
+//! Invariant: a wrong name is reported once, and a column whose class could not be read causes no
+//! further problem.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,12 +34,15 @@ pub(super) enum RequiredType {
 }
 
 impl RequiredType {
-    /// Returns true if `column` has this role; `converted` states that its wall-clock times become instants.
+    /// Returns true if `column` has this role; `converted` states that its wall-clock times become
+    /// instants.
     fn fits(self, column: &Column, converted: bool) -> bool {
         let data_type = &column.data_type;
         match self {
             RequiredType::Text => *data_type == DataType::Utf8,
-            RequiredType::Time => matches!(data_type, DataType::Timestamp(_, Some(_))) && (converted || !column.local),
+            RequiredType::Time => {
+                matches!(data_type, DataType::Timestamp(_, Some(_))) && (converted || !column.local)
+            }
             RequiredType::Clock => matches!(data_type, DataType::Timestamp(_, Some(_))),
             RequiredType::Number => data_type.is_numeric(),
             RequiredType::Single => !data_type.is_nested() && !data_type.is_binary(),
@@ -58,7 +62,10 @@ impl RequiredType {
                 ("a day without a time", INSTANT)
             }
             RequiredType::Time | RequiredType::Clock => ("no instant", INSTANT),
-            RequiredType::Text => ("no text", "name a column of the Avro type string, uuid or enum"),
+            RequiredType::Text => (
+                "no text",
+                "name a column of the Avro type string, uuid or enum",
+            ),
             RequiredType::Number => ("no number", "name a column of an Avro number or decimal"),
             RequiredType::Single => ("a list, a map or bytes", "name a column of one value"),
         }
@@ -79,8 +86,9 @@ pub(super) struct ProductColumns {
 }
 
 impl ProductColumns {
-    /// Reads `fields` and compares them with the schema. `schema_at` is the position at which the policy names the
-    /// schema. Also returns the first column of each personal category, with its position.
+    /// Reads `fields` and compares them with the schema. `schema_at` is the position at which the
+    /// policy names the schema. Also returns the first column of each personal category, with its
+    /// position.
     pub(super) fn read(
         node: Option<&YamlNode>,
         schema: Option<Arc<Schema>>,
@@ -88,9 +96,16 @@ impl ProductColumns {
         (product_path, schema_at): (&str, TextPosition),
         reading: &mut ValueReader<'_>,
     ) -> (Self, BTreeMap<Category, (String, TextPosition)>) {
-        let mut columns = Self { schema, fields: BTreeMap::new(), named: BTreeSet::new(), converted: None };
+        let mut columns = Self {
+            schema,
+            fields: BTreeMap::new(),
+            named: BTreeSet::new(),
+            converted: None,
+        };
         let mut personal = BTreeMap::new();
-        let Some(node) = node else { return (columns, personal) };
+        let Some(node) = node else {
+            return (columns, personal);
+        };
         let path = join(product_path, "fields");
         for entry in reading.entries(node, &path, "{ recipient: phone_number, status: none }") {
             let path = join(&path, &entry.key);
@@ -98,15 +113,29 @@ impl ProductColumns {
             columns.check_named(&entry.key, (entry.at, &path), reading);
             let class = match reading.text(&entry.value, &path, "none") {
                 Some("none") => ColumnClass::NotPersonal,
-                Some(text) => match Category::new(text).ok().filter(|category| categories.contains_key(category)) {
+                Some(text) => match Category::new(text)
+                    .ok()
+                    .filter(|category| categories.contains_key(category))
+                {
                     Some(category) => {
-                        personal.entry(category.clone()).or_insert_with(|| (entry.key.clone(), entry.at));
+                        personal
+                            .entry(category.clone())
+                            .or_insert_with(|| (entry.key.clone(), entry.at));
                         ColumnClass::Personal(category)
                     }
                     None => {
-                        let known: Vec<&str> = categories.keys().map(Category::as_str).chain(["none"]).collect();
+                        let known: Vec<&str> = categories
+                            .keys()
+                            .map(Category::as_str)
+                            .chain(["none"])
+                            .collect();
                         let what = format!("there is no category `{text}`");
-                        reading.problems.error(entry.value.at, &path, what, did_you_mean(text, &known));
+                        reading.problems.error(
+                            entry.value.at,
+                            &path,
+                            what,
+                            did_you_mean(text, &known),
+                        );
                         continue;
                     }
                 },
@@ -118,17 +147,30 @@ impl ProductColumns {
         (columns, personal)
     }
 
-    fn check_named(&self, name: &str, (at, path): (TextPosition, &str), reading: &mut ValueReader<'_>) {
+    fn check_named(
+        &self,
+        name: &str,
+        (at, path): (TextPosition, &str),
+        reading: &mut ValueReader<'_>,
+    ) {
         let Some(schema) = &self.schema else { return };
         if schema.column(name).is_some() {
             return;
         }
-        let by_path = schema.columns.iter().find(|column| column.path.join(".") == name);
+        let by_path = schema
+            .columns
+            .iter()
+            .find(|column| column.path.join(".") == name);
         let mend = match by_path {
-            Some(column) => format!("nested fields are named by their column: write `{}`", column.name),
+            Some(column) => format!(
+                "nested fields are named by their column: write `{}`",
+                column.name
+            ),
             None => did_you_mean(name, &names(&schema.columns)),
         };
-        reading.problems.error(at, path, format!("the schema has no column `{name}`"), mend);
+        reading
+            .problems
+            .error(at, path, format!("the schema has no column `{name}`"), mend);
     }
 
     fn check_unnamed(&self, (path, at): (&str, TextPosition), reading: &mut ValueReader<'_>) {
@@ -139,23 +181,30 @@ impl ProductColumns {
                 let product = path.rsplit('.').next().unwrap_or_default();
                 let field = column.path.join(".");
                 let other = format!("{product}_{}", name.to_ascii_lowercase());
-                let what = format!("the schema's field `{field}` has the name of a tag column, `{name}`");
+                let what =
+                    format!("the schema's field `{field}` has the name of a tag column, `{name}`");
                 let mend = format!(
                     "rename it in the schema, for instance to `{other}`, with `{}` among its aliases",
                     column.path.last().map_or("", String::as_str)
                 );
-                reading.problems.error(at, &join(path, "schema"), what, mend);
+                reading
+                    .problems
+                    .error(at, &join(path, "schema"), what, mend);
             } else if !self.named.contains(name) {
-                let what = format!("the schema's field `{name}` is not classified and will not be stored");
-                let mend =
-                    format!("write `{name}: <category>` or `{name}: none` under fields, or leave it out on purpose");
-                reading.problems.warning(at, &join(path, "fields"), what, mend);
+                let what =
+                    format!("the schema's field `{name}` is not classified and will not be stored");
+                let mend = format!(
+                    "write `{name}: <category>` or `{name}: none` under fields, or leave it out on purpose"
+                );
+                reading
+                    .problems
+                    .warning(at, &join(path, "fields"), what, mend);
             }
         }
     }
 
-    /// Returns the column that `node` names, if it is stored and of `kind`, and reports an error otherwise. `role` is
-    /// the use of the column: `the event time`.
+    /// Returns the column that `node` names, if it is stored and of `kind`, and reports an error
+    /// otherwise. `role` is the use of the column: `the event time`.
     pub(super) fn want(
         &self,
         node: &YamlNode,
@@ -178,21 +227,37 @@ impl ProductColumns {
         let column = self.schema.as_ref().map(|schema| schema.column(name));
         match column {
             Some(None) => {
-                let schema = self.schema.as_ref().map(|schema| names(&schema.columns)).unwrap_or_default();
-                let what = format!("{role} is to come from `{name}`, but the schema has no such column");
-                reading.problems.error(at, path, what, did_you_mean(name, &schema));
+                let schema = self
+                    .schema
+                    .as_ref()
+                    .map(|schema| names(&schema.columns))
+                    .unwrap_or_default();
+                let what =
+                    format!("{role} is to come from `{name}`, but the schema has no such column");
+                reading
+                    .problems
+                    .error(at, path, what, did_you_mean(name, &schema));
                 return None;
             }
             Some(Some(column)) if !kind.fits(column, self.converted.as_deref() == Some(name)) => {
                 let (is, mend) = kind.words(column);
-                reading.problems.error(at, path, format!("{role} cannot come from `{name}`: it is {is}"), mend);
+                reading.problems.error(
+                    at,
+                    path,
+                    format!("{role} cannot come from `{name}`: it is {is}"),
+                    mend,
+                );
                 return None;
             }
             _ => {}
         }
         if !self.named.contains(name) {
-            let what = format!("{role} is to come from `{name}`, which is not under fields and so is never stored");
-            reading.problems.error(at, path, what, format!("classify `{name}` under fields"));
+            let what = format!(
+                "{role} is to come from `{name}`, which is not under fields and so is never stored"
+            );
+            reading
+                .problems
+                .error(at, path, what, format!("classify `{name}` under fields"));
             return None;
         }
         Some(name.to_owned())

@@ -1,7 +1,8 @@
 //! Parses the text of a policy file to a [`Policy`], or to all of its problems.
 //!
-//! Invariants: all problems are reported together, each with line, column and fix. A policy is returned only if no
-//! problem is an error. No file is read here: the schemas come from a [`SchemaSource`].
+//! Invariants: all problems are reported together, each with line, column and fix. A policy is
+//! returned only if no problem is an error. No file is read here: the schemas come from a
+//! [`SchemaSource`].
 
 mod columns;
 mod end;
@@ -28,8 +29,8 @@ use ebbtide_base::yaml::{self, YamlNode, check_keys, join};
 
 /// A source of the texts of the products' schemas.
 pub trait SchemaSource {
-    /// Returns the text of the schema at `path`, which is relative to the folder of the policy file, as in the policy.
-    /// The error says in a few words why it cannot be read.
+    /// Returns the text of the schema at `path`, which is relative to the folder of the policy
+    /// file, as in the policy. The error says in a few words why it cannot be read.
     fn load(&self, path: &str) -> Result<String, String>;
 }
 
@@ -58,11 +59,15 @@ impl SchemaSource for RecordingSource<'_> {
     }
 }
 
-/// Parses and checks the text of a policy. `file` is its name as the user knows it, for the problems.
+/// Parses and checks the text of a policy. `file` is its name as the user knows it, for the
+/// problems.
 #[must_use]
 pub fn parse(file: &str, text: &str, schemas: &dyn SchemaSource) -> CheckedPolicy {
     let mut problems = Problems::of(file);
-    let schemas = RecordingSource { of: schemas, kept: RefCell::default() };
+    let schemas = RecordingSource {
+        of: schemas,
+        kept: RefCell::default(),
+    };
     let policy = match yaml::parse(text) {
         Ok(root) => read(&root, &schemas, &mut problems),
         Err(error) => {
@@ -75,9 +80,21 @@ pub fn parse(file: &str, text: &str, schemas: &dyn SchemaSource) -> CheckedPolic
             None
         }
     };
-    let text = PolicyText { yaml: text.to_owned(), schemas: schemas.kept.into_inner() };
-    let policy = policy.filter(|_| !problems.any_error()).map(|policy| Policy { digest: text.digest(), ..policy });
-    CheckedPolicy { policy, problems: problems.into_sorted(), text }
+    let text = PolicyText {
+        yaml: text.to_owned(),
+        schemas: schemas.kept.into_inner(),
+    };
+    let policy = policy
+        .filter(|_| !problems.any_error())
+        .map(|policy| Policy {
+            digest: text.digest(),
+            ..policy
+        });
+    CheckedPolicy {
+        policy,
+        problems: problems.into_sorted(),
+        text,
+    }
 }
 
 /// The part of a policy that was read so far, possibly with errors: enough to find more of them.
@@ -112,7 +129,8 @@ pub(super) struct DraftProduct {
     pub(super) jurisdiction: Option<super::model::Jurisdiction>,
     /// True if its records name a tenant.
     pub(super) has_tenant: bool,
-    /// The category of the subject column that `end` counts, and the position at which `end` names it.
+    /// The category of the subject column that `end` counts, and the position at which `end` names
+    /// it.
     pub(super) counted: Option<(Category, TextPosition)>,
     /// The categories of its subjects, and the position of their list.
     pub(super) subjects: Option<(BTreeSet<Category>, TextPosition)>,
@@ -123,13 +141,21 @@ pub(super) struct DraftProduct {
 pub(super) struct DraftRule {
     pub(super) rule: Rule,
     pub(super) at: TextPosition,
-    /// True if what it matches could not be read completely, so that it proves neither a hole nor a clash.
+    /// True if what it matches could not be read completely, so that it proves neither a hole nor a
+    /// clash.
     pub(super) vague: bool,
     /// True if its window (`keep`, `trigger` or `boundary`) could not be read.
     pub(super) broken: bool,
 }
 
-const KEYS: [&str; 6] = ["version", "zone", "bucket", "categories", "products", "rules"];
+const KEYS: [&str; 6] = [
+    "version",
+    "zone",
+    "bucket",
+    "categories",
+    "products",
+    "rules",
+];
 
 fn read(root: &YamlNode, schemas: &dyn SchemaSource, problems: &mut Problems) -> Option<Policy> {
     check_keys(root, &KEYS, "", problems);
@@ -141,7 +167,9 @@ fn read(root: &YamlNode, schemas: &dyn SchemaSource, problems: &mut Problems) ->
         .need(root, "version", "", "2026-11-01")
         .and_then(|node| reading.parsed::<PolicyVersion>(node, "version", "2026-11-01"));
     let mut draft = PolicyDraft {
-        zone: reading.need(root, "zone", "", "Europe/Amsterdam").and_then(|node| zone(node, "zone", &mut reading)),
+        zone: reading
+            .need(root, "zone", "", "Europe/Amsterdam")
+            .and_then(|node| zone(node, "zone", &mut reading)),
         bucket: match reading.maybe(root, "bucket") {
             None => Some(BucketUnit::Day),
             Some(node) => bucket(node, &mut reading),
@@ -157,11 +185,25 @@ fn read(root: &YamlNode, schemas: &dyn SchemaSource, problems: &mut Problems) ->
 
 fn finish(version: PolicyVersion, draft: PolicyDraft) -> Option<Policy> {
     let mut products = BTreeMap::new();
-    for DraftProduct { key, title, has_records, records, .. } in draft.products {
+    for DraftProduct {
+        key,
+        title,
+        has_records,
+        records,
+        ..
+    } in draft.products
+    {
         if has_records && records.is_none() {
             return None;
         }
-        products.insert(key.clone(), Product { key, title, records });
+        products.insert(
+            key.clone(),
+            Product {
+                key,
+                title,
+                records,
+            },
+        );
     }
     Some(Policy {
         version,
@@ -169,7 +211,11 @@ fn finish(version: PolicyVersion, draft: PolicyDraft) -> Option<Policy> {
         digest: PolicyText::default().digest(),
         zone: draft.zone?,
         bucket: draft.bucket?,
-        categories: draft.categories.into_iter().map(|(category, of)| (category, of.term)).collect(),
+        categories: draft
+            .categories
+            .into_iter()
+            .map(|(category, of)| (category, of.term))
+            .collect(),
         products,
         rules: draft.rules.into_iter().map(|draft| draft.rule).collect(),
     })
@@ -182,46 +228,86 @@ fn zone(node: &YamlNode, path: &str, reading: &mut ValueReader<'_>) -> Option<Tz
     if zone.is_none() {
         let mend = match nearest(text, TZ_VARIANTS.iter().map(|zone| zone.name())) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => "write a name of the IANA time zone database, such as `Europe/Amsterdam`".to_owned(),
+            None => {
+                "write a name of the IANA time zone database, such as `Europe/Amsterdam`".to_owned()
+            }
         };
-        reading.problems.error(node.at, path, format!("there is no time zone `{text}`"), mend);
+        reading.problems.error(
+            node.at,
+            path,
+            format!("there is no time zone `{text}`"),
+            mend,
+        );
     }
     zone
 }
 
 fn bucket(node: &YamlNode, reading: &mut ValueReader<'_>) -> Option<BucketUnit> {
-    reading.one_of(node, "bucket", &[("day", BucketUnit::Day), ("hour", BucketUnit::Hour)])
+    reading.one_of(
+        node,
+        "bucket",
+        &[("day", BucketUnit::Day), ("hour", BucketUnit::Hour)],
+    )
 }
 
 fn categories(root: &YamlNode, draft: &mut PolicyDraft, reading: &mut ValueReader<'_>) {
     let example = "{ phone_number: { term: pd:TelephoneNumber } }";
-    let Some(node) = reading.need(root, "categories", "", example) else { return };
+    let Some(node) = reading.need(root, "categories", "", example) else {
+        return;
+    };
     for entry in reading.entries(node, "categories", example) {
         let path = join("categories", &entry.key);
-        let Some(category) = reading.key::<Category>(entry, &path) else { continue };
+        let Some(category) = reading.key::<Category>(entry, &path) else {
+            continue;
+        };
         check_keys(&entry.value, &["term"], &path, reading.problems);
-        let term = reading.need(&entry.value, "term", &path, "pd:TelephoneNumber").and_then(|node| {
-            let path = join(&path, "term");
-            reading.shaped(node, &path, ("a term of the W3C Data Privacy Vocabulary", "pd:TelephoneNumber"), |text| {
-                text.strip_prefix("pd:").is_some_and(|name| {
-                    name.starts_with(|first: char| first.is_ascii_uppercase())
-                        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-                })
-            })
-        });
+        let term = reading
+            .need(&entry.value, "term", &path, "pd:TelephoneNumber")
+            .and_then(|node| {
+                let path = join(&path, "term");
+                reading.shaped(
+                    node,
+                    &path,
+                    (
+                        "a term of the W3C Data Privacy Vocabulary",
+                        "pd:TelephoneNumber",
+                    ),
+                    |text| {
+                        text.strip_prefix("pd:").is_some_and(|name| {
+                            name.starts_with(|first: char| first.is_ascii_uppercase())
+                                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+                        })
+                    },
+                )
+            });
         let term = term.unwrap_or_default().to_owned();
-        draft.categories.insert(category, DraftCategory { term, at: entry.at });
+        draft
+            .categories
+            .insert(category, DraftCategory { term, at: entry.at });
     }
 }
 
-fn products(root: &YamlNode, draft: &mut PolicyDraft, schemas: &dyn SchemaSource, reading: &mut ValueReader<'_>) {
+fn products(
+    root: &YamlNode,
+    draft: &mut PolicyDraft,
+    schemas: &dyn SchemaSource,
+    reading: &mut ValueReader<'_>,
+) {
     let example = "{ sms: { topics: [traffic.sms], ... } }";
-    let Some(node) = reading.need(root, "products", "", example) else { return };
+    let Some(node) = reading.need(root, "products", "", example) else {
+        return;
+    };
     let mut topics: BTreeMap<Topic, (String, TextPosition)> = BTreeMap::new();
     for entry in reading.entries(node, "products", example) {
         let path = join("products", &entry.key);
-        let Some(key) = reading.key::<ProductKey>(entry, &path) else { continue };
-        let context = product::ProductContext { categories: &draft.categories, schemas, path };
+        let Some(key) = reading.key::<ProductKey>(entry, &path) else {
+            continue;
+        };
+        let context = product::ProductContext {
+            categories: &draft.categories,
+            schemas,
+            path,
+        };
         let product = product::read(key, &entry.value, &context, &mut topics, reading);
         draft.products.push(product);
     }

@@ -21,7 +21,11 @@ pub(crate) fn keep(text: &str) -> Result<RetentionPeriod, &'static str> {
         "year" | "years" => (MOST_YEARS, |years| RetentionPeriod::Months(years * 12)),
         _ => return Err(FORM),
     };
-    if number > most { Err("write at most 100 years") } else { Ok(unit(number)) }
+    if number > most {
+        Err("write at most 100 years")
+    } else {
+        Ok(unit(number))
+    }
 }
 
 #[cfg(test)]
@@ -41,9 +45,18 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for text in
-            ["", "6", "months", "6months", "6  months", "-6 months", "+6 months", "6.5 days", "6 moons", "101 years"]
-        {
+        for text in [
+            "",
+            "6",
+            "months",
+            "6months",
+            "6  months",
+            "-6 months",
+            "+6 months",
+            "6.5 days",
+            "6 moons",
+            "101 years",
+        ] {
             assert!(keep(text).is_err(), "{text}");
         }
         assert!(keep("99999999999 days").is_err());

@@ -1,6 +1,7 @@
 //! One product of a policy: its topics, schema, columns, subjects and end.
 //!
-//! Invariant: everything else that names the product can be checked, even if a part of the product could not be read.
+//! Invariant: everything else that names the product can be checked, even if a part of the product
+//! could not be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,7 +9,9 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 
 use super::super::countries;
-use super::super::model::{Jurisdiction, OtherRecords, Platform, Records, SubjectColumn, SubjectKind};
+use super::super::model::{
+    Jurisdiction, OtherRecords, Platform, Records, SubjectColumn, SubjectKind,
+};
 use super::columns::{ProductColumns, RequiredType};
 use super::end::{EndNames, derive, end};
 use super::records::{self, OwnRecords};
@@ -52,7 +55,9 @@ pub(super) fn read(
 ) -> DraftProduct {
     let path = &context.path;
     check_keys(node, &KEYS, path, reading.problems);
-    let title = reading.maybe(node, "title").and_then(|node| reading.words(node, &join(path, "title"), 200));
+    let title = reading
+        .maybe(node, "title")
+        .and_then(|node| reading.words(node, &join(path, "title"), 200));
     let mut draft = DraftProduct {
         key,
         title: title.map(str::to_owned),
@@ -84,24 +89,43 @@ pub(super) fn read(
     if !matches!(node.value, ebbtide_base::yaml::YamlValue::Map(_)) {
         return draft;
     }
-    if !node.entries().iter().any(|entry| KEYS[2..].contains(&entry.key.as_str())) {
+    if !node
+        .entries()
+        .iter()
+        .any(|entry| KEYS[2..].contains(&entry.key.as_str()))
+    {
         let what = "it is not said where its records come from";
-        let mend = "write topics, schema, event_time, jurisdiction, fields and end, or `records: none`";
+        let mend =
+            "write topics, schema, event_time, jurisdiction, fields and end, or `records: none`";
         reading.problems.error(node.at, path, what, mend);
         return draft;
     }
     draft.records = records(&mut draft, node, context, topics, reading);
     if let Some(records) = &mut draft.records {
         records.others = own.others;
-        records.schema = own.of(Arc::clone(&records.schema), node.get("records").unwrap_or(node), path, reading);
+        records.schema = own.of(
+            Arc::clone(&records.schema),
+            node.get("records").unwrap_or(node),
+            path,
+            reading,
+        );
     }
     draft
 }
 
 fn no_records(node: &YamlNode, path: &str, reading: &mut ValueReader<'_>) {
-    for entry in node.entries().iter().filter(|entry| KEYS[2..].contains(&entry.key.as_str())) {
+    for entry in node
+        .entries()
+        .iter()
+        .filter(|entry| KEYS[2..].contains(&entry.key.as_str()))
+    {
         let what = format!("`{}` stands in a product without records", entry.key);
-        reading.problems.error(entry.at, &join(path, &entry.key), what, "take it out, or take out `records: none`");
+        reading.problems.error(
+            entry.at,
+            &join(path, &entry.key),
+            what,
+            "take it out, or take out `records: none`",
+        );
     }
 }
 
@@ -113,36 +137,60 @@ fn records(
     reading: &mut ValueReader<'_>,
 ) -> Option<Records> {
     let path = &context.path;
-    let own = reading.need(node, "topics", path, "[traffic.sms]").map(|node| read_topics(node, path, topics, reading));
+    let own = reading
+        .need(node, "topics", path, "[traffic.sms]")
+        .map(|node| read_topics(node, path, topics, reading));
     let schema_node = reading.need(node, "schema", path, "../schemas/sms.avsc");
     let schema = schema_node.and_then(|node| read_schema(node, path, context.schemas, reading));
-    let fields = reading.need(node, "fields", path, "{ recipient: phone_number, status: none }");
+    let fields = reading.need(
+        node,
+        "fields",
+        path,
+        "{ recipient: phone_number, status: none }",
+    );
     let place = (path.as_str(), schema_node.map_or(node.at, |node| node.at));
-    let (mut columns, personal) = ProductColumns::read(fields, schema, context.categories, place, reading);
+    let (mut columns, personal) =
+        ProductColumns::read(fields, schema, context.categories, place, reading);
     draft.personal = personal;
     let (event_time, event_time_zone) = event_time(node, path, &columns, reading);
-    // The tagger converts its wall-clock times to instants, so it counts as an instant from here on.
+    // The tagger converts its wall-clock times to instants, so it counts as an instant from here
+    // on.
     columns.converted = event_time.clone().filter(|_| event_time_zone.is_some());
-    let tenant = reading
-        .maybe(node, "tenant")
-        .map(|node| columns.want(node, &join(path, "tenant"), ("the tenant", RequiredType::Text), reading));
+    let tenant = reading.maybe(node, "tenant").map(|node| {
+        columns.want(
+            node,
+            &join(path, "tenant"),
+            ("the tenant", RequiredType::Text),
+            reading,
+        )
+    });
     let example = "{ country_of: recipient }";
     draft.jurisdiction = reading
         .need(node, "jurisdiction", path, example)
         .and_then(|node| jurisdiction(node, &join(path, "jurisdiction"), &columns, reading));
     let subjects = reading.maybe(node, "subjects").map(|node| {
         let read = subjects(node, &join(path, "subjects"), &columns, reading);
-        let categories: BTreeSet<Category> =
-            read.iter().filter_map(|subject| columns.category(&subject.column).cloned()).collect();
+        let categories: BTreeSet<Category> = read
+            .iter()
+            .filter_map(|subject| columns.category(&subject.column).cloned())
+            .collect();
         draft.subjects = Some((categories, node.at));
         read
     });
     let subjects = subjects.unwrap_or_default();
     let default_country = default_country(node, path, reading);
     let derived = reading.maybe(node, "derive");
-    let derive = derived.map(|node| derive(&columns, node, &join(path, "derive"), reading)).unwrap_or_default();
-    let named = EndNames { columns: &columns, subjects: &keys(node, "subjects"), derived: &keys(node, "derive") };
-    let end = reading.need(node, "end", path, "remove").and_then(|node| end(node, &join(path, "end"), &named, reading));
+    let derive = derived
+        .map(|node| derive(&columns, node, &join(path, "derive"), reading))
+        .unwrap_or_default();
+    let named = EndNames {
+        columns: &columns,
+        subjects: &keys(node, "subjects"),
+        derived: &keys(node, "derive"),
+    };
+    let end = reading
+        .need(node, "end", path, "remove")
+        .and_then(|node| end(node, &join(path, "end"), &named, reading));
     let (end, counted) = end?;
     draft.counted = counted;
     Some(Records {
@@ -164,10 +212,16 @@ fn records(
     })
 }
 
-/// Reads the country of the national numbers in the phone columns, if one is given; `None` if the value is not a
-/// country.
-fn default_country(node: &YamlNode, path: &str, reading: &mut ValueReader<'_>) -> Option<Option<Country>> {
-    let Some(node) = reading.maybe(node, "default_country") else { return Some(None) };
+/// Reads the country of the national numbers in the phone columns, if one is given; `None` if the
+/// value is not a country.
+fn default_country(
+    node: &YamlNode,
+    path: &str,
+    reading: &mut ValueReader<'_>,
+) -> Option<Option<Country>> {
+    let Some(node) = reading.maybe(node, "default_country") else {
+        return Some(None);
+    };
     let path = join(path, "default_country");
     let code = reading.text(node, &path, "NL")?;
     country(code, (node.at, &path), reading).map(Some)
@@ -183,22 +237,44 @@ fn event_time(
     let zone_node = reading.maybe(node, "event_time_zone");
     let zone_path = join(path, "event_time_zone");
     let zone = zone_node.and_then(|node| zone(node, &zone_path, reading));
-    let kind = if zone_node.is_some() { RequiredType::Clock } else { RequiredType::Time };
+    let kind = if zone_node.is_some() {
+        RequiredType::Clock
+    } else {
+        RequiredType::Time
+    };
     let column = reading
         .need(node, "event_time", path, "sent_at")
-        .and_then(|node| columns.want(node, &join(path, "event_time"), ("the event time", kind), reading));
+        .and_then(|node| {
+            columns.want(
+                node,
+                &join(path, "event_time"),
+                ("the event time", kind),
+                reading,
+            )
+        });
     if let (Some(node), Some(name)) = (zone_node, &column)
-        && columns.schema.as_ref().and_then(|schema| schema.column(name)).is_some_and(|column| !column.local)
+        && columns
+            .schema
+            .as_ref()
+            .and_then(|schema| schema.column(name))
+            .is_some_and(|column| !column.local)
     {
         let what = format!("`{name}` is an instant already, so no zone can say when it was");
-        reading.problems.error(node.at, &zone_path, what, "take event_time_zone out");
+        reading
+            .problems
+            .error(node.at, &zone_path, what, "take event_time_zone out");
     }
     (column, zone)
 }
 
 /// Returns the keys of the mapping under `key`.
 fn keys<'n>(node: &'n YamlNode, key: &str) -> Vec<&'n str> {
-    node.get(key).map(YamlNode::entries).unwrap_or_default().iter().map(|entry| entry.key.as_str()).collect()
+    node.get(key)
+        .map(YamlNode::entries)
+        .unwrap_or_default()
+        .iter()
+        .map(|entry| entry.key.as_str())
+        .collect()
 }
 
 fn read_topics(
@@ -210,14 +286,26 @@ fn read_topics(
     let path = join(path, "topics");
     let items = reading.items(node, &path, "[traffic.sms]");
     if items.is_empty() && node.list().is_some() {
-        reading.problems.error(node.at, &path, "no topic is listed", "list one, or write `records: none`");
+        reading.problems.error(
+            node.at,
+            &path,
+            "no topic is listed",
+            "list one, or write `records: none`",
+        );
     }
     let mut topics = Vec::new();
     for item in items {
-        let Some(topic) = reading.parsed::<Topic>(item, &path, "traffic.sms") else { continue };
+        let Some(topic) = reading.parsed::<Topic>(item, &path, "traffic.sms") else {
+            continue;
+        };
         if let Some((by, at)) = taken.get(&topic) {
-            let what = format!("the topic `{topic}` is read already by {by} (line {})", at.line);
-            reading.problems.error(item.at, &path, what, "give each topic to one product, once");
+            let what = format!(
+                "the topic `{topic}` is read already by {by} (line {})",
+                at.line
+            );
+            reading
+                .problems
+                .error(item.at, &path, what, "give each topic to one product, once");
             continue;
         }
         taken.insert(topic.clone(), (path.clone(), item.at));
@@ -238,7 +326,12 @@ fn read_schema(
         Ok(text) => text,
         Err(why) => {
             let mend = "write its path relative to the folder of this policy file";
-            reading.problems.error(node.at, &path, format!("the schema `{name}` cannot be read: {why}"), mend);
+            reading.problems.error(
+                node.at,
+                &path,
+                format!("the schema `{name}` cannot be read: {why}"),
+                mend,
+            );
             return None;
         }
     };
@@ -246,8 +339,17 @@ fn read_schema(
         Ok(schema) => Some(Arc::new(schema)),
         Err(error) => {
             for unfit in error.found {
-                let field = if unfit.path.is_empty() { String::new() } else { format!(", `{}`", unfit.path) };
-                reading.problems.error(node.at, &path, format!("in {name}{field}: {}", unfit.what), unfit.mend);
+                let field = if unfit.path.is_empty() {
+                    String::new()
+                } else {
+                    format!(", `{}`", unfit.path)
+                };
+                reading.problems.error(
+                    node.at,
+                    &path,
+                    format!("in {name}{field}: {}", unfit.what),
+                    unfit.mend,
+                );
             }
             None
         }
@@ -260,14 +362,18 @@ fn jurisdiction(
     columns: &ProductColumns,
     reading: &mut ValueReader<'_>,
 ) -> Option<Jurisdiction> {
-    const FORMS: &str =
-        "write `{ country_of: <column of numbers> }`, `{ column: <column of countries> }`, a country, or `unknown`";
+    const FORMS: &str = "write `{ country_of: <column of numbers> }`, `{ column: <column of countries> }`, a country, or `unknown`";
     if let Some(text) = node.text() {
         if text == "unknown" {
             return Some(Jurisdiction::Unknown);
         }
         if !text.bytes().all(|b| b.is_ascii_uppercase()) || text == Country::UNKNOWN.as_str() {
-            reading.problems.error(node.at, path, format!("`{text}` says no jurisdiction"), FORMS);
+            reading.problems.error(
+                node.at,
+                path,
+                format!("`{text}` says no jurisdiction"),
+                FORMS,
+            );
             return None;
         }
         return country(text, (node.at, path), reading).map(Jurisdiction::Fixed);
@@ -275,10 +381,16 @@ fn jurisdiction(
     check_keys(node, &["country_of", "column"], path, reading.problems);
     let role = ("the jurisdiction", RequiredType::Text);
     match (node.get("country_of"), node.get("column")) {
-        (Some(of), None) => columns.want(of, &join(path, "country_of"), role, reading).map(Jurisdiction::CountryOf),
-        (None, Some(of)) => columns.want(of, &join(path, "column"), role, reading).map(Jurisdiction::Column),
+        (Some(of), None) => columns
+            .want(of, &join(path, "country_of"), role, reading)
+            .map(Jurisdiction::CountryOf),
+        (None, Some(of)) => columns
+            .want(of, &join(path, "column"), role, reading)
+            .map(Jurisdiction::Column),
         (Some(_), Some(_)) => {
-            reading.problems.error(node.at, path, "two sources of one jurisdiction", FORMS);
+            reading
+                .problems
+                .error(node.at, path, "two sources of one jurisdiction", FORMS);
             None
         }
         (None, None) => None,
@@ -286,18 +398,28 @@ fn jurisdiction(
 }
 
 /// Reads an assigned country code, and reports an error for any other text.
-pub(super) fn country(text: &str, (at, path): (TextPosition, &str), reading: &mut ValueReader<'_>) -> Option<Country> {
-    let country = Country::new(text).ok().filter(|country| countries::is_assigned(*country));
+pub(super) fn country(
+    text: &str,
+    (at, path): (TextPosition, &str),
+    reading: &mut ValueReader<'_>,
+) -> Option<Country> {
+    let country = Country::new(text)
+        .ok()
+        .filter(|country| countries::is_assigned(*country));
     if country.is_none() {
         let upper = text.to_ascii_uppercase();
         let mend = match upper.as_str() {
             "UK" => "write `GB`".to_owned(),
             "EL" => "write `GR`".to_owned(),
             "EU" => "list its countries one by one".to_owned(),
-            _ if upper != text && countries::codes().any(|code| code == upper) => format!("write `{upper}`"),
+            _ if upper != text && countries::codes().any(|code| code == upper) => {
+                format!("write `{upper}`")
+            }
             _ => "write two capitals of ISO 3166-1, such as `NL`".to_owned(),
         };
-        reading.problems.error(at, path, format!("there is no country `{text}`"), mend);
+        reading
+            .problems
+            .error(at, path, format!("there is no country `{text}`"), mend);
     }
     country
 }
@@ -311,12 +433,28 @@ fn subjects(
     let mut subjects = Vec::new();
     for entry in reading.entries(node, path, "{ recipient: phone }") {
         let path = join(path, &entry.key);
-        let column = columns.want_named(&entry.key, (entry.at, &path), ("a subject", RequiredType::Text), reading);
+        let column = columns.want_named(
+            &entry.key,
+            (entry.at, &path),
+            ("a subject", RequiredType::Text),
+            reading,
+        );
         let kind = subject_kind(&entry.value, &path, columns, reading);
-        let (Some(column), Some(kind)) = (column, kind) else { continue };
-        if columns.fields.get(&column).is_some_and(|class| class.category().is_none()) {
+        let (Some(column), Some(kind)) = (column, kind) else {
+            continue;
+        };
+        if columns
+            .fields
+            .get(&column)
+            .is_some_and(|class| class.category().is_none())
+        {
             let what = format!("`{column}` names a person and is classified `none`");
-            reading.problems.error(entry.at, &path, what, "give it the category of what it is, under fields");
+            reading.problems.error(
+                entry.at,
+                &path,
+                what,
+                "give it the category of what it is, under fields",
+            );
         }
         subjects.push(SubjectColumn { column, kind });
     }
@@ -329,35 +467,55 @@ fn subject_kind(
     columns: &ProductColumns,
     reading: &mut ValueReader<'_>,
 ) -> Option<SubjectKind> {
-    const FORMS: &str = "write `phone`, `email`, `{ platform_of: <column> }` or `{ platform: whatsapp }`";
+    const FORMS: &str =
+        "write `phone`, `email`, `{ platform_of: <column> }` or `{ platform: whatsapp }`";
     match node.text() {
         Some("phone") => return Some(SubjectKind::Phone),
         Some("email") => return Some(SubjectKind::Email),
         Some(text) => {
             let known = ["phone", "email"];
-            let mend =
-                ebbtide_base::problem::nearest(text, known).map_or(FORMS.to_owned(), |_| did_you_mean(text, &known));
-            reading.problems.error(node.at, path, format!("`{text}` is no kind of subject"), mend);
+            let mend = ebbtide_base::problem::nearest(text, known)
+                .map_or(FORMS.to_owned(), |_| did_you_mean(text, &known));
+            reading.problems.error(
+                node.at,
+                path,
+                format!("`{text}` is no kind of subject"),
+                mend,
+            );
             return None;
         }
         None => check_keys(node, &["platform_of", "platform"], path, reading.problems),
     }
     match (node.get("platform_of"), node.get("platform")) {
         (Some(of), None) => {
-            let column = columns.want(of, &join(path, "platform_of"), ("the platform", RequiredType::Text), reading)?;
+            let column = columns.want(
+                of,
+                &join(path, "platform_of"),
+                ("the platform", RequiredType::Text),
+                reading,
+            )?;
             Some(SubjectKind::Channel(Platform::Column(column)))
         }
         (None, Some(name)) => {
             let path = join(path, "platform");
             let is = |text: &str| {
                 !text.is_empty()
-                    && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b))
+                    && text.bytes().all(|b| {
+                        b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b)
+                    })
             };
-            let name = reading.shaped(name, &path, ("a platform's name in lower case", "whatsapp"), is)?;
+            let name = reading.shaped(
+                name,
+                &path,
+                ("a platform's name in lower case", "whatsapp"),
+                is,
+            )?;
             Some(SubjectKind::Channel(Platform::Fixed(name.to_owned())))
         }
         (Some(_), Some(_)) => {
-            reading.problems.error(node.at, path, "two platforms of one identifier", FORMS);
+            reading
+                .problems
+                .error(node.at, path, "two platforms of one identifier", FORMS);
             None
         }
         (None, None) => None,

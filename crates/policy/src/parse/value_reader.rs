@@ -1,7 +1,7 @@
 //! Reads values from nodes, and reports a problem for each unexpected value.
 //!
-//! Invariant: each mistake causes one problem. If a value cannot be read, `None` is returned and the problem is already
-//! reported.
+//! Invariant: each mistake causes one problem. If a value cannot be read, `None` is returned and
+//! the problem is already reported.
 
 use std::str::FromStr;
 
@@ -15,39 +15,76 @@ pub(super) struct ValueReader<'p> {
 }
 
 impl ValueReader<'_> {
-    /// Returns the node under `key`, and reports an error if there is none. `path` is the path of `map`.
-    pub(super) fn need<'n>(&mut self, map: &'n YamlNode, key: &str, path: &str, example: &str) -> Option<&'n YamlNode> {
+    /// Returns the node under `key`, and reports an error if there is none. `path` is the path of
+    /// `map`.
+    pub(super) fn need<'n>(
+        &mut self,
+        map: &'n YamlNode,
+        key: &str,
+        path: &str,
+        example: &str,
+    ) -> Option<&'n YamlNode> {
         let found = self.maybe(map, key);
         // If this key is misspelt, the misspelt key is already reported.
-        let misspelt = map.entries().iter().any(|entry| entry.key != key && nearest(&entry.key, [key]).is_some());
+        let misspelt = map
+            .entries()
+            .iter()
+            .any(|entry| entry.key != key && nearest(&entry.key, [key]).is_some());
         if found.is_none() && !misspelt && matches!(map.value, YamlValue::Map(_)) {
             let at = map.entry(key).map_or(map.at, |entry| entry.at);
-            self.problems.error(at, path, format!("`{key}` is missing"), format!("write `{key}: {example}`"));
+            self.problems.error(
+                at,
+                path,
+                format!("`{key}` is missing"),
+                format!("write `{key}: {example}`"),
+            );
         }
         found
     }
 
     /// Returns the node under `key`, if it exists and is not empty.
     pub(super) fn maybe<'n>(&mut self, map: &'n YamlNode, key: &str) -> Option<&'n YamlNode> {
-        map.get(key).filter(|node| !matches!(node.value, YamlValue::Null))
+        map.get(key)
+            .filter(|node| !matches!(node.value, YamlValue::Null))
     }
 
     /// Returns the text of a scalar, and reports an error for anything else.
-    pub(super) fn text<'n>(&mut self, node: &'n YamlNode, path: &str, example: &str) -> Option<&'n str> {
+    pub(super) fn text<'n>(
+        &mut self,
+        node: &'n YamlNode,
+        path: &str,
+        example: &str,
+    ) -> Option<&'n str> {
         let text = node.text();
         if text.is_none() {
-            self.problems.error(node.at, path, format!("expected a value, found {}", node.kind()), write(example));
+            self.problems.error(
+                node.at,
+                path,
+                format!("expected a value, found {}", node.kind()),
+                write(example),
+            );
         }
         text
     }
 
-    /// Returns a text of at most `most` bytes that is not empty and has no control characters. Reports an error for any
-    /// other.
-    pub(super) fn words<'n>(&mut self, node: &'n YamlNode, path: &str, most: usize) -> Option<&'n str> {
+    /// Returns a text of at most `most` bytes that is not empty and has no control characters.
+    /// Reports an error for any other.
+    pub(super) fn words<'n>(
+        &mut self,
+        node: &'n YamlNode,
+        path: &str,
+        most: usize,
+    ) -> Option<&'n str> {
         let text = self.text(node, path, "a few words")?;
         if text.trim().is_empty() || text.len() > most || text.chars().any(char::is_control) {
-            let what = format!("this text is empty, longer than {most} bytes or holds control characters");
-            self.problems.error(node.at, path, what, format!("use 1 to {most} printable characters"));
+            let what =
+                format!("this text is empty, longer than {most} bytes or holds control characters");
+            self.problems.error(
+                node.at,
+                path,
+                what,
+                format!("use 1 to {most} printable characters"),
+            );
             return None;
         }
         Some(text)
@@ -61,19 +98,35 @@ impl ValueReader<'_> {
         example: &str,
     ) -> Option<T> {
         let text = self.text(node, path, example)?;
-        text.parse().map_err(|error| self.refuse(node.at, path, &error)).ok()
+        text.parse()
+            .map_err(|error| self.refuse(node.at, path, &error))
+            .ok()
     }
 
     /// Parses a key as an id, and reports an error if it is not one.
-    pub(super) fn key<T: FromStr<Err = IdError>>(&mut self, entry: &YamlEntry, path: &str) -> Option<T> {
-        entry.key.parse().map_err(|error| self.refuse(entry.at, path, &error)).ok()
+    pub(super) fn key<T: FromStr<Err = IdError>>(
+        &mut self,
+        entry: &YamlEntry,
+        path: &str,
+    ) -> Option<T> {
+        entry
+            .key
+            .parse()
+            .map_err(|error| self.refuse(entry.at, path, &error))
+            .ok()
     }
 
     fn refuse(&mut self, at: ebbtide_base::problem::TextPosition, path: &str, error: &IdError) {
-        self.problems.error(at, path, format!("`{}` is not a {}", error.text, error.what), error.why);
+        self.problems.error(
+            at,
+            path,
+            format!("`{}` is not a {}", error.text, error.what),
+            error.why,
+        );
     }
 
-    /// Returns a text of at most 128 bytes for which `is` returns true, and reports an error for any other.
+    /// Returns a text of at most 128 bytes for which `is` returns true, and reports an error for
+    /// any other.
     pub(super) fn shaped<'n>(
         &mut self,
         node: &'n YamlNode,
@@ -95,34 +148,67 @@ impl ValueReader<'_> {
     }
 
     /// Returns the value of one of `words`, and reports an error for any other word.
-    pub(super) fn one_of<T: Copy>(&mut self, node: &YamlNode, path: &str, words: &[(&str, T)]) -> Option<T> {
+    pub(super) fn one_of<T: Copy>(
+        &mut self,
+        node: &YamlNode,
+        path: &str,
+        words: &[(&str, T)],
+    ) -> Option<T> {
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let text = self.text(node, path, known.first().copied().unwrap_or_default())?;
-        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        let found = words
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, value)| *value);
         if found.is_none() {
             let mend = did_you_mean(text, &known);
-            self.problems.error(node.at, path, format!("`{text}` is not one of {}", known.join(", ")), mend);
+            self.problems.error(
+                node.at,
+                path,
+                format!("`{text}` is not one of {}", known.join(", ")),
+                mend,
+            );
         }
         found
     }
 
     /// Returns the items of a list, and reports an error for anything else.
-    pub(super) fn items<'n>(&mut self, node: &'n YamlNode, path: &str, example: &str) -> &'n [YamlNode] {
+    pub(super) fn items<'n>(
+        &mut self,
+        node: &'n YamlNode,
+        path: &str,
+        example: &str,
+    ) -> &'n [YamlNode] {
         match &node.value {
             YamlValue::List(items) => items,
             YamlValue::Text(text) => {
-                self.problems.error(node.at, path, "expected a list, found a value", format!("write `[{text}]`"));
+                self.problems.error(
+                    node.at,
+                    path,
+                    "expected a list, found a value",
+                    format!("write `[{text}]`"),
+                );
                 &[]
             }
             _ => {
-                self.problems.error(node.at, path, format!("expected a list, found {}", node.kind()), write(example));
+                self.problems.error(
+                    node.at,
+                    path,
+                    format!("expected a list, found {}", node.kind()),
+                    write(example),
+                );
                 &[]
             }
         }
     }
 
     /// Returns the entries of a mapping, and reports an error for anything else.
-    pub(super) fn entries<'n>(&mut self, node: &'n YamlNode, path: &str, example: &str) -> &'n [YamlEntry] {
+    pub(super) fn entries<'n>(
+        &mut self,
+        node: &'n YamlNode,
+        path: &str,
+        example: &str,
+    ) -> &'n [YamlEntry] {
         match &node.value {
             YamlValue::Map(entries) => entries,
             _ => {
@@ -147,7 +233,11 @@ pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
     match nearest(word, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None if known.is_empty() => "there is none to choose from".to_owned(),
-        None if known.len() > 24 => format!("there are {} to choose from, `{}` first", known.len(), known[0]),
+        None if known.len() > 24 => format!(
+            "there are {} to choose from, `{}` first",
+            known.len(),
+            known[0]
+        ),
         None => format!("write one of {}", known.join(", ")),
     }
 }

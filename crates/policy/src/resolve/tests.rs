@@ -13,23 +13,45 @@ const PRODUCTS: [&str; 2] = ["numbers", "sms"];
 
 fn rule() -> impl Strategy<Value = Rule> {
     // Half of the lists are empty, which matches all.
-    let some = |of: &'static [&'static str]| prop_oneof![Just(Vec::new()), subsequence(of, 1..=of.len())];
-    (some(&PRODUCTS), some(&CATEGORIES), some(&COUNTRIES), some(&TENANTS), 0_u32..4, any::<bool>()).prop_map(
-        |(products, categories, jurisdictions, tenants, days, least)| Rule {
-            id: RuleId::new("to-be-numbered").unwrap(),
-            products: products.into_iter().map(|text| text.parse().unwrap()).collect(),
-            categories: categories.into_iter().map(|text| text.parse().unwrap()).collect(),
-            jurisdictions: jurisdictions.into_iter().map(|text| text.parse().unwrap()).collect(),
-            tenants: tenants.into_iter().map(str::to_owned).collect(),
-            keep: RetentionPeriod::Days(days),
-            trigger: Trigger::Event,
-            boundary: if least { Boundary::AtLeast } else { Boundary::AtMost },
-            grace: RetentionPeriod::Hours(24),
-            bases: vec!["eu-gdpr:A6-1-f".to_owned()],
-            purposes: Vec::new(),
-            source: None,
-        },
+    let some =
+        |of: &'static [&'static str]| prop_oneof![Just(Vec::new()), subsequence(of, 1..=of.len())];
+    (
+        some(&PRODUCTS),
+        some(&CATEGORIES),
+        some(&COUNTRIES),
+        some(&TENANTS),
+        0_u32..4,
+        any::<bool>(),
     )
+        .prop_map(
+            |(products, categories, jurisdictions, tenants, days, least)| Rule {
+                id: RuleId::new("to-be-numbered").unwrap(),
+                products: products
+                    .into_iter()
+                    .map(|text| text.parse().unwrap())
+                    .collect(),
+                categories: categories
+                    .into_iter()
+                    .map(|text| text.parse().unwrap())
+                    .collect(),
+                jurisdictions: jurisdictions
+                    .into_iter()
+                    .map(|text| text.parse().unwrap())
+                    .collect(),
+                tenants: tenants.into_iter().map(str::to_owned).collect(),
+                keep: RetentionPeriod::Days(days),
+                trigger: Trigger::Event,
+                boundary: if least {
+                    Boundary::AtLeast
+                } else {
+                    Boundary::AtMost
+                },
+                grace: RetentionPeriod::Hours(24),
+                bases: vec!["eu-gdpr:A6-1-f".to_owned()],
+                purposes: Vec::new(),
+                source: None,
+            },
+        )
 }
 
 pub(crate) fn rules(most: usize) -> impl Strategy<Value = Vec<Rule>> {
@@ -41,16 +63,25 @@ pub(crate) fn rules(most: usize) -> impl Strategy<Value = Vec<Rule>> {
     })
 }
 
-/// Resolves by the definition of the policy language. Of the rules that match, those that name the tenant come before
-/// those that do not. Among equals, those that name the jurisdiction come first; then the category; then the product.
-/// `None` unless exactly one rule is left.
-pub(crate) fn brute<'r>(rules: &'r [Rule], category: &str, country: &str, tenant: Option<&str>) -> Option<&'r Rule> {
+/// Resolves by the definition of the policy language. Of the rules that match, those that name the
+/// tenant come before those that do not. Among equals, those that name the jurisdiction come first;
+/// then the category; then the product. `None` unless exactly one rule is left.
+pub(crate) fn brute<'r>(
+    rules: &'r [Rule],
+    category: &str,
+    country: &str,
+    tenant: Option<&str>,
+) -> Option<&'r Rule> {
     let mut left: Vec<&Rule> = Vec::new();
     for rule in rules {
-        let product = rule.products.is_empty() || rule.products.iter().any(|of| of.as_str() == "sms");
-        let category = rule.categories.is_empty() || rule.categories.iter().any(|of| of.as_str() == category);
-        let country = rule.jurisdictions.is_empty() || rule.jurisdictions.iter().any(|of| of.as_str() == country);
-        let tenant = rule.tenants.is_empty() || rule.tenants.iter().any(|of| Some(of.as_str()) == tenant);
+        let product =
+            rule.products.is_empty() || rule.products.iter().any(|of| of.as_str() == "sms");
+        let category =
+            rule.categories.is_empty() || rule.categories.iter().any(|of| of.as_str() == category);
+        let country = rule.jurisdictions.is_empty()
+            || rule.jurisdictions.iter().any(|of| of.as_str() == country);
+        let tenant =
+            rule.tenants.is_empty() || rule.tenants.iter().any(|of| Some(of.as_str()) == tenant);
         if product && category && country && tenant {
             left.push(rule);
         }
@@ -70,8 +101,16 @@ pub(crate) fn brute<'r>(rules: &'r [Rule], category: &str, country: &str, tenant
 }
 
 pub(crate) fn records() -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
-    let tenants = TENANTS.iter().map(|tenant| Some(*tenant)).chain([None, Some("nobody")]);
-    tenants.flat_map(|tenant| COUNTRIES.iter().chain(&["DE", "AA"]).map(move |country| (*country, tenant)))
+    let tenants = TENANTS
+        .iter()
+        .map(|tenant| Some(*tenant))
+        .chain([None, Some("nobody")]);
+    tenants.flat_map(|tenant| {
+        COUNTRIES
+            .iter()
+            .chain(&["DE", "AA"])
+            .map(move |country| (*country, tenant))
+    })
 }
 
 /// Returns the rules as the text of a policy file.
@@ -81,11 +120,19 @@ fn written(rules: &[Rule]) -> String {
         false => format!("    {key}: [{}]\n", of.join(", ")),
     };
     let rules = rules.iter().map(|rule| {
-        format!("  - id: {}\n    keep: {}\n    boundary: {}\n", rule.id, rule.keep, rule.boundary)
-            + &list("products", rule.products.iter().map(ProductKey::as_str).collect())
-            + &list("categories", rule.categories.iter().map(Category::as_str).collect())
-            + &list("jurisdictions", rule.jurisdictions.iter().map(Country::as_str).collect())
-            + &list("tenants", rule.tenants.iter().map(String::as_str).collect())
+        format!(
+            "  - id: {}\n    keep: {}\n    boundary: {}\n",
+            rule.id, rule.keep, rule.boundary
+        ) + &list(
+            "products",
+            rule.products.iter().map(ProductKey::as_str).collect(),
+        ) + &list(
+            "categories",
+            rule.categories.iter().map(Category::as_str).collect(),
+        ) + &list(
+            "jurisdictions",
+            rule.jurisdictions.iter().map(Country::as_str).collect(),
+        ) + &list("tenants", rule.tenants.iter().map(String::as_str).collect())
     });
     rules.collect()
 }
@@ -144,12 +191,27 @@ fn any_rule() -> Rule {
 
 #[test]
 fn tenants_that_no_rule_tells_apart_are_of_one_class() {
-    let named =
-        |tenants: &[&str]| Rule { tenants: tenants.iter().map(|text| (*text).to_owned()).collect(), ..any_rule() };
-    let policy = Policy { rules: vec![any_rule(), named(&["acme", "bond", "corp"]), named(&["corp"])], ..good() };
+    let named = |tenants: &[&str]| Rule {
+        tenants: tenants.iter().map(|text| (*text).to_owned()).collect(),
+        ..any_rule()
+    };
+    let policy = Policy {
+        rules: vec![
+            any_rule(),
+            named(&["acme", "bond", "corp"]),
+            named(&["corp"]),
+        ],
+        ..good()
+    };
     let resolver = Resolver::new(&policy, &ProductKey::new("sms").unwrap()).unwrap();
-    assert_eq!(resolver.tenant_class(Some("acme")), resolver.tenant_class(Some("bond")));
-    assert_ne!(resolver.tenant_class(Some("acme")), resolver.tenant_class(Some("corp")));
+    assert_eq!(
+        resolver.tenant_class(Some("acme")),
+        resolver.tenant_class(Some("bond"))
+    );
+    assert_ne!(
+        resolver.tenant_class(Some("acme")),
+        resolver.tenant_class(Some("corp"))
+    );
     assert_eq!(resolver.tenant_class(Some("nobody")), TenantClass(0));
     assert_eq!(resolver.tenant_class(None), TenantClass(0));
 }

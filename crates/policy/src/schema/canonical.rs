@@ -1,13 +1,17 @@
-//! Avro's parsing canonical form, and the fingerprint that identifies a schema in single-object encoding.
+//! Avro's parsing canonical form, and the fingerprint that identifies a schema in single-object
+//! encoding.
 //!
-//! apache-avro is not used for this: it keeps attributes of logical types (`precision`, `{"type":"long"}` for
-//! `"long"`), so its fingerprints differ from those of producers in other languages. Works on schemas that have parsed.
+//! apache-avro is not used for this: it keeps attributes of logical types (`precision`,
+//! `{"type":"long"}` for `"long"`), so its fingerprints differ from those of producers in other
+//! languages. Works on schemas that have parsed.
 
 use serde_json::{Map, Value};
 
 use super::name::{full, split};
 
-const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
+const PRIMITIVES: [&str; 8] = [
+    "null", "boolean", "int", "long", "float", "double", "bytes", "string",
+];
 
 /// Returns the CRC-64-AVRO of the parsing canonical form of `schema`.
 pub(super) fn fingerprint(schema: &Value) -> u64 {
@@ -16,12 +20,15 @@ pub(super) fn fingerprint(schema: &Value) -> u64 {
     crc64(form.as_bytes())
 }
 
-/// Appends the canonical form of `schema`, which is written in `namespace` (empty for none), to `form`.
+/// Appends the canonical form of `schema`, which is written in `namespace` (empty for none), to
+/// `form`.
 fn write(schema: &Value, namespace: &str, form: &mut String) {
     match schema {
         Value::String(name) if PRIMITIVES.contains(&name.as_str()) => text(name, form),
         Value::String(name) => text(&full(name, namespace), form),
-        Value::Array(branches) => list(branches, form, |branch, form| write(branch, namespace, form)),
+        Value::Array(branches) => list(branches, form, |branch, form| {
+            write(branch, namespace, form)
+        }),
         Value::Object(object) => named_or_plain(object, namespace, form),
         _ => {}
     }
@@ -43,14 +50,18 @@ fn named_or_plain(object: &Map<String, Value>, namespace: &str, form: &mut Strin
         }
         Some(kind @ ("record" | "error" | "enum" | "fixed")) => {
             let kind = if kind == "error" { "record" } else { kind };
-            let space = object.get("namespace").and_then(Value::as_str).unwrap_or(namespace);
+            let space = object
+                .get("namespace")
+                .and_then(Value::as_str)
+                .unwrap_or(namespace);
             let written = of("name").as_str().unwrap_or_default();
             let name = full(written, space);
             form.push_str("{\"name\":");
             text(&name, form);
             form.push_str(",\"type\":");
             text(kind, form);
-            // A named type within a record that has no namespace itself is in the record's namespace.
+            // A named type within a record that has no namespace itself is in the record's
+            // namespace.
             let inner = split(written, space).0;
             match kind {
                 "record" => {
@@ -65,7 +76,9 @@ fn named_or_plain(object: &Map<String, Value>, namespace: &str, form: &mut Strin
                 }
                 "enum" => {
                     form.push_str(",\"symbols\":");
-                    list(items("symbols"), form, |symbol, form| text(symbol.as_str().unwrap_or_default(), form));
+                    list(items("symbols"), form, |symbol, form| {
+                        text(symbol.as_str().unwrap_or_default(), form)
+                    });
                 }
                 _ => {
                     form.push_str(",\"size\":");
@@ -90,14 +103,16 @@ fn list(items: &[Value], form: &mut String, each: impl Fn(&Value, &mut String)) 
     form.push(']');
 }
 
-/// Appends a JSON string without escapes: Avro's own normalization does not escape names and symbols either.
+/// Appends a JSON string without escapes: Avro's own normalization does not escape names and
+/// symbols either.
 fn text(name: &str, form: &mut String) {
     form.push('"');
     form.push_str(name);
     form.push('"');
 }
 
-/// Computes the CRC of the Avro specification, one bit at a time: a schema is fingerprinted only once.
+/// Computes the CRC of the Avro specification, one bit at a time: a schema is fingerprinted only
+/// once.
 fn crc64(bytes: &[u8]) -> u64 {
     const EMPTY: u64 = 0xc15d_213a_a4d7_a795;
     bytes.iter().fold(EMPTY, |crc, byte| {
@@ -123,7 +138,10 @@ mod tests {
             (json!({"type": "null"}), 7_195_948_357_588_979_594),
             (json!("boolean"), -6_970_731_678_124_411_036),
             (json!("int"), 8_247_732_601_305_521_295),
-            (json!({"type": "fixed", "name": "foo", "size": 15}), 1_756_455_273_707_447_556),
+            (
+                json!({"type": "fixed", "name": "foo", "size": 15}),
+                1_756_455_273_707_447_556,
+            ),
         ] {
             assert_eq!(fingerprint(&schema), wanted as u64, "{schema}");
         }

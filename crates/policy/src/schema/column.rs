@@ -11,10 +11,11 @@ pub struct Column {
     pub path: Vec<String>,
     /// The aliases of each of those fields.
     pub aliases: Vec<Vec<String>>,
-    /// The Arrow type in which the column is stored; always one that Delta Lake has. Text is `Utf8`, times are
-    /// `Timestamp(Microsecond, Some("UTC"))`, UUIDs and enums are text.
+    /// The Arrow type in which the column is stored; always one that Delta Lake has. Text is
+    /// `Utf8`, times are `Timestamp(Microsecond, Some("UTC"))`, UUIDs and enums are text.
     pub data_type: DataType,
-    /// True for a wall-clock time without a zone (Avro's local-timestamp types): its values are not instants.
+    /// True for a wall-clock time without a zone (Avro's local-timestamp types): its values are not
+    /// instants.
     pub local: bool,
     /// True if the column, or a record around it, may be null.
     pub nullable: bool,
@@ -23,8 +24,8 @@ pub struct Column {
 }
 
 impl Column {
-    /// Returns true if the column is the renamed column at `path` of an older schema: each field on the path has that
-    /// name, or has it as an alias.
+    /// Returns true if the column is the renamed column at `path` of an older schema: each field on
+    /// the path has that name, or has it as an alias.
     #[must_use]
     pub fn was(&self, path: &[String]) -> bool {
         self.path.len() == path.len()
@@ -36,8 +37,8 @@ impl Column {
                 .all(|((own, aliases), old)| own == old || aliases.contains(old))
     }
 
-    /// Returns all former names of the column: each field on the path by its name or an alias, without the current
-    /// name.
+    /// Returns all former names of the column: each field on the path by its name or an alias,
+    /// without the current name.
     #[must_use]
     pub fn former_names(&self) -> Vec<String> {
         let mut names = vec![String::new()];
@@ -48,7 +49,12 @@ impl Column {
             };
             names = names
                 .iter()
-                .flat_map(|name| [own].into_iter().chain(aliases).map(move |part| longer(name, part)))
+                .flat_map(|name| {
+                    [own]
+                        .into_iter()
+                        .chain(aliases)
+                        .map(move |part| longer(name, part))
+                })
                 .collect();
             // A schema may have many aliases in every field of the path.
             names.truncate(1000);

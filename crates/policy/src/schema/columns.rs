@@ -1,7 +1,8 @@
-//! Derives the columns of a product's table from its schema: nested records are flattened, an array or a map is one
-//! column.
+//! Derives the columns of a product's table from its schema: nested records are flattened, an array
+//! or a map is one column.
 //!
-//! Every column has a type that Delta Lake has. A field that has none is reported, never skipped silently.
+//! Every column has a type that Delta Lake has. A field that has none is reported, never skipped
+//! silently.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,31 +18,53 @@ const DECIMAL_DIGITS: usize = 38;
 /// The maximum depth of nested records.
 const MOST_DEPTH: usize = 16;
 
-/// Returns the columns of a schema whose top is a record, in its order. Errors list every field that a table cannot
-/// contain.
+/// Returns the columns of a schema whose top is a record, in its order. Errors list every field
+/// that a table cannot contain.
 pub(super) fn columns(model: &Model) -> Result<Vec<Column>, SchemaError> {
-    let mut flatten =
-        Flatten { model, columns: Vec::new(), found: Vec::new(), within: Vec::new(), aliases: Vec::new() };
+    let mut flatten = Flatten {
+        model,
+        columns: Vec::new(),
+        found: Vec::new(),
+        within: Vec::new(),
+        aliases: Vec::new(),
+    };
     match model.get(model.root) {
         Type::Record { fields, .. } => flatten.record(model.root, fields, &[], false),
-        _ => flatten.unfit(&[], "the schema is not a record", "wrap it in a record with one field"),
+        _ => flatten.unfit(
+            &[],
+            "the schema is not a record",
+            "wrap it in a record with one field",
+        ),
     }
     flatten.collisions();
     if flatten.columns.is_empty() && flatten.found.is_empty() {
         flatten.unfit(&[], "the record has no fields", "give it at least one");
     }
-    if flatten.found.is_empty() { Ok(flatten.columns) } else { Err(SchemaError { found: flatten.found }) }
+    if flatten.found.is_empty() {
+        Ok(flatten.columns)
+    } else {
+        Err(SchemaError {
+            found: flatten.found,
+        })
+    }
 }
 
-/// Returns the type of a list. The names of the fields in lists and maps are those of Delta Lake's own readers.
+/// Returns the type of a list. The names of the fields in lists and maps are those of Delta Lake's
+/// own readers.
 pub(super) fn list_of(item: DataType) -> DataType {
     DataType::List(Arc::new(ArrowField::new("element", item, true)))
 }
 
 fn map_of(value: DataType) -> DataType {
     let key = ArrowField::new("key", DataType::Utf8, false);
-    let entries = DataType::Struct(Fields::from(vec![key, ArrowField::new("value", value, true)]));
-    DataType::Map(Arc::new(ArrowField::new("key_value", entries, false)), false)
+    let entries = DataType::Struct(Fields::from(vec![
+        key,
+        ArrowField::new("value", value, true),
+    ]));
+    DataType::Map(
+        Arc::new(ArrowField::new("key_value", entries, false)),
+        false,
+    )
 }
 
 struct Flatten<'m> {
@@ -55,17 +78,30 @@ struct Flatten<'m> {
 
 impl Flatten<'_> {
     fn unfit(&mut self, path: &[String], what: impl Into<String>, mend: impl Into<String>) {
-        self.found.push(SchemaProblem { path: path.join("."), what: what.into(), mend: mend.into() });
+        self.found.push(SchemaProblem {
+            path: path.join("."),
+            what: what.into(),
+            mend: mend.into(),
+        });
     }
 
-    /// Enters a record. Returns false and reports the record if it contains itself or is nested too deeply.
+    /// Enters a record. Returns false and reports the record if it contains itself or is nested too
+    /// deeply.
     fn enter(&mut self, id: TypeId, path: &[String]) -> bool {
         if self.within.contains(&id) {
-            self.unfit(path, "the record holds itself", "a table has no recursive type: send its parts as an array");
+            self.unfit(
+                path,
+                "the record holds itself",
+                "a table has no recursive type: send its parts as an array",
+            );
             return false;
         }
         if self.within.len() == MOST_DEPTH {
-            self.unfit(path, format!("records nest deeper than {MOST_DEPTH}"), "flatten them");
+            self.unfit(
+                path,
+                format!("records nest deeper than {MOST_DEPTH}"),
+                "flatten them",
+            );
             return false;
         }
         self.within.push(id);
@@ -87,7 +123,9 @@ impl Flatten<'_> {
     }
 
     fn field(&mut self, field: &Field, path: Vec<String>, outer: bool) {
-        let Some((nullable, of)) = self.optional(field.of, &path) else { return };
+        let Some((nullable, of)) = self.optional(field.of, &path) else {
+            return;
+        };
         let nullable = nullable || outer;
         if let Type::Record { fields, .. } = self.model.get(of) {
             self.record(of, fields, &path, nullable);
@@ -95,7 +133,15 @@ impl Flatten<'_> {
             let (name, doc) = (path.join("_"), field.doc.clone());
             let aliases = self.aliases.clone();
             let local = matches!(self.model.get(of), Type::LocalTimestamp(_));
-            self.columns.push(Column { name, path, aliases, data_type, local, nullable, doc });
+            self.columns.push(Column {
+                name,
+                path,
+                aliases,
+                data_type,
+                local,
+                nullable,
+                doc,
+            });
         }
     }
 
@@ -103,7 +149,11 @@ impl Flatten<'_> {
         let optional = self.model.optional(id);
         if optional.is_none() {
             let what = "a union of anything but null and one other type has no type in a table";
-            self.unfit(path, what, "use a field of its own for each branch, nullable");
+            self.unfit(
+                path,
+                what,
+                "use a field of its own for each branch, nullable",
+            );
         }
         optional
     }
@@ -121,7 +171,9 @@ impl Flatten<'_> {
             Type::Text | Type::Enum { .. } | Type::Uuid(_) => DataType::Utf8,
             Type::Date => DataType::Date32,
             Type::Timestamp(_) | Type::LocalTimestamp(_) => micros(),
-            Type::Decimal { precision, scale, .. } => return self.decimal(*precision, *scale, path),
+            Type::Decimal {
+                precision, scale, ..
+            } => return self.decimal(*precision, *scale, path),
             Type::Array(item) => {
                 let (_, item) = self.optional(*item, path)?;
                 list_of(self.data_type(item, path)?)
@@ -133,20 +185,36 @@ impl Flatten<'_> {
             Type::Record { fields, .. } => return self.structure(id, fields, path),
             Type::Union(_) => return None,
             Type::Null => {
-                self.unfit(path, "a field that is always null has no type in a table", "give it the type it will have");
+                self.unfit(
+                    path,
+                    "a field that is always null has no type in a table",
+                    "give it the type it will have",
+                );
                 return None;
             }
             Type::BigDecimal => {
-                self.unfit(path, "a big-decimal has no fixed scale", "use a decimal with precision and scale");
+                self.unfit(
+                    path,
+                    "a big-decimal has no fixed scale",
+                    "use a decimal with precision and scale",
+                );
                 return None;
             }
             Type::Unreadable(why) => {
-                self.unfit(path, format!("not an Avro schema: {why}"), "see the Avro specification");
+                self.unfit(
+                    path,
+                    format!("not an Avro schema: {why}"),
+                    "see the Avro specification",
+                );
                 return None;
             }
             Type::Duration => {
                 let mend = "send it as a long, with the unit in its name";
-                self.unfit(path, "a duration (months, days, milliseconds) has no type in a table", mend);
+                self.unfit(
+                    path,
+                    "a duration (months, days, milliseconds) has no type in a table",
+                    mend,
+                );
                 return None;
             }
         })
@@ -155,23 +223,36 @@ impl Flatten<'_> {
     fn decimal(&mut self, precision: usize, scale: usize, path: &[String]) -> Option<DataType> {
         match (u8::try_from(precision), i8::try_from(scale)) {
             _ if precision == 0 || scale > precision => {
-                let what = format!("a decimal of {precision} digits, {scale} of them behind the point, is impossible");
-                self.unfit(path, what, "give it a precision of at least 1 and of at least its scale");
+                let what = format!(
+                    "a decimal of {precision} digits, {scale} of them behind the point, is impossible"
+                );
+                self.unfit(
+                    path,
+                    what,
+                    "give it a precision of at least 1 and of at least its scale",
+                );
                 None
             }
             (Ok(p), Ok(s)) if precision <= DECIMAL_DIGITS => Some(DataType::Decimal128(p, s)),
             _ => {
-                let what = format!("a decimal of {precision} digits is wider than a table's {DECIMAL_DIGITS}");
+                let what = format!(
+                    "a decimal of {precision} digits is wider than a table's {DECIMAL_DIGITS}"
+                );
                 self.unfit(path, what, "lower its precision");
                 None
             }
         }
     }
 
-    /// Returns the type of a record within an array or a map: it is a part of one column's value, so it stays nested.
+    /// Returns the type of a record within an array or a map: it is a part of one column's value,
+    /// so it stays nested.
     fn structure(&mut self, id: TypeId, fields: &[Field], path: &[String]) -> Option<DataType> {
         if fields.is_empty() {
-            self.unfit(path, "a record without fields has no type in a table", "give it a field, or leave it out");
+            self.unfit(
+                path,
+                "a record without fields has no type in a table",
+                "give it a field, or leave it out",
+            );
             return None;
         }
         if !self.enter(id, path) {
@@ -197,7 +278,10 @@ impl Flatten<'_> {
         for column in &self.columns {
             let path = column.path.join(".");
             if let Some(other) = seen.insert(column.name.to_lowercase(), path.clone()) {
-                let what = format!("`{path}` and `{other}` both flatten to the column `{}`", column.name);
+                let what = format!(
+                    "`{path}` and `{other}` both flatten to the column `{}`",
+                    column.name
+                );
                 found.push(SchemaProblem {
                     path,
                     what,

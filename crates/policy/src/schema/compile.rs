@@ -1,5 +1,5 @@
-//! Compiles a writer's schema, read as a product's schema, to a program: Avro's schema resolution, done once and never
-//! while a message is read.
+//! Compiles a writer's schema, read as a product's schema, to a program: Avro's schema resolution,
+//! done once and never while a message is read.
 //!
 //! Fields that no column keeps are also checked, and their names are returned.
 
@@ -12,9 +12,11 @@ use super::model::{Field, Model, Type, TypeId, UuidForm};
 use super::program::{Op, Program};
 use super::target::ValueTarget;
 
-/// The maximum number of steps of a program: records that contain one another repeatedly multiply the steps.
+/// The maximum number of steps of a program: records that contain one another repeatedly multiply
+/// the steps.
 const MOST_OPS: usize = 200_000;
-/// The maximum depth of a writer's nested types, which is also the depth of the walk through a message.
+/// The maximum depth of a writer's nested types, which is also the depth of the walk through a
+/// message.
 const MOST_DEPTH: usize = 32;
 
 /// A program, and the flattened names of the writer's fields that no column keeps.
@@ -23,9 +25,13 @@ pub(super) struct CompiledSchema {
     pub(super) dropped: Vec<String>,
 }
 
-/// Compiles the program. Errors if the reader's schema needs something that the writer's lacks, or cannot read
-/// something that it has.
-pub(super) fn compile(writer: &Model, reader: &Model, target: &ValueTarget) -> Result<CompiledSchema, SchemaError> {
+/// Compiles the program. Errors if the reader's schema needs something that the writer's lacks, or
+/// cannot read something that it has.
+pub(super) fn compile(
+    writer: &Model,
+    reader: &Model,
+    target: &ValueTarget,
+) -> Result<CompiledSchema, SchemaError> {
     let widths = vec![None; writer.len()];
     let mut compiler = Compiler {
         writer,
@@ -47,8 +53,15 @@ pub(super) fn compile(writer: &Model, reader: &Model, target: &ValueTarget) -> R
         read => read.map_err(fail)?,
     }
     let routines = compiler.routines().map_err(fail)?;
-    let program = Program { main, routines, refusals: compiler.refusals };
-    Ok(CompiledSchema { program, dropped: compiler.dropped })
+    let program = Program {
+        main,
+        routines,
+        refusals: compiler.refusals,
+    };
+    Ok(CompiledSchema {
+        program,
+        dropped: compiler.dropped,
+    })
 }
 
 struct Compiler<'m> {
@@ -68,12 +81,19 @@ struct Compiler<'m> {
 
 impl<'m> Compiler<'m> {
     fn unfit(&self, what: impl Into<String>, mend: impl Into<String>) -> SchemaProblem {
-        SchemaProblem { path: self.path.join("."), what: what.into(), mend: mend.into() }
+        SchemaProblem {
+            path: self.path.join("."),
+            what: what.into(),
+            mend: mend.into(),
+        }
     }
 
     /// Returns the steps of a branch that no message may take.
     fn refuse(&mut self, why: &SchemaProblem, is_other_record: bool) -> Vec<Op> {
-        self.refusals.push(SchemaRefusal { reason: why.brief(), is_other_record });
+        self.refusals.push(SchemaRefusal {
+            reason: why.brief(),
+            is_other_record,
+        });
         vec![Op::Refuse(self.refusals.len() - 1)]
     }
 
@@ -93,14 +113,15 @@ impl<'m> Compiler<'m> {
         compiled.map(|()| ops)
     }
 
-    /// Returns true for a record at the top, or in a union there, whose name is not one that the product's record is
-    /// read from.
+    /// Returns true for a record at the top, or in a union there, whose name is not one that the
+    /// product's record is read from.
     fn is_other_record(&self, writer: TypeId) -> bool {
         let is_record = matches!(self.writer.get(writer), Type::Record { .. });
         self.path.is_empty() && is_record && self.misnamed(writer, self.reader.root).is_some()
     }
 
-    /// Returns the mismatch of the names of two types; `None` if they match, or if one of the types has no name.
+    /// Returns the mismatch of the names of two types; `None` if they match, or if one of the types
+    /// has no name.
     fn misnamed(&self, writer: TypeId, reader: TypeId) -> Option<SchemaProblem> {
         let (from, into) = (self.writer.name(writer)?, self.reader.name(reader)?);
         if into.reads(from) {
@@ -108,16 +129,31 @@ impl<'m> Compiler<'m> {
         }
         let word = leaf::word(self.writer.get(writer));
         if into.is_listed() {
-            let what = format!("the writer's {word} `{}` is not one of records.names", from.full);
-            return Some(self.unfit(what, "add the name to records.names of the product, if they are the same"));
+            let what = format!(
+                "the writer's {word} `{}` is not one of records.names",
+                from.full
+            );
+            return Some(self.unfit(
+                what,
+                "add the name to records.names of the product, if they are the same",
+            ));
         }
-        let what = format!("the writer's {word} `{}` is not the product's `{}`", from.full, into.full);
-        Some(self.unfit(what, "give the product's type the writer's name as an alias, if they are the same"))
+        let what = format!(
+            "the writer's {word} `{}` is not the product's `{}`",
+            from.full, into.full
+        );
+        Some(self.unfit(
+            what,
+            "give the product's type the writer's name as an alias, if they are the same",
+        ))
     }
 
     fn spend(&mut self) -> Result<(), SchemaProblem> {
         self.room = self.room.checked_sub(1).ok_or_else(|| {
-            self.unfit("the writer's schema unfolds to too many fields", "do not nest records that repeat one another")
+            self.unfit(
+                "the writer's schema unfolds to too many fields",
+                "do not nest records that repeat one another",
+            )
         })?;
         Ok(())
     }
@@ -173,11 +209,13 @@ impl<'m> Compiler<'m> {
     fn nulls(&mut self, target: &ValueTarget, to: &mut Vec<Op>) -> Result<(), SchemaProblem> {
         let mut sinks = Vec::new();
         target.nulls(&mut sinks);
-        sinks.into_iter().try_for_each(|at| self.push(Op::Null(at), to))
+        sinks
+            .into_iter()
+            .try_for_each(|at| self.push(Op::Null(at), to))
     }
 
-    /// Compiles a writer's union: each branch is read separately as the reader's type. A branch that cannot be read is
-    /// refused only when a message has it.
+    /// Compiles a writer's union: each branch is read separately as the reader's type. A branch
+    /// that cannot be read is refused only when a message has it.
     fn union(
         &mut self,
         branches: &[TypeId],
@@ -193,7 +231,8 @@ impl<'m> Compiler<'m> {
             let ops = self.attempt(|compiler, ops| compiler.read(*branch, reader, target, ops));
             compiled.push(match ops {
                 Ok(ops) => {
-                    readable |= branches.len() == 1 || !matches!(self.writer.get(*branch), Type::Null);
+                    readable |=
+                        branches.len() == 1 || !matches!(self.writer.get(*branch), Type::Null);
                     ops
                 }
                 Err(unfit) => {
@@ -223,11 +262,17 @@ impl<'m> Compiler<'m> {
         mut compiled: Vec<Vec<Op>>,
         to: &mut Vec<Op>,
     ) -> Result<(), SchemaProblem> {
-        let null = branches.iter().position(|branch| matches!(self.writer.get(*branch), Type::Null));
+        let null = branches
+            .iter()
+            .position(|branch| matches!(self.writer.get(*branch), Type::Null));
         let op = match (null, compiled.len()) {
             (Some(null), 2) => {
                 let none = compiled.remove(null);
-                Op::Optional { null, none, some: compiled.remove(0) }
+                Op::Optional {
+                    null,
+                    none,
+                    some: compiled.remove(0),
+                }
             }
             _ => Op::Union(compiled),
         };
@@ -247,9 +292,11 @@ impl<'m> Compiler<'m> {
         }
         match (from, into, target) {
             (Type::Unreadable(why), ..) => Err(self.unreadable(why)),
-            (Type::Record { fields: from, .. }, Type::Record { fields: into, .. }, ValueTarget::Flat(children)) => {
-                self.record(from, into, children, to)
-            }
+            (
+                Type::Record { fields: from, .. },
+                Type::Record { fields: into, .. },
+                ValueTarget::Flat(children),
+            ) => self.record(from, into, children, to),
             (
                 Type::Record { fields: from, .. },
                 Type::Record { fields: into, .. },
@@ -262,13 +309,27 @@ impl<'m> Compiler<'m> {
                 let mut item = Vec::new();
                 self.read(*from, *into, target, &mut item)?;
                 let width = self.width(*from);
-                self.push(Op::List { to: Some(*own), item, width }, to)
+                self.push(
+                    Op::List {
+                        to: Some(*own),
+                        item,
+                        width,
+                    },
+                    to,
+                )
             }
             (Type::Map(from), Type::Map(into), ValueTarget::Map(own, keys, target)) => {
                 let mut value = Vec::new();
                 self.read(*from, *into, target, &mut value)?;
                 let width = self.width(*from) + 1;
-                self.push(Op::Map { to: Some((*own, *keys)), value, width }, to)
+                self.push(
+                    Op::Map {
+                        to: Some((*own, *keys)),
+                        value,
+                        width,
+                    },
+                    to,
+                )
             }
             (from, into, ValueTarget::Leaf(at)) => match leaf::leaf(from, into, *at) {
                 Some(op) => self.push(op, to),
@@ -279,12 +340,22 @@ impl<'m> Compiler<'m> {
     }
 
     fn unreadable(&self, why: &str) -> SchemaProblem {
-        self.unfit(format!("the writer's schema cannot be read: {why}"), "correct the writer's schema")
+        self.unfit(
+            format!("the writer's schema cannot be read: {why}"),
+            "correct the writer's schema",
+        )
     }
 
     fn misfit(&self, from: &Type, into: &Type) -> SchemaProblem {
-        let what = format!("the writer's {} cannot be read as the product's {}", leaf::word(from), leaf::word(into));
-        self.unfit(what, "give the two schemas types that Avro promotes, or rename the field")
+        let what = format!(
+            "the writer's {} cannot be read as the product's {}",
+            leaf::word(from),
+            leaf::word(into)
+        );
+        self.unfit(
+            what,
+            "give the two schemas types that Avro promotes, or rename the field",
+        )
     }
 
     fn record(
@@ -297,19 +368,26 @@ impl<'m> Compiler<'m> {
         // The reader's own name has priority over its aliases, and no writer's field is read twice.
         let mut source = vec![None; into.len()];
         for (place, field) in source.iter_mut().zip(into) {
-            *place = from.iter().position(|candidate| candidate.name == field.name);
+            *place = from
+                .iter()
+                .position(|candidate| candidate.name == field.name);
         }
         for (index, field) in into.iter().enumerate() {
             if source[index].is_none() {
                 let known = |position: &usize| !source.contains(&Some(*position));
-                let named = |alias: &String| from.iter().position(|candidate| candidate.name == *alias);
+                let named =
+                    |alias: &String| from.iter().position(|candidate| candidate.name == *alias);
                 source[index] = field.aliases.iter().filter_map(named).find(known);
             }
         }
         for (position, field) in from.iter().enumerate() {
             let matched = source.iter().position(|source| *source == Some(position));
             let matched = matched.and_then(|index| into.get(index).zip(targets.get(index)));
-            self.path.push(matched.map_or(&field.name, |(reader, _)| &reader.name).clone());
+            self.path.push(
+                matched
+                    .map_or(&field.name, |(reader, _)| &reader.name)
+                    .clone(),
+            );
             match matched {
                 Some((reader, target)) => self.read(field.of, reader.of, target, to)?,
                 None => {
@@ -337,7 +415,9 @@ impl<'m> Compiler<'m> {
         let of = self.writer.optional(id).map_or(id, |(_, of)| of);
         match self.writer.get(of) {
             Type::Record { fields, .. }
-                if !self.open.contains(&of) && self.path.len() < MOST_DEPTH && self.spend().is_ok() =>
+                if !self.open.contains(&of)
+                    && self.path.len() < MOST_DEPTH
+                    && self.spend().is_ok() =>
             {
                 self.open.push(of);
                 for field in fields {
@@ -359,10 +439,11 @@ impl<'m> Compiler<'m> {
         Ok(())
     }
 
-    /// Returns the steps of a part that not every message has: if it cannot be read, only the messages with it are
-    /// refused.
+    /// Returns the steps of a part that not every message has: if it cannot be read, only the
+    /// messages with it are refused.
     fn drop_or_refuse(&mut self, id: TypeId) -> Vec<Op> {
-        self.attempt(|compiler, ops| compiler.drop(id, ops)).unwrap_or_else(|unfit| self.refuse(&unfit, false))
+        self.attempt(|compiler, ops| compiler.drop(id, ops))
+            .unwrap_or_else(|unfit| self.refuse(&unfit, false))
     }
 
     fn drop_here(&mut self, id: TypeId, to: &mut Vec<Op>) -> Result<(), SchemaProblem> {
@@ -370,23 +451,40 @@ impl<'m> Compiler<'m> {
             Type::Null => return Ok(()),
             Type::Boolean => Op::DropBool,
             Type::Int | Type::Date | Type::Time(super::model::Tick::Millis) => Op::DropInt,
-            Type::Long | Type::Time(_) | Type::Timestamp(_) | Type::LocalTimestamp(_) => Op::DropLong,
+            Type::Long | Type::Time(_) | Type::Timestamp(_) | Type::LocalTimestamp(_) => {
+                Op::DropLong
+            }
             Type::Float => Op::DropRaw(4),
             Type::Double => Op::DropRaw(8),
-            Type::Bytes | Type::BigDecimal | Type::Decimal { size: None, .. } | Type::Uuid(UuidForm::Bytes) => {
-                Op::DropBytes
-            }
+            Type::Bytes
+            | Type::BigDecimal
+            | Type::Decimal { size: None, .. }
+            | Type::Uuid(UuidForm::Bytes) => Op::DropBytes,
             // The logical type of a value that is not kept is not needed.
             Type::Text | Type::Uuid(UuidForm::Text) => Op::DropText,
             Type::Uuid(UuidForm::Fixed) => Op::DropRaw(16),
-            Type::Fixed(size) | Type::Decimal { size: Some(size), .. } => Op::DropRaw(*size),
+            Type::Fixed(size)
+            | Type::Decimal {
+                size: Some(size), ..
+            } => Op::DropRaw(*size),
             Type::Duration => Op::DropRaw(12),
             Type::Enum { symbols, .. } => Op::DropEnum(symbols.len()),
             // An empty list can be read whatever its items are.
-            Type::Array(item) => Op::List { to: None, width: self.width(*item), item: self.drop_or_refuse(*item) },
-            Type::Map(value) => Op::Map { to: None, width: self.width(*value) + 1, value: self.drop_or_refuse(*value) },
+            Type::Array(item) => Op::List {
+                to: None,
+                width: self.width(*item),
+                item: self.drop_or_refuse(*item),
+            },
+            Type::Map(value) => Op::Map {
+                to: None,
+                width: self.width(*value) + 1,
+                value: self.drop_or_refuse(*value),
+            },
             Type::Union(branches) => {
-                let compiled = branches.iter().map(|branch| self.drop_or_refuse(*branch)).collect();
+                let compiled = branches
+                    .iter()
+                    .map(|branch| self.drop_or_refuse(*branch))
+                    .collect();
                 return self.branches(branches, compiled, to);
             }
             Type::Unreadable(why) => return Err(self.unreadable(why)),
@@ -400,7 +498,9 @@ impl<'m> Compiler<'m> {
             }
             Type::Record { fields, .. } => {
                 self.open.push(id);
-                fields.iter().try_for_each(|field| self.drop(field.of, to))?;
+                fields
+                    .iter()
+                    .try_for_each(|field| self.drop(field.of, to))?;
                 self.open.pop();
                 return Ok(());
             }
@@ -420,7 +520,8 @@ impl<'m> Compiler<'m> {
         Ok(routines)
     }
 
-    /// Returns the minimum number of bytes of a value. Within itself, a record that contains itself counts as zero.
+    /// Returns the minimum number of bytes of a value. Within itself, a record that contains itself
+    /// counts as zero.
     fn width(&mut self, id: TypeId) -> usize {
         let index = Model::index(id);
         if let Some(width) = self.widths[index] {
@@ -432,10 +533,22 @@ impl<'m> Compiler<'m> {
             Type::Float => 4,
             Type::Double => 8,
             Type::Uuid(UuidForm::Fixed) => 16,
-            Type::Fixed(size) | Type::Decimal { size: Some(size), .. } => *size,
+            Type::Fixed(size)
+            | Type::Decimal {
+                size: Some(size), ..
+            } => *size,
             Type::Duration => 12,
-            Type::Record { fields, .. } => fields.iter().fold(0, |sum: usize, f| sum.saturating_add(self.width(f.of))),
-            Type::Union(branches) => branches.iter().map(|branch| self.width(*branch)).min().unwrap_or(0) + 1,
+            Type::Record { fields, .. } => fields
+                .iter()
+                .fold(0, |sum: usize, f| sum.saturating_add(self.width(f.of))),
+            Type::Union(branches) => {
+                branches
+                    .iter()
+                    .map(|branch| self.width(*branch))
+                    .min()
+                    .unwrap_or(0)
+                    + 1
+            }
             _ => 1,
         };
         self.widths[index] = Some(width);

@@ -4,8 +4,8 @@
 
 use ebbtide_base::record::Fault;
 
-/// The maximum number of items without bytes (nulls, records without fields) in one message: they cost time that is not
-/// limited by the body's length.
+/// The maximum number of items without bytes (nulls, records without fields) in one message: they
+/// cost time that is not limited by the body's length.
 pub(super) const MOST_EMPTY_ITEMS: usize = 65_536;
 /// The maximum depth of a recursive record in one message.
 const MOST_DEPTH: u32 = 64;
@@ -21,12 +21,21 @@ pub(super) struct BodyCursor<'a> {
 
 impl<'a> BodyCursor<'a> {
     pub(super) fn new(body: &'a [u8]) -> Self {
-        Self { rest: body, empty_items: MOST_EMPTY_ITEMS, depth: MOST_DEPTH, refused: None }
+        Self {
+            rest: body,
+            empty_items: MOST_EMPTY_ITEMS,
+            depth: MOST_DEPTH,
+            refused: None,
+        }
     }
 
     /// Errors if any bytes remain.
     pub(super) fn end(&self) -> Result<(), Fault> {
-        if self.rest.is_empty() { Ok(()) } else { Err(Fault::TrailingBytes) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(Fault::TrailingBytes)
+        }
     }
 
     #[inline]
@@ -40,8 +49,8 @@ impl<'a> BodyCursor<'a> {
         }
     }
 
-    /// Reads up to ten bytes. As in other readers, bits of the tenth byte beyond 64 bits are ignored, and leading zeros
-    /// are allowed.
+    /// Reads up to ten bytes. As in other readers, bits of the tenth byte beyond 64 bits are
+    /// ignored, and leading zeros are allowed.
     fn longer(&mut self) -> Result<i64, Fault> {
         let mut value = 0;
         for (index, byte) in self.rest.iter().take(10).enumerate() {
@@ -51,7 +60,11 @@ impl<'a> BodyCursor<'a> {
                 return Ok(unzigzag(value));
             }
         }
-        Err(if self.rest.len() < 10 { Fault::Truncated } else { Fault::BadBody })
+        Err(if self.rest.len() < 10 {
+            Fault::Truncated
+        } else {
+            Fault::BadBody
+        })
     }
 
     #[inline]
@@ -96,11 +109,14 @@ impl<'a> BodyCursor<'a> {
     /// Reads an index below `count`, of a branch or a symbol.
     #[inline]
     pub(super) fn index(&mut self, count: usize) -> Result<usize, Fault> {
-        usize::try_from(self.long()?).ok().filter(|index| *index < count).ok_or(Fault::BadBody)
+        usize::try_from(self.long()?)
+            .ok()
+            .filter(|index| *index < count)
+            .ok_or(Fault::BadBody)
     }
 
-    /// Reads the number of items of the next block, each of at least `width` bytes; zero is the end. The byte size
-    /// after a negative count is read but not used.
+    /// Reads the number of items of the next block, each of at least `width` bytes; zero is the
+    /// end. The byte size after a negative count is read but not used.
     pub(super) fn block(&mut self, width: usize) -> Result<usize, Fault> {
         let mut count = self.long()?;
         if count < 0 {

@@ -26,12 +26,21 @@ impl fmt::Display for SchemaProblem {
 
 impl SchemaProblem {
     pub(super) fn brief(&self) -> String {
-        let path = if self.path.is_empty() { String::new() } else { format!("{}: ", self.path) };
-        format!("{path}{}", self.what).replace(char::is_control, " ").chars().take(MOST_REASON).collect()
+        let path = if self.path.is_empty() {
+            String::new()
+        } else {
+            format!("{}: ", self.path)
+        };
+        format!("{path}{}", self.what)
+            .replace(char::is_control, " ")
+            .chars()
+            .take(MOST_REASON)
+            .collect()
     }
 }
 
-/// A schema that cannot be used: not Avro, not for a Delta table, or not readable as the product's schema.
+/// A schema that cannot be used: not Avro, not for a Delta table, or not readable as the product's
+/// schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct SchemaError {
     /// All problems, in the order of the schema; never empty.
@@ -48,8 +57,8 @@ impl fmt::Display for SchemaError {
     }
 }
 
-/// The reason why a decoder refuses messages of its writer's schema, or those of one branch of it, whatever their bytes
-/// are.
+/// The reason why a decoder refuses messages of its writer's schema, or those of one branch of it,
+/// whatever their bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaRefusal {
     /// The reason, which depends only on the schemas.
@@ -65,10 +74,18 @@ impl SchemaError {
     /// Returns the first problem found, on one line of at most 300 characters.
     #[must_use]
     pub fn brief(&self) -> String {
-        self.found.first().map_or_else(String::new, SchemaProblem::brief)
+        self.found
+            .first()
+            .map_or_else(String::new, SchemaProblem::brief)
     }
 
     pub(super) fn one(path: &str, what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { found: vec![SchemaProblem { path: path.to_owned(), what: what.into(), mend: mend.into() }] }
+        Self {
+            found: vec![SchemaProblem {
+                path: path.to_owned(),
+                what: what.into(),
+                mend: mend.into(),
+            }],
+        }
     }
 }

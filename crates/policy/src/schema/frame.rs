@@ -23,20 +23,25 @@ pub enum Frame<'a> {
     },
 }
 
-/// Reads the header of a message's value. An absent value is a tombstone; a header that ends early is truncated.
+/// Reads the header of a message's value. An absent value is a tombstone; a header that ends early
+/// is truncated.
 pub fn frame(payload: Option<&[u8]>) -> Result<Frame<'_>, Fault> {
     let payload = payload.ok_or(Fault::Tombstone)?;
     match payload {
         [] => Err(Fault::Empty),
         [0x00, rest @ ..] => match rest.split_first_chunk::<4>() {
-            Some((id, body)) => Ok(Frame::Confluent { id: u32::from_be_bytes(*id), body }),
+            Some((id, body)) => Ok(Frame::Confluent {
+                id: u32::from_be_bytes(*id),
+                body,
+            }),
             None => Err(Fault::Truncated),
         },
         [0xC3] => Err(Fault::Truncated),
         [0xC3, 0x01, rest @ ..] => match rest.split_first_chunk::<8>() {
-            Some((fingerprint, body)) => {
-                Ok(Frame::SingleObject { fingerprint: u64::from_le_bytes(*fingerprint), body })
-            }
+            Some((fingerprint, body)) => Ok(Frame::SingleObject {
+                fingerprint: u64::from_le_bytes(*fingerprint),
+                body,
+            }),
             None => Err(Fault::Truncated),
         },
         _ => Err(Fault::BadMagic),
@@ -50,9 +55,21 @@ mod tests {
     #[test]
     fn each_header_names_its_schema_and_leaves_the_body() {
         let confluent = frame(Some(&[0, 0, 0, 1, 2, 9, 8]));
-        assert_eq!(confluent, Ok(Frame::Confluent { id: 258, body: &[9, 8] }));
+        assert_eq!(
+            confluent,
+            Ok(Frame::Confluent {
+                id: 258,
+                body: &[9, 8]
+            })
+        );
         let single = frame(Some(&[0xC3, 1, 8, 7, 6, 5, 4, 3, 2, 1]));
-        assert_eq!(single, Ok(Frame::SingleObject { fingerprint: 0x0102_0304_0506_0708, body: &[] }));
+        assert_eq!(
+            single,
+            Ok(Frame::SingleObject {
+                fingerprint: 0x0102_0304_0506_0708,
+                body: &[]
+            })
+        );
     }
 
     #[test]
@@ -63,6 +80,9 @@ mod tests {
         assert_eq!(frame(Some(&[0xC3, 2, 0])), Err(Fault::BadMagic));
         assert_eq!(frame(Some(&[0, 0, 0, 1])), Err(Fault::Truncated));
         assert_eq!(frame(Some(&[0xC3])), Err(Fault::Truncated));
-        assert_eq!(frame(Some(&[0xC3, 1, 0, 0, 0, 0, 0, 0, 0])), Err(Fault::Truncated));
+        assert_eq!(
+            frame(Some(&[0xC3, 1, 0, 0, 0, 0, 0, 0, 0])),
+            Err(Fault::Truncated)
+        );
     }
 }

@@ -1,12 +1,13 @@
-//! Logical types: the types that they turn the annotated types into. A logical type that does not fit the annotated
-//! type, or that is unknown, is ignored, as Avro requires.
+//! Logical types: the types that they turn the annotated types into. A logical type that does not
+//! fit the annotated type, or that is unknown, is ignored, as Avro requires.
 
 use serde_json::{Map, Value as Json};
 
 use super::model::{Tick, Type, UuidForm};
 use super::parse::whole;
 
-/// Returns the type that the logical type of `object` turns `base` into; `None` if there is no logical type to apply.
+/// Returns the type that the logical type of `object` turns `base` into; `None` if there is no
+/// logical type to apply.
 pub(super) fn logical(base: &Type, object: &Map<String, Json>) -> Option<Type> {
     Some(match (object.get("logicalType")?.as_str()?, base) {
         ("decimal", Type::Bytes) => return decimal(None, object),
@@ -29,10 +30,13 @@ pub(super) fn logical(base: &Type, object: &Map<String, Json>) -> Option<Type> {
     })
 }
 
-/// Reads a decimal. One with a scale is a decimal even if its precision is invalid: its values have that scale, and
-/// must not be read with another.
+/// Reads a decimal. One with a scale is a decimal even if its precision is invalid: its values have
+/// that scale, and must not be read with another.
 fn decimal(size: Option<usize>, object: &Map<String, Json>) -> Option<Type> {
-    let precision = object.get("precision").and_then(whole).filter(|digits| *digits > 0);
+    let precision = object
+        .get("precision")
+        .and_then(whole)
+        .filter(|digits| *digits > 0);
     let scale = match object.get("scale") {
         None | Some(Json::Null) => None,
         Some(scale) => Some(whole(scale)?),
@@ -40,5 +44,9 @@ fn decimal(size: Option<usize>, object: &Map<String, Json>) -> Option<Type> {
     if precision.is_none() && scale.is_none() {
         return None;
     }
-    Some(Type::Decimal { precision: precision.unwrap_or_default(), scale: scale.unwrap_or_default(), size })
+    Some(Type::Decimal {
+        precision: precision.unwrap_or_default(),
+        scale: scale.unwrap_or_default(),
+        size,
+    })
 }

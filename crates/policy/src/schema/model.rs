@@ -1,4 +1,5 @@
-//! An Avro schema as a table of types with all names resolved. Columns, plans and checks are compiled from it.
+//! An Avro schema as a table of types with all names resolved. Columns, plans and checks are
+//! compiled from it.
 //!
 //! Every returned `TypeId` is in the table. A recursive schema is a cycle of ids.
 
@@ -73,7 +74,8 @@ pub(super) enum Type {
     /// A wall-clock time, in a zone that the type does not name.
     LocalTimestamp(Tick),
     Duration,
-    /// A type whose bytes cannot be read, with the reason: a name without a definition, an enum without symbols.
+    /// A type whose bytes cannot be read, with the reason: a name without a definition, an enum
+    /// without symbols.
     Unreadable(String),
 }
 
@@ -121,8 +123,8 @@ impl Model {
         id.0
     }
 
-    /// Returns true if null is a value of the type, and the type without null: `T` for `[null, T]`. `None` for a union
-    /// of several other types.
+    /// Returns true if null is a value of the type, and the type without null: `T` for `[null, T]`.
+    /// `None` for a union of several other types.
     pub(super) fn optional(&self, id: TypeId) -> Option<(bool, TypeId)> {
         let Type::Union(branches) = self.get(id) else {
             return Some((false, id));

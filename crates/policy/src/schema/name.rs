@@ -1,5 +1,5 @@
-//! Names of Avro's records, enums and fixed types: the construction of full names, and the writers' names that a type
-//! is read from.
+//! Names of Avro's records, enums and fixed types: the construction of full names, and the writers'
+//! names that a type is read from.
 
 /// The name of a record, enum or fixed type, with the writers' names that are read as it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,11 +13,18 @@ pub(super) struct TypeName {
 }
 
 impl TypeName {
-    /// Creates a type that is read from writers' types of its own unqualified name, and of its `aliases`.
+    /// Creates a type that is read from writers' types of its own unqualified name, and of its
+    /// `aliases`.
     pub(super) fn new<'a>(full: String, aliases: impl Iterator<Item = &'a str>) -> Self {
         let own = unqualified(&full).to_owned();
-        let accepted = std::iter::once(own).chain(aliases.map(|alias| alias.trim_matches('.').to_owned())).collect();
-        Self { full, accepted, is_listed: false }
+        let accepted = std::iter::once(own)
+            .chain(aliases.map(|alias| alias.trim_matches('.').to_owned()))
+            .collect();
+        Self {
+            full,
+            accepted,
+            is_listed: false,
+        }
     }
 
     /// Accepts writers' types of `names` only.
@@ -41,7 +48,8 @@ impl TypeName {
     }
 }
 
-/// Splits a name that is written in `space` into its own namespace (empty for none) and its unqualified part.
+/// Splits a name that is written in `space` into its own namespace (empty for none) and its
+/// unqualified part.
 ///
 /// A name with a dot contains its namespace. Dots at its ends are ignored.
 pub(super) fn split<'a>(name: &'a str, space: &'a str) -> (&'a str, &'a str) {
@@ -87,7 +95,8 @@ mod tests {
 
     #[test]
     fn types_are_read_by_unqualified_name_or_alias() {
-        let name = |full: &str, aliases: &[&str]| TypeName::new(full.to_owned(), aliases.iter().copied());
+        let name =
+            |full: &str, aliases: &[&str]| TypeName::new(full.to_owned(), aliases.iter().copied());
         let reader = name("a.Sms", &["Message", "old.Text"]);
         for (writer, wanted) in [
             ("a.Sms", true),

@@ -1,8 +1,9 @@
 //! Reads an Avro schema's JSON into a [`Model`], as leniently as the bytes allow.
 //!
-//! Names of any characters, malformed docs, orders and aliases, and logical types that do not fit do not change how a
-//! record is encoded. Anything that a product's own schema may not have is recorded as a remark; a type whose bytes
-//! cannot be read is [`Type::Unreadable`], so that only the records that reach it are refused.
+//! Names of any characters, malformed docs, orders and aliases, and logical types that do not fit
+//! do not change how a record is encoded. Anything that a product's own schema may not have is
+//! recorded as a remark; a type whose bytes cannot be read is [`Type::Unreadable`], so that only
+//! the records that reach it are refused.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -34,11 +35,17 @@ pub(super) struct ParsedSchema {
 /// Parses a schema with those that it refers to, each after the schemas that it refers to itself.
 ///
 /// Errors if it is not JSON, or if no part of it can be read.
-pub(super) fn parse(text: &str, references: &[SchemaReference]) -> Result<ParsedSchema, SchemaError> {
+pub(super) fn parse(
+    text: &str,
+    references: &[SchemaReference],
+) -> Result<ParsedSchema, SchemaError> {
     let mut parser = Parser::default();
     for reference in references {
         let root = parser.schema(&read(&reference.text)?, "");
-        parser.defined.entry(full(&reference.name, "")).or_insert(root);
+        parser
+            .defined
+            .entry(full(&reference.name, ""))
+            .or_insert(root);
     }
     let json = read(text)?;
     let root = parser.schema(&json, "");
@@ -46,7 +53,11 @@ pub(super) fn parse(text: &str, references: &[SchemaReference]) -> Result<Parsed
     if let Type::Unreadable(why) = &parser.types[root.0] {
         return Err(not_avro(why));
     }
-    Ok(ParsedSchema { json, model: Model::new(parser.types, parser.names, root), remarks: parser.remarks })
+    Ok(ParsedSchema {
+        json,
+        model: Model::new(parser.types, parser.names, root),
+        remarks: parser.remarks,
+    })
 }
 
 fn read(text: &str) -> Result<Json, SchemaError> {
@@ -54,7 +65,11 @@ fn read(text: &str) -> Result<Json, SchemaError> {
 }
 
 fn not_avro(why: &str) -> SchemaError {
-    SchemaError::one("", format!("not an Avro schema: {why}"), "see the Avro specification")
+    SchemaError::one(
+        "",
+        format!("not an Avro schema: {why}"),
+        "see the Avro specification",
+    )
 }
 
 #[derive(Default)]
@@ -81,7 +96,11 @@ impl Parser {
     }
 
     fn remark(&mut self, what: impl Into<String>, fix: &str) {
-        self.remarks.push(SchemaProblem { path: self.path.join("."), what: what.into(), mend: fix.to_owned() });
+        self.remarks.push(SchemaProblem {
+            path: self.path.join("."),
+            what: what.into(),
+            mend: fix.to_owned(),
+        });
     }
 
     fn schema(&mut self, json: &Json, space: &str) -> TypeId {
@@ -120,8 +139,15 @@ impl Parser {
     /// Resolves the types that were named before their definition.
     fn resolve_later_names(&mut self) {
         for (id, names) in std::mem::take(&mut self.later) {
-            if let Some(found) = names.iter().find_map(|name| self.defined.get(name)).copied() {
-                self.remark(format!("the type `{}` is used before it is defined", names[0]), "define it first");
+            if let Some(found) = names
+                .iter()
+                .find_map(|name| self.defined.get(name))
+                .copied()
+            {
+                self.remark(
+                    format!("the type `{}` is used before it is defined", names[0]),
+                    "define it first",
+                );
                 self.types[id.0] = self.types[found.0].clone();
                 self.names[id.0] = self.names[found.0].clone();
             }
@@ -129,12 +155,26 @@ impl Parser {
     }
 
     fn union(&mut self, branches: &[Json], space: &str) -> TypeId {
-        let branches: Vec<TypeId> = branches.iter().map(|branch| self.schema(branch, space)).collect();
+        let branches: Vec<TypeId> = branches
+            .iter()
+            .map(|branch| self.schema(branch, space))
+            .collect();
         let plain = |id: &&TypeId| self.names[id.0].is_none();
-        let kinds: Vec<_> = branches.iter().filter(plain).map(|id| std::mem::discriminant(&self.types[id.0])).collect();
+        let kinds: Vec<_> = branches
+            .iter()
+            .filter(plain)
+            .map(|id| std::mem::discriminant(&self.types[id.0]))
+            .collect();
         let twice = first_twice(kinds.into_iter()).is_some();
-        if twice || branches.iter().any(|id| matches!(self.types[id.0], Type::Union(_))) {
-            self.remark("a union has one type twice, or holds a union", "list each type once");
+        if twice
+            || branches
+                .iter()
+                .any(|id| matches!(self.types[id.0], Type::Union(_)))
+        {
+            self.remark(
+                "a union has one type twice, or holds a union",
+                "list each type once",
+            );
         }
         self.push(Type::Union(branches))
     }
@@ -158,7 +198,9 @@ impl Parser {
             Some(inner) => self.schema(inner, space),
             None => return self.unreadable("a type is missing"),
         };
-        let Some(of) = logical(&self.types[id.0], object) else { return id };
+        let Some(of) = logical(&self.types[id.0], object) else {
+            return id;
+        };
         // A new id: other types may refer to the old one too.
         let named = self.names[id.0].clone();
         let id = self.push(of);
@@ -184,7 +226,11 @@ impl Parser {
         let name_in_full = full(name, space);
         let id = self.unreadable("it holds nothing but itself");
         let before = self.defined.insert(name_in_full.clone(), id);
-        let own_name = |id: TypeId| self.names[id.0].as_ref().is_some_and(|name| name.full == name_in_full);
+        let own_name = |id: TypeId| {
+            self.names[id.0]
+                .as_ref()
+                .is_some_and(|name| name.full == name_in_full)
+        };
         if before.is_some_and(own_name) {
             self.remark(
                 format!("the type `{name_in_full}` is defined twice"),
@@ -205,9 +251,15 @@ impl Parser {
             self.types[id.0] = Type::Unreadable("a record has no list of fields".to_owned());
             return id;
         };
-        let fields: Vec<Field> = fields.iter().map(|field| self.field(field, &space)).collect();
+        let fields: Vec<Field> = fields
+            .iter()
+            .map(|field| self.field(field, &space))
+            .collect();
         if let Some(name) = first_twice(fields.iter().map(|field| field.name.as_str())) {
-            self.remark(format!("two fields are named `{name}`"), "rename one of them");
+            self.remark(
+                format!("two fields are named `{name}`"),
+                "rename one of them",
+            );
         }
         self.types[id.0] = Type::Record { fields };
         id
@@ -224,7 +276,11 @@ impl Parser {
         }
         let of = match object.get("type") {
             // A complex type whose attributes are written next to the field's own.
-            Some(Json::String(kind)) if COMPLEX.iter().any(|(of, key)| of == kind && object.contains_key(*key)) => {
+            Some(Json::String(kind))
+                if COMPLEX
+                    .iter()
+                    .any(|(of, key)| of == kind && object.contains_key(*key)) =>
+            {
                 self.object(object, space)
             }
             Some(of) => self.schema(of, space),
@@ -233,7 +289,10 @@ impl Parser {
         self.path.pop();
         Field {
             name,
-            aliases: texts(object.get("aliases")).into_iter().map(str::to_owned).collect(),
+            aliases: texts(object.get("aliases"))
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
             doc: text(object, "doc").map(str::to_owned),
             default: object.get("default").cloned(),
             of,
@@ -246,14 +305,21 @@ impl Parser {
             self.types[id.0] = Type::Unreadable("an enum has no list of symbols".to_owned());
             return id;
         };
-        let symbol = |json: &Json| json.as_str().map_or_else(|| json.to_string(), str::to_owned);
+        let symbol = |json: &Json| {
+            json.as_str()
+                .map_or_else(|| json.to_string(), str::to_owned)
+        };
         let symbols: Vec<String> = symbols.iter().map(symbol).collect();
         if first_twice(symbols.iter()).is_some() {
             self.remark("an enum has one symbol twice", "list each symbol once");
         }
-        let default = text(object, "default").filter(|default| symbols.iter().any(|symbol| symbol == default));
+        let default = text(object, "default")
+            .filter(|default| symbols.iter().any(|symbol| symbol == default));
         if object.contains_key("default") && default.is_none() {
-            self.remark("the default of an enum is not one of its symbols", "write one of them");
+            self.remark(
+                "the default of an enum is not one of its symbols",
+                "write one of them",
+            );
         }
         let default = default.map(str::to_owned);
         self.types[id.0] = Type::Enum { symbols, default };
@@ -285,7 +351,9 @@ const COMPLEX: [(&str, &str); 6] = [
 pub(super) fn whole(json: &Json) -> Option<usize> {
     let number = match json {
         Json::String(text) => text.trim().parse().ok()?,
-        Json::Number(number) => number.as_u64().or_else(|| number.to_string().strip_suffix(".0")?.parse().ok())?,
+        Json::Number(number) => number
+            .as_u64()
+            .or_else(|| number.to_string().strip_suffix(".0")?.parse().ok())?,
         _ => return None,
     };
     usize::try_from(number).ok()
@@ -312,6 +380,8 @@ fn first_twice<T: Eq + Hash + Copy>(mut items: impl Iterator<Item = T>) -> Optio
 
 fn is_plain(name: &str) -> bool {
     let mut bytes = name.bytes();
-    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+    bytes
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

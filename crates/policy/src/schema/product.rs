@@ -22,17 +22,32 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Parses the product's own schema. Errors name every field that a Delta table cannot contain: a union of more than
-    /// null and one type, a recursive record, a duration, a type that is always null, names that flatten to one column;
-    /// and every contradiction, such as a default that does not have its field's type.
+    /// Parses the product's own schema. Errors name every field that a Delta table cannot contain:
+    /// a union of more than null and one type, a recursive record, a duration, a type that is
+    /// always null, names that flatten to one column; and every contradiction, such as a default
+    /// that does not have its field's type.
     pub fn parse(json: &str) -> Result<Schema, SchemaError> {
-        let ParsedSchema { json, model, remarks } = parse(json, &[])?;
+        let ParsedSchema {
+            json,
+            model,
+            remarks,
+        } = parse(json, &[])?;
         let found = match columns::columns(&model) {
             Ok(columns) => {
-                let found: Vec<SchemaProblem> = remarks.into_iter().chain(defaults::misfits(&model)).collect();
+                let found: Vec<SchemaProblem> = remarks
+                    .into_iter()
+                    .chain(defaults::misfits(&model))
+                    .collect();
                 if found.is_empty() {
-                    let name = model.name(model.root).map_or_else(String::new, |name| name.full.clone());
-                    return Ok(Schema { name, columns, text: json.to_string(), model: Arc::new(model) });
+                    let name = model
+                        .name(model.root)
+                        .map_or_else(String::new, |name| name.full.clone());
+                    return Ok(Schema {
+                        name,
+                        columns,
+                        text: json.to_string(),
+                        model: Arc::new(model),
+                    });
                 }
                 found
             }
@@ -41,9 +56,9 @@ impl Schema {
         Err(SchemaError { found })
     }
 
-    /// Reads the product's records from writers' records of `names` only: a full name if it has a dot, otherwise an
-    /// unqualified name of any namespace. Without this call they are read from records of the schema's own unqualified
-    /// name and its aliases.
+    /// Reads the product's records from writers' records of `names` only: a full name if it has a
+    /// dot, otherwise an unqualified name of any namespace. Without this call they are read from
+    /// records of the schema's own unqualified name and its aliases.
     #[must_use]
     pub fn with_record_names(mut self, names: &[String]) -> Schema {
         Arc::make_mut(&mut self.model).accept_only(names);
@@ -53,7 +68,9 @@ impl Schema {
     /// Returns true if records of the schema's own name are the product's.
     #[must_use]
     pub fn reads_its_own_record(&self) -> bool {
-        self.model.name(self.model.root).is_none_or(|name| name.reads(name))
+        self.model
+            .name(self.model.root)
+            .is_none_or(|name| name.reads(name))
     }
 
     /// Returns the column of that flattened name.

@@ -1,8 +1,8 @@
-//! The compiled walk of one writer schema: the values to read, the values only to check, and the sinks of the values to
-//! keep.
+//! The compiled walk of one writer schema: the values to read, the values only to check, and the
+//! sinks of the values to keep.
 //!
-//! A body that it accepts conforms to the writer's schema to its last byte. The caller removes what was built for a
-//! body that it refuses. Does not allocate for each record.
+//! A body that it accepts conforms to the writer's schema to its last byte. The caller removes what
+//! was built for a body that it refuses. Does not allocate for each record.
 
 use uuid::Uuid;
 
@@ -95,12 +95,13 @@ pub(super) enum Op {
     PutDecimal(usize, i128),
     PutBlob(usize, Vec<u8>),
     PutList(usize, usize),
-    /// A branch without a counterpart in the reader's schema, or that cannot be read: the index of its refusal.
+    /// A branch without a counterpart in the reader's schema, or that cannot be read: the index of
+    /// its refusal.
     Refuse(usize),
 }
 
-/// The complete walk: the record's steps, those of the records that contain themselves, and the reasons why branches
-/// are refused.
+/// The complete walk: the record's steps, those of the records that contain themselves, and the
+/// reasons why branches are refused.
 #[derive(Debug)]
 pub(super) struct Program {
     pub(super) main: Vec<Op>,
@@ -108,7 +109,8 @@ pub(super) struct Program {
     pub(super) refusals: Vec<SchemaRefusal>,
 }
 
-/// A body that is not read: its fault, and the index of the refusal if only the schemas are the reason.
+/// A body that is not read: its fault, and the index of the refusal if only the schemas are the
+/// reason.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BodyRefusal {
     pub(super) fault: Fault,
@@ -119,11 +121,21 @@ impl Program {
     /// Reads one complete body. After an error the sinks contain a part of it.
     pub(super) fn run(&self, body: &[u8], sinks: &mut Sinks) -> Result<(), BodyRefusal> {
         let mut input = BodyCursor::new(body);
-        let read = self.steps(&self.main, &mut input, sinks).and_then(|()| input.end());
-        read.map_err(|fault| BodyRefusal { fault, refusal: input.refused })
+        let read = self
+            .steps(&self.main, &mut input, sinks)
+            .and_then(|()| input.end());
+        read.map_err(|fault| BodyRefusal {
+            fault,
+            refusal: input.refused,
+        })
     }
 
-    fn steps(&self, ops: &[Op], input: &mut BodyCursor<'_>, sinks: &mut Sinks) -> Result<(), Fault> {
+    fn steps(
+        &self,
+        ops: &[Op],
+        input: &mut BodyCursor<'_>,
+        sinks: &mut Sinks,
+    ) -> Result<(), Fault> {
         for op in ops {
             match op {
                 Op::Text(to) => sinks.blobs[*to].push(input.text()?.as_bytes())?,
@@ -138,7 +150,9 @@ impl Program {
                     sinks.longs[*to].push(value);
                 }
                 Op::Enum { to, symbols } => {
-                    let symbol = symbols[input.index(symbols.len())?].as_ref().ok_or(Fault::IncompatibleSchema)?;
+                    let symbol = symbols[input.index(symbols.len())?]
+                        .as_ref()
+                        .ok_or(Fault::IncompatibleSchema)?;
                     sinks.blobs[*to].push(symbol.as_bytes())?;
                 }
                 Op::UuidText(to) => {
@@ -158,14 +172,18 @@ impl Program {
                 Op::DropBytes => drop(input.bytes()?),
                 Op::DropEnum(count) => drop(input.index(*count)?),
                 Op::Bool(to) => sinks.bools[*to].push(input.boolean()?),
-                Op::IntToLong { to, times } => sinks.longs[*to].push(i64::from(input.int()?) * times),
+                Op::IntToLong { to, times } => {
+                    sinks.longs[*to].push(i64::from(input.int()?) * times)
+                }
                 Op::IntToFloat(to) => sinks.floats[*to].push(input.int()? as f32),
                 Op::IntToDouble(to) => sinks.doubles[*to].push(f64::from(input.int()?)),
                 Op::LongPer { to, per } => sinks.longs[*to].push(input.long()?.div_euclid(*per)),
                 Op::LongToFloat(to) => sinks.floats[*to].push(input.long()? as f32),
                 Op::LongToDouble(to) => sinks.doubles[*to].push(input.long()? as f64),
                 Op::Float(to) => sinks.floats[*to].push(f32::from_le_bytes(input.array()?)),
-                Op::FloatToDouble(to) => sinks.doubles[*to].push(f64::from(f32::from_le_bytes(input.array()?))),
+                Op::FloatToDouble(to) => {
+                    sinks.doubles[*to].push(f64::from(f32::from_le_bytes(input.array()?)))
+                }
                 Op::Double(to) => sinks.doubles[*to].push(f64::from_le_bytes(input.array()?)),
                 Op::Bytes(to) => sinks.blobs[*to].push(input.bytes()?)?,
                 Op::Raw { to, size } => sinks.blobs[*to].push(input.raw(*size)?)?,
@@ -176,7 +194,8 @@ impl Program {
                         Some(size) => input.raw(*size)?,
                         None => input.bytes()?,
                     };
-                    let value = decimal(bytes).filter(|value| value.unsigned_abs() <= most.unsigned_abs());
+                    let value =
+                        decimal(bytes).filter(|value| value.unsigned_abs() <= most.unsigned_abs());
                     sinks.decimals[*to].push(value.ok_or(Fault::BadBody)?);
                 }
                 Op::Struct(to) => sinks.structs[*to].push(()),
@@ -185,12 +204,28 @@ impl Program {
                     self.steps(&branches[branch], input, sinks)?;
                 }
                 Op::List { to, item, width } => {
-                    let count = self.items(&Items { item, keys: Keys::None, width: *width }, input, sinks)?;
+                    let count = self.items(
+                        &Items {
+                            item,
+                            keys: Keys::None,
+                            width: *width,
+                        },
+                        input,
+                        sinks,
+                    )?;
                     to.map_or(Ok(()), |to| sinks.lists[to].close(count))?;
                 }
                 Op::Map { to, value, width } => {
                     let keys = to.map_or(Keys::Drop, |(_, keys)| Keys::Keep(keys));
-                    let count = self.items(&Items { item: value, keys, width: *width }, input, sinks)?;
+                    let count = self.items(
+                        &Items {
+                            item: value,
+                            keys,
+                            width: *width,
+                        },
+                        input,
+                        sinks,
+                    )?;
                     to.map_or(Ok(()), |(to, _)| sinks.lists[to].close(count))?;
                 }
                 Op::Call(routine) => {
@@ -216,7 +251,12 @@ impl Program {
     }
 
     /// Reads the items of an array or a map, block by block. Returns their number.
-    fn items(&self, of: &Items<'_>, input: &mut BodyCursor<'_>, sinks: &mut Sinks) -> Result<usize, Fault> {
+    fn items(
+        &self,
+        of: &Items<'_>,
+        input: &mut BodyCursor<'_>,
+        sinks: &mut Sinks,
+    ) -> Result<usize, Fault> {
         let mut total = 0;
         loop {
             let count = input.block(of.width)?;
@@ -254,12 +294,17 @@ enum Keys {
     Keep(usize),
 }
 
-/// Returns true if the text of a UUID is already in its canonical form, as nearly all are. Without branches, so that it
-/// takes only a few vector instructions.
+/// Returns true if the text of a UUID is already in its canonical form, as nearly all are. Without
+/// branches, so that it takes only a few vector instructions.
 fn canonical(text: &[u8]) -> bool {
     const DASHES: [usize; 4] = [8, 13, 18, 23];
-    let Ok(text) = <&[u8; uuid::fmt::Hyphenated::LENGTH]>::try_from(text) else { return false };
-    let others = text.iter().map(|byte| u32::from(matches!(byte, b'0'..=b'9' | b'a'..=b'f'))).sum::<u32>();
+    let Ok(text) = <&[u8; uuid::fmt::Hyphenated::LENGTH]>::try_from(text) else {
+        return false;
+    };
+    let others = text
+        .iter()
+        .map(|byte| u32::from(matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
+        .sum::<u32>();
     others == 32 && DASHES.iter().all(|dash| text[*dash] == b'-')
 }
 
@@ -277,8 +322,8 @@ fn put_uuid(sinks: &mut Sinks, to: usize, uuid: Uuid) -> Result<(), Fault> {
     sinks.blobs[to].push(uuid.hyphenated().encode_lower(&mut text).as_bytes())
 }
 
-/// Reads a big-endian number in two's complement, of any length; `None` if it does not fit 128 bits. An empty input is
-/// zero.
+/// Reads a big-endian number in two's complement, of any length; `None` if it does not fit 128
+/// bits. An empty input is zero.
 pub(super) fn decimal(bytes: &[u8]) -> Option<i128> {
     let negative = bytes.first().is_some_and(|first| *first >= 0x80);
     let sign = if negative { 0xFF } else { 0 };

@@ -1,4 +1,5 @@
-//! The columns of a batch while its messages are read: plain vectors by type, with the positions of nulls.
+//! The columns of a batch while its messages are read: plain vectors by type, with the positions of
+//! nulls.
 //!
 //! Every sink can be truncated to the rows before a bad message. No sink allocates for each record.
 
@@ -24,7 +25,8 @@ pub(super) enum SinkIndex {
     List(usize),
 }
 
-/// The rows that are null, in order. Rows with a value cost nothing; the bitmap is made once, at the end.
+/// The rows that are null, in order. Rows with a value cost nothing; the bitmap is made once, at
+/// the end.
 #[derive(Debug, Default)]
 struct Nulls(Vec<usize>);
 
@@ -53,7 +55,10 @@ pub(super) struct FixedSink<T> {
 
 impl<T: Copy + Default> FixedSink<T> {
     fn new() -> Self {
-        Self { values: Vec::new(), nulls: Nulls::default() }
+        Self {
+            values: Vec::new(),
+            nulls: Nulls::default(),
+        }
     }
 
     #[inline]
@@ -75,11 +80,15 @@ impl<T: Copy + Default> FixedSink<T> {
     pub(super) fn take(&mut self) -> (Vec<T>, Option<NullBuffer>) {
         let rows = self.values.len();
         // Allocate the next batch in full now, because it is probably as long.
-        (std::mem::replace(&mut self.values, Vec::with_capacity(rows)), self.nulls.take(rows))
+        (
+            std::mem::replace(&mut self.values, Vec::with_capacity(rows)),
+            self.nulls.take(rows),
+        )
     }
 }
 
-/// The end of each value of variable length, counted from the first: of text, bytes, lists and maps.
+/// The end of each value of variable length, counted from the first: of text, bytes, lists and
+/// maps.
 #[derive(Debug)]
 pub(super) struct OffsetsSink {
     ends: Vec<i32>,
@@ -88,7 +97,10 @@ pub(super) struct OffsetsSink {
 
 impl OffsetsSink {
     fn new() -> Self {
-        Self { ends: vec![0], nulls: Nulls::default() }
+        Self {
+            ends: vec![0],
+            nulls: Nulls::default(),
+        }
     }
 
     fn last(&self) -> i32 {
@@ -97,7 +109,10 @@ impl OffsetsSink {
 
     /// Ends a list of `count` items. Errors if the batch has more items than an offset can count.
     pub(super) fn close(&mut self, count: usize) -> Result<(), Fault> {
-        let end = i32::try_from(count).ok().and_then(|count| self.last().checked_add(count)).ok_or(Fault::TooLarge)?;
+        let end = i32::try_from(count)
+            .ok()
+            .and_then(|count| self.last().checked_add(count))
+            .ok_or(Fault::TooLarge)?;
         self.ends.push(end);
         Ok(())
     }
@@ -109,7 +124,10 @@ impl OffsetsSink {
 
     /// Returns the number of items of the first `rows`.
     fn items(&self, rows: usize) -> usize {
-        self.ends.get(rows).and_then(|end| usize::try_from(*end).ok()).unwrap_or(0)
+        self.ends
+            .get(rows)
+            .and_then(|end| usize::try_from(*end).ok())
+            .unwrap_or(0)
     }
 
     fn truncate(&mut self, rows: usize) {
@@ -138,7 +156,9 @@ impl BytesSink {
     #[inline]
     pub(super) fn push(&mut self, value: &[u8]) -> Result<(), Fault> {
         self.bytes.extend_from_slice(value);
-        self.ends.ends.push(i32::try_from(self.bytes.len()).map_err(|_| Fault::TooLarge)?);
+        self.ends
+            .ends
+            .push(i32::try_from(self.bytes.len()).map_err(|_| Fault::TooLarge)?);
         Ok(())
     }
 
@@ -156,7 +176,8 @@ impl BytesSink {
     }
 }
 
-/// All sinks of a decoder, in one vector for each kind, so that an index cannot refer to a sink of another kind.
+/// All sinks of a decoder, in one vector for each kind, so that an index cannot refer to a sink of
+/// another kind.
 #[derive(Debug, Default)]
 pub(super) struct Sinks {
     pub(super) bools: Vec<FixedSink<bool>>,
@@ -201,7 +222,13 @@ impl Sinks {
     }
 
     pub(super) fn add_blob(&mut self) -> usize {
-        add(&mut self.blobs, BytesSink { ends: OffsetsSink::new(), bytes: Vec::new() })
+        add(
+            &mut self.blobs,
+            BytesSink {
+                ends: OffsetsSink::new(),
+                bytes: Vec::new(),
+            },
+        )
     }
 
     pub(super) fn add_struct(&mut self) -> usize {

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Float32Array, Float64Array, Int32Array, Int64Array,
-    ListArray, MapArray, StringArray, StructArray, UInt64Array,
+    Array, ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Float32Array, Float64Array,
+    Int32Array, Int64Array, ListArray, MapArray, StringArray, StructArray, UInt64Array,
 };
 use arrow::buffer::{BooleanBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::{cast, take};
@@ -40,9 +40,15 @@ pub(super) fn of_schema(model: &Model, keep: &BTreeSet<String>, sinks: &mut Sink
     layout.flat(model.root, &mut Vec::new())
 }
 
-/// Returns the target of one complete type, every part of it kept. The type must not contain itself.
+/// Returns the target of one complete type, every part of it kept. The type must not contain
+/// itself.
 pub(super) fn of_type(model: &Model, id: TypeId, sinks: &mut Sinks) -> ValueTarget {
-    TargetBuilder { model, keep: &BTreeSet::new(), sinks }.whole(id)
+    TargetBuilder {
+        model,
+        keep: &BTreeSet::new(),
+        sinks,
+    }
+    .whole(id)
 }
 
 struct TargetBuilder<'a> {
@@ -69,10 +75,21 @@ impl<'a> TargetBuilder<'a> {
             });
             let children = children.collect::<Vec<_>>();
             // A record of which nothing is kept may be of any type, except the top record.
-            let skip = !path.is_empty() && children.iter().all(|child| matches!(child, ValueTarget::Skip));
-            return if skip { ValueTarget::Skip } else { ValueTarget::Flat(children) };
+            let skip = !path.is_empty()
+                && children
+                    .iter()
+                    .all(|child| matches!(child, ValueTarget::Skip));
+            return if skip {
+                ValueTarget::Skip
+            } else {
+                ValueTarget::Flat(children)
+            };
         }
-        if self.keep.contains(&path.join("_")) { self.whole(id) } else { ValueTarget::Skip }
+        if self.keep.contains(&path.join("_")) {
+            self.whole(id)
+        } else {
+            ValueTarget::Skip
+        }
     }
 
     fn whole(&mut self, id: TypeId) -> ValueTarget {
@@ -80,24 +97,35 @@ impl<'a> TargetBuilder<'a> {
         ValueTarget::Leaf(match of {
             Type::Boolean => self.sinks.add_bool(),
             Type::Int | Type::Date => self.sinks.add_int(),
-            Type::Long | Type::Time(_) | Type::Timestamp(_) | Type::LocalTimestamp(_) => self.sinks.add_long(),
+            Type::Long | Type::Time(_) | Type::Timestamp(_) | Type::LocalTimestamp(_) => {
+                self.sinks.add_long()
+            }
             Type::Float => self.sinks.add_float(),
             Type::Double => self.sinks.add_double(),
             Type::Decimal { .. } => self.sinks.add_decimal(),
             Type::Bytes | Type::Fixed(_) | Type::Text | Type::Enum { .. } | Type::Uuid(_) => {
                 SinkIndex::Blob(self.sinks.add_blob())
             }
-            Type::Array(item) => return ValueTarget::List(self.sinks.add_list(), Box::new(self.whole(*item))),
+            Type::Array(item) => {
+                return ValueTarget::List(self.sinks.add_list(), Box::new(self.whole(*item)));
+            }
             Type::Map(value) => {
                 let (lengths, keys) = (self.sinks.add_list(), self.sinks.add_blob());
                 return ValueTarget::Map(lengths, keys, Box::new(self.whole(*value)));
             }
             Type::Record { fields, .. } => {
                 let own = self.sinks.add_struct();
-                return ValueTarget::Struct(own, fields.iter().map(|field| self.whole(field.of)).collect());
+                return ValueTarget::Struct(
+                    own,
+                    fields.iter().map(|field| self.whole(field.of)).collect(),
+                );
             }
             // No column has these types.
-            Type::Null | Type::Union(_) | Type::BigDecimal | Type::Duration | Type::Unreadable(_) => {
+            Type::Null
+            | Type::Union(_)
+            | Type::BigDecimal
+            | Type::Duration
+            | Type::Unreadable(_) => {
                 return ValueTarget::Skip;
             }
         })
@@ -115,7 +143,9 @@ impl ValueTarget {
                 to.push(SinkIndex::Struct(*own));
                 children.iter().for_each(|child| child.nulls(to));
             }
-            ValueTarget::List(own, _) | ValueTarget::Map(own, _, _) => to.push(SinkIndex::List(*own)),
+            ValueTarget::List(own, _) | ValueTarget::Map(own, _, _) => {
+                to.push(SinkIndex::List(*own))
+            }
         }
     }
 
@@ -126,10 +156,14 @@ impl ValueTarget {
             ValueTarget::Leaf(at) => {
                 sinks.truncate(*at, rows);
             }
-            ValueTarget::Flat(children) => children.iter().for_each(|child| child.truncate(sinks, rows)),
+            ValueTarget::Flat(children) => children
+                .iter()
+                .for_each(|child| child.truncate(sinks, rows)),
             ValueTarget::Struct(own, children) => {
                 sinks.truncate(SinkIndex::Struct(*own), rows);
-                children.iter().for_each(|child| child.truncate(sinks, rows));
+                children
+                    .iter()
+                    .for_each(|child| child.truncate(sinks, rows));
             }
             ValueTarget::List(own, item) => {
                 let items = sinks.truncate(SinkIndex::List(*own), rows);
@@ -143,8 +177,8 @@ impl ValueTarget {
         }
     }
 
-    /// Adds the kept columns in the order of the schema, of the types given in that order. All sinks are empty
-    /// afterwards.
+    /// Adds the kept columns in the order of the schema, of the types given in that order. All
+    /// sinks are empty afterwards.
     pub(super) fn columns(
         &self,
         sinks: &mut Sinks,
@@ -153,7 +187,9 @@ impl ValueTarget {
     ) {
         match self {
             ValueTarget::Skip => {}
-            ValueTarget::Flat(children) => children.iter().for_each(|child| child.columns(sinks, types, to)),
+            ValueTarget::Flat(children) => children
+                .iter()
+                .for_each(|child| child.columns(sinks, types, to)),
             column => to.extend(types.next().map(|of| column.array(sinks, of))),
         }
     }
@@ -162,24 +198,48 @@ impl ValueTarget {
         match (self, of) {
             (ValueTarget::Leaf(at), of) => leaf(*at, sinks, of),
             (ValueTarget::Struct(own, children), DataType::Struct(fields)) => {
-                let arrays = children.iter().zip(fields).map(|(child, field)| child.array(sinks, field.data_type()));
-                let arrays = arrays.collect::<Vec<_>>().into_iter().collect::<Result<Vec<_>, _>>();
+                let arrays = children
+                    .iter()
+                    .zip(fields)
+                    .map(|(child, field)| child.array(sinks, field.data_type()));
+                let arrays = arrays
+                    .collect::<Vec<_>>()
+                    .into_iter()
+                    .collect::<Result<Vec<_>, _>>();
                 let (_, valid) = sinks.structs[*own].take();
-                Ok(Arc::new(StructArray::try_new(fields.clone(), arrays?, valid)?))
+                Ok(Arc::new(StructArray::try_new(
+                    fields.clone(),
+                    arrays?,
+                    valid,
+                )?))
             }
             (ValueTarget::List(own, item), DataType::List(field)) => {
                 let items = item.array(sinks, field.data_type());
                 let (ends, valid) = sinks.lists[*own].take();
-                Ok(Arc::new(ListArray::try_new(field.clone(), offsets(ends), items?, valid)?))
+                Ok(Arc::new(ListArray::try_new(
+                    field.clone(),
+                    offsets(ends),
+                    items?,
+                    valid,
+                )?))
             }
             (ValueTarget::Map(own, keys, value), DataType::Map(field, _)) => {
-                let DataType::Struct(entry) = field.data_type() else { return Err(misfit(of)) };
-                let types = [0, 1].map(|index| entry.get(index).map_or(DataType::Null, |f| f.data_type().clone()));
+                let DataType::Struct(entry) = field.data_type() else {
+                    return Err(misfit(of));
+                };
+                let types = [0, 1].map(|index| {
+                    entry
+                        .get(index)
+                        .map_or(DataType::Null, |f| f.data_type().clone())
+                });
                 let keys = leaf(SinkIndex::Blob(*keys), sinks, &types[0]);
                 let values = value.array(sinks, &types[1]);
                 let (ends, valid) = sinks.lists[*own].take();
                 let entries = StructArray::try_new(entry.clone(), vec![keys?, values?], None)?;
-                map(field, MapArray::try_new(field.clone(), offsets(ends), entries, valid, false)?)
+                map(
+                    field,
+                    MapArray::try_new(field.clone(), offsets(ends), entries, valid, false)?,
+                )
             }
             (_, of) => Err(misfit(of)),
         }
@@ -223,7 +283,9 @@ fn leaf(at: SinkIndex, sinks: &mut Sinks, of: &DataType) -> Result<ArrayRef, Arr
         SinkIndex::Blob(from) => {
             let (ends, bytes, valid) = sinks.blobs[from].take();
             match of {
-                DataType::Utf8 => Arc::new(StringArray::try_new(offsets(ends), bytes.into(), valid)?),
+                DataType::Utf8 => {
+                    Arc::new(StringArray::try_new(offsets(ends), bytes.into(), valid)?)
+                }
                 _ => Arc::new(BinaryArray::try_new(offsets(ends), bytes.into(), valid)?),
             }
         }
@@ -231,30 +293,55 @@ fn leaf(at: SinkIndex, sinks: &mut Sinks, of: &DataType) -> Result<ArrayRef, Arr
     })
 }
 
-/// Creates a map. Of duplicate keys the last is kept, as in Avro's readers; usually there are none and nothing is
-/// copied.
+/// Creates a map. Of duplicate keys the last is kept, as in Avro's readers; usually there are none
+/// and nothing is copied.
 fn map(field: &FieldRef, map: MapArray) -> Result<ArrayRef, ArrowError> {
     let ends = map.value_offsets();
-    let keys = map.keys().as_any().downcast_ref::<StringArray>().ok_or_else(|| misfit(field.data_type()))?;
+    let keys = map
+        .keys()
+        .as_any()
+        .downcast_ref::<StringArray>()
+        .ok_or_else(|| misfit(field.data_type()))?;
     let mut seen = std::collections::HashSet::new();
     let mut kept: Option<(Vec<u64>, Vec<i32>)> = None;
     for (row, pair) in ends.windows(2).enumerate() {
         let entries = pair[0].unsigned_abs() as usize..pair[1].unsigned_abs() as usize;
         seen.clear();
-        let doubled = entries.len() > 1 && !entries.clone().all(|entry| seen.insert(keys.value(entry)));
+        let doubled =
+            entries.len() > 1 && !entries.clone().all(|entry| seen.insert(keys.value(entry)));
         if doubled && kept.is_none() {
-            kept = Some(((0..u64::from(pair[0].unsigned_abs())).collect(), ends[..=row].to_vec()));
+            kept = Some((
+                (0..u64::from(pair[0].unsigned_abs())).collect(),
+                ends[..=row].to_vec(),
+            ));
         }
         if let Some((indexes, lengths)) = &mut kept {
             seen.clear();
             let before = indexes.len();
-            indexes.extend(entries.rev().filter(|entry| seen.insert(keys.value(*entry))).map(|entry| entry as u64));
+            indexes.extend(
+                entries
+                    .rev()
+                    .filter(|entry| seen.insert(keys.value(*entry)))
+                    .map(|entry| entry as u64),
+            );
             indexes[before..].reverse();
             lengths.push(i32::try_from(indexes.len()).unwrap_or(i32::MAX));
         }
     }
-    let Some((indexes, lengths)) = kept else { return Ok(Arc::new(map)) };
+    let Some((indexes, lengths)) = kept else {
+        return Ok(Arc::new(map));
+    };
     let entries = take(map.entries(), &UInt64Array::from(indexes), None)?;
-    let entries = entries.as_any().downcast_ref::<StructArray>().ok_or_else(|| misfit(field.data_type()))?.clone();
-    Ok(Arc::new(MapArray::try_new(field.clone(), offsets(lengths), entries, map.nulls().cloned(), false)?))
+    let entries = entries
+        .as_any()
+        .downcast_ref::<StructArray>()
+        .ok_or_else(|| misfit(field.data_type()))?
+        .clone();
+    Ok(Arc::new(MapArray::try_new(
+        field.clone(),
+        offsets(lengths),
+        entries,
+        map.nulls().cloned(),
+        false,
+    )?))
 }

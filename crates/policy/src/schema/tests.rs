@@ -21,7 +21,11 @@ use super::{Decoder, Schema, SchemaError, WriterSchema};
 
 /// Returns a record of the given fields, as JSON: `"name": "a", "type": ...` each.
 fn record(fields: &[&str]) -> String {
-    let fields = fields.iter().map(|field| format!("{{{field}}}")).collect::<Vec<_>>().join(",");
+    let fields = fields
+        .iter()
+        .map(|field| format!("{{{field}}}"))
+        .collect::<Vec<_>>()
+        .join(",");
     format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#)
 }
 
@@ -33,7 +37,11 @@ fn of(avro: &str) -> String {
 /// Returns a decoder of every column.
 fn decoder(writer: &str, reader: &str) -> Result<Decoder, SchemaError> {
     let reader = Schema::parse(reader)?;
-    let every: BTreeSet<String> = reader.columns.iter().map(|column| column.name.clone()).collect();
+    let every: BTreeSet<String> = reader
+        .columns
+        .iter()
+        .map(|column| column.name.clone())
+        .collect();
     Decoder::new(&WriterSchema::parse(writer)?, &reader, &every)
 }
 
@@ -50,12 +58,18 @@ fn column(writer: &str, reader: &str, bodies: &[&[u8]]) -> ArrayRef {
 /// Returns a schema for the oracle: a decimal is replaced by its bytes.
 fn without_decimals(mut of: Json) -> Json {
     match &mut of {
-        Json::Array(items) => items.iter_mut().for_each(|item| *item = without_decimals(item.take())),
+        Json::Array(items) => items
+            .iter_mut()
+            .for_each(|item| *item = without_decimals(item.take())),
         Json::Object(map) => {
-            if map.get("logicalType").is_some_and(|logical| logical == "decimal") {
+            if map
+                .get("logicalType")
+                .is_some_and(|logical| logical == "decimal")
+            {
                 map.remove("logicalType");
             }
-            map.values_mut().for_each(|value| *value = without_decimals(value.take()));
+            map.values_mut()
+                .for_each(|value| *value = without_decimals(value.take()));
         }
         _ => {}
     }
@@ -65,13 +79,21 @@ fn without_decimals(mut of: Json) -> Json {
 #[test]
 fn every_shipped_schema_is_read_as_apache_avro_reads_it() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schemas");
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let files = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect::<Vec<_>>();
     assert!(files.len() >= 13);
     for file in files {
         let json: Json = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
         let oracle = without_decimals(json.clone());
         let (oracle_writer, oracle_reader) = (oracle.clone(), oracle);
-        let pair = random::Pair { writer: json.clone(), reader: json, oracle_writer, oracle_reader };
+        let pair = random::Pair {
+            writer: json.clone(),
+            reader: json,
+            oracle_writer,
+            oracle_reader,
+        };
         for seed in 0..4 {
             let ran = differential::run(&pair, seed, 50).unwrap();
             assert!(ran.accepted > 0, "{}", file.display());

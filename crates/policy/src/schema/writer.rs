@@ -1,6 +1,7 @@
 //! A producer's schema, from the registry or from the folder of schemas.
 //!
-//! Only the attributes that determine how bytes are read are checked. The decoder determines if a product can read it.
+//! Only the attributes that determine how bytes are read are checked. The decoder determines if a
+//! product can read it.
 
 use super::canonical;
 use super::error::SchemaError;
@@ -20,14 +21,21 @@ impl WriterSchema {
         Self::with_references(json, &[])
     }
 
-    /// Parses a writer's schema that refers to others, given in an order in which each comes after those that it refers
-    /// to itself. Errors if no record can be read with it.
-    pub fn with_references(json: &str, references: &[SchemaReference]) -> Result<WriterSchema, SchemaError> {
+    /// Parses a writer's schema that refers to others, given in an order in which each comes after
+    /// those that it refers to itself. Errors if no record can be read with it.
+    pub fn with_references(
+        json: &str,
+        references: &[SchemaReference],
+    ) -> Result<WriterSchema, SchemaError> {
         let parsed = parse(json, references)?;
-        Ok(WriterSchema { model: parsed.model, fingerprint: canonical::fingerprint(&parsed.json) })
+        Ok(WriterSchema {
+            model: parsed.model,
+            fingerprint: canonical::fingerprint(&parsed.json),
+        })
     }
 
-    /// Returns the CRC-64-AVRO of the parsing canonical form, which identifies the schema in single-object encoding.
+    /// Returns the CRC-64-AVRO of the parsing canonical form, which identifies the schema in
+    /// single-object encoding.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint

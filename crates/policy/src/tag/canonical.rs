@@ -1,4 +1,5 @@
-//! The canonical form of a subject: the text in its column, which every search, hold and notice compares.
+//! The canonical form of a subject: the text in its column, which every search, hold and notice
+//! compares.
 //!
 //! All of them use [`SubjectForm`], so that a person has one form per product.
 
@@ -10,15 +11,15 @@ use super::{channel, email};
 use crate::{Records, SubjectColumn, SubjectKind};
 use ebbtide_base::ids::Country;
 
-/// Returns a telephone number in the form in which its column stores it without a default country: E.164 without the
-/// plus. Text that is not a number is trimmed.
+/// Returns a telephone number in the form in which its column stores it without a default country:
+/// E.164 without the plus. Text that is not a number is trimmed.
 #[must_use]
 pub fn canonical_phone(number: &str) -> String {
     PhoneForm::new(None).canonical(number)
 }
 
-/// Returns the digits of a number that is given without a marked calling code, which each product reads by its default country.
-/// `None` for any other text.
+/// Returns the digits of a number that is given without a marked calling code, which each product
+/// reads by its default country. `None` for any other text.
 #[must_use]
 pub fn dialled_phone(number: &str) -> Option<String> {
     phone::as_dialled(number)
@@ -30,14 +31,15 @@ pub fn has_calling_code(digits: &str) -> bool {
     phone::has_calling_code(digits)
 }
 
-/// Returns a mail address in the form in which its column stores it: the address alone, in lower case, its domain in
-/// ASCII.
+/// Returns a mail address in the form in which its column stores it: the address alone, in lower
+/// case, its domain in ASCII.
 #[must_use]
 pub fn canonical_email(address: &str) -> String {
     written(|to| email::write(address, to))
 }
 
-/// Returns a channel's id in the form in which its column stores it: `platform:id`, the platform in lower case.
+/// Returns a channel's id in the form in which its column stores it: `platform:id`, the platform in
+/// lower case.
 #[must_use]
 pub fn canonical_channel(platform: &str, id: &str) -> String {
     written(|to| channel::write(Some(platform), id, to))
@@ -55,7 +57,8 @@ pub enum SubjectForm {
 }
 
 impl SubjectForm {
-    /// Returns the form of subjects of a kind, in a product whose national numbers belong to `home`.
+    /// Returns the form of subjects of a kind, in a product whose national numbers belong to
+    /// `home`.
     #[must_use]
     pub fn new(kind: &SubjectKind, home: Option<Country>) -> SubjectForm {
         match kind {
@@ -71,8 +74,9 @@ impl SubjectForm {
         Self::new(&subject.kind, records.default_country)
     }
 
-    /// Returns the canonical form of a value in a column or a control, which may be in this or an earlier canonical
-    /// form or belong to another default country. The result is its own canonical form.
+    /// Returns the canonical form of a value in a column or a control, which may be in this or an
+    /// earlier canonical form or belong to another default country. The result is its own canonical
+    /// form.
     #[must_use]
     pub fn stored(&self, value: &str) -> String {
         written(|to| self.write_stored(value, to))
@@ -116,13 +120,15 @@ impl SubjectForm {
 /// A subject as a control or a search names it.
 #[derive(Clone, Copy)]
 pub struct NamedSubject<'s> {
-    /// The canonical form without a default country, or the digits of a number that is named as it is dialled.
+    /// The canonical form without a default country, or the digits of a number that is named as it
+    /// is dialled.
     pub text: &'s str,
     /// True for a number without a marked calling code: each product reads it as in its records.
     pub as_dialled: bool,
 }
 
-/// A subject to look for in the subject columns of one product. Its `Debug` does not show the value.
+/// A subject to look for in the subject columns of one product. Its `Debug` does not show the
+/// value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SubjectValue {
     form: SubjectForm,
@@ -131,11 +137,20 @@ pub struct SubjectValue {
 }
 
 impl SubjectValue {
-    /// Creates a subject that a control or a search names, in columns of a product's records like `subject`.
+    /// Creates a subject that a control or a search names, in columns of a product's records like
+    /// `subject`.
     #[must_use]
-    pub fn new(records: &Records, subject: &SubjectColumn, named: NamedSubject<'_>) -> SubjectValue {
+    pub fn new(
+        records: &Records,
+        subject: &SubjectColumn,
+        named: NamedSubject<'_>,
+    ) -> SubjectValue {
         let form = SubjectForm::of(records, subject);
-        SubjectValue { form, mark: FormsMark::of(records), value: form.named(named) }
+        SubjectValue {
+            form,
+            mark: FormsMark::of(records),
+            value: form.named(named),
+        }
     }
 
     /// Returns the form that files with the mark contain.
@@ -144,7 +159,8 @@ impl SubjectValue {
         &self.value
     }
 
-    /// Returns the mark of files whose subjects are in this form: in those files, comparing the text is enough.
+    /// Returns the mark of files whose subjects are in this form: in those files, comparing the
+    /// text is enough.
     #[must_use]
     pub fn mark(&self) -> FormsMark {
         self.mark
@@ -162,25 +178,30 @@ impl SubjectValue {
 
 impl fmt::Debug for SubjectValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SubjectValue").field("form", &self.form).finish_non_exhaustive()
+        f.debug_struct("SubjectValue")
+            .field("form", &self.form)
+            .finish_non_exhaustive()
     }
 }
 
-/// The canonical forms of the subjects in a file: their version and the default country. It is part of the file's name.
+/// The canonical forms of the subjects in a file: their version and the default country. It is part
+/// of the file's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FormsMark {
     default_country: Option<Country>,
 }
 
-/// The prefix of the names of files whose subjects are in the canonical forms of this version. A change of the output
-/// of [`SubjectForm`] requires another number.
+/// The prefix of the names of files whose subjects are in the canonical forms of this version. A
+/// change of the output of [`SubjectForm`] requires another number.
 const FORMS: &str = "s3";
 
 impl FormsMark {
     /// Returns the mark of files that are written from a product's records.
     #[must_use]
     pub fn of(records: &Records) -> FormsMark {
-        FormsMark { default_country: records.default_country }
+        FormsMark {
+            default_country: records.default_country,
+        }
     }
 
     /// Returns the country whose national numbers are read as such in files with the mark.
@@ -193,8 +214,12 @@ impl FormsMark {
     #[must_use]
     pub fn of_name(name: &str) -> Option<FormsMark> {
         match name.strip_prefix(FORMS)?.split_once('-')?.0 {
-            "" => Some(FormsMark { default_country: None }),
-            country => Some(FormsMark { default_country: Some(Country::new(country).ok()?) }),
+            "" => Some(FormsMark {
+                default_country: None,
+            }),
+            country => Some(FormsMark {
+                default_country: Some(Country::new(country).ok()?),
+            }),
         }
     }
 }
@@ -202,7 +227,8 @@ impl FormsMark {
 impl fmt::Display for FormsMark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(FORMS)?;
-        self.default_country.map_or(Ok(()), |country| f.write_str(country.as_str()))
+        self.default_country
+            .map_or(Ok(()), |country| f.write_str(country.as_str()))
     }
 }
 
@@ -220,10 +246,14 @@ mod tests {
 
     #[test]
     fn the_mark_of_a_file_is_read_back_and_others_have_none() {
-        let mark =
-            |country: Option<&str>| FormsMark { default_country: country.map(|code| Country::new(code).unwrap()) };
+        let mark = |country: Option<&str>| FormsMark {
+            default_country: country.map(|code| Country::new(code).unwrap()),
+        };
         for of in [mark(None), mark(Some("NL"))] {
-            assert_eq!(FormsMark::of_name(&format!("{of}-0b3a6a4e.parquet")), Some(of));
+            assert_eq!(
+                FormsMark::of_name(&format!("{of}-0b3a6a4e.parquet")),
+                Some(of)
+            );
         }
         for name in [
             "0b3a6a4e-8d5c.parquet",
@@ -248,6 +278,9 @@ mod tests {
         // A stored value of digits alone was E.164, whatever the default country is now.
         assert_eq!(phone(country("US"), "3212345678"), "+3212345678");
         assert_eq!(SubjectForm::Email.stored("bob <bob@x.org>"), "bob@x.org");
-        assert_eq!(SubjectForm::Channel.stored("whatsapp:+31612345678"), "whatsapp:31612345678");
+        assert_eq!(
+            SubjectForm::Channel.stored("whatsapp:+31612345678"),
+            "whatsapp:31612345678"
+        );
     }
 }

@@ -1,24 +1,30 @@
-//! Characters of numbers and addresses as people and programs write them: Unicode digits, dashes, spaces and invisible marks.
+//! Characters of numbers and addresses as people and programs write them: Unicode digits, dashes,
+//! spaces and invisible marks.
 
 use std::borrow::Cow;
 
 /// The first digit of each block of ten decimal digits that telephones, keyboards and forms write.
 const DIGIT_BLOCKS: [u32; 34] = [
-    0x0660, 0x06F0, 0x07C0, 0x0966, 0x09E6, 0x0A66, 0x0AE6, 0x0B66, 0x0BE6, 0x0C66, 0x0CE6, 0x0D66, 0x0DE6, 0x0E50,
-    0x0ED0, 0x0F20, 0x1040, 0x1090, 0x17E0, 0x1810, 0x1946, 0x19D0, 0x1A80, 0x1A90, 0x1B50, 0x1BB0, 0x1C40, 0x1C50,
-    0xA620, 0xA8D0, 0xA900, 0xA9D0, 0xAA50, 0xFF10,
+    0x0660, 0x06F0, 0x07C0, 0x0966, 0x09E6, 0x0A66, 0x0AE6, 0x0B66, 0x0BE6, 0x0C66, 0x0CE6, 0x0D66,
+    0x0DE6, 0x0E50, 0x0ED0, 0x0F20, 0x1040, 0x1090, 0x17E0, 0x1810, 0x1946, 0x19D0, 0x1A80, 0x1A90,
+    0x1B50, 0x1BB0, 0x1C40, 0x1C50, 0xA620, 0xA8D0, 0xA900, 0xA9D0, 0xAA50, 0xFF10,
 ];
 
 /// The mathematical digits: five alphabets of ten.
 const STYLED_DIGITS: std::ops::RangeInclusive<u32> = 0x1D7CE..=0x1D7FF;
 
-/// Returns the text with variants of ASCII characters replaced by these, and without invisible characters. Other
-/// characters are unchanged.
+/// Returns the text with variants of ASCII characters replaced by these, and without invisible
+/// characters. Other characters are unchanged.
 pub(super) fn to_ascii(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(text.chars().filter(|c| !is_invisible(*c)).map(ascii).collect())
+    Cow::Owned(
+        text.chars()
+            .filter(|c| !is_invisible(*c))
+            .map(ascii)
+            .collect(),
+    )
 }
 
 /// Returns the text without whitespace and invisible characters at its ends.
@@ -26,7 +32,8 @@ pub(super) fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
 }
 
-/// Returns true for an invisible character: controls, marks of direction, zero-width spaces and joiners, soft hyphens.
+/// Returns true for an invisible character: controls, marks of direction, zero-width spaces and
+/// joiners, soft hyphens.
 pub(super) fn is_invisible(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_control() && !c.is_ascii_whitespace();
@@ -43,7 +50,8 @@ pub(super) fn is_invisible(c: char) -> bool {
     listed || (c.is_control() && !c.is_whitespace())
 }
 
-/// Returns true for an invisible character that is never part of a domain: joiners are, in some scripts.
+/// Returns true for an invisible character that is never part of a domain: joiners are, in some
+/// scripts.
 pub(super) fn is_noise(c: char) -> bool {
     is_invisible(c) && !matches!(c, '\u{200C}' | '\u{200D}')
 }
@@ -79,7 +87,10 @@ fn ascii(c: char) -> char {
 
 fn digit(c: char) -> Option<char> {
     let code = u32::from(c);
-    let value = match DIGIT_BLOCKS.iter().find(|first| (**first..**first + 10).contains(&code)) {
+    let value = match DIGIT_BLOCKS
+        .iter()
+        .find(|first| (**first..**first + 10).contains(&code))
+    {
         Some(first) => code - first,
         None if STYLED_DIGITS.contains(&code) => (code - STYLED_DIGITS.start()) % 10,
         None => return None,
@@ -87,7 +98,8 @@ fn digit(c: char) -> Option<char> {
     char::from_digit(value, 10)
 }
 
-/// Decodes `%XX`; `None` if the result is not UTF-8 or a `%` is not followed by two hexadecimal digits.
+/// Decodes `%XX`; `None` if the result is not UTF-8 or a `%` is not followed by two hexadecimal
+/// digits.
 pub(super) fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(Cow::Borrowed(text));
@@ -120,7 +132,10 @@ mod tests {
         ] {
             assert_eq!(to_ascii(text), "+31612345678", "{text}");
         }
-        assert_eq!(to_ascii("31\u{A0}6\u{2009}12\u{2011}34\u{2013}56\u{200B}78"), "31 6 12-34-5678");
+        assert_eq!(
+            to_ascii("31\u{A0}6\u{2009}12\u{2011}34\u{2013}56\u{200B}78"),
+            "31 6 12-34-5678"
+        );
         assert_eq!(trimmed("\u{FEFF}\u{200E} ACME\u{A0}\u{200F}"), "ACME");
     }
 

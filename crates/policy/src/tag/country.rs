@@ -1,9 +1,10 @@
-//! The country of a telephone number, by the longest prefix in `country_prefixes.txt` of the number.
+//! The country of a telephone number, by the longest prefix in `country_prefixes.txt` of the
+//! number.
 //!
-//! Gives the same result as the `phonenumber` crate (0.3) for every number that the crate considers valid, at the cost
-//! of a few array reads. For some valid numbers the crate names no country, such as the fixed lines of Italy, because
-//! it ignores the leading zero; here they have the country that they belong to. Never allocates after its table is
-//! built.
+//! Gives the same result as the `phonenumber` crate (0.3) for every number that the crate considers
+//! valid, at the cost of a few array reads. For some valid numbers the crate names no country, such
+//! as the fixed lines of Italy, because it ignores the leading zero; here they have the country
+//! that they belong to. Never allocates after its table is built.
 
 use std::sync::LazyLock;
 
@@ -11,16 +12,17 @@ use super::number::MOST_DIGITS;
 use super::phone::PhoneForm;
 use ebbtide_base::ids::Country;
 
-/// Prefix, country and, on a few lines, the number of digits to which the line applies. Generated from the crate's
-/// metadata by `cargo run --example country_prefixes`; a test compares the two.
+/// Prefix, country and, on a few lines, the number of digits to which the line applies. Generated
+/// from the crate's metadata by `cargo run --example country_prefixes`; a test compares the two.
 const PREFIXES: &str = include_str!("country_prefixes.txt");
 
-/// Returns the country of a number, in any spelling that [`PhoneForm`] reads, without a default country.
+/// Returns the country of a number, in any spelling that [`PhoneForm`] reads, without a default
+/// country.
 ///
-/// [`Country::UNKNOWN`] for text that is not a number, that has no country's calling code (satellite and universal
-/// freephone codes), or that is a short code: under 7 digits with neither `+` nor `00`. A number that was never
-/// assigned has the country whose numbers have the same prefix, and if there is none, the main country of its calling
-/// code.
+/// [`Country::UNKNOWN`] for text that is not a number, that has no country's calling code
+/// (satellite and universal freephone codes), or that is a short code: under 7 digits with neither
+/// `+` nor `00`. A number that was never assigned has the country whose numbers have the same
+/// prefix, and if there is none, the main country of its calling code.
 #[must_use]
 pub fn country_of(number: &str) -> Country {
     PhoneForm::new(None).country(number)
@@ -65,30 +67,48 @@ impl PrefixTrie {
                 Slot::Leaf(country) => return country,
                 Slot::Node(next) => node = &self.nodes[usize::from(next)],
                 Slot::ByLength(at) => {
-                    return self.by_length[usize::from(at)].get(digits.len()).copied().unwrap_or(node.ends);
+                    return self.by_length[usize::from(at)]
+                        .get(digits.len())
+                        .copied()
+                        .unwrap_or(node.ends);
                 }
             }
         }
         node.ends
     }
 
-    /// Parses the table. Its lines are sorted, so that a prefix is before all longer prefixes that begin with it.
+    /// Parses the table. Its lines are sorted, so that a prefix is before all longer prefixes that
+    /// begin with it.
     fn parse(table: &str) -> PrefixTrie {
-        let root = Node { slots: [Slot::Leaf(Country::UNKNOWN); 10], ends: Country::UNKNOWN };
-        let mut prefixes = PrefixTrie { nodes: vec![root], by_length: Vec::new() };
+        let root = Node {
+            slots: [Slot::Leaf(Country::UNKNOWN); 10],
+            ends: Country::UNKNOWN,
+        };
+        let mut prefixes = PrefixTrie {
+            nodes: vec![root],
+            by_length: Vec::new(),
+        };
         for line in table.lines() {
             let mut words = line.split(' ');
-            let (Some(prefix), Some(country)) = (words.next(), words.next().and_then(|id| Country::new(id).ok()))
-            else {
+            let (Some(prefix), Some(country)) = (
+                words.next(),
+                words.next().and_then(|id| Country::new(id).ok()),
+            ) else {
                 continue;
             };
-            prefixes.insert(prefix.as_bytes(), country, words.next().and_then(|length| length.parse().ok()));
+            prefixes.insert(
+                prefix.as_bytes(),
+                country,
+                words.next().and_then(|length| length.parse().ok()),
+            );
         }
         prefixes
     }
 
     fn insert(&mut self, prefix: &[u8], country: Country, length: Option<usize>) {
-        let Some((last, before)) = prefix.split_last() else { return };
+        let Some((last, before)) = prefix.split_last() else {
+            return;
+        };
         let mut at = 0;
         for digit in before {
             at = self.node_under(at, usize::from(digit - b'0'));
@@ -114,7 +134,10 @@ impl PrefixTrie {
             Slot::ByLength(_) => self.nodes[at].ends,
         };
         let next = self.nodes.len();
-        self.nodes.push(Node { slots: [Slot::Leaf(shorter); 10], ends: shorter });
+        self.nodes.push(Node {
+            slots: [Slot::Leaf(shorter); 10],
+            ends: shorter,
+        });
         self.nodes[at].slots[slot] = Slot::Node(next as u16);
         next
     }

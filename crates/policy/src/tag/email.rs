@@ -1,4 +1,5 @@
-//! The canonical form of mail addresses: the address alone, in lower case, its domain in the form of DNS.
+//! The canonical form of mail addresses: the address alone, in lower case, its domain in the form
+//! of DNS.
 
 use std::borrow::Cow;
 
@@ -11,9 +12,9 @@ const MOST_LAYERS: usize = 8;
 /// Prefixes that name a kind of address and are not part of it.
 const SCHEMES: [&str; 3] = ["mailto", "smtp", "email"];
 
-/// Appends the canonical form of a mail address: without display name, scheme, quotes and comment, in lower case, the
-/// domain in its ASCII form and without the root's dot. Text that is not exactly one address is trimmed and
-/// lower-cased.
+/// Appends the canonical form of a mail address: without display name, scheme, quotes and comment,
+/// in lower case, the domain in its ASCII form and without the root's dot. Text that is not exactly
+/// one address is trimmed and lower-cased.
 pub(super) fn write(text: &str, to: &mut Vec<u8>) {
     if is_plain(text) {
         to.extend(text.bytes().map(|byte| byte.to_ascii_lowercase()));
@@ -102,11 +103,16 @@ fn sign(c: char) -> char {
 /// Returns the text without its outermost layer. `None` if that layer is not closed.
 fn peeled(text: &str) -> Option<String> {
     let text = trimmed(text);
-    if let Some(cell) = text.strip_prefix('=').filter(|cell| cell.starts_with(['"', '\''])) {
+    if let Some(cell) = text
+        .strip_prefix('=')
+        .filter(|cell| cell.starts_with(['"', '\'']))
+    {
         return Some(cell.to_owned());
     }
     for quote in ['"', '\''] {
-        let inner = text.strip_prefix(quote).and_then(|text| text.strip_suffix(quote));
+        let inner = text
+            .strip_prefix(quote)
+            .and_then(|text| text.strip_suffix(quote));
         if let Some(inner) = inner.filter(|inner| inner.contains('@')) {
             return Some(inner.to_owned());
         }
@@ -122,11 +128,16 @@ fn peeled(text: &str) -> Option<String> {
         let (inner, behind) = text.get(open + 1..)?.split_once('>')?;
         return trimmed(behind).is_empty().then(|| inner.to_owned());
     }
-    if let Some(inner) = text.strip_suffix(')').and_then(|text| text.rsplit_once('(')) {
+    if let Some(inner) = text
+        .strip_suffix(')')
+        .and_then(|text| text.rsplit_once('('))
+    {
         return Some(inner.0.trim_end().to_owned());
     }
     if let Some((scheme, rest)) = text.split_once(':')
-        && SCHEMES.iter().any(|known| scheme.trim().eq_ignore_ascii_case(known))
+        && SCHEMES
+            .iter()
+            .any(|known| scheme.trim().eq_ignore_ascii_case(known))
     {
         let rest = rest.split('?').next().unwrap_or(rest);
         return percent_decoded(rest).map(Cow::into_owned);
@@ -136,17 +147,21 @@ fn peeled(text: &str) -> Option<String> {
 
 /// Returns a local part without redundant quotes.
 fn unquoted(local: &str) -> &str {
-    let inner = local.strip_prefix('"').and_then(|local| local.strip_suffix('"'));
+    let inner = local
+        .strip_prefix('"')
+        .and_then(|local| local.strip_suffix('"'));
     let is_atom = |text: &&str| {
         !text.is_empty()
             && !text.starts_with(['.', '\''])
-            && text.chars().all(|c| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c))
+            && text
+                .chars()
+                .all(|c| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c))
     };
     inner.filter(is_atom).unwrap_or(local)
 }
 
-/// Returns a domain in its ASCII form, lower case, without the root's dot; a domain that is illegal in DNS, in lower
-/// case.
+/// Returns a domain in its ASCII form, lower case, without the root's dot; a domain that is illegal
+/// in DNS, in lower case.
 fn in_dns(domain: &str) -> String {
     let domain = domain.trim_end_matches(['.', '\u{3002}', '\u{FF0E}', '\u{FF61}']);
     let lower = || domain.chars().flat_map(char::to_lowercase).collect();
@@ -154,7 +169,9 @@ fn in_dns(domain: &str) -> String {
         return lower();
     }
     match url::Host::parse(domain) {
-        Ok(url::Host::Domain(ascii)) if !domain.contains('%') => ascii.trim_end_matches('.').to_owned(),
+        Ok(url::Host::Domain(ascii)) if !domain.contains('%') => {
+            ascii.trim_end_matches('.').to_owned()
+        }
         _ => lower(),
     }
 }

@@ -4,8 +4,8 @@
 
 use arrow::error::ArrowError;
 
-/// The reason why a batch cannot be tagged. All are our errors: the batch does not have the policy's schema, or the
-/// clock is wrong.
+/// The reason why a batch cannot be tagged. All are our errors: the batch does not have the
+/// policy's schema, or the clock is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum TagError {
     /// A column that the policy names is not in the batch, or does not have the required type.

@@ -1,4 +1,5 @@
-//! The groups of the rows of a batch: one for each bucket, profile and set of categories that are already due.
+//! The groups of the rows of a batch: one for each bucket, profile and set of categories that are
+//! already due.
 //!
 //! Each row costs one table look-up. A combination of bucket and profile is evaluated once.
 
@@ -39,7 +40,9 @@ struct SmallIntHasher(u64);
 
 impl Hasher for SmallIntHasher {
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(self.0 ^ u64::from(*byte)));
+        bytes
+            .iter()
+            .for_each(|byte| self.write_u64(self.0 ^ u64::from(*byte)));
     }
 
     fn write_u64(&mut self, number: u64) {
@@ -57,7 +60,8 @@ pub(super) struct TagGroups<'a> {
     calendar: &'a Calendar,
     arrival: DateTime<Utc>,
     profiles: &'a [Arc<Profile>],
-    /// The number of each distinct state of triggers in the batch; 0 is the state without known triggers.
+    /// The number of each distinct state of triggers in the batch; 0 is the state without known
+    /// triggers.
     marks: HashMap<RecordTriggers, u32>,
     /// The target of each combination of place, profile and state of triggers.
     targets: HashMap<u64, u32, BuildHasherDefault<SmallIntHasher>>,
@@ -100,7 +104,8 @@ impl<'a> TagGroups<'a> {
         self.rows.push(FAULTY);
     }
 
-    /// Adds a row of place `place` of `buckets`, of the profile with index `profile`, and with the known triggers.
+    /// Adds a row of place `place` of `buckets`, of the profile with index `profile`, and with the
+    /// known triggers.
     pub(super) fn row(
         &mut self,
         buckets: &BucketFinder<'_>,
@@ -114,7 +119,8 @@ impl<'a> TagGroups<'a> {
             *self.marks.entry(triggered).or_insert(next)
         };
         // A batch has far fewer than 2^40 combinations of place and profile.
-        let key = u64::from(mark) << 40 | (u64::from(place) * self.profiles.len() as u64 + profile as u64);
+        let key = u64::from(mark) << 40
+            | (u64::from(place) * self.profiles.len() as u64 + profile as u64);
         let target = match self.targets.get(&key) {
             Some(target) => *target,
             None => {
@@ -146,13 +152,23 @@ impl<'a> TagGroups<'a> {
             return *known;
         }
         let deadlines = profile.deadlines(self.calendar, place.bucket);
-        let is_due = |deadline: &Option<Deadline>| deadline.is_some_and(|deadline| deadline.is_due(self.arrival));
-        let absent: Vec<usize> = (0..deadlines.len()).filter(|term| is_due(&deadlines[*term])).collect();
+        let is_due = |deadline: &Option<Deadline>| {
+            deadline.is_some_and(|deadline| deadline.is_due(self.arrival))
+        };
+        let absent: Vec<usize> = (0..deadlines.len())
+            .filter(|term| is_due(&deadlines[*term]))
+            .collect();
         // A record without a personal category has no deadline that can pass.
         let target = if !absent.is_empty() && absent.len() == deadlines.len() {
             EXPIRED
         } else {
-            self.kinds.push(GroupTags { bucket: place.bucket, profile, deadlines, absent, rows: 0 });
+            self.kinds.push(GroupTags {
+                bucket: place.bucket,
+                profile,
+                deadlines,
+                absent,
+                rows: 0,
+            });
             self.kinds.len() as u32 - 1
         };
         self.known.insert(key, target);

@@ -1,6 +1,7 @@
 //! The hour of a time in a zone, for a whole column.
 //!
-//! Gives the result of the zone for every instant, with one look-up in the zone for each hour of time.
+//! Gives the result of the zone for every instant, with one look-up in the zone for each hour of
+//! time.
 
 use chrono::{DateTime, Offset, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
@@ -12,18 +13,22 @@ const PLACES: usize = 64;
 /// Caches the zone's offset for the most recently used hours of time.
 pub(super) struct HourCache {
     zone: Tz,
-    /// The hour since 1970-01-01T00:00:00Z, and the seconds east of UTC that are valid throughout it.
+    /// The hour since 1970-01-01T00:00:00Z, and the seconds east of UTC that are valid throughout
+    /// it.
     known: [Option<(i64, i32)>; PLACES],
 }
 
 impl HourCache {
     /// Creates the cache for `zone`.
     pub(super) fn of(zone: Tz) -> Self {
-        Self { zone, known: [None; PLACES] }
+        Self {
+            zone,
+            known: [None; PLACES],
+        }
     }
 
-    /// Returns the hour, 0 to 23, at an instant in microseconds since 1970-01-01T00:00:00Z; `None` outside the
-    /// calendar.
+    /// Returns the hour, 0 to 23, at an instant in microseconds since 1970-01-01T00:00:00Z; `None`
+    /// outside the calendar.
     pub(super) fn hour(&mut self, micros: i64) -> Option<i32> {
         let hour = micros.div_euclid(MICROS_AN_HOUR);
         let place = hour.rem_euclid(PLACES as i64) as usize;
@@ -44,7 +49,12 @@ impl HourCache {
     /// Returns the seconds east of UTC at an instant.
     fn offset(&self, micros: i64) -> Option<i32> {
         let at = DateTime::<Utc>::from_timestamp_micros(micros)?;
-        Some(self.zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc())
+        Some(
+            self.zone
+                .offset_from_utc_datetime(&at.naive_utc())
+                .fix()
+                .local_minus_utc(),
+        )
     }
 
     /// Returns the hour if the offset changes within this hour of time.
@@ -70,14 +80,19 @@ mod tests {
         // Liberia went from 00:44:30 behind UTC to UTC at 1972-01-07T00:44:30Z.
         let change = 63_593_070_000_000;
         let mut hours = HourCache::of(Tz::Africa__Monrovia);
-        let told: Vec<_> = [-1_800_000_000, -1, 0, 1_800_000_000].map(|by| hours.hour(change + by)).into();
+        let told: Vec<_> = [-1_800_000_000, -1, 0, 1_800_000_000]
+            .map(|by| hours.hour(change + by))
+            .into();
         assert_eq!(told, [Some(23), Some(23), Some(0), Some(1)]);
     }
 
     #[test]
     fn a_time_outside_any_calendar_has_no_hour() {
         let mut hours = HourCache::of(Tz::Europe__Amsterdam);
-        assert_eq!([i64::MIN, i64::MAX].map(|micros| hours.hour(micros)), [None, None]);
+        assert_eq!(
+            [i64::MIN, i64::MAX].map(|micros| hours.hour(micros)),
+            [None, None]
+        );
     }
 
     proptest! {

@@ -10,8 +10,15 @@ pub(super) fn texts<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a StringA
 }
 
 /// Returns the column of times `name`, in microseconds.
-pub(super) fn times<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a TimestampMicrosecondArray, TagError> {
-    typed(rows.column_by_name(name), name, "a timestamp in microseconds")
+pub(super) fn times<'a>(
+    rows: &'a RecordBatch,
+    name: &str,
+) -> Result<&'a TimestampMicrosecondArray, TagError> {
+    typed(
+        rows.column_by_name(name),
+        name,
+        "a timestamp in microseconds",
+    )
 }
 
 fn typed<'a, A: Array + 'static>(
@@ -20,5 +27,8 @@ fn typed<'a, A: Array + 'static>(
     wanted: &'static str,
 ) -> Result<&'a A, TagError> {
     let found = column.and_then(|column| column.as_any().downcast_ref::<A>());
-    found.ok_or_else(|| TagError::Column { column: name.to_owned(), wanted })
+    found.ok_or_else(|| TagError::Column {
+        column: name.to_owned(),
+        wanted,
+    })
 }

@@ -35,8 +35,9 @@ const WORDS: [&str; 29] = [
 
 /// Returns the text after a label; `None` if there is no label before a number.
 ///
-/// The number begins with `+`, a bracket or a zero: other digits may count labels (`Phone 2`) or be a part of a name. A
-/// colon alone ends the name of a channel's platform (`gsm:+31…`), so a label has a full stop or a space.
+/// The number begins with `+`, a bracket or a zero: other digits may count labels (`Phone 2`) or be
+/// a part of a name. A colon alone ends the name of a channel's platform (`gsm:+31…`), so a label
+/// has a full stop or a space.
 pub(super) fn after_label(text: &str) -> Option<&str> {
     let (word, rest) = text.split_at(text.find(|c: char| !c.is_alphabetic())?);
     let number = rest.trim_start_matches(['.', ':', ' ', '\u{A0}']);

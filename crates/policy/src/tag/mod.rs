@@ -1,6 +1,8 @@
-//! Tags a batch of records by a policy: bucket, profile, jurisdiction, canonical subjects, derived columns.
+//! Tags a batch of records by a policy: bucket, profile, jurisdiction, canonical subjects, derived
+//! columns.
 //!
-//! Works on whole columns, without an allocation for each record. Pure: never reads a clock, a file or the network.
+//! Works on whole columns, without an allocation for each record. Pure: never reads a clock, a file
+//! or the network.
 
 mod buckets;
 mod canonical;
@@ -27,8 +29,8 @@ mod wall_clock;
 mod whole_subject;
 
 pub use canonical::{
-    FormsMark, NamedSubject, SubjectForm, SubjectValue, canonical_channel, canonical_email, canonical_phone,
-    dialled_phone, has_calling_code,
+    FormsMark, NamedSubject, SubjectForm, SubjectValue, canonical_channel, canonical_email,
+    canonical_phone, dialled_phone, has_calling_code,
 };
 pub use country::country_of;
 pub use error::TagError;

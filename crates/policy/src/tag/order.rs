@@ -15,12 +15,18 @@ pub(super) struct RowPermutation {
 impl RowPermutation {
     /// Keeps all `rows` rows in their order.
     pub(super) fn all(rows: usize) -> Self {
-        Self { rows: None, kept: rows }
+        Self {
+            rows: None,
+            kept: rows,
+        }
     }
 
     /// Keeps these rows.
     pub(super) fn of(rows: Vec<u32>) -> Self {
-        Self { kept: rows.len(), rows: Some(UInt32Array::from(rows)) }
+        Self {
+            kept: rows.len(),
+            rows: Some(UInt32Array::from(rows)),
+        }
     }
 
     /// Returns the number of kept rows.

@@ -4,7 +4,9 @@ use std::fmt;
 
 use super::characters::trimmed;
 use super::country::PrefixTrie;
-use super::number::{LEAST_DIGITS, MOST_DIGITS, NumberKind, NumberMarking, PhoneNumber, is_old_mobile_of_mexico};
+use super::number::{
+    LEAST_DIGITS, MOST_DIGITS, NumberKind, NumberMarking, PhoneNumber, is_old_mobile_of_mexico,
+};
 use super::plans::{NumberingPlan, NumberingPlans};
 use ebbtide_base::ids::Country;
 
@@ -18,15 +20,20 @@ pub struct PhoneForm {
 }
 
 impl PhoneForm {
-    /// Creates a form that reads national numbers as those of `home`. Without a country they remain unchanged.
+    /// Creates a form that reads national numbers as those of `home`. Without a country they remain
+    /// unchanged.
     #[must_use]
     pub fn new(home: Option<Country>) -> PhoneForm {
         let plans = NumberingPlans::shared();
-        PhoneForm { prefixes: PrefixTrie::shared(), plans, home: home.and_then(|country| plans.of(country)) }
+        PhoneForm {
+            prefixes: PrefixTrie::shared(),
+            plans,
+            home: home.and_then(|country| plans.of(country)),
+        }
     }
 
-    /// Returns the canonical form: E.164 without the plus. Text that is not a number is trimmed. A short code, and a
-    /// national number without a default country, only lose their separators.
+    /// Returns the canonical form: E.164 without the plus. Text that is not a number is trimmed. A
+    /// short code, and a national number without a default country, only lose their separators.
     #[must_use]
     pub fn canonical(&self, text: &str) -> String {
         super::text::written(|to| _ = self.write(text, to))
@@ -41,9 +48,9 @@ impl PhoneForm {
         write_number(PhoneNumber::read(text, self.home), text, to)
     }
 
-    /// Appends the canonical form of a value that a column contains in an earlier canonical form, in which digits alone
-    /// were E.164. Digits that are not a number of any country are read as in a new record. Returns true if the form is
-    /// E.164.
+    /// Appends the canonical form of a value that a column contains in an earlier canonical form,
+    /// in which digits alone were E.164. Digits that are not a number of any country are read as in
+    /// a new record. Returns true if the form is E.164.
     pub(super) fn write_stored(&self, text: &str, to: &mut Vec<u8>) -> bool {
         let digits = Some(text.as_bytes()).filter(|digits| is_international(digits));
         match digits {
@@ -76,29 +83,35 @@ impl PhoneForm {
     }
 
     fn walk(&self, number: Option<&PhoneNumber>) -> Country {
-        number.and_then(PhoneNumber::callable).map_or(Country::UNKNOWN, |digits| self.prefixes.walk(digits))
+        number
+            .and_then(PhoneNumber::callable)
+            .map_or(Country::UNKNOWN, |digits| self.prefixes.walk(digits))
     }
 
-    /// Returns the digits of a text in the usual form of E.164, with or without the plus. All other texts need
-    /// [`PhoneNumber::read`].
+    /// Returns the digits of a text in the usual form of E.164, with or without the plus. All other
+    /// texts need [`PhoneNumber::read`].
     #[inline]
     fn plain<'t>(&self, text: &'t str) -> Option<&'t [u8]> {
         let digits = text.strip_prefix('+').unwrap_or(text).as_bytes();
         let is_plain = is_international(digits)
             && !is_old_mobile_of_mexico(digits)
             && !(self.plans.may_have_trunk(digits) && self.plans.trunk_in(digits).is_some())
-            && self.home.is_none_or(|home| !home.may_be_national(digits.len()) && !home.dials_abroad(digits));
+            && self.home.is_none_or(|home| {
+                !home.may_be_national(digits.len()) && !home.dials_abroad(digits)
+            });
         is_plain.then_some(digits)
     }
 }
 
-/// Returns the digits of a number whose text does not determine its country: without plus or context, or after `00` if
-/// no country has such a number. `None` for any other text.
+/// Returns the digits of a number whose text does not determine its country: without plus or
+/// context, or after `00` if no country has such a number. `None` for any other text.
 pub(super) fn as_dialled(text: &str) -> Option<String> {
     let number = PhoneNumber::read(text, None)?;
     let zeros = match (number.marking, number.is_international()) {
         (NumberMarking::Explicit, _) => return None,
-        (NumberMarking::Prefix, true) if NumberingPlans::shared().hold(number.all()) => return None,
+        (NumberMarking::Prefix, true) if NumberingPlans::shared().hold(number.all()) => {
+            return None;
+        }
         (NumberMarking::Prefix, true) => "00",
         _ => "",
     };
@@ -113,12 +126,15 @@ pub(super) fn has_calling_code(digits: &str) -> bool {
 /// Returns true for digits alone that may begin with a calling code.
 #[inline]
 fn is_international(digits: &[u8]) -> bool {
-    (LEAST_DIGITS..=MOST_DIGITS).contains(&digits.len()) && digits[0] != b'0' && digits.iter().all(u8::is_ascii_digit)
+    (LEAST_DIGITS..=MOST_DIGITS).contains(&digits.len())
+        && digits[0] != b'0'
+        && digits.iter().all(u8::is_ascii_digit)
 }
 
 fn write_number(number: Option<PhoneNumber>, text: &str, to: &mut Vec<u8>) -> bool {
     let stays = |number: &PhoneNumber| {
-        matches!(number.kind, NumberKind::OutOfBounds { .. }) && number.marking == NumberMarking::Explicit
+        matches!(number.kind, NumberKind::OutOfBounds { .. })
+            && number.marking == NumberMarking::Explicit
     };
     let Some(number) = number.filter(|number| !stays(number)) else {
         to.extend_from_slice(trimmed(text).as_bytes());
@@ -141,7 +157,9 @@ impl Eq for PhoneForm {}
 
 impl fmt::Debug for PhoneForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PhoneForm").field("home", &self.home.map(|plan| plan.country)).finish_non_exhaustive()
+        f.debug_struct("PhoneForm")
+            .field("home", &self.home.map(|plan| plan.country))
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,4 +1,5 @@
-//! The number within a spelling: without URIs, display names, labels, quotes, spreadsheet cells and extensions.
+//! The number within a spelling: without URIs, display names, labels, quotes, spreadsheet cells and
+//! extensions.
 
 use std::borrow::Cow;
 
@@ -8,8 +9,8 @@ use super::number::LEAST_DIGITS;
 
 /// Schemes and prefixes before a number that name a kind of address and are not part of the number.
 const NUMBER_SCHEMES: [&str; 21] = [
-    "tel", "callto", "fax", "modem", "sms", "smsto", "mms", "mmsto", "phone", "mobile", "msisdn", "e164", "whatsapp",
-    "wa", "signal", "viber", "rcs", "imessage", "im", "pres", "h323",
+    "tel", "callto", "fax", "modem", "sms", "smsto", "mms", "mmsto", "phone", "mobile", "msisdn",
+    "e164", "whatsapp", "wa", "signal", "viber", "rcs", "imessage", "im", "pres", "h323",
 ];
 
 /// Schemes whose user part may be a number, or the name of an account.
@@ -19,9 +20,21 @@ const ACCOUNT_SCHEMES: [&str; 3] = ["sip", "sips", "xmpp"];
 const MESSENGERS: [&str; 2] = ["s.whatsapp.net", "c.us"];
 
 /// Words before an extension.
-const EXTENSION_WORDS: [&str; 10] = ["extension", "extn", "ext", "xtn", "x", "#", "int", "anexo", "poste", "durchwahl"];
+const EXTENSION_WORDS: [&str; 10] = [
+    "extension",
+    "extn",
+    "ext",
+    "xtn",
+    "x",
+    "#",
+    "int",
+    "anexo",
+    "poste",
+    "durchwahl",
+];
 
-/// The maximum number of layers that are removed: a display name around a URI in quotes in a spreadsheet cell has four.
+/// The maximum number of layers that are removed: a display name around a URI in quotes in a
+/// spreadsheet cell has four.
 const MOST_LAYERS: usize = 8;
 
 /// A number without everything that was around it.
@@ -31,7 +44,8 @@ pub(super) struct BareNumber<'t> {
     pub(super) number: Cow<'t, str>,
     /// The digits of the international prefix that a local number belongs to.
     pub(super) context: Option<String>,
-    /// True if the text contains more than a number: a short number in it is not a subject of its own then.
+    /// True if the text contains more than a number: a short number in it is not a subject of its
+    /// own then.
     pub(super) wrapped: bool,
 }
 
@@ -71,18 +85,35 @@ pub(super) fn unwrapped(text: &str) -> Option<BareNumber<'_>> {
         Some(None) => return None,
         Some(Some(_)) if number.starts_with('+') => None,
         // A context that is a domain: the number is valid only within an organisation.
-        Some(Some(context)) => Some(context.strip_prefix('+')?.chars().filter(char::is_ascii_digit).collect()),
+        Some(Some(context)) => Some(
+            context
+                .strip_prefix('+')?
+                .chars()
+                .filter(char::is_ascii_digit)
+                .collect(),
+        ),
     };
-    let mut spelled = BareNumber { number, context, wrapped: address.wrapped || layers.named };
+    let mut spelled = BareNumber {
+        number,
+        context,
+        wrapped: address.wrapped || layers.named,
+    };
     if let Some(number) = without_extension(&spelled.number) {
-        spelled = BareNumber { number: Cow::Owned(number), wrapped: true, ..spelled };
+        spelled = BareNumber {
+            number: Cow::Owned(number),
+            wrapped: true,
+            ..spelled
+        };
     }
     Some(spelled)
 }
 
 /// Returns the text without its outermost layer. `None` if that layer is not closed.
 fn peeled<'t>(text: &'t str, layers: &mut Layers) -> Option<&'t str> {
-    if let Some(cell) = text.strip_prefix('=').filter(|cell| cell.starts_with(['"', '+', '\'']) || digit_first(cell)) {
+    if let Some(cell) = text
+        .strip_prefix('=')
+        .filter(|cell| cell.starts_with(['"', '+', '\'']) || digit_first(cell))
+    {
         return Some(cell);
     }
     for quote in ['"', '\'', '`'] {
@@ -117,7 +148,8 @@ fn peeled<'t>(text: &'t str, layers: &mut Layers) -> Option<&'t str> {
     Some(number.unwrap_or(text))
 }
 
-/// Returns an address of a multimedia message without its type (`+31612345678/TYPE=PLMN`, TS 23.140).
+/// Returns an address of a multimedia message without its type (`+31612345678/TYPE=PLMN`, TS
+/// 23.140).
 fn without_type(text: &str) -> &str {
     match text.split_at_checked(text.len().saturating_sub("/TYPE=PLMN".len())) {
         Some((number, end)) if end.eq_ignore_ascii_case("/TYPE=PLMN") => number,
@@ -140,20 +172,30 @@ struct Address<'t> {
 
 /// Parses `user:password@host;parameters`, where the user is a number.
 fn account<'t>(text: &'t str, layers: &Layers) -> Option<Address<'t>> {
-    let text = if layers.scheme { before(text, '?') } else { text };
+    let text = if layers.scheme {
+        before(text, '?')
+    } else {
+        text
+    };
     let (user, host) = match text.rsplit_once('@') {
         Some(parts) => parts,
         // Without a user the number is the host, but only if it is marked as one.
         None if text.starts_with('+') || text.to_ascii_lowercase().starts_with("%2b") => (text, ""),
         None => return None,
     };
-    let (user, password) = user.split_once(':').map_or((user, ""), |(user, password)| (user, password));
+    let (user, password) = user
+        .split_once(':')
+        .map_or((user, ""), |(user, password)| (user, password));
     let mut parts = user.split(';');
     let number = parts.next().unwrap_or_default();
     let (host, host_parameters) = host.split_once(';').unwrap_or((host, ""));
     let marked = number.starts_with('+') || number.to_ascii_lowercase().starts_with("%2b");
-    let says_phone = host_parameters.split(';').any(|parameter| parameter.eq_ignore_ascii_case("user=phone"));
-    let messenger = MESSENGERS.iter().any(|known| host.eq_ignore_ascii_case(known));
+    let says_phone = host_parameters
+        .split(';')
+        .any(|parameter| parameter.eq_ignore_ascii_case("user=phone"));
+    let messenger = MESSENGERS
+        .iter()
+        .any(|known| host.eq_ignore_ascii_case(known));
     // A mail address may have a local part of digits alone.
     if !(layers.scheme || marked || says_phone || messenger) {
         return None;
@@ -161,37 +203,58 @@ fn account<'t>(text: &'t str, layers: &Layers) -> Option<Address<'t>> {
     // A password may contain text that looks like parameters; those of the user are before it.
     let behind = password.split(';').skip(1);
     let context = parts.chain(behind).find_map(context_of);
-    Some(Address { number, context, international: messenger, wrapped: true })
+    Some(Address {
+        number,
+        context,
+        international: messenger,
+        wrapped: true,
+    })
 }
 
 /// Parses `number;parameters`.
 fn parameters<'t>(text: &'t str, layers: &Layers) -> Option<Address<'t>> {
-    let text = if layers.scheme { before(text, '?') } else { text };
+    let text = if layers.scheme {
+        before(text, '?')
+    } else {
+        text
+    };
     let (number, parameters) = text.split_once(';').unwrap_or((text, ""));
     let is_parameter = |parameter: &str| {
         let name = before(parameter, '=').trim();
         name.starts_with(|first: char| first.is_ascii_alphabetic())
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
-    let mut given = parameters.split(';').map(str::trim).filter(|parameter| !parameter.is_empty());
+    let mut given = parameters
+        .split(';')
+        .map(str::trim)
+        .filter(|parameter| !parameter.is_empty());
     if !given.clone().all(is_parameter) {
         return None;
     }
     let wrapped = given.clone().next().is_some();
-    Some(Address { number, context: given.find_map(context_of), international: false, wrapped })
+    Some(Address {
+        number,
+        context: given.find_map(context_of),
+        international: false,
+        wrapped,
+    })
 }
 
 fn context_of(parameter: &str) -> Option<&str> {
     let (name, value) = parameter.split_once('=')?;
-    name.trim().eq_ignore_ascii_case("phone-context").then(|| value.trim())
+    name.trim()
+        .eq_ignore_ascii_case("phone-context")
+        .then(|| value.trim())
 }
 
 fn before(text: &str, mark: char) -> &str {
     text.split(mark).next().unwrap_or(text)
 }
 
-/// Returns the number before an extension (`ext. 12`, `x12`, `#12`) or before the digits dialled after a pause
-/// (`,,12#`).
+/// Returns the number before an extension (`ext. 12`, `x12`, `#12`) or before the digits dialled
+/// after a pause (`,,12#`).
 fn without_extension(text: &str) -> Option<String> {
     let at = text.find(|c: char| c.is_ascii_alphabetic() || c == '#' || c == ',')?;
     let (number, rest) = (text.get(..at)?, text.get(at..)?.trim());
@@ -200,20 +263,30 @@ fn without_extension(text: &str) -> Option<String> {
     }
     let is_dialled = |tones: &str| {
         !tones.is_empty()
-            && tones.bytes().all(|byte| byte.is_ascii_digit() || b",#*pPwW".contains(&byte))
+            && tones
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || b",#*pPwW".contains(&byte))
             && tones.bytes().any(|byte| byte.is_ascii_digit())
     };
     let lower = rest.to_ascii_lowercase();
-    let word = EXTENSION_WORDS.iter().find_map(|word| lower.strip_prefix(word));
-    let extension = word.map(|digits| digits.trim_start_matches(['.', ':', ' ', '=']).trim_end_matches('#'));
-    let is_extension = extension
-        .is_some_and(|digits| (1..=7).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let word = EXTENSION_WORDS
+        .iter()
+        .find_map(|word| lower.strip_prefix(word));
+    let extension = word.map(|digits| {
+        digits
+            .trim_start_matches(['.', ':', ' ', '='])
+            .trim_end_matches('#')
+    });
+    let is_extension = extension.is_some_and(|digits| {
+        (1..=7).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+    });
     let pause = lower.strip_prefix([',', 'p', 'w']);
     (is_extension || pause.is_some_and(is_dialled)).then(|| number.trim().to_owned())
 }
 
-/// Returns the digits of a number in the format of a spreadsheet or a floating-point type (`390612345678.0`,
-/// `3.90612345678E11`, `390,612,345,678`) if no digit of it is lost; anything else unchanged.
+/// Returns the digits of a number in the format of a spreadsheet or a floating-point type
+/// (`390612345678.0`, `3.90612345678E11`, `390,612,345,678`) if no digit of it is lost; anything
+/// else unchanged.
 pub(super) fn numeral(text: &str) -> Cow<'_, str> {
     if !text.contains(['.', ',', 'e', 'E']) {
         return Cow::Borrowed(text);
@@ -226,25 +299,33 @@ pub(super) fn numeral(text: &str) -> Cow<'_, str> {
         .unwrap_or(Cow::Borrowed(text))
 }
 
-/// The fewest digits of a fraction that are all digits of its number: spreadsheets and the usual formats show at most six.
+/// The fewest digits of a fraction that are all digits of its number: spreadsheets and the usual
+/// formats show at most six.
 const EXACT_FRACTION: usize = 9;
 
-/// Parses `3.90612345678E11`: all digits are present if the fraction has as many digits as the exponent states, or if a long one
-/// lacks only zeros at its end, which floating-point types leave out.
+/// Parses `3.90612345678E11`: all digits are present if the fraction has as many digits as the
+/// exponent states, or if a long one lacks only zeros at its end, which floating-point types leave
+/// out.
 fn exact_power(text: &str) -> Option<String> {
     let (mantissa, exponent) = text.split_once(['e', 'E'])?;
-    let exponent: usize = exponent.strip_prefix('+').unwrap_or(exponent).parse().ok()?;
+    let exponent: usize = exponent
+        .strip_prefix('+')
+        .unwrap_or(exponent)
+        .parse()
+        .ok()?;
     let (sign, mantissa) = match mantissa.strip_prefix('+') {
         Some(mantissa) => ("+", mantissa),
         None => ("", mantissa),
     };
     let (first, fraction) = mantissa.split_once(['.', ','])?;
-    let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let all_digits =
+        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let zeros = exponent.checked_sub(fraction.len())?;
     let is_exact = first.len() == 1
         && all_digits(first)
         && all_digits(fraction)
-        && (zeros == 0 || fraction.len() >= EXACT_FRACTION && zeros <= 3 && !fraction.ends_with('0'));
+        && (zeros == 0
+            || fraction.len() >= EXACT_FRACTION && zeros <= 3 && !fraction.ends_with('0'));
     is_exact.then(|| format!("{sign}{first}{fraction}{}", "0".repeat(zeros)))
 }
 
@@ -254,7 +335,9 @@ fn whole(text: &str) -> Option<&str> {
     let plain = digits.strip_prefix('+').unwrap_or(digits);
     let is_whole = !fraction.is_empty()
         && fraction.bytes().all(|byte| byte == b'0')
-        && plain.bytes().all(|byte| byte.is_ascii_digit() || byte == b',')
+        && plain
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b',')
         && plain.bytes().filter(u8::is_ascii_digit).count() >= LEAST_DIGITS;
     is_whole.then_some(digits)
 }
@@ -266,7 +349,9 @@ fn grouped(text: &str) -> Option<String> {
     let digits = |group: &str| group.bytes().all(|byte| byte.is_ascii_digit());
     let is_grouped = (1..=3).contains(&first.len())
         && digits(first)
-        && groups.split(',').all(|group| group.len() == 3 && digits(group));
+        && groups
+            .split(',')
+            .all(|group| group.len() == 3 && digits(group));
     is_grouped.then(|| text.replace(',', ""))
 }
 
@@ -283,9 +368,17 @@ mod tests {
         let table = [
             ("=\"+390612345678\"", "+390612345678", false),
             ("'+390612345678", "+390612345678", false),
-            ("\"Bob\" <sip:+390612345678@h;user=phone>;tag=1", "+390612345678", true),
+            (
+                "\"Bob\" <sip:+390612345678@h;user=phone>;tag=1",
+                "+390612345678",
+                true,
+            ),
             ("<tel:+390612345678>", "+390612345678", false),
-            ("sip:%2B390612345678:secret@h:5060?subject=x", "+390612345678", true),
+            (
+                "sip:%2B390612345678:secret@h:5060?subject=x",
+                "+390612345678",
+                true,
+            ),
             ("sips:+390612345678;ext=5@h", "+390612345678", true),
             ("whatsapp:tel:+390612345678", "+390612345678", false),
             ("390612345678@s.whatsapp.net", "+390612345678", true),
@@ -300,7 +393,13 @@ mod tests {
 
     #[test]
     fn what_is_not_one_number_has_none() {
-        for text in ["bob@example.org", "12345678@example.org", "sip:198.51.100.7", "<+3906", "+3906;+3907"] {
+        for text in [
+            "bob@example.org",
+            "12345678@example.org",
+            "sip:198.51.100.7",
+            "<+3906",
+            "+3906;+3907",
+        ] {
             assert_eq!(number(text), None, "{text}");
         }
     }
@@ -308,11 +407,23 @@ mod tests {
     #[test]
     fn a_context_is_a_prefix_or_the_number_stays_local() {
         let context = |text| unwrapped(text).map(|spelled| spelled.context);
-        assert_eq!(context("tel:0612345678;phone-context=+39"), Some(Some("39".to_owned())));
-        assert_eq!(context("tel:7042;phone-context=+1-914-555"), Some(Some("1914555".to_owned())));
-        assert_eq!(context("tel:+390612345678;phone-context=example.com"), Some(None));
+        assert_eq!(
+            context("tel:0612345678;phone-context=+39"),
+            Some(Some("39".to_owned()))
+        );
+        assert_eq!(
+            context("tel:7042;phone-context=+1-914-555"),
+            Some(Some("1914555".to_owned()))
+        );
+        assert_eq!(
+            context("tel:+390612345678;phone-context=example.com"),
+            Some(None)
+        );
         assert_eq!(context("tel:0612345678;phone-context=example.com"), None);
-        assert_eq!(context("sip:0612345678;phone-context=%2B39@h"), Some(Some("39".to_owned())));
+        assert_eq!(
+            context("sip:0612345678;phone-context=%2B39@h"),
+            Some(Some("39".to_owned()))
+        );
     }
 
     #[test]

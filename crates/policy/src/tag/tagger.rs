@@ -1,8 +1,8 @@
-//! Tags a batch of one product: each record gets its bucket, profile, jurisdiction, canonical subjects and derived
-//! columns.
+//! Tags a batch of one product: each record gets its bucket, profile, jurisdiction, canonical
+//! subjects and derived columns.
 //!
-//! Every row of the input is in exactly one group, or counted as expired, or in the faults. No clock is read: the time
-//! of arrival is an argument.
+//! Every row of the input is in exactly one group, or counted as expired, or in the faults. No
+//! clock is read: the time of arrival is an argument.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -18,8 +18,12 @@ use super::output::TaggedRows;
 use super::phone::PhoneForm;
 use super::triggers::Triggers;
 use super::wall_clock::InstantBatch;
-use crate::{Calendar, ColumnClass, Jurisdiction, Platform, Policy, Profile, Records, Resolver, SubjectKind};
-use ebbtide_base::ids::{Bucket, Category, Country, Deadline, ProductKey, ProfileId, TopicPartition};
+use crate::{
+    Calendar, ColumnClass, Jurisdiction, Platform, Policy, Profile, Records, Resolver, SubjectKind,
+};
+use ebbtide_base::ids::{
+    Bucket, Category, Country, Deadline, ProductKey, ProfileId, TopicPartition,
+};
 use ebbtide_base::record::Fault;
 
 /// Tags the records of one product by one policy.
@@ -55,12 +59,13 @@ pub struct TaggedBatch {
     pub groups: Vec<TaggedGroup>,
     /// The rows of the input that cannot be stored, with the reasons; in the order of the input.
     pub faults: Vec<(usize, Fault)>,
-    /// The number of fields of stored records that are left out because they are already due, by category. A column of
-    /// a record counts as one.
+    /// The number of fields of stored records that are left out because they are already due, by
+    /// category. A column of a record counts as one.
     pub late_fields: BTreeMap<Category, u64>,
     /// The number of records whose deadlines have all passed. They are not stored.
     pub expired: u64,
-    /// The number of values in phone columns of stored records that are not numbers and therefore remain text.
+    /// The number of values in phone columns of stored records that are not numbers and therefore
+    /// remain text.
     pub unparsed: u64,
 }
 
@@ -73,15 +78,17 @@ pub struct TaggedGroup {
     pub profile: Arc<Profile>,
     /// The deadline of each of the profile's terms; `None` while it is open.
     pub deadlines: Vec<Option<Deadline>>,
-    /// Indexes of the profile's terms that are already due: the rows have no column of their categories.
+    /// Indexes of the profile's terms that are already due: the rows have no column of their
+    /// categories.
     pub absent: Vec<usize>,
-    /// The policy's fields in the schema's order, derived columns, `jurisdiction`, `ingested_at`, `source_topic`,
-    /// `source_partition`, `source_offset`.
+    /// The policy's fields in the schema's order, derived columns, `jurisdiction`, `ingested_at`,
+    /// `source_topic`, `source_partition`, `source_offset`.
     pub rows: RecordBatch,
 }
 
 impl Tagger {
-    /// Creates a tagger for the records of `product`; `None` if the policy lacks the product or it has no records.
+    /// Creates a tagger for the records of `product`; `None` if the policy lacks the product or it
+    /// has no records.
     #[must_use]
     pub fn new(policy: &Policy, product: &ProductKey) -> Option<Tagger> {
         let records = policy.products.get(product)?.records.clone()?;
@@ -97,7 +104,15 @@ impl Tagger {
         let profile_of_kind = resolver.profiles().map(&mut number).collect();
         let columns = columns(&records);
         let triggers = Triggers::default();
-        Some(Tagger { records, calendar, columns, resolver, profiles, profile_of_kind, triggers })
+        Some(Tagger {
+            records,
+            calendar,
+            columns,
+            resolver,
+            profiles,
+            profile_of_kind,
+            triggers,
+        })
     }
 
     /// Replaces the triggers that are used for tagging.
@@ -117,14 +132,15 @@ impl Tagger {
         &self.calendar
     }
 
-    /// Returns the columns that [`Tagger::tag`] needs: the policy's fields, and the other columns that it reads.
+    /// Returns the columns that [`Tagger::tag`] needs: the policy's fields, and the other columns
+    /// that it reads.
     #[must_use]
     pub fn columns(&self) -> &BTreeSet<String> {
         &self.columns
     }
 
-    /// Tags `rows`, which have at least [`Tagger::columns`]. An event up to `future_tolerance` after the arrival is
-    /// accepted: its clock may be ahead.
+    /// Tags `rows`, which have at least [`Tagger::columns`]. An event up to `future_tolerance`
+    /// after the arrival is accepted: its clock may be ahead.
     pub fn tag(
         &self,
         rows: &RecordBatch,
@@ -133,38 +149,63 @@ impl Tagger {
     ) -> Result<TaggedBatch, TagError> {
         let count = rows.num_rows();
         if from.offsets.len() != count {
-            return Err(TagError::Offsets { offsets: from.offsets.len(), rows: count });
+            return Err(TagError::Offsets {
+                offsets: from.offsets.len(),
+                rows: count,
+            });
         }
         if u32::try_from(count).is_err() {
             return Err(TagError::TooLarge);
         }
-        let walls = self.records.event_time_zone.map(|zone| InstantBatch::of(rows, &self.records.event_time, zone));
+        let walls = self
+            .records
+            .event_time_zone
+            .map(|zone| InstantBatch::of(rows, &self.records.event_time, zone));
         let walls = walls.transpose()?;
         let rows = walls.as_ref().map_or(rows, |walls| &walls.rows);
         let mut spreads = walls.as_ref().map(|walls| walls.spreads.iter().peekable());
         let countries = self.countries(rows)?;
-        let mut buckets = BucketFinder::new(&self.calendar, from.at, future_tolerance).ok_or(TagError::Arrival)?;
+        let mut buckets = BucketFinder::new(&self.calendar, from.at, future_tolerance)
+            .ok_or(TagError::Arrival)?;
         let mut groups = TagGroups::new(&self.calendar, from.at, &self.profiles, count);
         let events: &TimestampMicrosecondArray = times(rows, &self.records.event_time)?;
-        let tenants: Option<&StringArray> = self.records.tenant.as_ref().map(|name| texts(rows, name)).transpose()?;
+        let tenants: Option<&StringArray> = self
+            .records
+            .tenant
+            .as_ref()
+            .map(|name| texts(rows, name))
+            .transpose()?;
         let mut triggers = self.triggers.arriving(&self.records, rows)?;
         for row in 0..count {
             if events.is_null(row) {
                 groups.fault(Fault::MissingEventTime);
                 continue;
             }
-            let spread = spreads.as_mut().and_then(|spreads| spreads.next_if(|(of, _)| *of == row));
+            let spread = spreads
+                .as_mut()
+                .and_then(|spreads| spreads.next_if(|(of, _)| *of == row));
             let place = match spread {
                 None => buckets.place(events.value(row)),
                 Some((_, latest)) => buckets.place_between(events.value(row), *latest),
             };
             match place {
                 Ok(place) => {
-                    let tenant = tenants.filter(|tenants| tenants.is_valid(row)).map(|tenants| tenants.value(row));
-                    let kind = self.resolver.kind(countries.of(row), self.resolver.tenant_class(tenant));
+                    let tenant = tenants
+                        .filter(|tenants| tenants.is_valid(row))
+                        .map(|tenants| tenants.value(row));
+                    let kind = self
+                        .resolver
+                        .kind(countries.of(row), self.resolver.tenant_class(tenant));
                     let bucket = buckets.places[place as usize].bucket;
-                    let triggered = triggers.as_mut().map(|triggers| triggers.of(row, bucket)).unwrap_or_default();
-                    groups.row(&buckets, place, (self.profile_of_kind[kind] as usize, triggered));
+                    let triggered = triggers
+                        .as_mut()
+                        .map(|triggers| triggers.of(row, bucket))
+                        .unwrap_or_default();
+                    groups.row(
+                        &buckets,
+                        place,
+                        (self.profile_of_kind[kind] as usize, triggered),
+                    );
                 }
                 Err(fault) => groups.fault(fault),
             }
@@ -187,7 +228,9 @@ impl Tagger {
         Ok(match &self.records.jurisdiction {
             Jurisdiction::Unknown => BatchCountries::One(Country::UNKNOWN),
             Jurisdiction::Fixed(country) => BatchCountries::One(*country),
-            Jurisdiction::CountryOf(name) => BatchCountries::each(texts(rows, name)?, |number| phone.country(number)),
+            Jurisdiction::CountryOf(name) => {
+                BatchCountries::each(texts(rows, name)?, |number| phone.country(number))
+            }
             Jurisdiction::Column(name) => BatchCountries::each(texts(rows, name)?, country_of_code),
         })
     }
@@ -204,7 +247,13 @@ pub(super) enum BatchCountries {
 impl BatchCountries {
     /// Returns the result of `country` for each text; [`Country::UNKNOWN`] for null.
     pub(super) fn each(of: &StringArray, country: impl Fn(&str) -> Country) -> Self {
-        let tell = |row| if of.is_valid(row) { country(of.value(row)) } else { Country::UNKNOWN };
+        let tell = |row| {
+            if of.is_valid(row) {
+                country(of.value(row))
+            } else {
+                Country::UNKNOWN
+            }
+        };
         Self::Each((0..of.len()).map(tell).collect())
     }
 
@@ -219,9 +268,14 @@ impl BatchCountries {
 
 /// Returns the country of an ISO 3166-1 alpha-2 code in either case.
 fn country_of_code(code: &str) -> Country {
-    let [first, second] = code.trim().as_bytes() else { return Country::UNKNOWN };
+    let [first, second] = code.trim().as_bytes() else {
+        return Country::UNKNOWN;
+    };
     let letters = [first.to_ascii_uppercase(), second.to_ascii_uppercase()];
-    std::str::from_utf8(&letters).ok().and_then(|code| Country::new(code).ok()).unwrap_or(Country::UNKNOWN)
+    std::str::from_utf8(&letters)
+        .ok()
+        .and_then(|code| Country::new(code).ok())
+        .unwrap_or(Country::UNKNOWN)
 }
 
 /// Returns every column that tagging reads or outputs.

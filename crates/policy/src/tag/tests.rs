@@ -1,4 +1,5 @@
-//! Compares tagging with an oracle that processes one record at a time, and tests each rule by example.
+//! Compares tagging with an oracle that processes one record at a time, and tests each rule by
+//! example.
 
 use chrono::TimeDelta;
 use chrono_tz::Tz;
@@ -8,7 +9,9 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
 use super::{Arrivals, TaggedBatch, Tagger};
-use crate::{Boundary, Jurisdiction, Platform, Policy, RetentionPeriod, Rule, SubjectKind, Trigger};
+use crate::{
+    Boundary, Jurisdiction, Platform, Policy, RetentionPeriod, Rule, SubjectKind, Trigger,
+};
 use ebbtide_base::ids::{Bucket, BucketUnit};
 
 mod oracle;
@@ -20,17 +23,40 @@ mod world;
 use oracle::{KnownTriggers, oracle, outcome};
 use world::{SmsRow, batch, category, country, policy, records, rule, sms, source};
 
-fn tag(policy: &Policy, rows: &[SmsRow], at: chrono::DateTime<chrono::Utc>, tolerance: TimeDelta) -> TaggedBatch {
+fn tag(
+    policy: &Policy,
+    rows: &[SmsRow],
+    at: chrono::DateTime<chrono::Utc>,
+    tolerance: TimeDelta,
+) -> TaggedBatch {
     let offsets: Vec<i64> = (0..rows.len() as i64).map(|row| row * 10).collect();
-    let from = Arrivals { source: &source(), offsets: &offsets, at };
-    Tagger::new(policy, &sms()).unwrap().tag(&batch(rows), &from, tolerance).unwrap()
+    let from = Arrivals {
+        source: &source(),
+        offsets: &offsets,
+        at,
+    };
+    Tagger::new(policy, &sms())
+        .unwrap()
+        .tag(&batch(rows), &from, tolerance)
+        .unwrap()
 }
 
-const ZONES: [Tz; 5] =
-    [Tz::Europe__Amsterdam, Tz::UTC, Tz::America__St_Johns, Tz::Australia__Lord_Howe, Tz::Pacific__Apia];
+const ZONES: [Tz; 5] = [
+    Tz::Europe__Amsterdam,
+    Tz::UTC,
+    Tz::America__St_Johns,
+    Tz::Australia__Lord_Howe,
+    Tz::Pacific__Apia,
+];
 const COUNTRIES: [&str; 6] = ["NL", "IN", "IT", "GB", "US", "ZZ"];
 const TENANTS: [&str; 4] = ["acme", "initech", "hooli", "stark"];
-const CATEGORIES: [&str; 5] = ["traffic_data", "phone_number", "email_address", "channel_id", "content"];
+const CATEGORIES: [&str; 5] = [
+    "traffic_data",
+    "phone_number",
+    "email_address",
+    "channel_id",
+    "content",
+];
 const NUMBERS: [&str; 14] = [
     "+31612345678",
     "31612345678",
@@ -61,18 +87,35 @@ fn some_rules(random: &mut SmallRng) -> Vec<Rule> {
             1 => RetentionPeriod::Days(random.random_range(0..40)),
             _ => RetentionPeriod::Months(random.random_range(0..25)),
         };
-        let boundary = *[Boundary::AtMost, Boundary::AtMost, Boundary::AtLeast].choose(random).unwrap();
+        let boundary = *[Boundary::AtMost, Boundary::AtMost, Boundary::AtLeast]
+            .choose(random)
+            .unwrap();
         let mut rule = rule(&format!("rule-{kind}"), keep, boundary);
-        rule.trigger =
-            *[Trigger::Event, Trigger::Event, Trigger::ContractEnd, Trigger::ConsentWithdrawn].choose(random).unwrap();
+        rule.trigger = *[
+            Trigger::Event,
+            Trigger::Event,
+            Trigger::ContractEnd,
+            Trigger::ConsentWithdrawn,
+        ]
+        .choose(random)
+        .unwrap();
         if kind & 1 > 0 {
-            rule.categories = CATEGORIES.choose_multiple(random, 2).map(|name| category(name)).collect();
+            rule.categories = CATEGORIES
+                .choose_multiple(random, 2)
+                .map(|name| category(name))
+                .collect();
         }
         if kind & 2 > 0 {
-            rule.jurisdictions = COUNTRIES.choose_multiple(random, 2).map(|code| country(code)).collect();
+            rule.jurisdictions = COUNTRIES
+                .choose_multiple(random, 2)
+                .map(|code| country(code))
+                .collect();
         }
         if kind & 4 > 0 {
-            rule.tenants = TENANTS.choose_multiple(random, 2).map(|tenant| (*tenant).to_owned()).collect();
+            rule.tenants = TENANTS
+                .choose_multiple(random, 2)
+                .map(|tenant| (*tenant).to_owned())
+                .collect();
         }
         rules.push(rule);
     }
@@ -85,7 +128,13 @@ fn some_policy(random: &mut SmallRng) -> Policy {
         0 => Jurisdiction::Column("country".into()),
         1 => Jurisdiction::Fixed(country("IN")),
         2 => Jurisdiction::Unknown,
-        _ => Jurisdiction::CountryOf(["recipient", "originator"].choose(random).copied().unwrap().into()),
+        _ => Jurisdiction::CountryOf(
+            ["recipient", "originator"]
+                .choose(random)
+                .copied()
+                .unwrap()
+                .into(),
+        ),
     };
     if random.random_bool(0.3) {
         records.subjects[3].kind = SubjectKind::Channel(Platform::Fixed("Line".into()));
@@ -93,7 +142,11 @@ fn some_policy(random: &mut SmallRng) -> Policy {
     if random.random_bool(0.2) {
         records.tenant = None;
     }
-    let unit = if random.random_bool(0.7) { BucketUnit::Day } else { BucketUnit::Hour };
+    let unit = if random.random_bool(0.7) {
+        BucketUnit::Day
+    } else {
+        BucketUnit::Hour
+    };
     let rules = some_rules(random);
     policy(*ZONES.choose(random).unwrap(), unit, records, rules)
 }
@@ -124,14 +177,31 @@ fn some_row(random: &mut SmallRng, arrival: i64) -> SmsRow {
         15 => Some(arrival - random.random_range(0..40) * DAY),
         _ => Some(arrival - random.random_range(0..600 * SECOND)),
     };
-    SmsRow { recipient, originator, mail, platform, channel, body, sent_at, customer_id, country }
+    SmsRow {
+        recipient,
+        originator,
+        mail,
+        platform,
+        channel,
+        body,
+        sent_at,
+        customer_id,
+        country,
+    }
 }
 
-/// Returns random ends of contracts, past or future, and withdrawals of consent, some of them from one tenant only.
-fn some_told(random: &mut SmallRng, policy: &Policy, arrival: chrono::DateTime<chrono::Utc>) -> KnownTriggers {
+/// Returns random ends of contracts, past or future, and withdrawals of consent, some of them from
+/// one tenant only.
+fn some_told(
+    random: &mut SmallRng,
+    policy: &Policy,
+    arrival: chrono::DateTime<chrono::Utc>,
+) -> KnownTriggers {
     let calendar = crate::Calendar::new(policy.zone, policy.bucket);
     let bucket = |random: &mut SmallRng| -> Bucket {
-        calendar.bucket_of(arrival + TimeDelta::hours(random.random_range(-9000..900))).unwrap()
+        calendar
+            .bucket_of(arrival + TimeDelta::hours(random.random_range(-9000..900)))
+            .unwrap()
     };
     let mut told = KnownTriggers::default();
     for _ in 0..random.random_range(0..3) {
@@ -148,8 +218,12 @@ fn some_told(random: &mut SmallRng, policy: &Policy, arrival: chrono::DateTime<c
     ];
     for _ in 0..random.random_range(0..4) {
         let (column, who) = *people.choose(random).unwrap();
-        let from = TENANTS.choose(random).filter(|_| random.random_bool(0.3)).map(|tenant| (*tenant).to_owned());
-        told.withdrawals.push((column.to_owned(), who.to_owned(), from, bucket(random)));
+        let from = TENANTS
+            .choose(random)
+            .filter(|_| random.random_bool(0.3))
+            .map(|tenant| (*tenant).to_owned());
+        told.withdrawals
+            .push((column.to_owned(), who.to_owned(), from, bucket(random)));
     }
     told
 }

@@ -1,4 +1,5 @@
-//! Creates text columns from others without an allocation for each row: canonical subjects, domains, countries.
+//! Creates text columns from others without an allocation for each row: canonical subjects,
+//! domains, countries.
 
 use arrow::array::{Array, NullBufferBuilder, StringArray};
 use arrow::buffer::{Buffer, OffsetBuffer};
@@ -19,7 +20,11 @@ impl TextBuilder {
     pub(super) fn with_room(rows: usize, bytes: usize) -> Self {
         let mut ends = Vec::with_capacity(rows + 1);
         ends.push(0);
-        Self { bytes: Vec::with_capacity(bytes), ends, nulls: NullBufferBuilder::new(rows) }
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            ends,
+            nulls: NullBufferBuilder::new(rows),
+        }
     }
 
     /// Adds a row with the text that `write` appends; null if `write` returns false.
@@ -31,25 +36,33 @@ impl TextBuilder {
             self.bytes.truncate(start);
             self.nulls.append_null();
         }
-        self.ends.push(i32::try_from(self.bytes.len()).map_err(|_| TagError::TooLarge)?);
+        self.ends
+            .push(i32::try_from(self.bytes.len()).map_err(|_| TagError::TooLarge)?);
         Ok(())
     }
 
     /// Returns the finished column.
     pub(super) fn finish(mut self) -> Result<StringArray, TagError> {
         let ends = OffsetBuffer::new(self.ends.into());
-        Ok(StringArray::try_new(ends, Buffer::from_vec(self.bytes), self.nulls.finish())?)
+        Ok(StringArray::try_new(
+            ends,
+            Buffer::from_vec(self.bytes),
+            self.nulls.finish(),
+        )?)
     }
 }
 
-/// Returns a column of the rows of `of` in `order`. For each row, `write` gets its number and its value, appends the
-/// new text, and returns false if there is none. Null remains null.
+/// Returns a column of the rows of `of` in `order`. For each row, `write` gets its number and its
+/// value, appends the new text, and returns false if there is none. Null remains null.
 pub(super) fn rewrite(
     of: &StringArray,
     order: &RowPermutation,
     write: impl Fn(usize, &str, &mut Vec<u8>) -> bool,
 ) -> Result<StringArray, TagError> {
-    let mut texts = TextBuilder::with_room(order.len(), of.get_buffer_memory_size().min(of.value_data().len()));
+    let mut texts = TextBuilder::with_room(
+        order.len(),
+        of.get_buffer_memory_size().min(of.value_data().len()),
+    );
     for row in order.rows() {
         texts.row(|to| of.is_valid(row) && write(row, of.value(row), to))?;
     }
@@ -57,7 +70,10 @@ pub(super) fn rewrite(
 }
 
 /// Returns the column of the two-letter codes that `country` returns for the rows in `order`.
-pub(super) fn countries(order: &RowPermutation, country: impl Fn(usize) -> Country) -> Result<StringArray, TagError> {
+pub(super) fn countries(
+    order: &RowPermutation,
+    country: impl Fn(usize) -> Country,
+) -> Result<StringArray, TagError> {
     let mut texts = TextBuilder::with_room(order.len(), order.len() * 2);
     for row in order.rows() {
         texts.row(|to| {

@@ -1,8 +1,8 @@
-//! The known triggers other than events: tenants whose contracts ended, subjects that withdrew consent, and the
-//! triggers that apply to a row.
+//! The known triggers other than events: tenants whose contracts ended, subjects that withdrew
+//! consent, and the triggers that apply to a row.
 //!
-//! Without known triggers a row costs nothing. Stored rows get exactly the same result as on arrival. Contains
-//! subjects: its `Debug` shows only counts.
+//! Without known triggers a row costs nothing. Stored rows get exactly the same result as on
+//! arrival. Contains subjects: its `Debug` shows only counts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -35,7 +35,11 @@ struct Withdrawal {
 impl fmt::Debug for Triggers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let withdrawals: usize = self.withdrawals.values().map(HashMap::len).sum();
-        write!(f, "Triggers({} contract ends, {withdrawals} withdrawals)", self.ends.len())
+        write!(
+            f,
+            "Triggers({} contract ends, {withdrawals} withdrawals)",
+            self.ends.len()
+        )
     }
 }
 
@@ -45,11 +49,20 @@ impl Triggers {
         self.ends.insert(tenant.to_owned(), bucket);
     }
 
-    /// Records that the subject with that canonical form in `column` withdrew consent in `bucket`, from `tenant`, or
-    /// from all tenants if that is `None`.
-    pub fn withdraw(&mut self, column: &str, canonical: &str, tenant: Option<&str>, bucket: Bucket) {
+    /// Records that the subject with that canonical form in `column` withdrew consent in `bucket`,
+    /// from `tenant`, or from all tenants if that is `None`.
+    pub fn withdraw(
+        &mut self,
+        column: &str,
+        canonical: &str,
+        tenant: Option<&str>,
+        bucket: Bucket,
+    ) {
         let of = self.withdrawals.entry(column.to_owned()).or_default();
-        let withdrawal = Withdrawal { tenant: tenant.map(str::to_owned), bucket };
+        let withdrawal = Withdrawal {
+            tenant: tenant.map(str::to_owned),
+            bucket,
+        };
         of.entry(canonical.to_owned()).or_default().push(withdrawal);
     }
 
@@ -64,8 +77,8 @@ impl Triggers {
         self.withdrawals.keys().map(String::as_str)
     }
 
-    /// Returns the triggers that apply to each of some rows of a bucket in a table. Columns that `rows` lacks name no
-    /// subject.
+    /// Returns the triggers that apply to each of some rows of a bucket in a table. Columns that
+    /// `rows` lacks name no subject.
     pub fn of_stored(
         &self,
         records: &Records,
@@ -73,13 +86,33 @@ impl Triggers {
         bucket: Bucket,
     ) -> Result<Vec<RecordTriggers>, TagError> {
         let stands = |name: &String| rows.column_by_name(name).is_some();
-        let tenants = records.tenant.as_ref().filter(|name| stands(name)).map(|name| texts(rows, name)).transpose()?;
+        let tenants = records
+            .tenant
+            .as_ref()
+            .filter(|name| stands(name))
+            .map(|name| texts(rows, name))
+            .transpose()?;
         let mut named = Vec::new();
-        for subject in records.subjects.iter().filter(|subject| stands(&subject.column)) {
-            named.extend(self.named(subject, rows, Form::Stored(SubjectForm::of(records, subject)))?);
+        for subject in records
+            .subjects
+            .iter()
+            .filter(|subject| stands(&subject.column))
+        {
+            named.extend(self.named(
+                subject,
+                rows,
+                Form::Stored(SubjectForm::of(records, subject)),
+            )?);
         }
-        let mut finder = TriggerFinder { triggers: self, tenants, named, buffer: Vec::new() };
-        Ok((0..rows.num_rows()).map(|row| finder.of(row, bucket)).collect())
+        let mut finder = TriggerFinder {
+            triggers: self,
+            tenants,
+            named,
+            buffer: Vec::new(),
+        };
+        Ok((0..rows.num_rows())
+            .map(|row| finder.of(row, bucket))
+            .collect())
     }
 
     /// Creates a finder of the triggers that apply to arriving rows; `None` if no trigger is known.
@@ -91,18 +124,29 @@ impl Triggers {
         if self.is_empty() {
             return Ok(None);
         }
-        let tenants = records.tenant.as_ref().map(|name| texts(rows, name)).transpose()?;
+        let tenants = records
+            .tenant
+            .as_ref()
+            .map(|name| texts(rows, name))
+            .transpose()?;
         let mut named = Vec::new();
         for subject in &records.subjects {
             let form = match &subject.kind {
                 SubjectKind::Phone => Form::Phone(PhoneForm::new(records.default_country)),
                 SubjectKind::Email => Form::Email,
                 SubjectKind::Channel(Platform::Fixed(platform)) => Form::Of(platform.clone()),
-                SubjectKind::Channel(Platform::Column(platform)) => Form::By(texts(rows, platform)?),
+                SubjectKind::Channel(Platform::Column(platform)) => {
+                    Form::By(texts(rows, platform)?)
+                }
             };
             named.extend(self.named(subject, rows, form)?);
         }
-        Ok(Some(TriggerFinder { triggers: self, tenants, named, buffer: Vec::new() }))
+        Ok(Some(TriggerFinder {
+            triggers: self,
+            tenants,
+            named,
+            buffer: Vec::new(),
+        }))
     }
 
     fn named<'t>(
@@ -111,8 +155,14 @@ impl Triggers {
         rows: &'t RecordBatch,
         form: Form<'t>,
     ) -> Result<Option<WithdrawnSubjects<'t>>, TagError> {
-        let Some(withdrawn) = self.withdrawals.get(&subject.column) else { return Ok(None) };
-        Ok(Some(WithdrawnSubjects { texts: texts(rows, &subject.column)?, form, withdrawn }))
+        let Some(withdrawn) = self.withdrawals.get(&subject.column) else {
+            return Ok(None);
+        };
+        Ok(Some(WithdrawnSubjects {
+            texts: texts(rows, &subject.column)?,
+            form,
+            withdrawn,
+        }))
     }
 }
 
@@ -142,11 +192,16 @@ enum Form<'t> {
 }
 
 impl TriggerFinder<'_> {
-    /// Returns the triggers that apply to a row of a bucket. Of several withdrawals the earliest that concerns the row
-    /// applies; a withdrawal before the row's bucket does not concern it.
+    /// Returns the triggers that apply to a row of a bucket. Of several withdrawals the earliest
+    /// that concerns the row applies; a withdrawal before the row's bucket does not concern it.
     pub(super) fn of(&mut self, row: usize, bucket: Bucket) -> RecordTriggers {
-        let tenant = self.tenants.filter(|tenants| tenants.is_valid(row)).map(|tenants| tenants.value(row));
-        let contract_end = tenant.and_then(|tenant| self.triggers.ends.get(tenant)).copied();
+        let tenant = self
+            .tenants
+            .filter(|tenants| tenants.is_valid(row))
+            .map(|tenants| tenants.value(row));
+        let contract_end = tenant
+            .and_then(|tenant| self.triggers.ends.get(tenant))
+            .copied();
         let mut withdrawn: Option<Bucket> = None;
         for named in self.named.iter().filter(|named| named.texts.is_valid(row)) {
             let value = named.texts.value(row);
@@ -161,11 +216,22 @@ impl TriggerFinder<'_> {
                     channel::write(platform, value, &mut self.buffer);
                 }
             }
-            let found = std::str::from_utf8(&self.buffer).ok().and_then(|canonical| named.withdrawn.get(canonical));
-            let from = |of: &&Withdrawal| of.tenant.as_deref().is_none_or(|from| Some(from) == tenant);
-            let concern = found.into_iter().flatten().filter(from).map(|of| of.bucket).filter(|at| *at >= bucket);
+            let found = std::str::from_utf8(&self.buffer)
+                .ok()
+                .and_then(|canonical| named.withdrawn.get(canonical));
+            let from =
+                |of: &&Withdrawal| of.tenant.as_deref().is_none_or(|from| Some(from) == tenant);
+            let concern = found
+                .into_iter()
+                .flatten()
+                .filter(from)
+                .map(|of| of.bucket)
+                .filter(|at| *at >= bucket);
             withdrawn = withdrawn.into_iter().chain(concern).min();
         }
-        RecordTriggers { contract_end, withdrawn }
+        RecordTriggers {
+            contract_end,
+            withdrawn,
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Wall-clock times of one zone as instants, for a whole column of event times.
 //!
-//! If a clock shows a time twice or never, the earlier reading becomes the event's instant, so that no data under a
-//! ceiling is kept too long; the later one is passed on, so that a legal minimum is counted from it.
+//! If a clock shows a time twice or never, the earlier reading becomes the event's instant, so that
+//! no data under a ceiling is kept too long; the later one is passed on, so that a legal minimum is
+//! counted from it.
 
 use std::sync::Arc;
 
@@ -22,7 +23,8 @@ const PLACES: usize = 64;
 pub(super) struct InstantBatch {
     /// The batch, with the earliest instant of each event.
     pub(super) rows: RecordBatch,
-    /// The latest instant of each event that has several possible instants, with its row; in the order of the rows.
+    /// The latest instant of each event that has several possible instants, with its row; in the
+    /// order of the rows.
     pub(super) spreads: Vec<(usize, i64)>,
 }
 
@@ -40,8 +42,12 @@ impl InstantBatch {
             }
             instants.push(earliest);
         }
-        let converted = TimestampMicrosecondArray::new(instants.into(), walls.nulls().cloned()).with_timezone("UTC");
-        let misfit = || TagError::Column { column: column.to_owned(), wanted: "a timestamp in microseconds" };
+        let converted = TimestampMicrosecondArray::new(instants.into(), walls.nulls().cloned())
+            .with_timezone("UTC");
+        let misfit = || TagError::Column {
+            column: column.to_owned(),
+            wanted: "a timestamp in microseconds",
+        };
         let place = rows.schema().index_of(column).map_err(|_| misfit())?;
         let mut columns = rows.columns().to_vec();
         columns[place] = Arc::new(converted);
@@ -53,17 +59,21 @@ impl InstantBatch {
 /// Remembers the zone's offset for the most recently converted hours.
 struct WallClock {
     calendar: Calendar,
-    /// The hour that the clock shows, and the microseconds east of UTC that are valid throughout it.
+    /// The hour that the clock shows, and the microseconds east of UTC that are valid throughout
+    /// it.
     known: [Option<(i64, i64)>; PLACES],
 }
 
 impl WallClock {
     fn new(zone: Tz) -> Self {
-        Self { calendar: Calendar::new(zone, BucketUnit::Day), known: [None; PLACES] }
+        Self {
+            calendar: Calendar::new(zone, BucketUnit::Day),
+            known: [None; PLACES],
+        }
     }
 
-    /// Returns the earliest and the latest instant at which the clock shows `wall`, in microseconds. A time outside the
-    /// calendar is unchanged: it is a fault in any case.
+    /// Returns the earliest and the latest instant at which the clock shows `wall`, in
+    /// microseconds. A time outside the calendar is unchanged: it is a fault in any case.
     fn instants(&mut self, wall: i64) -> (i64, i64) {
         let hour = wall.div_euclid(MICROS_AN_HOUR);
         let place = hour.rem_euclid(PLACES as i64) as usize;
@@ -72,9 +82,14 @@ impl WallClock {
         {
             return (wall - east, wall - east);
         }
-        let Some(found) = self.look_up(wall) else { return (wall, wall) };
+        let Some(found) = self.look_up(wall) else {
+            return (wall, wall);
+        };
         let start = hour.saturating_mul(MICROS_AN_HOUR);
-        let ends = (self.look_up(start), self.look_up(start + MICROS_AN_HOUR - 1));
+        let ends = (
+            self.look_up(start),
+            self.look_up(start + MICROS_AN_HOUR - 1),
+        );
         if let (Some((first, same)), Some((last, same_last))) = ends
             && first == same
             && last == same_last
@@ -104,7 +119,10 @@ mod tests {
     use super::WallClock;
 
     fn wall(text: &str) -> i64 {
-        text.parse::<NaiveDateTime>().unwrap().and_utc().timestamp_micros()
+        text.parse::<NaiveDateTime>()
+            .unwrap()
+            .and_utc()
+            .timestamp_micros()
     }
 
     fn instant(text: &str) -> i64 {
@@ -114,19 +132,53 @@ mod tests {
     #[test]
     fn wall_clock_times_become_the_instants_of_their_zone() {
         for (zone, shown, earliest, latest) in [
-            ("Asia/Kolkata", "2026-11-24T10:00:00", "2026-11-24T04:30:00Z", "2026-11-24T04:30:00Z"),
-            ("America/New_York", "2026-11-29T02:00:00", "2026-11-29T07:00:00Z", "2026-11-29T07:00:00Z"),
+            (
+                "Asia/Kolkata",
+                "2026-11-24T10:00:00",
+                "2026-11-24T04:30:00Z",
+                "2026-11-24T04:30:00Z",
+            ),
+            (
+                "America/New_York",
+                "2026-11-29T02:00:00",
+                "2026-11-29T07:00:00Z",
+                "2026-11-29T07:00:00Z",
+            ),
             // The clock is set back over the time.
-            ("Europe/Amsterdam", "2026-10-25T02:30:00", "2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z"),
+            (
+                "Europe/Amsterdam",
+                "2026-10-25T02:30:00",
+                "2026-10-25T00:30:00Z",
+                "2026-10-25T01:30:00Z",
+            ),
             // The clock is set forward over the time.
-            ("Europe/Amsterdam", "2026-03-29T02:30:00", "2026-03-29T00:30:00Z", "2026-03-29T01:30:00Z"),
+            (
+                "Europe/Amsterdam",
+                "2026-03-29T02:30:00",
+                "2026-03-29T00:30:00Z",
+                "2026-03-29T01:30:00Z",
+            ),
             // The clock is set by half an hour.
-            ("Australia/Lord_Howe", "2026-04-05T01:45:00", "2026-04-04T14:45:00Z", "2026-04-04T15:15:00Z"),
-            ("Australia/Lord_Howe", "2026-04-05T01:15:00", "2026-04-04T14:15:00Z", "2026-04-04T14:15:00Z"),
+            (
+                "Australia/Lord_Howe",
+                "2026-04-05T01:45:00",
+                "2026-04-04T14:45:00Z",
+                "2026-04-04T15:15:00Z",
+            ),
+            (
+                "Australia/Lord_Howe",
+                "2026-04-05T01:15:00",
+                "2026-04-04T14:15:00Z",
+                "2026-04-04T14:15:00Z",
+            ),
         ] {
             let mut clock = WallClock::new(zone.parse().unwrap());
             for _ in 0..2 {
-                assert_eq!(clock.instants(wall(shown)), (instant(earliest), instant(latest)), "{zone} {shown}");
+                assert_eq!(
+                    clock.instants(wall(shown)),
+                    (instant(earliest), instant(latest)),
+                    "{zone} {shown}"
+                );
             }
         }
         let mut clock = WallClock::new(Tz::Europe__Amsterdam);

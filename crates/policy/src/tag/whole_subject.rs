@@ -1,7 +1,8 @@
-//! A text that is one subject as a whole: an address, a number or a channel's id, with nothing else beside it.
+//! A text that is one subject as a whole: an address, a number or a channel's id, with nothing else
+//! beside it.
 //!
-//! Stricter than the canonical forms, which keep a text that they cannot read: a text that is accepted here has the
-//! canonical form of the subject that it names.
+//! Stricter than the canonical forms, which keep a text that they cannot read: a text that is
+//! accepted here has the canonical form of the subject that it names.
 
 use std::fmt;
 
@@ -46,8 +47,8 @@ impl fmt::Debug for WholeSubject {
     }
 }
 
-/// Returns true if a text contains a mail address or a number of seven digits or more, alone or among other signs.
-/// Digits within ids of letters and digits do not count.
+/// Returns true if a text contains a mail address or a number of seven digits or more, alone or
+/// among other signs. Digits within ids of letters and digits do not count.
 #[must_use]
 pub fn holds_subject(text: &str) -> bool {
     let ascii = to_ascii(text);
@@ -62,7 +63,9 @@ pub fn holds_subject(text: &str) -> bool {
             rest = &rest[first.len_utf8()..];
             continue;
         }
-        let end = rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| !c.is_alphanumeric())
+            .unwrap_or(rest.len());
         let (word, after) = rest.split_at(end);
         rest = after;
         if is_id(word) && !has_plus {
@@ -79,8 +82,8 @@ pub fn holds_subject(text: &str) -> bool {
     false
 }
 
-/// Returns the subject that a whole text names. `None` if it names none, or contains anything else. `homes` are the
-/// countries whose national numbers are read as such.
+/// Returns the subject that a whole text names. `None` if it names none, or contains anything else.
+/// `homes` are the countries whose national numbers are read as such.
 #[must_use]
 pub fn whole_subject(text: &str, homes: &[Country]) -> Option<WholeSubject> {
     let text = trimmed(text);
@@ -101,8 +104,8 @@ pub fn whole_subject(text: &str, homes: &[Country]) -> Option<WholeSubject> {
     }
 }
 
-/// Returns the forms in which products with one of these default countries store a text that is a national number
-/// there: E.164 without the plus.
+/// Returns the forms in which products with one of these default countries store a text that is a
+/// national number there: E.164 without the plus.
 #[must_use]
 pub fn national_forms(text: &str, homes: &[Country]) -> Vec<String> {
     let usual = PhoneForm::new(None).canonical(text);
@@ -112,7 +115,9 @@ pub fn national_forms(text: &str, homes: &[Country]) -> Vec<String> {
         if !PhoneForm::new(Some(*home)).write(text, &mut form) {
             continue;
         }
-        let form = String::from_utf8_lossy(&form).trim_start_matches('+').to_owned();
+        let form = String::from_utf8_lossy(&form)
+            .trim_start_matches('+')
+            .to_owned();
         if form != usual && !forms.contains(&form) {
             forms.push(form);
         }
@@ -122,14 +127,21 @@ pub fn national_forms(text: &str, homes: &[Country]) -> Vec<String> {
 
 /// Returns true for a sign between the digits of one number.
 fn is_separator(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '+' | '-' | '.' | '(' | ')' | '/' | '[' | ']' | '_' | '~' | '*' | '\'')
+    c.is_whitespace()
+        || matches!(
+            c,
+            '+' | '-' | '.' | '(' | ')' | '/' | '[' | ']' | '_' | '~' | '*' | '\''
+        )
 }
 
-/// Returns true for a word of letters and digits that is not a number next to a word: letters are in two places of it,
-/// or it is hexadecimal with several letters. A word with many digits in a row needs more letters, as account numbers
-/// have.
+/// Returns true for a word of letters and digits that is not a number next to a word: letters are
+/// in two places of it, or it is hexadecimal with several letters. A word with many digits in a row
+/// needs more letters, as account numbers have.
 fn is_id(word: &str) -> bool {
-    let groups = |is: fn(char) -> bool| word.split(move |c| !is(c)).filter(|group| !group.is_empty());
+    let groups = |is: fn(char) -> bool| {
+        word.split(move |c| !is(c))
+            .filter(|group| !group.is_empty())
+    };
     let is_hex = word.len() >= LEAST_HEX && word.bytes().all(|byte| byte.is_ascii_hexdigit());
     let letters = word.chars().filter(|c| c.is_alphabetic()).count();
     let is_long = groups(|c| c.is_ascii_digit()).any(|digits| digits.len() > LEAST_DIGITS);
@@ -145,12 +157,21 @@ fn address(text: &str) -> Option<WholeSubject> {
     let is_strict = begins(&local)
         && local.chars().all(|c| is_letter(c) || "._+-'&~".contains(c))
         && !is_numbered(&local)
-        && !local.split_once('+').is_some_and(|(_, tag)| holds_subject(tag))
+        && !local
+            .split_once('+')
+            .is_some_and(|(_, tag)| holds_subject(tag))
         && begins(&domain)
-        && domain.chars().all(|c| is_letter(c) || is_dot(c) || c == '-')
-        && domain.trim_end_matches(is_dot).rsplit(is_dot).next().is_some_and(is_top_level);
+        && domain
+            .chars()
+            .all(|c| is_letter(c) || is_dot(c) || c == '-')
+        && domain
+            .trim_end_matches(is_dot)
+            .rsplit(is_dot)
+            .next()
+            .is_some_and(is_top_level);
     let same = |beside: &str| {
-        email::parts(beside).is_some_and(|(l, d)| l.eq_ignore_ascii_case(&local) && d.eq_ignore_ascii_case(&domain))
+        email::parts(beside)
+            .is_some_and(|(l, d)| l.eq_ignore_ascii_case(&local) && d.eq_ignore_ascii_case(&domain))
     };
     let is_alone = beside(text).all(|beside| !holds_subject(beside) || same(beside));
     (is_strict && is_alone).then(|| WholeSubject::Email(format!("{local}@{domain}")))
@@ -158,24 +179,35 @@ fn address(text: &str) -> Option<WholeSubject> {
 
 /// Returns true for a letter or digit of any script, and for the marks and joiners within them.
 fn is_letter(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '\u{300}'..='\u{36F}' | '\u{900}'..='\u{109F}' | '\u{200C}' | '\u{200D}')
+    c.is_alphanumeric()
+        || matches!(c, '\u{300}'..='\u{36F}' | '\u{900}'..='\u{109F}' | '\u{200C}' | '\u{200D}')
 }
 
-/// Returns true for the last label of a domain: letters alone, or letters of another script in the form of DNS.
+/// Returns true for the last label of a domain: letters alone, or letters of another script in the
+/// form of DNS.
 fn is_top_level(label: &str) -> bool {
-    let is_other = label.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("xn--"));
+    let is_other = label
+        .get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case("xn--"));
     is_other || (!label.is_empty() && label.chars().all(|c| is_letter(c) && !c.is_numeric()))
 }
 
 /// Returns true for `1.ann`, a line of a numbered list without a space.
 fn is_numbered(local: &str) -> bool {
-    local.split_once('.').is_some_and(|(number, _)| number.len() <= 3 && number.bytes().all(|b| b.is_ascii_digit()))
+    local
+        .split_once('.')
+        .is_some_and(|(number, _)| number.len() <= 3 && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Returns the parts of a text that are next to its subject: a display name, a comment, the query of a URI.
+/// Returns the parts of a text that are next to its subject: a display name, a comment, the query
+/// of a URI.
 fn beside(text: &str) -> impl Iterator<Item = &str> {
     let display = text.rsplit_once('<').map(|(display, _)| display);
-    let comment = text.ends_with(')').then(|| text.rsplit_once('(')).flatten().map(|(_, comment)| comment);
+    let comment = text
+        .ends_with(')')
+        .then(|| text.rsplit_once('('))
+        .flatten()
+        .map(|(_, comment)| comment);
     let query = text.split_once('?').map(|(_, query)| query);
     [display, comment, query].into_iter().flatten()
 }
@@ -199,14 +231,19 @@ fn phone(text: &str, homes: &[Country]) -> Option<WholeSubject> {
             let marked = ["+", &String::from_utf8_lossy(digits)].concat();
             let is_certain = ascii.contains(&marked) || ascii.contains(&marked.replace('+', "%2b"));
             let is_assigned = || NumberingPlans::shared().hold(digits) && !may_be_numbered(&ascii);
-            Some(if is_certain || is_assigned() { WholeSubject::Phone } else { national(text, homes) })
+            Some(if is_certain || is_assigned() {
+                WholeSubject::Phone
+            } else {
+                national(text, homes)
+            })
         }
     }
 }
 
 /// Returns true if the digits of a number end with the `.0` or `.00` of a spreadsheet.
 fn has_fraction(text: &str, digits: &[u8]) -> bool {
-    let is_fraction = text.matches('.').count() == 1 && (text.ends_with(".0") || text.ends_with(".00"));
+    let is_fraction =
+        text.matches('.').count() == 1 && (text.ends_with(".0") || text.ends_with(".00"));
     let all: Vec<u8> = text.bytes().filter(u8::is_ascii_digit).collect();
     is_fraction && all.ends_with(digits)
 }
@@ -216,7 +253,8 @@ fn may_be_numbered(text: &str) -> bool {
     let text = text.trim_start();
     let first = text.bytes().take_while(u8::is_ascii_digit).count();
     let rest = &text[first..];
-    if !(1..=3).contains(&first) || text.starts_with('0') || !rest.starts_with([' ', '.', ')', ':']) {
+    if !(1..=3).contains(&first) || text.starts_with('0') || !rest.starts_with([' ', '.', ')', ':'])
+    {
         return false;
     }
     let digits: Vec<u8> = rest.bytes().filter(u8::is_ascii_digit).collect();
@@ -224,16 +262,27 @@ fn may_be_numbered(text: &str) -> bool {
 }
 
 fn national(text: &str, homes: &[Country]) -> WholeSubject {
-    if national_forms(text, homes).is_empty() { WholeSubject::National } else { WholeSubject::Phone }
+    if national_forms(text, homes).is_empty() {
+        WholeSubject::National
+    } else {
+        WholeSubject::Phone
+    }
 }
 
-/// Returns the subject of digits alone: they are a national number if they begin with a national prefix.
+/// Returns the subject of digits alone: they are a national number if they begin with a national
+/// prefix.
 fn digits(text: &str, homes: &[Country]) -> WholeSubject {
     let plans = NumberingPlans::shared();
     let has_zero = text.starts_with('0') && !text.starts_with("00");
     let is_national = (has_zero && (LEAST_DIGITS..=MOST_NATIONAL).contains(&text.len()))
-        || (!text.starts_with('0') && !plans.hold(text.as_bytes()) && plans.hold_with_trunk(text.as_bytes()));
-    if is_national { national(text, homes) } else { WholeSubject::Digits }
+        || (!text.starts_with('0')
+            && !plans.hold(text.as_bytes())
+            && plans.hold_with_trunk(text.as_bytes()));
+    if is_national {
+        national(text, homes)
+    } else {
+        WholeSubject::Digits
+    }
 }
 
 fn channel(text: &str, homes: &[Country]) -> Option<WholeSubject> {

@@ -5,14 +5,17 @@ use crate::tag::holds_subject;
 
 /// Marks that need no space after them.
 const BULLETS: [char; 36] = [
-    '•', '‣', '▪', '▫', '·', '∙', '‧', '●', '○', '◦', '⁃', '■', '□', '◾', '◽', '◆', '◇', '►', '▶', '▸', '▹', '→',
-    '➤', '✓', '✔', '✗', '✘', '☐', '☑', '☒', '★', '☆', '※', '❖', '➢', '\u{f0b7}',
+    '•', '‣', '▪', '▫', '·', '∙', '‧', '●', '○', '◦', '⁃', '■', '□', '◾', '◽', '◆', '◇', '►',
+    '▶', '▸', '▹', '→', '➤', '✓', '✔', '✗', '✘', '☐', '☑', '☒', '★', '☆', '※', '❖', '➢',
+    '\u{f0b7}',
 ];
 
-/// Marks that a space follows: of Markdown, of quoted mail, of dashed lists. A line may begin with several.
+/// Marks that a space follows: of Markdown, of quoted mail, of dashed lists. A line may begin with
+/// several.
 const SPACED: [char; 9] = ['-', '*', '>', '#', '–', '—', '―', '~', '='];
 
-/// Returns a line's text without the marks before it. A text that would be empty without them stays.
+/// Returns a line's text without the marks before it. A text that would be empty without them
+/// stays.
 pub(super) fn without_marks(text: &str) -> &str {
     let mut text = text;
     loop {
@@ -28,7 +31,9 @@ fn without_mark(text: &str) -> &str {
     if let Some(rest) = text.strip_prefix(BULLETS) {
         return rest;
     }
-    let Some(first) = text.chars().next() else { return text };
+    let Some(first) = text.chars().next() else {
+        return text;
+    };
     if SPACED.contains(&first) {
         let rest = text.trim_start_matches(first);
         return if is_spaced(rest) { rest } else { text };
@@ -44,7 +49,8 @@ fn without_mark(text: &str) -> &str {
     without_number(text)
 }
 
-/// Returns true for signs that may begin a value: quotes, and the full-width and raised forms of ASCII.
+/// Returns true for signs that may begin a value: quotes, and the full-width and raised forms of
+/// ASCII.
 fn is_part(c: char) -> bool {
     matches!(
         c,
@@ -57,8 +63,8 @@ fn is_spaced(rest: &str) -> bool {
     rest.starts_with(|first: char| first.is_whitespace() && first != '\t')
 }
 
-/// Returns a text without the number or letter of its line: `1.`, `1)`, `(1)`, `1:`, `a)`, and a number alone before an
-/// address or a plus.
+/// Returns a text without the number or letter of its line: `1.`, `1)`, `(1)`, `1:`, `a)`, and a
+/// number alone before an address or a plus.
 fn without_number(text: &str) -> &str {
     let inner = text.strip_prefix(['(', '[']).unwrap_or(text);
     let is_open = inner.len() < text.len();
@@ -73,7 +79,12 @@ fn without_number(text: &str) -> &str {
     let value = trim(behind);
     let is_numbering = match marks {
         // A number alone is numbering only before a text that cannot continue a number.
-        0 => !letter && !is_open && (value.starts_with('+') || value.contains('@')) && holds_subject(value),
+        0 => {
+            !letter
+                && !is_open
+                && (value.starts_with('+') || value.contains('@'))
+                && holds_subject(value)
+        }
         // An initial, and a word before its value.
         _ if letter => rest.starts_with(')'),
         // An area code.

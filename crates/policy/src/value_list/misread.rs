@@ -1,14 +1,15 @@
-//! Text that was decoded in another encoding than the one it was written in, by an earlier tool or in a part of one
-//! file.
+//! Text that was decoded in another encoding than the one it was written in, by an earlier tool or
+//! in a part of one file.
 
 /// The characters of Windows-1252 at 0x80 to 0x9F; a space at unused places.
 const WINDOWS_1252: &str = "€ ‚ƒ„…†‡ˆ‰Š‹Œ Ž  ‘’“”•–—˜™š›œ žŸ";
 
-/// The characters that code pages of consoles and of old Macs show for the first byte of a letter with an accent in UTF-8.
+/// The characters that code pages of consoles and of old Macs show for the first byte of a letter
+/// with an accent in UTF-8.
 const FIRST_BYTES: [char; 5] = ['├', '┬', '┼', '√', '╬'];
 
-/// Returns true for a line of UTF-8 that was read as Latin-1, Windows-1252 or a console's code page and saved again:
-/// `ZoÃ«`.
+/// Returns true for a line of UTF-8 that was read as Latin-1, Windows-1252 or a console's code page
+/// and saved again: `ZoÃ«`.
 pub(super) fn is_misread(line: &str) -> bool {
     if line.is_ascii() {
         return false;
@@ -21,15 +22,29 @@ pub(super) fn is_misread(line: &str) -> bool {
 
 /// Returns the byte of a character in Latin-1 or Windows-1252.
 fn byte(c: char) -> Option<u8> {
-    let special = || WINDOWS_1252.chars().position(|other| other == c && c != ' ').map(|at| 0x80 + at);
-    u8::try_from(u32::from(c)).ok().or_else(|| u8::try_from(special()?).ok())
+    let special = || {
+        WINDOWS_1252
+            .chars()
+            .position(|other| other == c && c != ' ')
+            .map(|at| 0x80 + at)
+    };
+    u8::try_from(u32::from(c))
+        .ok()
+        .or_else(|| u8::try_from(special()?).ok())
 }
 
-/// Returns the index of the first unit of UTF-16 from which on the bytes are those of another encoding: text in ASCII
-/// that was appended, or units in the other byte order. `None` if there is no sign of it.
+/// Returns the index of the first unit of UTF-16 from which on the bytes are those of another
+/// encoding: text in ASCII that was appended, or units in the other byte order. `None` if there is
+/// no sign of it.
 pub(super) fn other_encoding(units: &[u16]) -> Option<usize> {
-    let run = |count: usize, is: fn(u16) -> bool| units.windows(count).position(|run| run.iter().all(|unit| is(*unit)));
-    let line_end = |pair: &[u16]| is_ascii_pair(pair[0]) && pair[0] > 0x2000 && matches!(pair[1], 0x0a0d | 0x0d0a);
+    let run = |count: usize, is: fn(u16) -> bool| {
+        units
+            .windows(count)
+            .position(|run| run.iter().all(|unit| is(*unit)))
+    };
+    let line_end = |pair: &[u16]| {
+        is_ascii_pair(pair[0]) && pair[0] > 0x2000 && matches!(pair[1], 0x0a0d | 0x0d0a)
+    };
     let found = [
         run(2, is_number_pair),
         run(4, is_ascii_pair),
@@ -39,9 +54,13 @@ pub(super) fn other_encoding(units: &[u16]) -> Option<usize> {
     found.into_iter().flatten().min()
 }
 
-/// Returns true for a unit whose bytes are both a digit or a sign of numbers, addresses and line ends.
+/// Returns true for a unit whose bytes are both a digit or a sign of numbers, addresses and line
+/// ends.
 fn is_number_pair(unit: u16) -> bool {
-    unit.to_be_bytes().iter().all(|byte| byte.is_ascii_digit() || b"+@\r\n".contains(byte)) && unit != 0x0a0d
+    unit.to_be_bytes()
+        .iter()
+        .all(|byte| byte.is_ascii_digit() || b"+@\r\n".contains(byte))
+        && unit != 0x0a0d
 }
 
 /// Returns true for a unit whose bytes are both ASCII text.
@@ -73,8 +92,18 @@ mod tests {
         ] {
             assert!(is_misread(text), "{text}");
         }
-        for text in ["Zoë Doe", "José", "Müller", "«CAFÉ»", "Ångström", "São Paulo", "€ 100", "日本", "Женя", "Zoe"]
-        {
+        for text in [
+            "Zoë Doe",
+            "José",
+            "Müller",
+            "«CAFÉ»",
+            "Ångström",
+            "São Paulo",
+            "€ 100",
+            "日本",
+            "Женя",
+            "Zoe",
+        ] {
             assert!(!is_misread(text), "{text}");
         }
     }
@@ -82,14 +111,34 @@ mod tests {
     #[test]
     fn ascii_within_utf16_is_recognised_in_either_byte_order() {
         for order in [u16::from_le_bytes, u16::from_be_bytes] {
-            for text in ["+31612345678\r\n\r\n", "ann@example.org\n", "Zoe Doe\n", "Anna\r\n"] {
-                let units: Vec<u16> = text.as_bytes().chunks_exact(2).map(|pair| order([pair[0], pair[1]])).collect();
+            for text in [
+                "+31612345678\r\n\r\n",
+                "ann@example.org\n",
+                "Zoe Doe\n",
+                "Anna\r\n",
+            ] {
+                let units: Vec<u16> = text
+                    .as_bytes()
+                    .chunks_exact(2)
+                    .map(|pair| order([pair[0], pair[1]]))
+                    .collect();
                 assert!(other_encoding(&units).is_some(), "{text:?}");
             }
         }
-        for text in ["日本太郎", "上海", "不明な値\r\n名前", "Ann\r\n+31612345678\r\n", "Женя", "ഊമ", "ਪੰਜਾਬ"]
-        {
-            assert_eq!(other_encoding(&text.encode_utf16().collect::<Vec<_>>()), None, "{text}");
+        for text in [
+            "日本太郎",
+            "上海",
+            "不明な値\r\n名前",
+            "Ann\r\n+31612345678\r\n",
+            "Женя",
+            "ഊമ",
+            "ਪੰਜਾਬ",
+        ] {
+            assert_eq!(
+                other_encoding(&text.encode_utf16().collect::<Vec<_>>()),
+                None,
+                "{text}"
+            );
         }
         let swapped: Vec<u16> = "+316".encode_utf16().map(u16::swap_bytes).collect();
         assert_eq!(other_encoding(&swapped), Some(0));

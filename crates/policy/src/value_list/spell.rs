@@ -1,9 +1,10 @@
-//! The spellings in which one value may be stored besides the one in a list: Unicode's forms, case, dashes, spaces.
+//! The spellings in which one value may be stored besides the one in a list: Unicode's forms, case,
+//! dashes, spaces.
 
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
-/// Returns true for characters that are invisible: zero-width marks, marks of direction, soft hyphens, byte-order
-/// marks.
+/// Returns true for characters that are invisible: zero-width marks, marks of direction, soft
+/// hyphens, byte-order marks.
 pub(super) fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -15,12 +16,13 @@ pub(super) fn is_invisible(c: char) -> bool {
 /// Returns a value without invisible marks, with plain spaces.
 pub(super) fn plain(text: &str) -> String {
     let seen = text.chars().filter(|c| !is_invisible(*c));
-    seen.map(|c| if c.is_whitespace() { ' ' } else { c }).collect()
+    seen.map(|c| if c.is_whitespace() { ' ' } else { c })
+        .collect()
 }
 
-/// Returns a value as it is given and in the spellings that a reader considers equal, each once: without invisible
-/// marks, with plain spaces and hyphens, in each of Unicode's normal forms, in lower and upper case, and without the
-/// `.0` of a spreadsheet.
+/// Returns a value as it is given and in the spellings that a reader considers equal, each once:
+/// without invisible marks, with plain spaces and hyphens, in each of Unicode's normal forms, in
+/// lower and upper case, and without the `.0` of a spreadsheet.
 #[must_use]
 pub fn spellings(text: &str) -> Vec<String> {
     let mut all = vec![text.to_owned()];
@@ -34,10 +36,21 @@ pub fn spellings(text: &str) -> Vec<String> {
     }
     if !text.is_ascii() {
         let plain = plain(text);
-        let dashes = |c: char| matches!(c, '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe63}' | '\u{ff0d}');
-        let composed = ComposingNormalizerBorrowed::new_nfc().normalize(&plain).into_owned();
-        add(DecomposingNormalizerBorrowed::new_nfd().normalize(&plain).into_owned());
-        add(ComposingNormalizerBorrowed::new_nfkc().normalize(&plain).into_owned());
+        let dashes = |c: char| {
+            matches!(
+                c,
+                '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe63}' | '\u{ff0d}'
+            )
+        };
+        let composed = ComposingNormalizerBorrowed::new_nfc()
+            .normalize(&plain)
+            .into_owned();
+        add(DecomposingNormalizerBorrowed::new_nfd()
+            .normalize(&plain)
+            .into_owned());
+        add(ComposingNormalizerBorrowed::new_nfkc()
+            .normalize(&plain)
+            .into_owned());
         add(composed.to_lowercase());
         add(composed.to_uppercase());
         add(plain.replace(dashes, "-"));

@@ -1,7 +1,7 @@
 //! One block of a split-block bloom filter: its place in the file, and its answer for a value.
 //!
-//! A block of 32 bytes gives the answer of the whole filter; a filter in an unknown format gives "maybe". Pure: the
-//! bytes are read elsewhere. The value must never be printed.
+//! A block of 32 bytes gives the answer of the whole filter; a filter in an unknown format gives
+//! "maybe". Pure: the bytes are read elsewhere. The value must never be printed.
 
 use std::ops::Range;
 
@@ -34,7 +34,10 @@ pub(super) struct BloomBlocks {
 
 impl<'v> BloomProbe<'v> {
     pub(super) fn new(value: &'v str) -> Self {
-        Self { value, hash: XxHash64::oneshot(0, value.as_bytes()) }
+        Self {
+            value,
+            hash: XxHash64::oneshot(0, value.as_bytes()),
+        }
     }
 
     /// Returns true if the value may be in the filter that contains the block.
@@ -45,21 +48,26 @@ impl<'v> BloomProbe<'v> {
 }
 
 impl BloomBlocks {
-    /// Returns the range that contains the header of a chunk's filter; `None` if the chunk has no filter.
+    /// Returns the range that contains the header of a chunk's filter; `None` if the chunk has no
+    /// filter.
     pub(super) fn header(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
         let start = u64::try_from(chunk.bloom_filter_offset()?).ok()?;
         Some(start..start.checked_add(HEADER)?)
     }
 
-    /// Returns the assumed place of the blocks, if the chunk states the filter's length: the remainder after whole
-    /// blocks is taken as the header. The header itself must confirm it.
+    /// Returns the assumed place of the blocks, if the chunk states the filter's length: the
+    /// remainder after whole blocks is taken as the header. The header itself must confirm it.
     pub(super) fn guessed(chunk: &ColumnChunkMetaData) -> Option<BloomBlocks> {
         let start = u64::try_from(chunk.bloom_filter_offset()?).ok()?;
         let length = u64::try_from(chunk.bloom_filter_length()?).ok()?;
-        Some(BloomBlocks { start: start.checked_add(length % BLOCK)?, count: length / BLOCK })
+        Some(BloomBlocks {
+            start: start.checked_add(length % BLOCK)?,
+            count: length / BLOCK,
+        })
     }
 
-    /// Returns the place of the blocks after that header, which begins at `start`; `None` if the format is unknown.
+    /// Returns the place of the blocks after that header, which begins at `start`; `None` if the
+    /// format is unknown.
     pub(super) fn behind(start: u64, header: &[u8]) -> Option<BloomBlocks> {
         let (first, mut rest) = header.split_first()?;
         // Field 1, an i32: the bytes of the blocks, as a zigzag varint.
@@ -76,8 +84,10 @@ impl BloomBlocks {
         let bytes = zigzag >> 1;
         let known = *first == 0x15 && zigzag & 1 == 0 && rest.starts_with(&FORM);
         let read = header.len() as u64 - rest.len() as u64 + FORM.len() as u64;
-        (known && bytes >= BLOCK && bytes.is_multiple_of(BLOCK))
-            .then_some(BloomBlocks { start: start.checked_add(read)?, count: bytes / BLOCK })
+        (known && bytes >= BLOCK && bytes.is_multiple_of(BLOCK)).then_some(BloomBlocks {
+            start: start.checked_add(read)?,
+            count: bytes / BLOCK,
+        })
     }
 
     /// Returns the range of the only block that decides about a value.
@@ -97,7 +107,9 @@ mod tests {
     /// Returns a filter, and its bytes as they are written to a file.
     fn written(values: &[String], bytes: usize) -> (Sbbf, Vec<u8>) {
         let mut filter = Sbbf::new_with_num_of_bytes(bytes);
-        values.iter().for_each(|value| filter.insert(value.as_str()));
+        values
+            .iter()
+            .for_each(|value| filter.insert(value.as_str()));
         let mut file = Vec::new();
         filter.write(&mut file).unwrap();
         (filter, file)

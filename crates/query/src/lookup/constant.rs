@@ -1,13 +1,14 @@
-//! Columns whose values are known before a row is read: the footer says that all rows of a row group have the same
-//! value, or null; or the filter requires the value.
+//! Columns whose values are known before a row is read: the footer says that all rows of a row
+//! group have the same value, or null; or the filter requires the value.
 //!
-//! Most tags are such columns, and half of a table's columns are tags. The values are those in the file. A column is
-//! not used if its bounds are truncated, deprecated or missing. Pure.
+//! Most tags are such columns, and half of a table's columns are tags. The values are those in the
+//! file. A column is not used if its bounds are truncated, deprecated or missing. Pure.
 
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Date32Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray, UInt64Array, new_null_array,
+    ArrayRef, Date32Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    UInt64Array, new_null_array,
 };
 use arrow::compute::take;
 use arrow::datatypes::{DataType, FieldRef, TimeUnit};
@@ -29,12 +30,21 @@ impl ConstantColumn {
     /// Returns those of some columns that are constant in the matching rows of a part.
     pub(super) fn among(columns: &[&str], part: &CandidateRows) -> Vec<ConstantColumn> {
         let file = &part.footer.metadata;
-        let Some(chunks) = file.metadata().row_groups().get(part.group) else { return Vec::new() };
+        let Some(chunks) = file.metadata().row_groups().get(part.group) else {
+            return Vec::new();
+        };
         let of = |name: &&str| {
-            let field = file.schema().fields().iter().find(|field| field.name() == name)?;
+            let field = file
+                .schema()
+                .fields()
+                .iter()
+                .find(|field| field.name() == name)?;
             let told = || value(chunks.column(part.footer.leaf(name)?), field.data_type());
             let value = sought(&part.filter, name).or_else(told)?;
-            Some(ConstantColumn { field: Arc::clone(field), value })
+            Some(ConstantColumn {
+                field: Arc::clone(field),
+                value,
+            })
         };
         columns.iter().filter_map(of).collect()
     }
@@ -45,14 +55,18 @@ impl ConstantColumn {
     }
 }
 
-/// Returns the text that a column must contain in matching rows; `None` if there is none, or if another column may
-/// contain it.
+/// Returns the text that a column must contain in matching rows; `None` if there is none, or if
+/// another column may contain it.
 fn sought(filter: &RecordFilter, column: &str) -> Option<ArrayRef> {
-    let text = filter.texts.iter().find(|text| text.columns == [column] && text.subject.is_none())?;
+    let text = filter
+        .texts
+        .iter()
+        .find(|text| text.columns == [column] && text.subject.is_none())?;
     Some(Arc::new(StringArray::from_iter_values([&text.value])))
 }
 
-/// Returns the value that all rows of a chunk have, as an array of one row; `None` if its statistics do not show one.
+/// Returns the value that all rows of a chunk have, as an array of one row; `None` if its
+/// statistics do not show one.
 fn value(chunk: &ColumnChunkMetaData, of: &DataType) -> Option<ArrayRef> {
     let is_plain = matches!(
         of,
@@ -70,23 +84,32 @@ fn value(chunk: &ColumnChunkMetaData, of: &DataType) -> Option<ArrayRef> {
         return None;
     }
     match (bounds, of) {
-        (Statistics::Int32(bounds), DataType::Int32) => {
-            Some(Arc::new(Int32Array::from_value(both(bounds.min_opt(), bounds.max_opt())?, 1)))
-        }
-        (Statistics::Int32(bounds), DataType::Date32) => {
-            Some(Arc::new(Date32Array::from_value(both(bounds.min_opt(), bounds.max_opt())?, 1)))
-        }
-        (Statistics::Int64(bounds), DataType::Int64) => {
-            Some(Arc::new(Int64Array::from_value(both(bounds.min_opt(), bounds.max_opt())?, 1)))
-        }
+        (Statistics::Int32(bounds), DataType::Int32) => Some(Arc::new(Int32Array::from_value(
+            both(bounds.min_opt(), bounds.max_opt())?,
+            1,
+        ))),
+        (Statistics::Int32(bounds), DataType::Date32) => Some(Arc::new(Date32Array::from_value(
+            both(bounds.min_opt(), bounds.max_opt())?,
+            1,
+        ))),
+        (Statistics::Int64(bounds), DataType::Int64) => Some(Arc::new(Int64Array::from_value(
+            both(bounds.min_opt(), bounds.max_opt())?,
+            1,
+        ))),
         (Statistics::Int64(bounds), DataType::Timestamp(TimeUnit::Microsecond, zone)) => {
             let instant = both(bounds.min_opt(), bounds.max_opt())?;
-            Some(Arc::new(TimestampMicrosecondArray::from_value(instant, 1).with_timezone_opt(zone.clone())))
+            Some(Arc::new(
+                TimestampMicrosecondArray::from_value(instant, 1).with_timezone_opt(zone.clone()),
+            ))
         }
         // The bounds of text may be truncated, and then be equal although the texts differ.
-        (Statistics::ByteArray(bounds), DataType::Utf8) if bounds.min_is_exact() && bounds.max_is_exact() => {
+        (Statistics::ByteArray(bounds), DataType::Utf8)
+            if bounds.min_is_exact() && bounds.max_is_exact() =>
+        {
             let text = both(bounds.min_opt(), bounds.max_opt())?;
-            Some(Arc::new(StringArray::from_iter_values([std::str::from_utf8(text.data()).ok()?])))
+            Some(Arc::new(StringArray::from_iter_values([
+                std::str::from_utf8(text.data()).ok()?,
+            ])))
         }
         _ => None,
     }

@@ -1,8 +1,8 @@
 //! Reads byte ranges and footers of segments for look-ups.
 //!
-//! The number of reads and decoding steps at the same time is bounded for all look-ups of a finder together. Files of
-//! the local file system are read on the thread that needs their bytes, several steps in a row: passing each read to
-//! another thread and back costs more than most reads.
+//! The number of reads and decoding steps at the same time is bounded for all look-ups of a finder
+//! together. Files of the local file system are read on the thread that needs their bytes, several
+//! steps in a row: passing each read to another thread and back costs more than most reads.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -16,7 +16,9 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::DecodeResult;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder, ParquetMetaDataReader};
+use parquet::file::metadata::{
+    PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder, ParquetMetaDataReader,
+};
 use tokio::sync::Semaphore;
 
 use super::footers::{CachedFooter, FooterCache, SegmentKey};
@@ -49,8 +51,8 @@ impl TableFiles {
         self.folder.is_some()
     }
 
-    /// Runs reads and other work in a row, on one thread that may block if the files are local. `steps` must not wait
-    /// for anything else.
+    /// Runs reads and other work in a row, on one thread that may block if the files are local.
+    /// `steps` must not wait for anything else.
     pub(super) async fn in_a_row<T: Send + 'static, F: Future<Output = Result<T, RewriteError>>>(
         &self,
         steps: impl FnOnce(TableFiles) -> F + Send + 'static,
@@ -58,18 +60,30 @@ impl TableFiles {
         if self.here || !self.are_near() {
             return steps(self.clone()).await;
         }
-        let files = TableFiles { here: true, ..self.clone() };
-        self.work(move || futures::executor::block_on(steps(files))).await
+        let files = TableFiles {
+            here: true,
+            ..self.clone()
+        };
+        self.work(move || futures::executor::block_on(steps(files)))
+            .await
     }
 
     /// Reads ranges of a file.
-    pub(super) async fn ranges(&self, path: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, RewriteError> {
+    pub(super) async fn ranges(
+        &self,
+        path: &str,
+        ranges: &[Range<u64>],
+    ) -> Result<Vec<Bytes>, RewriteError> {
         if let (true, Some(folder)) = (self.here, &self.folder) {
             let place = folder.join(Path::from(path).as_ref());
             return read(&place, ranges).map_err(|error| match error.kind() {
                 io::ErrorKind::UnexpectedEof => too_early(path),
                 io::ErrorKind::NotFound => self.gone(path),
-                _ => StoreError::from(object_store::Error::Generic { store: "files", source: error.into() }).into(),
+                _ => StoreError::from(object_store::Error::Generic {
+                    store: "files",
+                    source: error.into(),
+                })
+                .into(),
             });
         }
         let _permit = self.permits.acquire().await;
@@ -77,7 +91,11 @@ impl TableFiles {
             Ok(read) => read,
             Err(error) => return Err(self.unread(path, ranges, error).await),
         };
-        match read.iter().zip(ranges).all(|(bytes, range)| bytes.len() as u64 == range.end - range.start) {
+        match read
+            .iter()
+            .zip(ranges)
+            .all(|(bytes, range)| bytes.len() as u64 == range.end - range.start)
+        {
             true => Ok(read),
             false => Err(too_early(path)),
         }
@@ -95,8 +113,14 @@ impl TableFiles {
         blocking(work).await
     }
 
-    /// Returns the error for ranges that were not read. Stores have no specific error for a file that ends before them.
-    async fn unread(&self, path: &str, ranges: &[Range<u64>], error: object_store::Error) -> RewriteError {
+    /// Returns the error for ranges that were not read. Stores have no specific error for a file
+    /// that ends before them.
+    async fn unread(
+        &self,
+        path: &str,
+        ranges: &[Range<u64>],
+        error: object_store::Error,
+    ) -> RewriteError {
         let end = ranges.iter().map(|range| range.end).max().unwrap_or(0);
         match self.store.head(&Path::from(path)).await {
             Ok(file) if file.size < end => too_early(path),
@@ -113,7 +137,9 @@ impl TableFiles {
 
     fn gone(&self, path: &str) -> RewriteError {
         self.footers.forget(&self.key(path));
-        RewriteError::Gone { path: path.to_owned() }
+        RewriteError::Gone {
+            path: path.to_owned(),
+        }
     }
 
     fn key(&self, path: &str) -> SegmentKey {
@@ -121,7 +147,10 @@ impl TableFiles {
     }
 
     /// Returns the footer of a segment, from memory or from its file.
-    pub(super) async fn footer(&self, segment: &StoredSegment) -> Result<Arc<CachedFooter>, RewriteError> {
+    pub(super) async fn footer(
+        &self,
+        segment: &StoredSegment,
+    ) -> Result<Arc<CachedFooter>, RewriteError> {
         let key = (self.table, Arc::clone(&segment.path));
         if let Some(footer) = self.footers.get(&key) {
             return Ok(footer);
@@ -129,7 +158,13 @@ impl TableFiles {
         let path = &*segment.path;
         // The size of a file is unknown if another engine did not record it.
         let size = match segment.size {
-            0 => self.store.head(&Path::from(path)).await.map_err(|error| self.failed(path, error))?.size,
+            0 => {
+                self.store
+                    .head(&Path::from(path))
+                    .await
+                    .map_err(|error| self.failed(path, error))?
+                    .size
+            }
             size => size,
         };
         let damaged = |error: &ParquetError| RewriteError::damaged(path, error);
@@ -137,16 +172,25 @@ impl TableFiles {
         let mut reader = ParquetMetaDataReader::new();
         loop {
             let range = size - tail..size;
-            let bytes = self.ranges(path, std::slice::from_ref(&range)).await?.pop().unwrap_or_default();
+            let bytes = self
+                .ranges(path, std::slice::from_ref(&range))
+                .await?
+                .pop()
+                .unwrap_or_default();
             match reader.try_parse_sized(&bytes, size) {
                 Ok(()) => break,
-                Err(ParquetError::NeedMoreData(more)) if more as u64 > tail && more as u64 <= size => {
+                Err(ParquetError::NeedMoreData(more))
+                    if more as u64 > tail && more as u64 <= size =>
+                {
                     tail = more as u64
                 }
                 Err(error) => return Err(damaged(&error)),
             }
         }
-        let metadata = reader.finish().and_then(readable).map_err(|error| damaged(&error))?;
+        let metadata = reader
+            .finish()
+            .and_then(readable)
+            .map_err(|error| damaged(&error))?;
         let footer = Arc::new(CachedFooter::new(metadata, size, false));
         self.footers.put(key, Arc::clone(&footer));
         Ok(footer)
@@ -166,20 +210,25 @@ impl TableFiles {
             footer.size,
             ParquetMetaData::clone(footer.metadata.metadata()),
         );
-        let mut decoder = decoder.map_err(|error| damaged(&error))?.with_page_index_policy(PageIndexPolicy::Optional);
+        let mut decoder = decoder
+            .map_err(|error| damaged(&error))?
+            .with_page_index_policy(PageIndexPolicy::Optional);
         let metadata = loop {
             match decoder.try_decode().map_err(|error| damaged(&error))? {
                 DecodeResult::Data(metadata) => break metadata,
                 DecodeResult::NeedsData(ranges) => {
                     let bytes = self.ranges(path, &ranges).await?;
-                    decoder.push_ranges(ranges, bytes).map_err(|error| damaged(&error))?;
+                    decoder
+                        .push_ranges(ranges, bytes)
+                        .map_err(|error| damaged(&error))?;
                 }
                 DecodeResult::Finished => return Ok(footer),
             }
         };
         let metadata = readable(metadata).map_err(|error| damaged(&error))?;
         let footer = Arc::new(footer.with_pages(metadata));
-        self.footers.put((self.table, Arc::clone(path)), Arc::clone(&footer));
+        self.footers
+            .put((self.table, Arc::clone(path)), Arc::clone(&footer));
         Ok(footer)
     }
 }
@@ -189,7 +238,8 @@ fn read(place: &std::path::Path, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>
     let mut file = File::open(place)?;
     let one = |range: &Range<u64>| {
         let length = range.end.saturating_sub(range.start);
-        // A damaged footer may request anything: never allocate much more than the size of the file.
+        // A damaged footer may request anything: never allocate much more than the size of the
+        // file.
         if length > UNASKED && range.end > file.metadata()?.len() {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
         }
@@ -205,11 +255,17 @@ fn read(place: &std::path::Path, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>
 }
 
 fn too_early(path: &str) -> RewriteError {
-    RewriteError::Damaged { path: path.to_owned(), why: "it ends too early".to_owned() }
+    RewriteError::Damaged {
+        path: path.to_owned(),
+        why: "it ends too early".to_owned(),
+    }
 }
 
-/// Returns a file's metadata for the Arrow reader, with the types derived from its Parquet types only, as the table has
-/// them.
+/// Returns a file's metadata for the Arrow reader, with the types derived from its Parquet types
+/// only, as the table has them.
 fn readable(metadata: ParquetMetaData) -> Result<ArrowReaderMetadata, ParquetError> {
-    ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new().with_skip_arrow_metadata(true))
+    ArrowReaderMetadata::try_new(
+        Arc::new(metadata),
+        ArrowReaderOptions::new().with_skip_arrow_metadata(true),
+    )
 }

@@ -1,7 +1,7 @@
 //! The condition on the rows to find: texts that columns contain, and a range of instants.
 //!
-//! Pure: evaluates rows, or the bounds of a part of a file. A part is excluded only if none of its rows can match. The
-//! values must never be printed.
+//! Pure: evaluates rows, or the bounds of a part of a file. A part is excluded only if none of its
+//! rows can match. The values must never be printed.
 
 use std::fmt;
 
@@ -21,14 +21,16 @@ pub struct RecordFilter {
     pub within: Option<TimeCondition>,
 }
 
-/// A text that at least one of several columns contains. A null or a missing column contains nothing.
+/// A text that at least one of several columns contains. A null or a missing column contains
+/// nothing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TextCondition {
     /// The columns.
     pub columns: Vec<String>,
     /// The text.
     pub value: String,
-    /// The subject, if the text is one: files with an earlier canonical form contain a different text.
+    /// The subject, if the text is one: files with an earlier canonical form contain a different
+    /// text.
     pub subject: Option<SubjectValue>,
 }
 
@@ -73,7 +75,9 @@ impl TextCondition {
     pub fn rows(&self, rows: &RecordBatch) -> BooleanBuffer {
         let mut any = BooleanBuffer::new_unset(rows.num_rows());
         for column in &self.columns {
-            let texts = rows.column_by_name(column).and_then(|found| found.as_string_opt::<i32>());
+            let texts = rows
+                .column_by_name(column)
+                .and_then(|found| found.as_string_opt::<i32>());
             let Some(texts) = texts else { continue };
             let mut buffer = Vec::new();
             let is_it = |row| texts.is_valid(row) && self.is(texts.value(row), &mut buffer);
@@ -89,20 +93,29 @@ impl TextCondition {
         }
     }
 
-    /// Returns the filter for a file whose subjects are in those canonical forms. If they are the subject's forms, only
-    /// its text can match.
+    /// Returns the filter for a file whose subjects are in those canonical forms. If they are the
+    /// subject's forms, only its text can match.
     pub(super) fn within(&self, forms: Option<FormsMark>) -> TextCondition {
-        let subject = self.subject.clone().filter(|subject| Some(subject.mark()) != forms);
-        TextCondition { columns: self.columns.clone(), value: self.value.clone(), subject }
+        let subject = self
+            .subject
+            .clone()
+            .filter(|subject| Some(subject.mark()) != forms);
+        TextCondition {
+            columns: self.columns.clone(),
+            value: self.value.clone(),
+            subject,
+        }
     }
 
-    /// Returns true if a part may contain the text, given bounds of its texts. `None` is an unknown bound.
+    /// Returns true if a part may contain the text, given bounds of its texts. `None` is an unknown
+    /// bound.
     pub(super) fn reaches(&self, least: Option<&[u8]>, greatest: Option<&[u8]>) -> bool {
         let value = self.value.as_bytes();
         if self.subject.is_some() {
             return true;
         }
-        least.is_none_or(|least| least <= value) && greatest.is_none_or(|greatest| value <= greatest)
+        least.is_none_or(|least| least <= value)
+            && greatest.is_none_or(|greatest| value <= greatest)
     }
 }
 
@@ -111,7 +124,8 @@ impl TimeCondition {
     #[must_use]
     pub fn rows(&self, rows: &RecordBatch) -> BooleanBuffer {
         let instants = rows.column_by_name(&self.column);
-        let instants = instants.and_then(|found| found.as_primitive_opt::<TimestampMicrosecondType>());
+        let instants =
+            instants.and_then(|found| found.as_primitive_opt::<TimestampMicrosecondType>());
         BooleanBuffer::collect_bool(rows.num_rows(), |row| match instants {
             Some(instants) if instants.is_valid(row) => {
                 self.reaches(Some(instants.value(row)), Some(instants.value(row)))
@@ -120,8 +134,8 @@ impl TimeCondition {
         })
     }
 
-    /// Returns true if a part may contain an instant of the range, given bounds of its instants in microseconds. `None`
-    /// is an unknown bound.
+    /// Returns true if a part may contain an instant of the range, given bounds of its instants in
+    /// microseconds. `None` is an unknown bound.
     pub(super) fn reaches(&self, least: Option<i64>, greatest: Option<i64>) -> bool {
         let from = self.from.map(micros);
         let to = self.to.map(micros);

@@ -1,7 +1,7 @@
 //! The footers of recently used segments, kept in memory between look-ups.
 //!
-//! The memory is bounded: the least recently used footer is removed first. The only values of rows in it are the bounds
-//! in footers and page indexes, and they are never stored outside the process.
+//! The memory is bounded: the least recently used footer is removed first. The only values of rows
+//! in it are the bounds in footers and page indexes, and they are never stored outside the process.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,41 +23,70 @@ pub(super) struct CachedFooter {
     pub(super) size: u64,
     /// True if the page index was read too.
     pub(super) paged: bool,
-    /// The places of bloom filters, by row group and column, from their own headers; `None` for a header that is not
-    /// understood.
+    /// The places of bloom filters, by row group and column, from their own headers; `None` for a
+    /// header that is not understood.
     blooms: Mutex<HashMap<(usize, usize), Option<BloomBlocks>>>,
 }
 
 impl CachedFooter {
     pub(super) fn new(metadata: ArrowReaderMetadata, size: u64, paged: bool) -> Self {
-        Self { metadata, size, paged, blooms: Mutex::default() }
+        Self {
+            metadata,
+            size,
+            paged,
+            blooms: Mutex::default(),
+        }
     }
 
     /// Returns the footer with the page index, and with the known places of bloom filters.
     pub(super) fn with_pages(&self, metadata: ArrowReaderMetadata) -> Self {
-        let blooms = self.blooms.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Self { metadata, size: self.size, paged: true, blooms: Mutex::new(blooms) }
+        let blooms = self
+            .blooms
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        Self {
+            metadata,
+            size: self.size,
+            paged: true,
+            blooms: Mutex::new(blooms),
+        }
     }
 
     /// Returns the index of a column among the leaves; `None` if the file lacks it or it is nested.
     pub(super) fn leaf(&self, column: &str) -> Option<usize> {
-        self.metadata.parquet_schema().columns().iter().position(|leaf| leaf.path().parts() == [column])
+        self.metadata
+            .parquet_schema()
+            .columns()
+            .iter()
+            .position(|leaf| leaf.path().parts() == [column])
     }
 
-    /// Returns the place of a bloom filter; `None` if its header was not read yet, `Some(None)` if it was not
-    /// understood.
+    /// Returns the place of a bloom filter; `None` if its header was not read yet, `Some(None)` if
+    /// it was not understood.
     pub(super) fn bloom(&self, group: usize, column: usize) -> Option<Option<BloomBlocks>> {
-        self.blooms.lock().unwrap_or_else(PoisonError::into_inner).get(&(group, column)).copied()
+        self.blooms
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&(group, column))
+            .copied()
     }
 
     pub(super) fn note_bloom(&self, group: usize, column: usize, blocks: Option<BloomBlocks>) {
-        self.blooms.lock().unwrap_or_else(PoisonError::into_inner).insert((group, column), blocks);
+        self.blooms
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((group, column), blocks);
     }
 
     fn memory(&self) -> usize {
         let file = self.metadata.metadata();
         let groups = file.row_groups().iter().flat_map(|group| group.columns());
-        file.memory_size() + PLACE_BYTES * groups.filter(|chunk| chunk.bloom_filter_offset().is_some()).count()
+        file.memory_size()
+            + PLACE_BYTES
+                * groups
+                    .filter(|chunk| chunk.bloom_filter_offset().is_some())
+                    .count()
     }
 }
 
@@ -79,7 +108,10 @@ struct CachedFooters {
 impl FooterCache {
     /// Creates a cache of up to `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, kept: Mutex::default() }
+        Self {
+            limit,
+            kept: Mutex::default(),
+        }
     }
 
     pub(super) fn get(&self, key: &SegmentKey) -> Option<Arc<CachedFooter>> {
@@ -93,7 +125,8 @@ impl FooterCache {
         Some(footer)
     }
 
-    /// Adds a footer, or replaces an older one of the same segment. A footer larger than the limit is not kept.
+    /// Adds a footer, or replaces an older one of the same segment. A footer larger than the limit
+    /// is not kept.
     pub(super) fn put(&self, key: SegmentKey, footer: Arc<CachedFooter>) {
         let size = footer.memory();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,12 +148,18 @@ impl FooterCache {
 
     /// Removes the footer of a segment that no longer exists.
     pub(super) fn forget(&self, key: &SegmentKey) {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(key);
     }
 
     /// Returns the size of the footers in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).bytes
+        self.kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .bytes
     }
 }
 

@@ -1,9 +1,11 @@
-//! Look-up: finds the rows of a table that contain given texts, reading as little of its files as possible.
+//! Look-up: finds the rows of a table that contain given texts, reading as little of its files as
+//! possible.
 //!
-//! Reads for each segment its footer, which is kept in memory; for each row group one 32-byte block of each bloom
-//! filter; the page index, if the filters answer maybe; the pages that can match; and the other requested columns of
-//! the matching rows, unless their values are already known. A result is of one version of the table, and is complete
-//! or ends with an error. Memory is bounded. The searched texts must never be printed.
+//! Reads for each segment its footer, which is kept in memory; for each row group one 32-byte block
+//! of each bloom filter; the page index, if the filters answer maybe; the pages that can match; and
+//! the other requested columns of the matching rows, unless their values are already known. A
+//! result is of one version of the table, and is complete or ends with an error. Memory is bounded.
+//! The searched texts must never be printed.
 
 mod bloom;
 mod constant;
@@ -43,15 +45,16 @@ use snapshot::CachedTable;
 /// The maximum number of concurrent reads and decoding steps of all look-ups of a finder.
 const AT_ONCE: usize = 16;
 
-/// The number of segments that one look-up processes concurrently, and the number of their parts that it reads
-/// concurrently.
+/// The number of segments that one look-up processes concurrently, and the number of their parts
+/// that it reads concurrently.
 const AHEAD: usize = 8;
 
-/// The number of segments of the local file system that are processed one after the other on one thread.
+/// The number of segments of the local file system that are processed one after the other on one
+/// thread.
 const TOGETHER: usize = 8;
 
-/// Finds rows in the tables of a root. Keep one instance: it caches the tables' segments and their footers between
-/// look-ups, and limits the resources of concurrent look-ups.
+/// Finds rows in the tables of a root. Keep one instance: it caches the tables' segments and their
+/// footers between look-ups, and limits the resources of concurrent look-ups.
 pub struct RecordFinder {
     root: Root,
     footers: Arc<FooterCache>,
@@ -86,7 +89,8 @@ pub struct FoundRows {
 }
 
 impl FoundRows {
-    /// Returns the next rows, at least one; `None` after the last. After an error there are no more rows.
+    /// Returns the next rows, at least one; `None` after the last. After an error there are no more
+    /// rows.
     pub async fn next(&mut self) -> Option<Result<FoundBatch, RewriteError>> {
         next(&mut self.found, &mut self.work).await
     }
@@ -94,7 +98,10 @@ impl FoundRows {
 
 impl fmt::Debug for RecordFinder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RecordFinder").field("root", &self.root).field("footers", &self.footers.bytes()).finish()
+        f.debug_struct("RecordFinder")
+            .field("root", &self.root)
+            .field("footers", &self.footers.bytes())
+            .finish()
     }
 }
 
@@ -123,9 +130,12 @@ impl RecordFinder {
         self.footers.bytes()
     }
 
-    /// Returns a product's table at its newest version; `None` if it does not exist. Reads only the commits since the
-    /// last call.
-    pub async fn table(&self, product: &ProductKey) -> Result<Option<Arc<TableSnapshot>>, StoreError> {
+    /// Returns a product's table at its newest version; `None` if it does not exist. Reads only the
+    /// commits since the last call.
+    pub async fn table(
+        &self,
+        product: &ProductKey,
+    ) -> Result<Option<Arc<TableSnapshot>>, StoreError> {
         let kept = {
             let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(tables.entry(product.clone()).or_default())
@@ -137,21 +147,32 @@ impl RecordFinder {
             return Ok(Some(newest));
         }
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        *kept = CachedTable::open(&self.root, product, usize::try_from(number).unwrap_or(usize::MAX)).await?;
+        *kept = CachedTable::open(
+            &self.root,
+            product,
+            usize::try_from(number).unwrap_or(usize::MAX),
+        )
+        .await?;
         Ok(kept.as_ref().map(CachedTable::at))
     }
 
     /// Forgets a product's cached table, so that the next call reads it from its checkpoint.
     pub async fn forget(&self, product: &ProductKey) {
-        let kept = self.tables.lock().unwrap_or_else(PoisonError::into_inner).get(product).cloned();
+        let kept = self
+            .tables
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(product)
+            .cloned();
         if let Some(kept) = kept {
             *kept.lock().await = None;
         }
     }
 
-    /// Searches segments of `table`. The rows have exactly `columns`, which are columns of the table, null if a segment
-    /// lacks one. `looked` counts the completed segments. [`RewriteError::Gone`]: the table has newer versions, and a
-    /// segment of this version was deleted; the rows before the error are of this version but incomplete.
+    /// Searches segments of `table`. The rows have exactly `columns`, which are columns of the
+    /// table, null if a segment lacks one. `looked` counts the completed segments.
+    /// [`RewriteError::Gone`]: the table has newer versions, and a segment of this version was
+    /// deleted; the rows before the error are of this version but incomplete.
     #[must_use]
     pub fn find(
         &self,
@@ -185,7 +206,10 @@ impl RecordFinder {
                 let _ = sender.send(Err(error)).await;
             }
         });
-        FoundRows { found: receiver, work: Some(work) }
+        FoundRows {
+            found: receiver,
+            work: Some(work),
+        }
     }
 }
 
@@ -205,10 +229,18 @@ async fn run(
         {
             let (look, part) = next?;
             let (sender, receiver) = channel(1);
-            let work = tokio::spawn(read::read(files.clone(), look, part, Arc::clone(&columns), sender));
+            let work = tokio::spawn(read::read(
+                files.clone(),
+                look,
+                part,
+                Arc::clone(&columns),
+                sender,
+            ));
             ahead.push_back((receiver, Some(work)));
         }
-        let Some((mut first, mut work)) = ahead.pop_front() else { return Ok(()) };
+        let Some((mut first, mut work)) = ahead.pop_front() else {
+            return Ok(());
+        };
         while let Some(found) = next(&mut first, &mut work).await {
             let found = found?;
             if to.send(Ok(found)).await.is_err() {
@@ -218,8 +250,8 @@ async fn run(
     }
 }
 
-/// Returns the next result of `work`. If the task was aborted, returns an error, so that the results are not taken as
-/// complete.
+/// Returns the next result of `work`. If the task was aborted, returns an error, so that the
+/// results are not taken as complete.
 async fn next<T>(
     from: &mut Receiver<Result<T, RewriteError>>,
     work: &mut Option<JoinHandle<()>>,
@@ -244,14 +276,23 @@ fn parts(
     // Processing a local segment costs less than passing it to another thread.
     let together = if files.are_near() { TOGETHER } else { 1 };
     let mut looks = looks.into_iter();
-    let lots = std::iter::from_fn(move || Some(looks.by_ref().take(together).collect::<Vec<SegmentScan>>()));
+    let lots = std::iter::from_fn(move || {
+        Some(looks.by_ref().take(together).collect::<Vec<SegmentScan>>())
+    });
     let of_lot = move |lot: Vec<SegmentScan>| {
         let (files, looked) = (files.clone(), Arc::clone(&looked));
-        // A separate task: a future that waits here for its turn may have a permit that the readers of rows wait for.
-        let pruning = tokio::spawn(async move { files.in_a_row(move |files| prune_each(files, lot, looked)).await });
+        // A separate task: a future that waits here for its turn may have a permit that the readers
+        // of rows wait for.
+        let pruning = tokio::spawn(async move {
+            files
+                .in_a_row(move |files| prune_each(files, lot, looked))
+                .await
+        });
         async { pruning.await.unwrap_or_else(|error| Err(stopped(&error))) }
     };
-    let pruned = stream::iter(lots.take_while(|lot| !lot.is_empty())).map(of_lot).buffered(AHEAD);
+    let pruned = stream::iter(lots.take_while(|lot| !lot.is_empty()))
+        .map(of_lot)
+        .buffered(AHEAD);
     pruned.flat_map(|parts| match parts {
         Ok(parts) => stream::iter(parts).map(Ok).left_stream(),
         Err(error) => stream::iter([Err(error)]).right_stream(),

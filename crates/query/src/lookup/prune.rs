@@ -1,7 +1,8 @@
-//! Finds the rows of a segment that may match without reading a row: by the bounds in its footer, one block of each
-//! bloom filter, and its page index.
+//! Finds the rows of a segment that may match without reading a row: by the bounds in its footer,
+//! one block of each bloom filter, and its page index.
 //!
-//! No matching row is left out. Of a bloom filter only its header and the block that decides are read.
+//! No matching row is left out. Of a bloom filter only its header and the block that decides are
+//! read.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -42,11 +43,24 @@ impl Candidate {
     /// Returns the filter without the columns that cannot contain its texts in this row group.
     fn narrowed(&self, filter: &RecordFilter, footer: &CachedFooter) -> RecordFilter {
         let file = footer.metadata.parquet_schema();
-        let texts = filter.texts.iter().zip(&self.columns).map(|(text, leaves)| {
-            let columns = leaves.iter().map(|leaf| file.column(*leaf).name().to_owned()).collect();
-            TextCondition { columns, ..text.clone() }
-        });
-        RecordFilter { texts: texts.collect(), within: filter.within.clone() }
+        let texts = filter
+            .texts
+            .iter()
+            .zip(&self.columns)
+            .map(|(text, leaves)| {
+                let columns = leaves
+                    .iter()
+                    .map(|leaf| file.column(*leaf).name().to_owned())
+                    .collect();
+                TextCondition {
+                    columns,
+                    ..text.clone()
+                }
+            });
+        RecordFilter {
+            texts: texts.collect(),
+            within: filter.within.clone(),
+        }
     }
 }
 
@@ -57,8 +71,15 @@ pub(super) async fn parts(
     filter: &RecordFilter,
 ) -> Result<Vec<CandidateRows>, RewriteError> {
     let footer = files.footer(segment).await?;
-    let texts = filter.texts.iter().map(|text| text.within(segment.forms())).collect();
-    let filter = &RecordFilter { texts, within: filter.within.clone() };
+    let texts = filter
+        .texts
+        .iter()
+        .map(|text| text.within(segment.forms()))
+        .collect();
+    let filter = &RecordFilter {
+        texts,
+        within: filter.within.clone(),
+    };
     let places = FilterColumns::of(filter, &footer)?;
     let mut candidates = by_bounds(&footer, filter, &places);
     by_blooms(files, segment, &footer, filter, &mut candidates).await?;
@@ -73,7 +94,11 @@ pub(super) async fn parts(
             continue;
         }
         // Without a page index, reading a part means reading whole chunks, however few rows it has.
-        let most = if indexed(&footer, candidate.group) { PART_ROWS } else { usize::MAX };
+        let most = if indexed(&footer, candidate.group) {
+            PART_ROWS
+        } else {
+            usize::MAX
+        };
         let filter = Arc::new(candidate.narrowed(filter, &footer));
         let of_group = rows.parts(most).into_iter();
         parts.extend(of_group.map(|rows| CandidateRows {
@@ -97,15 +122,30 @@ impl FilterColumns {
     /// Returns the indexes. Errors if a column has another type than the filter expects.
     fn of(filter: &RecordFilter, file: &CachedFooter) -> Result<FilterColumns, RewriteError> {
         let text = |column: &String| {
-            place(file, column, "it is no text in a segment", |kind| *kind == DataType::Utf8).transpose()
+            place(file, column, "it is no text in a segment", |kind| {
+                *kind == DataType::Utf8
+            })
+            .transpose()
         };
-        let texts = filter.texts.iter().map(|of| of.columns.iter().filter_map(text).collect());
-        let instant = |kind: &DataType| matches!(kind, DataType::Timestamp(TimeUnit::Microsecond, _));
+        let texts = filter
+            .texts
+            .iter()
+            .map(|of| of.columns.iter().filter_map(text).collect());
+        let instant =
+            |kind: &DataType| matches!(kind, DataType::Timestamp(TimeUnit::Microsecond, _));
         let within = match &filter.within {
-            Some(within) => place(file, &within.column, "it is no instant in microseconds in a segment", instant)?,
+            Some(within) => place(
+                file,
+                &within.column,
+                "it is no instant in microseconds in a segment",
+                instant,
+            )?,
             None => None,
         };
-        Ok(FilterColumns { texts: texts.collect::<Result<_, _>>()?, within })
+        Ok(FilterColumns {
+            texts: texts.collect::<Result<_, _>>()?,
+            within,
+        })
     }
 }
 
@@ -116,7 +156,13 @@ fn place(
     why: &str,
     is_kind: impl Fn(&DataType) -> bool,
 ) -> Result<Option<usize>, RewriteError> {
-    match file.metadata.schema().fields().iter().find(|field| field.name() == column) {
+    match file
+        .metadata
+        .schema()
+        .fields()
+        .iter()
+        .find(|field| field.name() == column)
+    {
         None => Ok(None),
         Some(field) if !is_kind(field.data_type()) => Err(wrong(column, why)),
         Some(_) => Ok(file.leaf(column)),
@@ -124,11 +170,18 @@ fn place(
 }
 
 fn wrong(column: &str, why: &str) -> RewriteError {
-    RewriteError::Column { column: column.to_owned(), why: why.to_owned() }
+    RewriteError::Column {
+        column: column.to_owned(),
+        why: why.to_owned(),
+    }
 }
 
 /// Returns the row groups that may match according to the footer.
-fn by_bounds(footer: &CachedFooter, filter: &RecordFilter, places: &FilterColumns) -> Vec<Candidate> {
+fn by_bounds(
+    footer: &CachedFooter,
+    filter: &RecordFilter,
+    places: &FilterColumns,
+) -> Vec<Candidate> {
     let groups = footer.metadata.metadata().row_groups().iter().enumerate();
     let candidate = |(group, chunks): (usize, &RowGroupMetaData)| {
         if let Some(within) = &filter.within
@@ -136,12 +189,22 @@ fn by_bounds(footer: &CachedFooter, filter: &RecordFilter, places: &FilterColumn
         {
             return None;
         }
-        let columns = filter.texts.iter().zip(&places.texts).map(|(text, leaves)| {
-            let may: Vec<usize> =
-                leaves.iter().copied().filter(|leaf| chunk_reaches(text, chunks.column(*leaf))).collect();
-            (!may.is_empty()).then_some(may)
-        });
-        Some(Candidate { group, columns: columns.collect::<Option<_>>()? })
+        let columns = filter
+            .texts
+            .iter()
+            .zip(&places.texts)
+            .map(|(text, leaves)| {
+                let may: Vec<usize> = leaves
+                    .iter()
+                    .copied()
+                    .filter(|leaf| chunk_reaches(text, chunks.column(*leaf)))
+                    .collect();
+                (!may.is_empty()).then_some(may)
+            });
+        Some(Candidate {
+            group,
+            columns: columns.collect::<Option<_>>()?,
+        })
     };
     groups.filter_map(candidate).collect()
 }
@@ -158,15 +221,19 @@ fn chunk_reaches(text: &TextCondition, chunk: &ColumnChunkMetaData) -> bool {
     }
     match chunk.statistics() {
         // Old writers compared bytes as signed numbers.
-        Some(bounds @ Statistics::ByteArray(of)) if !bounds.is_min_max_deprecated() => {
-            text.reaches(of.min_opt().map(|least| least.data()), of.max_opt().map(|greatest| greatest.data()))
-        }
+        Some(bounds @ Statistics::ByteArray(of)) if !bounds.is_min_max_deprecated() => text
+            .reaches(
+                of.min_opt().map(|least| least.data()),
+                of.max_opt().map(|greatest| greatest.data()),
+            ),
         _ => true,
     }
 }
 
 fn group_reaches(within: &TimeCondition, chunk: Option<&ColumnChunkMetaData>) -> bool {
-    let Some(chunk) = chunk else { return within.nulls };
+    let Some(chunk) = chunk else {
+        return within.nulls;
+    };
     let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
     if within.nulls && nulls != Some(0) {
         return true;
@@ -180,8 +247,8 @@ fn group_reaches(within: &TimeCondition, chunk: Option<&ColumnChunkMetaData>) ->
     }
 }
 
-/// Removes the columns and row groups that bloom filters exclude, with one read of the segment for all filters whose
-/// place is known or guessed correctly.
+/// Removes the columns and row groups that bloom filters exclude, with one read of the segment for
+/// all filters whose place is known or guessed correctly.
 async fn by_blooms(
     files: &TableFiles,
     segment: &StoredSegment,
@@ -189,20 +256,34 @@ async fn by_blooms(
     filter: &RecordFilter,
     candidates: &mut Vec<Candidate>,
 ) -> Result<(), RewriteError> {
-    let asked: Vec<BloomProbe<'_>> = filter.texts.iter().map(|text| BloomProbe::new(&text.value)).collect();
+    let asked: Vec<BloomProbe<'_>> = filter
+        .texts
+        .iter()
+        .map(|text| BloomProbe::new(&text.value))
+        .collect();
     let groups = footer.metadata.metadata().row_groups();
     let mut ranges = Vec::new();
     let mut questions = Vec::new();
     for candidate in candidates.iter() {
         for (number, (asked, leaves)) in asked.iter().zip(&candidate.columns).enumerate() {
             // A filter contains the text of one canonical form only.
-            if filter.texts.get(number).is_some_and(|text| text.subject.is_some()) {
+            if filter
+                .texts
+                .get(number)
+                .is_some_and(|text| text.subject.is_some())
+            {
                 continue;
             }
             for leaf in leaves {
-                let question = BloomQuestion { group: candidate.group, text: number, leaf: *leaf };
+                let question = BloomQuestion {
+                    group: candidate.group,
+                    text: number,
+                    leaf: *leaf,
+                };
                 let chunk = groups.get(candidate.group).map(|group| group.column(*leaf));
-                questions.extend(chunk.and_then(|chunk| question.plan(chunk, footer, asked, &mut ranges)));
+                questions.extend(
+                    chunk.and_then(|chunk| question.plan(chunk, footer, asked, &mut ranges)),
+                );
             }
         }
     }
@@ -212,7 +293,11 @@ async fn by_blooms(
     let bytes = files.ranges(&segment.path, &ranges).await?;
     let block = |at: usize| bytes.get(at).map_or(&[][..], |bytes| bytes);
     for planned in questions {
-        let PlannedReads { question: BloomQuestion { group, text, leaf }, header, guess } = planned;
+        let PlannedReads {
+            question: BloomQuestion { group, text, leaf },
+            header,
+            guess,
+        } = planned;
         let verdict = match (header, asked.get(text)) {
             (_, None) => true,
             (None, Some(asked)) => asked.may_be_in(block(guess.map_or(usize::MAX, |(at, _)| at))),
@@ -220,17 +305,25 @@ async fn by_blooms(
                 let told = BloomBlocks::behind(start, block(at));
                 footer.note_bloom(group, leaf, told);
                 match (told, guess) {
-                    (Some(told), Some((at, guessed))) if told == guessed => asked.may_be_in(block(at)),
+                    (Some(told), Some((at, guessed))) if told == guessed => {
+                        asked.may_be_in(block(at))
+                    }
                     (Some(told), _) => {
                         let range = told.of(asked);
-                        let read = files.ranges(&segment.path, std::slice::from_ref(&range)).await?;
+                        let read = files
+                            .ranges(&segment.path, std::slice::from_ref(&range))
+                            .await?;
                         read.first().is_none_or(|block| asked.may_be_in(block))
                     }
                     (None, _) => true,
                 }
             }
         };
-        if !verdict && let Some(candidate) = candidates.iter_mut().find(|candidate| candidate.group == group) {
+        if !verdict
+            && let Some(candidate) = candidates
+                .iter_mut()
+                .find(|candidate| candidate.group == group)
+        {
             candidate.columns[text].retain(|may| *may != leaf);
         }
     }
@@ -248,7 +341,8 @@ struct BloomQuestion {
 /// A question with the reads that answer it, by their indexes among the ranges to read.
 struct PlannedReads {
     question: BloomQuestion,
-    /// The read of the filter's header, if it was not read before, and the header's offset in the file.
+    /// The read of the filter's header, if it was not read before, and the header's offset in the
+    /// file.
     header: Option<(usize, u64)>,
     /// The read of the block that decides, and the known or guessed place of the blocks.
     guess: Option<(usize, BloomBlocks)>,
@@ -273,7 +367,11 @@ impl BloomQuestion {
             Some(None) => None,
             Some(Some(blocks)) => {
                 let at = read(blocks.of(asked))?;
-                Some(PlannedReads { question: self, header: None, guess: Some((at, blocks)) })
+                Some(PlannedReads {
+                    question: self,
+                    header: None,
+                    guess: Some((at, blocks)),
+                })
             }
             None => {
                 let header = BloomBlocks::header(chunk)?;
@@ -281,7 +379,11 @@ impl BloomQuestion {
                 let at = read(header)?;
                 let guess = BloomBlocks::guessed(chunk);
                 let guess = guess.and_then(|blocks| Some((read(blocks.of(asked))?, blocks)));
-                Some(PlannedReads { question: self, header: Some((at, start)), guess })
+                Some(PlannedReads {
+                    question: self,
+                    header: Some((at, start)),
+                    guess,
+                })
             }
         }
     }
@@ -289,14 +391,26 @@ impl BloomQuestion {
 
 /// Returns true if the offsets of a row group's pages are known.
 fn indexed(footer: &CachedFooter, group: usize) -> bool {
-    let offsets = footer.metadata.metadata().offset_index().and_then(|groups| groups.get(group));
+    let offsets = footer
+        .metadata
+        .metadata()
+        .offset_index()
+        .and_then(|groups| groups.get(group));
     offsets.is_some_and(|columns| !columns.is_empty())
 }
 
 /// Returns the rows of a row group that may match, by the bounds of its pages.
-fn by_pages(footer: &CachedFooter, filter: &RecordFilter, places: &FilterColumns, candidate: &Candidate) -> RowSpans {
+fn by_pages(
+    footer: &CachedFooter,
+    filter: &RecordFilter,
+    places: &FilterColumns,
+    candidate: &Candidate,
+) -> RowSpans {
     let file = footer.metadata.metadata();
-    let rows = file.row_groups().get(candidate.group).map_or(0, |group| usize::try_from(group.num_rows()).unwrap_or(0));
+    let rows = file
+        .row_groups()
+        .get(candidate.group)
+        .map_or(0, |group| usize::try_from(group.num_rows()).unwrap_or(0));
     let pages = |leaf: usize| -> Option<(&ColumnIndexMetaData, &OffsetIndexMetaData)> {
         Some((
             file.column_index()?.get(candidate.group)?.get(leaf)?,
@@ -305,14 +419,18 @@ fn by_pages(footer: &CachedFooter, filter: &RecordFilter, places: &FilterColumns
     };
     let mut all = RowSpans::all(rows);
     for (text, leaves) in filter.texts.iter().zip(&candidate.columns) {
-        let any = leaves.iter().fold(RowSpans::default(), |any, leaf| match pages(*leaf) {
-            Some((ColumnIndexMetaData::BYTE_ARRAY(bounds), places)) => {
-                let may =
-                    |page| !bounds.is_null_page(page) && text.reaches(bounds.min_value(page), bounds.max_value(page));
-                any.union(&chosen(places, bounds.num_pages(), rows, may))
-            }
-            _ => RowSpans::all(rows),
-        });
+        let any = leaves
+            .iter()
+            .fold(RowSpans::default(), |any, leaf| match pages(*leaf) {
+                Some((ColumnIndexMetaData::BYTE_ARRAY(bounds), places)) => {
+                    let may = |page| {
+                        !bounds.is_null_page(page)
+                            && text.reaches(bounds.min_value(page), bounds.max_value(page))
+                    };
+                    any.union(&chosen(places, bounds.num_pages(), rows, may))
+                }
+                _ => RowSpans::all(rows),
+            });
         all = all.intersection(&any);
     }
     if let (Some(within), Some(leaf)) = (&filter.within, places.within)
@@ -321,18 +439,30 @@ fn by_pages(footer: &CachedFooter, filter: &RecordFilter, places: &FilterColumns
         let may = |page| {
             (within.nulls && bounds.null_count(page) != Some(0))
                 || (!bounds.is_null_page(page)
-                    && within.reaches(bounds.min_value(page).copied(), bounds.max_value(page).copied()))
+                    && within.reaches(
+                        bounds.min_value(page).copied(),
+                        bounds.max_value(page).copied(),
+                    ))
         };
         all = all.intersection(&chosen(places, bounds.num_pages(), rows, may));
     }
     all
 }
 
-/// Returns the rows of the pages for which `may` is true; all rows if the column index and the offset index do not
-/// match.
-fn chosen(places: &OffsetIndexMetaData, pages: u64, rows: usize, may: impl Fn(usize) -> bool) -> RowSpans {
+/// Returns the rows of the pages for which `may` is true; all rows if the column index and the
+/// offset index do not match.
+fn chosen(
+    places: &OffsetIndexMetaData,
+    pages: u64,
+    rows: usize,
+    may: impl Fn(usize) -> bool,
+) -> RowSpans {
     let places = places.page_locations();
-    let first = |page: usize| places.get(page).and_then(|place| usize::try_from(place.first_row_index).ok());
+    let first = |page: usize| {
+        places
+            .get(page)
+            .and_then(|place| usize::try_from(place.first_row_index).ok())
+    };
     if places.len() as u64 != pages || first(0) != Some(0) {
         return RowSpans::all(rows);
     }

@@ -1,11 +1,14 @@
 //! Reads the matching rows of a part with the requested columns.
 //!
-//! The filter's columns are decoded first, only in the pages that may match. Of the other columns only the pages with
-//! matching rows are decoded, and none of columns whose values are known. A few thousand rows are sent at a time.
+//! The filter's columns are decoded first, only in the pages that may match. Of the other columns
+//! only the pages with matching rows are decoded, and none of columns whose values are known. A few
+//! thousand rows are sent at a time.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Date32Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, BooleanArray, Date32Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use chrono::NaiveDate;
 use parquet::DecodeResult;
@@ -39,17 +42,35 @@ pub(super) async fn read(
 ) {
     let read = async {
         let stored = |name: &&str| !PARTITION_COLUMNS.contains(name);
-        let wanted: Vec<&str> = columns.fields().iter().map(|field| field.name().as_str()).filter(stored).collect();
+        let wanted: Vec<&str> = columns
+            .fields()
+            .iter()
+            .map(|field| field.name().as_str())
+            .filter(stored)
+            .collect();
         let constants = ConstantColumn::among(&wanted, &part);
-        let varying = wanted.into_iter().filter(|name| constants.iter().all(|constant| constant.field.name() != name));
+        let varying = wanted.into_iter().filter(|name| {
+            constants
+                .iter()
+                .all(|constant| constant.field.name() != name)
+        });
         let mut rest = Some(decoder(&look, &part, varying)?);
         while let Some(decoder) = rest {
             let path = Arc::clone(&look.segment.path);
             let decoded;
-            (decoded, rest) = files.in_a_row(move |files| decode(files, path, decoder)).await?;
+            (decoded, rest) = files
+                .in_a_row(move |files| decode(files, path, decoder))
+                .await?;
             for rows in decoded.iter().filter(|rows| rows.num_rows() > 0) {
                 let rows = whole(rows, &look, &constants, &columns)?;
-                if to.send(Ok(FoundBatch { segment: Arc::clone(&look.segment), rows })).await.is_err() {
+                if to
+                    .send(Ok(FoundBatch {
+                        segment: Arc::clone(&look.segment),
+                        rows,
+                    }))
+                    .await
+                    .is_err()
+                {
                     return Ok(());
                 }
             }
@@ -72,7 +93,9 @@ async fn decode(
     while count < BATCH_ROWS {
         let of = Arc::clone(&path);
         let stepped = files.work(move || {
-            let step = decoder.try_decode().map_err(|error| RewriteError::damaged(&of, &error))?;
+            let step = decoder
+                .try_decode()
+                .map_err(|error| RewriteError::damaged(&of, &error))?;
             Ok((decoder, step))
         });
         let step;
@@ -80,7 +103,9 @@ async fn decode(
         match step {
             DecodeResult::NeedsData(ranges) => {
                 let bytes = files.ranges(&path, &ranges).await?;
-                decoder.push_ranges(ranges, bytes).map_err(|error| RewriteError::damaged(&path, &error))?;
+                decoder
+                    .push_ranges(ranges, bytes)
+                    .map_err(|error| RewriteError::damaged(&path, &error))?;
             }
             DecodeResult::Data(rows) => {
                 count += rows.num_rows();
@@ -104,10 +129,15 @@ fn decoder<'c>(
         .with_batch_size(BATCH_ROWS)
         .with_row_groups(vec![part.group])
         .with_projection(ProjectionMask::columns(file, columns))
-        .with_row_selection(RowSelection::from_consecutive_ranges(part.rows.clone().into_iter(), rows))
+        .with_row_selection(RowSelection::from_consecutive_ranges(
+            part.rows.clone().into_iter(),
+            rows,
+        ))
         .with_row_filter(RowFilter::new(stages(&part.filter, &part.footer)))
         .with_max_predicate_cache_size(KEPT);
-    builder.build().map_err(|error: ParquetError| RewriteError::damaged(&look.segment.path, &error))
+    builder
+        .build()
+        .map_err(|error: ParquetError| RewriteError::damaged(&look.segment.path, &error))
 }
 
 /// Returns the conditions in order: each reads only the rows for which the previous ones are true.
@@ -120,7 +150,11 @@ fn stages(filter: &RecordFilter, footer: &CachedFooter) -> Vec<Box<dyn ArrowPred
         let holds = move |rows: RecordBatch| Ok(BooleanArray::new(text.rows(&rows), None));
         stages.push(Box::new(ArrowPredicateFn::new(mask, holds)));
     }
-    if let Some(within) = filter.within.clone().filter(|within| footer.leaf(&within.column).is_some()) {
+    if let Some(within) = filter
+        .within
+        .clone()
+        .filter(|within| footer.leaf(&within.column).is_some())
+    {
         let mask = ProjectionMask::columns(file, [within.column.as_str()]);
         let holds = move |rows: RecordBatch| Ok(BooleanArray::new(within.rows(&rows), None));
         stages.push(Box::new(ArrowPredicateFn::new(mask, holds)));
@@ -139,7 +173,11 @@ fn whole(
     let mut arrays: Vec<ArrayRef> = rows.columns().to_vec();
     for constant in constants {
         fields.push(Arc::clone(&constant.field));
-        arrays.push(constant.of_rows(rows.num_rows()).map_err(SegmentError::from)?);
+        arrays.push(
+            constant
+                .of_rows(rows.num_rows())
+                .map_err(SegmentError::from)?,
+        );
     }
     let (bucket, profile) = partition(look, rows.num_rows());
     for (name, array) in PARTITION_COLUMNS.into_iter().zip([bucket, profile]) {
@@ -155,11 +193,21 @@ fn partition(look: &SegmentScan, rows: usize) -> (ArrayRef, ArrayRef) {
     let bucket: ArrayRef = match look.segment.bucket {
         Bucket::Day(day) => {
             let days = day.signed_duration_since(NaiveDate::default()).num_days();
-            Arc::new(Date32Array::from(vec![i32::try_from(days).unwrap_or(i32::MAX); rows]))
+            Arc::new(Date32Array::from(vec![
+                i32::try_from(days)
+                    .unwrap_or(i32::MAX);
+                rows
+            ]))
         }
-        Bucket::Hour(at) => {
-            Arc::new(TimestampMicrosecondArray::from(vec![at.timestamp_micros(); rows]).with_timezone("UTC"))
-        }
+        Bucket::Hour(at) => Arc::new(
+            TimestampMicrosecondArray::from(vec![at.timestamp_micros(); rows]).with_timezone("UTC"),
+        ),
     };
-    (bucket, Arc::new(StringArray::from_iter_values(std::iter::repeat_n(look.segment.profile.as_str(), rows))))
+    (
+        bucket,
+        Arc::new(StringArray::from_iter_values(std::iter::repeat_n(
+            look.segment.profile.as_str(),
+            rows,
+        ))),
+    )
 }

@@ -55,8 +55,8 @@ impl TableSnapshot {
         &self.segments
     }
 
-    /// Returns the number of files that the table lists but that are not segments: files of another engine, of which
-    /// nothing is known.
+    /// Returns the number of files that the table lists but that are not segments: files of another
+    /// engine, of which nothing is known.
     #[must_use]
     pub fn unknown(&self) -> usize {
         self.unknown
@@ -86,11 +86,22 @@ impl CachedTable {
         number: usize,
     ) -> Result<Option<CachedTable>, StoreError> {
         let log = TableLog::of(root, product);
-        let Some(state) = LogState::load(&log).await? else { return Ok(None) };
-        let has_deadlines = state.columns()?.iter().any(|column| column.starts_with("expires_"));
+        let Some(state) = LogState::load(&log).await? else {
+            return Ok(None);
+        };
+        let has_deadlines = state
+            .columns()?
+            .iter()
+            .any(|column| column.starts_with("expires_"));
         let index = SegmentIndex::at(&log, state.version, has_deadlines).await?;
         let at = snapshot(number, &log, &state, &index)?;
-        Ok(Some(CachedTable { number, log, state, index, at }))
+        Ok(Some(CachedTable {
+            number,
+            log,
+            state,
+            index,
+            at,
+        }))
     }
 
     /// Returns the table as it was last read.
@@ -98,13 +109,16 @@ impl CachedTable {
         Arc::clone(&self.at)
     }
 
-    /// Returns the table at its newest version; `None` if new commits cannot be read one by one, so that the table must
-    /// be opened again.
+    /// Returns the table at its newest version; `None` if new commits cannot be read one by one, so
+    /// that the table must be opened again.
     pub(super) async fn newest(&mut self) -> Result<Option<Arc<TableSnapshot>>, StoreError> {
-        // Two requests to the log if nothing is new, in this order: log entries are deleted from the oldest on, so if
-        // this entry still exists after the next one did not, no later entry exists.
+        // Two requests to the log if nothing is new, in this order: log entries are deleted from
+        // the oldest on, so if this entry still exists after the next one did not, no later entry
+        // exists.
         if !still_has(&self.log, self.at.version + 1).await? {
-            return Ok(still_has(&self.log, self.at.version).await?.then(|| self.at()));
+            return Ok(still_has(&self.log, self.at.version)
+                .await?
+                .then(|| self.at()));
         }
         // Controls first: then the table's state is of the same version as they are, or newer.
         self.state.read_on(&self.log).await?;
@@ -117,7 +131,10 @@ impl CachedTable {
 /// Returns the table's folder, if it is in the local file system.
 fn folder(log: &TableLog) -> Option<Arc<PathBuf>> {
     let url = log.root_url();
-    (url.scheme() == "file").then(|| url.to_file_path().ok()).flatten().map(Arc::new)
+    (url.scheme() == "file")
+        .then(|| url.to_file_path().ok())
+        .flatten()
+        .map(Arc::new)
 }
 
 fn snapshot(
@@ -127,7 +144,12 @@ fn snapshot(
     index: &SegmentIndex,
 ) -> Result<Arc<TableSnapshot>, StoreError> {
     let texts = state.metadata.configuration().iter();
-    let texts = texts.filter_map(|(key, text)| Some((key.strip_prefix("ebbtide.profile.")?.to_owned(), text.clone())));
+    let texts = texts.filter_map(|(key, text)| {
+        Some((
+            key.strip_prefix("ebbtide.profile.")?.to_owned(),
+            text.clone(),
+        ))
+    });
     Ok(Arc::new(TableSnapshot {
         number,
         store: log.object_store(None),

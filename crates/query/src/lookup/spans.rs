@@ -38,8 +38,11 @@ impl RowSpans {
 
     /// Returns the rows that are in both.
     pub(super) fn intersection(&self, other: &RowSpans) -> RowSpans {
-        let (mut mine, mut theirs, mut both) =
-            (self.0.iter().peekable(), other.0.iter().peekable(), RowSpans::default());
+        let (mut mine, mut theirs, mut both) = (
+            self.0.iter().peekable(),
+            other.0.iter().peekable(),
+            RowSpans::default(),
+        );
         while let (Some(a), Some(b)) = (mine.peek(), theirs.peek()) {
             let (start, end) = (a.start.max(b.start), a.end.min(b.end));
             if start < end {
@@ -87,12 +90,17 @@ mod tests {
 
     fn of(bits: &[bool]) -> RowSpans {
         let mut spans = RowSpans::default();
-        bits.iter().enumerate().filter(|(_, bit)| **bit).for_each(|(at, _)| spans.push(at..at + 1));
+        bits.iter()
+            .enumerate()
+            .filter(|(_, bit)| **bit)
+            .for_each(|(at, _)| spans.push(at..at + 1));
         spans
     }
 
     fn bits(spans: &RowSpans, rows: usize) -> Vec<bool> {
-        (0..rows).map(|row| spans.0.iter().any(|span| span.contains(&row))).collect()
+        (0..rows)
+            .map(|row| spans.0.iter().any(|span| span.contains(&row)))
+            .collect()
     }
 
     proptest! {

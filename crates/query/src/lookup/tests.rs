@@ -28,13 +28,26 @@ fn files(root: &Root, memory: usize) -> (TableFiles, CountingStore) {
     let counting = CountingStore::new(Arc::new(PrefixStore::new(DurableFs::default(), folder)));
     let store: Arc<dyn ObjectStore> = Arc::new(HookedStore(counting.clone()));
     let footers = Arc::new(FooterCache::new(memory));
-    (TableFiles { table: 0, store, folder: None, footers, permits: Arc::new(Semaphore::new(3)), here: false }, counting)
+    (
+        TableFiles {
+            table: 0,
+            store,
+            folder: None,
+            footers,
+            permits: Arc::new(Semaphore::new(3)),
+            here: false,
+        },
+        counting,
+    )
 }
 
 /// Returns the same files, read as files of a table in the local file system.
 fn near(root: &Root, memory: usize) -> TableFiles {
     let folder = Some(Arc::new(root.table_folder(&"sms".parse().unwrap())));
-    TableFiles { folder, ..files(root, memory).0 }
+    TableFiles {
+        folder,
+        ..files(root, memory).0
+    }
 }
 
 /// Returns a table of `count` segments of a hundred rows each, and the segments.
@@ -46,7 +59,10 @@ async fn filled(root: &Root, count: i64) -> (Table, Vec<StoredSegment>) {
 }
 
 fn looks(segments: &[StoredSegment], filter: &RecordFilter) -> Vec<SegmentScan> {
-    let look = |segment: &StoredSegment| SegmentScan { segment: Arc::new(segment.clone()), filter: filter.clone() };
+    let look = |segment: &StoredSegment| SegmentScan {
+        segment: Arc::new(segment.clone()),
+        filter: filter.clone(),
+    };
     segments.iter().map(look).collect()
 }
 
@@ -77,15 +93,25 @@ async fn a_segment_that_is_gone_or_cut_short_ends_the_answer_with_an_error() {
     let (files, _) = files(&root, 1 << 20);
     let columns = table.spec().arrow();
     let every = RecordFilter::default();
-    let all = found(&root, &files, looks(&segments, &every), columns.clone()).await.unwrap();
+    let all = found(&root, &files, looks(&segments, &every), columns.clone())
+        .await
+        .unwrap();
     assert_eq!(all.iter().map(RecordBatch::num_rows).sum::<usize>(), 300);
 
-    let file = root.table_folder(&"sms".parse().unwrap()).join(&*segments[1].path);
+    let file = root
+        .table_folder(&"sms".parse().unwrap())
+        .join(&*segments[1].path);
     let whole = std::fs::read(&file).unwrap();
     let known = near(&root, 1 << 20);
-    found(&root, &known, looks(&segments, &every), columns.clone()).await.unwrap();
+    found(&root, &known, looks(&segments, &every), columns.clone())
+        .await
+        .unwrap();
     // If the footer is known, only the pages are read, which are at the file's beginning.
-    for (files, left) in [(self::files(&root, 1 << 20).0, 2), (near(&root, 1 << 20), 2), (known.clone(), 100)] {
+    for (files, left) in [
+        (self::files(&root, 1 << 20).0, 2),
+        (near(&root, 1 << 20), 2),
+        (known.clone(), 100),
+    ] {
         std::fs::write(&file, &whole[..whole.len() / left]).unwrap();
         let cut = found(&root, &files, looks(&segments, &every), columns.clone()).await;
         assert!(
@@ -96,7 +122,9 @@ async fn a_segment_that_is_gone_or_cut_short_ends_the_answer_with_an_error() {
     std::fs::remove_file(&file).unwrap();
     for files in [files, self::files(&root, 0).0, known, near(&root, 0)] {
         let gone = found(&root, &files, looks(&segments, &every), columns.clone()).await;
-        let Err(RewriteError::Gone { path }) = gone else { panic!("{gone:?}") };
+        let Err(RewriteError::Gone { path }) = gone else {
+            panic!("{gone:?}")
+        };
         assert_eq!(*path, *segments[1].path);
     }
 }
@@ -107,15 +135,45 @@ async fn a_column_of_another_kind_is_refused_and_not_guessed_at() {
     let (table, segments) = filled(&root, 1).await;
     let (files, _) = files(&root, 1 << 20);
     for column in ["segments", "media", "sent_at"] {
-        let text = super::TextCondition { columns: vec![column.to_owned()], value: "secret".to_owned(), subject: None };
-        let filter = RecordFilter { texts: vec![text], within: None };
-        let refused = found(&root, &files, looks(&segments, &filter), table.spec().arrow()).await;
-        assert!(matches!(&refused, Err(RewriteError::Column { column: named, .. }) if named == column), "{refused:?}");
+        let text = super::TextCondition {
+            columns: vec![column.to_owned()],
+            value: "secret".to_owned(),
+            subject: None,
+        };
+        let filter = RecordFilter {
+            texts: vec![text],
+            within: None,
+        };
+        let refused = found(
+            &root,
+            &files,
+            looks(&segments, &filter),
+            table.spec().arrow(),
+        )
+        .await;
+        assert!(
+            matches!(&refused, Err(RewriteError::Column { column: named, .. }) if named == column),
+            "{refused:?}"
+        );
         assert!(!format!("{refused:?}{filter:?}").contains("secret"));
     }
-    let within = super::TimeCondition { column: "segments".to_owned(), from: None, to: None, nulls: false };
-    let filter = RecordFilter { texts: Vec::new(), within: Some(within) };
-    let refused = found(&root, &files, looks(&segments, &filter), table.spec().arrow()).await;
+    let within = super::TimeCondition {
+        column: "segments".to_owned(),
+        from: None,
+        to: None,
+        nulls: false,
+    };
+    let filter = RecordFilter {
+        texts: Vec::new(),
+        within: Some(within),
+    };
+    let refused = found(
+        &root,
+        &files,
+        looks(&segments, &filter),
+        table.spec().arrow(),
+    )
+    .await;
     assert!(matches!(refused, Err(RewriteError::Column { .. })));
 }
 
@@ -126,7 +184,16 @@ async fn a_finder_that_slept_while_the_log_was_cleaned_knows_the_newest_version(
     let finder = RecordFinder::new(root.clone(), 1 << 20);
     assert!(finder.table(&product).await.unwrap().is_none());
     let mut table = ebbtide_table::testing::filled(&root, 3).await;
-    assert_eq!(finder.table(&product).await.unwrap().unwrap().segments().len(), 3);
+    assert_eq!(
+        finder
+            .table(&product)
+            .await
+            .unwrap()
+            .unwrap()
+            .segments()
+            .len(),
+        3
+    );
     for from in [300, 400] {
         let work = ebbtide_table::testing::batch(&table, 0, Some(from), from + 100).await;
         table.commit(work).await.unwrap();
@@ -141,6 +208,9 @@ async fn a_finder_that_slept_while_the_log_was_cleaned_knows_the_newest_version(
     assert!(done.deleted.log.len() > 3, "{done:?}");
     for _ in 0..2 {
         let known = finder.table(&product).await.unwrap().unwrap();
-        assert_eq!((known.version(), known.segments().len()), (table.version(), 5));
+        assert_eq!(
+            (known.version(), known.segments().len()),
+            (table.version(), 5)
+        );
     }
 }

@@ -1,18 +1,20 @@
-//! Escapes that hide a text from a search of bytes: backslashes (JSON in JSON) and percent signs (paths).
+//! Escapes that hide a text from a search of bytes: backslashes (JSON in JSON) and percent signs
+//! (paths).
 //!
-//! Escapes of arbitrary bytes are decoded layer by layer in bounded memory. Anything that is not an escape stays
-//! unchanged.
+//! Escapes of arbitrary bytes are decoded layer by layer in bounded memory. Anything that is not an
+//! escape stays unchanged.
 
 use std::io::{self, Cursor, Read};
 
-/// The number of layers of backslashes that are decoded: an entry of the log contains JSON (statistics) in JSON, and
-/// one more layer for safety.
+/// The number of layers of backslashes that are decoded: an entry of the log contains JSON
+/// (statistics) in JSON, and one more layer for safety.
 const BACKSLASHES: usize = 3;
 
 /// The number of layers of percent signs: a path is encoded as a folder's name, and then as a URL.
 const PERCENTS: usize = 2;
 
-/// The length of the longest escape: a character outside the Basic Multilingual Plane, as two of `\uXXXX`.
+/// The length of the longest escape: a character outside the Basic Multilingual Plane, as two of
+/// `\uXXXX`.
 const LONGEST: usize = 12;
 
 /// Opens the text for reading from its start. May be called several times.
@@ -33,8 +35,8 @@ impl EscapeSigns {
     }
 }
 
-/// Passes every layer below the text itself to `search`, which returns the signs that it saw. `signs` are those of the
-/// text.
+/// Passes every layer below the text itself to `search`, which returns the signs that it saw.
+/// `signs` are those of the text.
 pub fn each<'a>(
     open: &OpenText<'a>,
     signs: EscapeSigns,
@@ -59,7 +61,8 @@ pub fn each<'a>(
     Ok(())
 }
 
-/// Passes the layers of bytes in memory to `search`, and returns its first result that is not `None`.
+/// Passes the layers of bytes in memory to `search`, and returns its first result that is not
+/// `None`.
 pub fn search<T>(bytes: &[u8], mut search: impl FnMut(&[u8]) -> Option<T>) -> Option<T> {
     let mut signs = EscapeSigns::default();
     signs.see(bytes);
@@ -76,10 +79,20 @@ pub fn search<T>(bytes: &[u8], mut search: impl FnMut(&[u8]) -> Option<T>) -> Op
     found
 }
 
-fn below<'a>(open: &OpenText<'a>, backslashes: usize, percents: usize) -> io::Result<Box<dyn Read + 'a>> {
+fn below<'a>(
+    open: &OpenText<'a>,
+    backslashes: usize,
+    percents: usize,
+) -> io::Result<Box<dyn Read + 'a>> {
     let mut read = open()?;
     for sign in std::iter::repeat_n(b'\\', backslashes).chain(std::iter::repeat_n(b'%', percents)) {
-        read = Box::new(EscapeDecoder { inner: read, sign, raw: Vec::new(), ended: false, ready: Cursor::default() });
+        read = Box::new(EscapeDecoder {
+            inner: read,
+            sign,
+            raw: Vec::new(),
+            ended: false,
+            ready: Cursor::default(),
+        });
     }
     Ok(read)
 }
@@ -125,7 +138,9 @@ fn undo(sign: u8, bytes: &[u8], out: &mut Vec<u8>) -> usize {
             }
             out.push(b'%');
         }
-        [b'\\', b'u', rest @ ..] if rest.get(..4).and_then(number).is_some() => return 2 + character(rest, out),
+        [b'\\', b'u', rest @ ..] if rest.get(..4).and_then(number).is_some() => {
+            return 2 + character(rest, out);
+        }
         [b'\\', escaped, ..] => {
             out.push(match escaped {
                 b'n' => b'\n',
@@ -143,9 +158,14 @@ fn undo(sign: u8, bytes: &[u8], out: &mut Vec<u8>) -> usize {
     1
 }
 
-/// Decodes the character after a `\u`, from two numbers for a surrogate pair. Returns the number of bytes consumed.
+/// Decodes the character after a `\u`, from two numbers for a surrogate pair. Returns the number of
+/// bytes consumed.
 fn character(rest: &[u8], out: &mut Vec<u8>) -> usize {
-    let unit = |at: usize| rest.get(at..at + 4).and_then(number).and_then(|unit| u16::try_from(unit).ok());
+    let unit = |at: usize| {
+        rest.get(at..at + 4)
+            .and_then(number)
+            .and_then(|unit| u16::try_from(unit).ok())
+    };
     let (first, second) = (unit(0), unit(6).filter(|_| rest.get(4..6) == Some(b"\\u")));
     let pair = [first.unwrap_or_default(), second.unwrap_or_default()];
     let alone = char::from_u32(pair[0].into());
@@ -184,9 +204,17 @@ mod tests {
     #[test]
     fn json_within_json_and_a_path_encoded_twice_are_undone() {
         assert_eq!(layers("plain"), [""; 0]);
-        assert_eq!(layers(r#"{"a":"x\"y\u00e9\ud83c\udf0a"}"#), [r#"{"a":"x"yé🌊"}"#]);
-        let text = serde_json::json!({ "stats": serde_json::json!({ "min": "a\"b" }).to_string() }).to_string();
-        assert!(layers(&text).contains(&r#"{"stats":"{"min":"a"b"}"}"#.to_owned()), "{:?}", layers(&text));
+        assert_eq!(
+            layers(r#"{"a":"x\"y\u00e9\ud83c\udf0a"}"#),
+            [r#"{"a":"x"yé🌊"}"#]
+        );
+        let text = serde_json::json!({ "stats": serde_json::json!({ "min": "a\"b" }).to_string() })
+            .to_string();
+        assert!(
+            layers(&text).contains(&r#"{"stats":"{"min":"a"b"}"}"#.to_owned()),
+            "{:?}",
+            layers(&text)
+        );
         assert_eq!(layers("bucket=a%2520b"), ["bucket=a%20b", "bucket=a b"]);
     }
 
@@ -201,7 +229,8 @@ mod tests {
     #[test]
     fn an_escape_across_two_reads_is_undone() {
         for shift in 0..16 {
-            let text = "x".repeat((1 << 16) - shift) + "\\\\\\u00e9\\ud83c\\udf0a" + &"y".repeat(100);
+            let text =
+                "x".repeat((1 << 16) - shift) + "\\\\\\u00e9\\ud83c\\udf0a" + &"y".repeat(100);
             let wanted = "x".repeat((1 << 16) - shift) + "\\é🌊" + &"y".repeat(100);
             assert_eq!(layers(&text)[0], wanted, "{shift}");
         }

@@ -1,6 +1,8 @@
-//! Searches one file in every way that its content requires: as bytes, unescaped, unpacked, as Parquet.
+//! Searches one file in every way that its content requires: as bytes, unescaped, unpacked, as
+//! Parquet.
 //!
-//! The content decides how a file is searched, not its name. Anything that cannot be opened is reported.
+//! The content decides how a file is searched, not its name. Anything that cannot be opened is
+//! reported.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -18,7 +20,8 @@ use ebbtide_table::source::StoreFile;
 /// The first and last bytes of a Parquet file.
 const PARQUET: &[u8; 4] = b"PAR1";
 
-/// Searches the file at `path`, if it could be opened. A file that no longer exists has no findings.
+/// Searches the file at `path`, if it could be opened. A file that no longer exists has no
+/// findings.
 pub fn search(
     opened: io::Result<StoreFile>,
     path: &Path,
@@ -53,7 +56,9 @@ fn content(
     if whole && start.starts_with(PARQUET) {
         return columns::search(file, length, values, meter, found);
     }
-    let named = path.extension().is_some_and(|extension| extension == "parquet");
+    let named = path
+        .extension()
+        .is_some_and(|extension| extension == "parquet");
     if start.starts_with(PARQUET) || (named && length > 0) {
         found.missed("it is a Parquet file without its end, or none: only its bytes were searched, as they are");
     } else if &end == b"PARE" && !start.starts_with(b"PARE") {
@@ -63,7 +68,9 @@ fn content(
     match PackedFormat::of(&start) {
         None => {}
         Some(PackedFormat::Other(what)) => {
-            found.missed(format!("it is {what}: only its bytes were searched, as they are"));
+            found.missed(format!(
+                "it is {what}: only its bytes were searched, as they are"
+            ));
         }
         Some(packing) => {
             if let Err(error) = unpacked(file, packing, values, found) {
@@ -88,7 +95,9 @@ fn plain(
     };
     found.bytes = values
         .automaton
-        .stream(file.read_from(0), seen, |line, at| found.hit(line, LocationKind::Bytes.into(), Some(at)))?;
+        .stream(file.read_from(0), seen, |line, at| {
+            found.hit(line, LocationKind::Bytes.into(), Some(at))
+        })?;
     let open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(file.read_from(0))) };
     below(&open, signs, values, LocationKind::Escaped, found)
 }
@@ -100,11 +109,15 @@ fn unpacked(
     found: &mut FileFindings,
 ) -> io::Result<()> {
     let open = || -> io::Result<Box<dyn Read>> {
-        Ok(packing.open(file.read_from(0))?.unwrap_or_else(|| Box::new(io::empty())))
+        Ok(packing
+            .open(file.read_from(0))?
+            .unwrap_or_else(|| Box::new(io::empty())))
     };
     let mut signs = EscapeSigns::default();
     let see = |bytes: &[u8]| signs.see(bytes);
-    values.automaton.stream(open()?, see, |line, _| found.hit(line, LocationKind::Unpacked.into(), None))?;
+    values.automaton.stream(open()?, see, |line, _| {
+        found.hit(line, LocationKind::Unpacked.into(), None)
+    })?;
     below(&open, signs, values, LocationKind::Unpacked, found)
 }
 
@@ -117,7 +130,11 @@ fn below(
 ) -> io::Result<()> {
     escapes::each(open, signs, &mut |layer| {
         let mut signs = EscapeSigns::default();
-        values.automaton.stream(layer, |bytes| signs.see(bytes), |line, _| found.hit(line, place.into(), None))?;
+        values.automaton.stream(
+            layer,
+            |bytes| signs.see(bytes),
+            |line, _| found.hit(line, place.into(), None),
+        )?;
         Ok(signs)
     })
 }

@@ -1,6 +1,7 @@
 //! The findings of a search with their places, and the parts that could not be searched.
 //!
-//! No value is in a result: a value is identified by its line, and every name that is shown is masked.
+//! No value is in a result: a value is identified by its line, and every name that is shown is
+//! masked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -34,7 +35,8 @@ pub enum LocationKind {
     Bounds,
     /// The bounds of a column's pages in the column index.
     ColumnIndex,
-    /// A bloom filter that answers "maybe" for more of the values than chance and its column explain.
+    /// A bloom filter that answers "maybe" for more of the values than chance and its column
+    /// explain.
     Bloom,
     /// The footer's key-value metadata.
     KeyValue,
@@ -81,7 +83,11 @@ pub struct FileLocation {
 
 impl From<LocationKind> for FileLocation {
     fn from(place: LocationKind) -> Self {
-        FileLocation { place, column: None, row_group: None }
+        FileLocation {
+            place,
+            column: None,
+            row_group: None,
+        }
     }
 }
 
@@ -90,7 +96,8 @@ impl From<LocationKind> for FileLocation {
 pub struct Occurrences {
     /// The number of times.
     pub times: u64,
-    /// The offset of the first occurrence in the file, if the spot is a place among the file's bytes.
+    /// The offset of the first occurrence in the file, if the spot is a place among the file's
+    /// bytes.
     pub at: Option<u64>,
 }
 
@@ -120,23 +127,30 @@ impl FileFindings {
         self.unsearched.push(why.into());
     }
 
-    /// Removes findings that a more precise finding replaces: those in raw bytes that were also decoded.
+    /// Removes findings that a more precise finding replaces: those in raw bytes that were also
+    /// decoded.
     pub fn settle(&mut self) {
         let told = |place: LocationKind| match place {
-            LocationKind::Chunk => {
-                [LocationKind::Dictionary, LocationKind::Page, LocationKind::PageBounds, LocationKind::Value].as_slice()
-            }
+            LocationKind::Chunk => [
+                LocationKind::Dictionary,
+                LocationKind::Page,
+                LocationKind::PageBounds,
+                LocationKind::Value,
+            ]
+            .as_slice(),
             LocationKind::Footer => [LocationKind::Bounds, LocationKind::KeyValue].as_slice(),
             LocationKind::Page => [LocationKind::Value].as_slice(),
             _ => [].as_slice(),
         };
         let better = |spot: &FileLocation, at: &FileLocation| {
-            let same = spot.column.is_none() || (&at.column, at.row_group) == (&spot.column, spot.row_group);
+            let same = spot.column.is_none()
+                || (&at.column, at.row_group) == (&spot.column, spot.row_group);
             same && told(spot.place).contains(&at.place)
         };
         let keys: Vec<&(ListLine, FileLocation)> = self.seen.keys().collect();
         let needless = keys.chunk_by(|a, b| a.0 == b.0).flat_map(|of_one| {
-            let needless = |key: &&&(ListLine, FileLocation)| of_one.iter().any(|(_, at)| better(&key.1, at));
+            let needless =
+                |key: &&&(ListLine, FileLocation)| of_one.iter().any(|(_, at)| better(&key.1, at));
             of_one.iter().filter(needless).map(|key| (*key).clone())
         });
         let needless: BTreeSet<(ListLine, FileLocation)> = needless.collect();
@@ -277,22 +291,31 @@ impl ResidueReport {
         self.bytes += found.bytes;
         self.blooms.add(&found.blooms);
         let file = veiled(path, values);
-        self.unsearched.extend(
-            found.unsearched.into_iter().map(|why| UnsearchedPart { file: file.clone(), why: values.veil(&why) }),
-        );
-        self.findings.extend(found.seen.into_iter().map(|((line, spot), seen)| Finding {
-            line,
-            place: spot.place,
-            column: spot.column.map(|column| values.veil(&column)),
-            row_group: spot.row_group,
-            file: file.clone(),
-            at: seen.at,
-            times: seen.times,
-        }));
+        self.unsearched
+            .extend(found.unsearched.into_iter().map(|why| UnsearchedPart {
+                file: file.clone(),
+                why: values.veil(&why),
+            }));
+        self.findings
+            .extend(found.seen.into_iter().map(|((line, spot), seen)| Finding {
+                line,
+                place: spot.place,
+                column: spot.column.map(|column| values.veil(&column)),
+                row_group: spot.row_group,
+                file: file.clone(),
+                at: seen.at,
+                times: seen.times,
+            }));
     }
 }
 
 /// Returns a path with each of its parts masked separately, and then masked as a whole.
 fn veiled(path: &str, values: &SearchValues) -> String {
-    values.veil(&path.split('/').map(|part| values.veil(part)).collect::<Vec<_>>().join("/"))
+    values.veil(
+        &path
+            .split('/')
+            .map(|part| values.veil(part))
+            .collect::<Vec<_>>()
+            .join("/"),
+    )
 }

@@ -1,4 +1,5 @@
-//! Every form in which a value may be stored in bytes: as given, canonical, escaped, in base64, as binary.
+//! Every form in which a value may be stored in bytes: as given, canonical, escaped, in base64, as
+//! binary.
 //!
 //! Pure. Text is found in either case. A form of only a few bytes is never searched for.
 
@@ -9,10 +10,12 @@ use ebbtide_policy::tag::canonical_forms;
 /// The minimum length of a binary form in bytes. Shorter ones occur in large files by chance.
 const LEAST_BINARY: usize = 8;
 
-/// The minimum number of bytes of a value for which its base64, cut at both ends, is still specific.
+/// The minimum number of bytes of a value for which its base64, cut at both ends, is still
+/// specific.
 const LEAST_BASE64: usize = 8;
 
-/// Bytes to search for. Unless `exact`, ASCII letters match in either case, and the pattern is in lower case.
+/// Bytes to search for. Unless `exact`, ASCII letters match in either case, and the pattern is in
+/// lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pattern {
     /// The bytes.
@@ -35,17 +38,29 @@ pub struct ValueForms {
 }
 
 impl ValueForms {
-    /// Returns the forms of a value. Forms shorter than the minimum length of a value are left out unless
-    /// `allow_short`.
+    /// Returns the forms of a value. Forms shorter than the minimum length of a value are left out
+    /// unless `allow_short`.
     pub fn of(value: &str, allow_short: bool) -> ValueForms {
         let mut forms = ValueForms::default();
         let least = if allow_short { 1 } else { LEAST_BYTES };
-        let canonical: Vec<String> = canonical_forms(value).into_iter().filter(|form| form.len() >= least).collect();
+        let canonical: Vec<String> = canonical_forms(value)
+            .into_iter()
+            .filter(|form| form.len() >= least)
+            .collect();
         // Only the canonical form of a number with separators is a number.
-        let read = [value.trim()].into_iter().chain(canonical.iter().map(String::as_str)).map(TypedForms::of);
-        forms.numbers = read.into_iter().find(|numbers| *numbers != TypedForms::default()).unwrap_or_default();
-        let texts: Vec<String> =
-            [value.to_owned()].into_iter().chain(canonical).chain(forms.numbers.spelled()).collect();
+        let read = [value.trim()]
+            .into_iter()
+            .chain(canonical.iter().map(String::as_str))
+            .map(TypedForms::of);
+        forms.numbers = read
+            .into_iter()
+            .find(|numbers| *numbers != TypedForms::default())
+            .unwrap_or_default();
+        let texts: Vec<String> = [value.to_owned()]
+            .into_iter()
+            .chain(canonical)
+            .chain(forms.numbers.spelled())
+            .collect();
         for text in &texts {
             forms.text(text);
         }
@@ -65,21 +80,31 @@ impl ValueForms {
         forms
     }
 
-    /// Adds a text as it is and in its escaped forms: in JSON (once and twice, with and without numeric escapes) and in
-    /// paths.
+    /// Adds a text as it is and in its escaped forms: in JSON (once and twice, with and without
+    /// numeric escapes) and in paths.
     fn text(&mut self, text: &str) {
         self.texts.push(text.as_bytes().to_vec());
         let once = escaped(text);
         let numbered = by_number(&once);
         let percent = percent(text);
-        let twice = [escaped(&once), escaped(&numbered), percent.replace('%', "%25")];
-        for form in [text.to_owned(), once, numbered, percent].into_iter().chain(twice) {
-            self.patterns.push(Pattern { bytes: form.to_ascii_lowercase().into_bytes(), exact: false });
+        let twice = [
+            escaped(&once),
+            escaped(&numbered),
+            percent.replace('%', "%25"),
+        ];
+        for form in [text.to_owned(), once, numbered, percent]
+            .into_iter()
+            .chain(twice)
+        {
+            self.patterns.push(Pattern {
+                bytes: form.to_ascii_lowercase().into_bytes(),
+                exact: false,
+            });
         }
     }
 
-    /// Adds the base64 forms of a text that contains the value at any position in a group of three bytes, without the
-    /// characters at either end that depend on the adjacent bytes.
+    /// Adds the base64 forms of a text that contains the value at any position in a group of three
+    /// bytes, without the characters at either end that depend on the adjacent bytes.
     fn base64(&mut self, value: &[u8]) {
         if value.len() < LEAST_BASE64 {
             return;
@@ -105,8 +130,16 @@ fn without_the_longer(mut patterns: Vec<Pattern>) -> Vec<Pattern> {
     for pattern in patterns {
         let holds = |other: &Pattern| {
             let lower = pattern.bytes.to_ascii_lowercase();
-            let within = |bytes: &[u8]| bytes.windows(other.bytes.len()).any(|window| window == other.bytes);
-            if other.exact { pattern.exact && within(&pattern.bytes) } else { within(&lower) }
+            let within = |bytes: &[u8]| {
+                bytes
+                    .windows(other.bytes.len())
+                    .any(|window| window == other.bytes)
+            };
+            if other.exact {
+                pattern.exact && within(&pattern.bytes)
+            } else {
+                within(&lower)
+            }
         };
         if !kept.iter().any(holds) {
             kept.push(pattern);
@@ -121,24 +154,29 @@ fn escaped(text: &str) -> String {
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// Returns the text with every non-ASCII character as a numeric escape (`\uXXXX`), which JSON allows.
+/// Returns the text with every non-ASCII character as a numeric escape (`\uXXXX`), which JSON
+/// allows.
 fn by_number(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_ascii() {
             out.push(c);
         } else {
-            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+            c.encode_utf16(&mut [0; 2])
+                .iter()
+                .for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
         }
     }
     out
 }
 
-/// Returns the text as paths and URLs write it: all characters except letters, digits and `-_.~` as percent-encoded
-/// bytes.
+/// Returns the text as paths and URLs write it: all characters except letters, digits and `-_.~` as
+/// percent-encoded bytes.
 fn percent(text: &str) -> String {
     let byte = |byte: u8| match byte {
-        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' | b'.' | b'~' => {
+            char::from(byte).to_string()
+        }
         _ => format!("%{byte:02x}"),
     };
     text.bytes().map(byte).collect()
@@ -149,8 +187,12 @@ fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut coded = String::new();
     for group in bytes.chunks(3) {
-        let bits = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
-        let digits = (0..=group.len()).map(|at| char::from(DIGITS[(bits >> (18 - 6 * at) & 63) as usize]));
+        let bits = group
+            .iter()
+            .fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte))
+            << (8 * (3 - group.len()));
+        let digits =
+            (0..=group.len()).map(|at| char::from(DIGITS[(bits >> (18 - 6 * at) & 63) as usize]));
         coded.extend(digits);
     }
     coded
@@ -161,7 +203,9 @@ fn hex(digits: &str) -> Option<Vec<u8>> {
         return None;
     }
     let pairs = digits.as_bytes().chunks_exact(2);
-    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+    pairs
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -170,8 +214,13 @@ mod tests {
 
     fn holds(forms: &ValueForms, bytes: &[u8]) -> bool {
         let found = |pattern: &Pattern| {
-            let hay = if pattern.exact { bytes.to_vec() } else { bytes.to_ascii_lowercase() };
-            hay.windows(pattern.bytes.len()).any(|window| window == pattern.bytes)
+            let hay = if pattern.exact {
+                bytes.to_vec()
+            } else {
+                bytes.to_ascii_lowercase()
+            };
+            hay.windows(pattern.bytes.len())
+                .any(|window| window == pattern.bytes)
         };
         forms.patterns.iter().any(found)
     }
@@ -179,7 +228,13 @@ mod tests {
     #[test]
     fn a_value_is_known_in_every_form_that_it_may_stand_in() {
         let number = ValueForms::of("+31 6 1234-5678", false);
-        for text in ["x31612345678y", "+31612345678", "%2B31612345678", "+31 6 1234-5678", "%2b31%206%201234-5678"] {
+        for text in [
+            "x31612345678y",
+            "+31612345678",
+            "%2B31612345678",
+            "+31 6 1234-5678",
+            "%2b31%206%201234-5678",
+        ] {
             assert!(holds(&number, text.as_bytes()), "{text}");
         }
         assert!(holds(&number, &31_612_345_678_i64.to_le_bytes()));
@@ -195,17 +250,30 @@ mod tests {
         let uuid = ValueForms::of("0B3A6A4E-8d5c-4c0e-9a41-1f2e3d4c5b6a", false);
         assert!(holds(&uuid, b"0b3a6a4e-8d5c-4c0e-9a41-1f2e3d4c5b6a"));
         assert!(holds(&uuid, b"0b3a6a4e8d5c4c0e9a411f2e3d4c5b6a"));
-        assert!(holds(&uuid, &hex("0b3a6a4e8d5c4c0e9a411f2e3d4c5b6a").unwrap()));
+        assert!(holds(
+            &uuid,
+            &hex("0b3a6a4e8d5c4c0e9a411f2e3d4c5b6a").unwrap()
+        ));
         let wide = ValueForms::of("Zoë größe", false);
-        for text in ["zoë größe", "Zo\\u00EB gr\\u00f6\\u00dfe", "zo%C3%AB%20gr%c3%b6%c3%9fe"] {
+        for text in [
+            "zoë größe",
+            "Zo\\u00EB gr\\u00f6\\u00dfe",
+            "zo%C3%AB%20gr%c3%b6%c3%9fe",
+        ] {
             assert!(holds(&wide, text.as_bytes()), "{text}");
         }
     }
 
     #[test]
     fn base64_is_what_others_write() {
-        let known =
-            [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy"), ("\u{fb}\u{ff}", "w7vDvw")];
+        let known = [
+            ("", ""),
+            ("f", "Zg"),
+            ("fo", "Zm8"),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+            ("\u{fb}\u{ff}", "w7vDvw"),
+        ];
         for (text, wanted) in known {
             assert_eq!(base64(text.as_bytes()), wanted);
         }
@@ -225,9 +293,25 @@ mod tests {
 
     #[test]
     fn no_form_of_a_value_is_shorter_than_a_value_may_be() {
-        for value in ["1234", "a:12", "ab:123456", "12 34", "+316", "2026-11-24", "0x12", "1.25"] {
+        for value in [
+            "1234",
+            "a:12",
+            "ab:123456",
+            "12 34",
+            "+316",
+            "2026-11-24",
+            "0x12",
+            "1.25",
+        ] {
             let forms = ValueForms::of(value, false);
-            assert!(forms.patterns.iter().all(|pattern| pattern.bytes.len() >= 4), "{value}: {:?}", forms.patterns);
+            assert!(
+                forms
+                    .patterns
+                    .iter()
+                    .all(|pattern| pattern.bytes.len() >= 4),
+                "{value}: {:?}",
+                forms.patterns
+            );
         }
     }
 }

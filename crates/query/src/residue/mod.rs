@@ -1,9 +1,9 @@
-//! Searches for given values everywhere under the root: in the bytes of every file, in names, and in content that
-//! Parquet, JSON, gzip and zstd hide from a search of bytes.
+//! Searches for given values everywhere under the root: in the bytes of every file, in names, and
+//! in content that Parquet, JSON, gzip and zstd hide from a search of bytes.
 //!
-//! A result without findings means that everything was searched: parts that could not be searched are in the result,
-//! and files that appear or change meanwhile are searched again. Changes nothing, and identifies a value only by its
-//! line.
+//! A result without findings means that everything was searched: parts that could not be searched
+//! are in the result, and files that appear or change meanwhile are searched again. Changes
+//! nothing, and identifies a value only by its line.
 
 mod columns;
 mod escapes;
@@ -17,7 +17,9 @@ mod typed;
 mod values;
 mod walk;
 
-pub use finding::{BloomCounts, Finding, LocationKind, ResidueOutcome, ResidueReport, UnsearchedPart};
+pub use finding::{
+    BloomCounts, Finding, LocationKind, ResidueOutcome, ResidueReport, UnsearchedPart,
+};
 pub use values::{ListLine, PrepareValuesError, SearchCounts, SearchValues};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +36,8 @@ use ebbtide_policy::tag::FormsMark;
 use ebbtide_table::root::Root;
 use ebbtide_table::source::StoreFile;
 
-/// The maximum number of times that files that appeared or changed during the search are searched again.
+/// The maximum number of times that files that appeared or changed during the search are searched
+/// again.
 const ROUNDS: usize = 5;
 
 /// The maximum number of threads: with more, reading would be slower than searching.
@@ -83,7 +86,12 @@ impl ProgressMeter<'_> {
     fn tell(&self) {
         let now = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let (files, bytes) = (now(&self.files), now(&self.bytes));
-        (self.watch)(ResidueProgress { files, of_files: now(&self.of_files), bytes, of_bytes: now(&self.of_bytes) });
+        (self.watch)(ResidueProgress {
+            files,
+            of_files: now(&self.of_files),
+            bytes,
+            of_bytes: now(&self.of_bytes),
+        });
     }
 }
 
@@ -104,14 +112,18 @@ pub fn search(
     let mut rounds = 0;
     loop {
         let entries = list(root);
-        if entries.is_empty() || (rounds == 0 && root.local().is_some_and(|folder| !folder.is_dir())) {
+        if entries.is_empty()
+            || (rounds == 0 && root.local().is_some_and(|folder| !folder.is_dir()))
+        {
             return Err(ResidueSearchError::Nothing(root.to_string()));
         }
         let files = entries.iter().filter_map(|entry| match entry.kind {
             RootEntryKind::File(bytes, stamp) => Some((entry.path.clone(), bytes, stamp)),
             _ => None,
         });
-        let new: Vec<_> = files.filter(|(path, _, now)| done.get(path).is_none_or(|(then, _)| then != now)).collect();
+        let new: Vec<_> = files
+            .filter(|(path, _, now)| done.get(path).is_none_or(|(then, _)| then != now))
+            .collect();
         if new.is_empty() || rounds == ROUNDS {
             let changing: BTreeSet<PathBuf> = new.into_iter().map(|(path, ..)| path).collect();
             return Ok(sum(&entries, done, &changing, values));
@@ -121,14 +133,20 @@ pub fn search(
     }
 }
 
-/// Returns the default countries of national numbers under the root, by the marks in the names of its files. Blocks.
+/// Returns the default countries of national numbers under the root, by the marks in the names of
+/// its files. Blocks.
 #[must_use]
 pub fn default_countries(root: &Root) -> Vec<Country> {
     let named = |entry: &RootEntry| {
         let name = entry.path.file_name()?.to_str()?;
         FormsMark::of_name(name)?.default_country()
     };
-    list(root).iter().filter_map(named).collect::<BTreeSet<Country>>().into_iter().collect()
+    list(root)
+        .iter()
+        .filter_map(named)
+        .collect::<BTreeSet<Country>>()
+        .into_iter()
+        .collect()
 }
 
 /// Lists everything under the root.
@@ -139,15 +157,19 @@ fn list(root: &Root) -> Vec<RootEntry> {
     }
 }
 
-/// Combines the findings in everything that the last listing names. Files that were deleted meanwhile are left out.
+/// Combines the findings in everything that the last listing names. Files that were deleted
+/// meanwhile are left out.
 fn sum(
     entries: &[RootEntry],
     mut done: BTreeMap<PathBuf, (FileStamp, FileFindings)>,
     changing: &BTreeSet<PathBuf>,
     values: &SearchValues,
 ) -> ResidueReport {
-    let mut residue =
-        ResidueReport { values: values.len() as u64, searched_for: values.searched_for(), ..ResidueReport::default() };
+    let mut residue = ResidueReport {
+        values: values.len() as u64,
+        searched_for: values.searched_for(),
+        ..ResidueReport::default()
+    };
     for entry in entries {
         let mut found = name(entry, values);
         if let Some((_, content)) = done.remove(&entry.path) {
@@ -161,7 +183,9 @@ fn sum(
         }
         residue.take(&entry.path.to_string_lossy(), found, values);
     }
-    residue.findings.sort_by(|a, b| (a.line, a.place, &a.file).cmp(&(b.line, b.place, &b.file)));
+    residue
+        .findings
+        .sort_by(|a, b| (a.line, a.place, &a.file).cmp(&(b.line, b.place, &b.file)));
     residue
 }
 
@@ -170,8 +194,13 @@ fn name(entry: &RootEntry, values: &SearchValues) -> FileFindings {
     let mut lines = BTreeSet::new();
     let path = entry.path.as_os_str().as_bytes();
     // A match that ends before the last name is found in the name of a folder above.
-    let last = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
-    values.automaton.search(path, |line, at| lines.extend((at.end > last).then_some(line)));
+    let last = path
+        .iter()
+        .rposition(|byte| *byte == b'/')
+        .map_or(0, |slash| slash + 1);
+    values.automaton.search(path, |line, at| {
+        lines.extend((at.end > last).then_some(line))
+    });
     let mut missed = None;
     let mut within = vec![&path[last..]];
     match &entry.kind {
@@ -180,18 +209,26 @@ fn name(entry: &RootEntry, values: &SearchValues) -> FileFindings {
             within.push(target.as_os_str().as_bytes());
             missed = Some("it is a link: what it names was not searched".to_owned());
         }
-        RootEntryKind::Special => missed = Some("it is no file: a device, a socket or a pipe".to_owned()),
+        RootEntryKind::Special => {
+            missed = Some("it is no file: a device, a socket or a pipe".to_owned())
+        }
         RootEntryKind::Unreadable(why) => missed = Some(format!("it cannot be listed: {why}")),
     }
     for name in within {
-        values.automaton.search(name, |line, _| lines.extend([line]));
+        values
+            .automaton
+            .search(name, |line, _| lines.extend([line]));
         let _: Option<()> = escapes::search(name, |layer| {
-            values.automaton.search(layer, |line, _| lines.extend([line]));
+            values
+                .automaton
+                .search(layer, |line, _| lines.extend([line]));
             None
         });
     }
     let mut found = FileFindings::default();
-    lines.into_iter().for_each(|line| found.hit(line, LocationKind::Name.into(), None));
+    lines
+        .into_iter()
+        .for_each(|line| found.hit(line, LocationKind::Name.into(), None));
     found.unsearched.extend(missed);
     found
 }
@@ -203,8 +240,13 @@ fn search_files(
     values: &Arc<SearchValues>,
     meter: &ProgressMeter<'_>,
 ) -> Vec<(PathBuf, (FileStamp, FileFindings))> {
-    meter.of_files.fetch_add(files.len() as u64, Ordering::Relaxed);
-    meter.of_bytes.fetch_add(files.iter().map(|(_, bytes, _)| bytes).sum(), Ordering::Relaxed);
+    meter
+        .of_files
+        .fetch_add(files.len() as u64, Ordering::Relaxed);
+    meter.of_bytes.fetch_add(
+        files.iter().map(|(_, bytes, _)| bytes).sum(),
+        Ordering::Relaxed,
+    );
     let next = AtomicUsize::new(0);
     let all = Mutex::new(Vec::with_capacity(files.len()));
     let work = || {
@@ -214,12 +256,16 @@ fn search_files(
                 None => objects::open(root, path),
             };
             let found = file::search(opened, path, values, meter);
-            all.lock().unwrap_or_else(PoisonError::into_inner).push((path.clone(), (*stamp, found)));
+            all.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push((path.clone(), (*stamp, found)));
             meter.files.fetch_add(1, Ordering::Relaxed);
             meter.tell();
         }
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(THREADS);
     std::thread::scope(|scope| {
         (1..threads).for_each(|_| drop(scope.spawn(work)));
         work();

@@ -18,12 +18,21 @@ use ebbtide_table::source::StoreFile;
 
 /// Lists everything under `root`, each folder before its contents. Blocks.
 pub fn list(root: &Root) -> Vec<RootEntry> {
-    let unreadable = |why: String| vec![RootEntry { path: PathBuf::new(), kind: RootEntryKind::Unreadable(why) }];
+    let unreadable = |why: String| {
+        vec![RootEntry {
+            path: PathBuf::new(),
+            kind: RootEntryKind::Unreadable(why),
+        }]
+    };
     let runtime = match objects::runtime() {
         Ok(runtime) => runtime,
         Err(why) => return unreadable(why),
     };
-    let listed = runtime.block_on(root.store().list(Some(root.at())).try_collect::<Vec<ObjectMeta>>());
+    let listed = runtime.block_on(
+        root.store()
+            .list(Some(root.at()))
+            .try_collect::<Vec<ObjectMeta>>(),
+    );
     match listed {
         Ok(objects) => entries(root.at(), &objects),
         Err(error) => unreadable(error.to_string()),
@@ -35,10 +44,21 @@ fn entries(root: &Path, objects: &[ObjectMeta]) -> Vec<RootEntry> {
     for object in objects {
         let below = object.location.prefix_match(root).into_iter().flatten();
         let path: PathBuf = below.map(|part| part.as_ref().to_owned()).collect();
-        folders.extend(path.ancestors().skip(1).filter(|above| *above != FsPath::new("")).map(FsPath::to_owned));
-        entries.push(RootEntry { path, kind: RootEntryKind::File(object.size, stamp(object)) });
+        folders.extend(
+            path.ancestors()
+                .skip(1)
+                .filter(|above| *above != FsPath::new(""))
+                .map(FsPath::to_owned),
+        );
+        entries.push(RootEntry {
+            path,
+            kind: RootEntryKind::File(object.size, stamp(object)),
+        });
     }
-    entries.extend(folders.into_iter().map(|path| RootEntry { path, kind: RootEntryKind::Folder }));
+    entries.extend(folders.into_iter().map(|path| RootEntry {
+        path,
+        kind: RootEntryKind::Folder,
+    }));
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     entries
 }
@@ -55,10 +75,17 @@ pub fn open(root: &Root, path: &FsPath) -> io::Result<StoreFile> {
     })
 }
 
-/// Returns a stamp of the object's content: it changes with the ETag, the size or the time of change.
+/// Returns a stamp of the object's content: it changes with the ETag, the size or the time of
+/// change.
 fn stamp(object: &ObjectMeta) -> FileStamp {
     let mut hasher = DefaultHasher::new();
     object.e_tag.hash(&mut hasher);
     let at = object.last_modified;
-    (hasher.finish(), 0, object.size, at.timestamp(), at.timestamp_subsec_nanos().into())
+    (
+        hasher.finish(),
+        0,
+        object.size,
+        at.timestamp(),
+        at.timestamp_subsec_nanos().into(),
+    )
 }

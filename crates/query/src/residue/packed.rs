@@ -1,4 +1,5 @@
-//! Files that are compressed as a whole: gzip and zstd are opened, other formats are recognised by their first bytes.
+//! Files that are compressed as a whole: gzip and zstd are opened, other formats are recognised by
+//! their first bytes.
 //!
 //! A file that cannot be opened is never counted as searched bytes.
 
@@ -13,9 +14,18 @@ const STARTS: [(&[u8], PackedFormat); 11] = [
     (b"ORC", PackedFormat::Other("an ORC file")),
     (b"PK\x03\x04", PackedFormat::Other("a zip archive")),
     (b"BZh", PackedFormat::Other("packed by bzip2")),
-    (&[0xfd, b'7', b'z', b'X', b'Z', 0], PackedFormat::Other("packed by xz")),
-    (&[0x04, 0x22, 0x4d, 0x18], PackedFormat::Other("packed by lz4")),
-    (&[0xff, 0x06, 0x00, 0x00, b's', b'N', b'a', b'P', b'p', b'Y'], PackedFormat::Other("packed by snappy")),
+    (
+        &[0xfd, b'7', b'z', b'X', b'Z', 0],
+        PackedFormat::Other("packed by xz"),
+    ),
+    (
+        &[0x04, 0x22, 0x4d, 0x18],
+        PackedFormat::Other("packed by lz4"),
+    ),
+    (
+        &[0xff, 0x06, 0x00, 0x00, b's', b'N', b'a', b'P', b'p', b'Y'],
+        PackedFormat::Other("packed by snappy"),
+    ),
     (b"ARROW1", PackedFormat::Other("an Arrow file")),
 ];
 
@@ -33,13 +43,18 @@ pub enum PackedFormat {
 impl PackedFormat {
     /// Returns the format of a file that begins with `start`; `None` if it is not packed.
     pub fn of(start: &[u8]) -> Option<PackedFormat> {
-        STARTS.iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, packing)| *packing)
+        STARTS
+            .iter()
+            .find(|(magic, _)| start.starts_with(magic))
+            .map(|(_, packing)| *packing)
     }
 
     /// Opens the content. `None` if the format is not opened here.
     pub fn open(self, file: impl Read + 'static) -> io::Result<Option<Box<dyn Read>>> {
         Ok(match self {
-            PackedFormat::Gzip => Some(Box::new(flate2::read::MultiGzDecoder::new(io::BufReader::new(file)))),
+            PackedFormat::Gzip => Some(Box::new(flate2::read::MultiGzDecoder::new(
+                io::BufReader::new(file),
+            ))),
             PackedFormat::Zstd => Some(Box::new(zstd::stream::read::Decoder::new(file)?)),
             PackedFormat::Other(_) => None,
         })

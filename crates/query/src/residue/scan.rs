@@ -31,8 +31,16 @@ impl Automaton {
             .ascii_case_insensitive(true)
             .build(meanings.iter().map(|(pattern, _)| &pattern.bytes))
             .ok()?;
-        let longest = meanings.iter().map(|(pattern, _)| pattern.bytes.len()).max().unwrap_or(0);
-        Some(Automaton { machine, meanings, longest })
+        let longest = meanings
+            .iter()
+            .map(|(pattern, _)| pattern.bytes.len())
+            .max()
+            .unwrap_or(0);
+        Some(Automaton {
+            machine,
+            meanings,
+            longest,
+        })
     }
 
     /// Calls `hit` with every match in `bytes`, including overlapping ones.
@@ -45,8 +53,8 @@ impl Automaton {
         }
     }
 
-    /// Calls `hit` with every match in the bytes of `from` and its offset. Calls `read` with the bytes as they are
-    /// read. Returns the number of bytes.
+    /// Calls `hit` with every match in the bytes of `from` and its offset. Calls `read` with the
+    /// bytes as they are read. Returns the number of bytes.
     pub fn stream(
         &self,
         mut from: impl Read,
@@ -55,8 +63,8 @@ impl Automaton {
     ) -> io::Result<u64> {
         let overlap = self.longest.saturating_sub(1);
         let mut buffer = vec![0; READ_BYTES.max(4 * self.longest)];
-        // The number of already searched bytes that remain at the front of the buffer, and the offset of the buffer in
-        // the whole.
+        // The number of already searched bytes that remain at the front of the buffer, and the
+        // offset of the buffer in the whole.
         let (mut kept, mut start) = (0, 0_u64);
         loop {
             let filled = kept + fill(&mut from, &mut buffer[kept..])?;
@@ -100,9 +108,13 @@ mod tests {
     use crate::residue::SearchValues;
 
     fn streamed(values: &str, bytes: &[u8]) -> Vec<(u32, u64)> {
-        let values = SearchValues::of_texts(&values.split('\n').collect::<Vec<_>>(), false).unwrap();
+        let values =
+            SearchValues::of_texts(&values.split('\n').collect::<Vec<_>>(), false).unwrap();
         let mut found = Vec::new();
-        let read = values.automaton.stream(bytes, |_| {}, |line, at| found.push((line.0, at))).unwrap();
+        let read = values
+            .automaton
+            .stream(bytes, |_| {}, |line, at| found.push((line.0, at)))
+            .unwrap();
         assert_eq!(read, bytes.len() as u64);
         found.sort_unstable();
         found
@@ -121,7 +133,10 @@ mod tests {
 
     #[test]
     fn values_within_values_are_all_found() {
-        assert_eq!(streamed("canary\ncanary-7\nary-", b"a canary-7"), [(1, 2), (2, 2), (3, 5)]);
+        assert_eq!(
+            streamed("canary\ncanary-7\nary-", b"a canary-7"),
+            [(1, 2), (2, 2), (3, 5)]
+        );
     }
 
     proptest! {

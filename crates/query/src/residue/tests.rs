@@ -1,10 +1,12 @@
-//! Values planted in every kind of place are found there by their line and never printed. Clean data stays clean.
+//! Values planted in every kind of place are found there by their line and never printed. Clean
+//! data stays clean.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use super::{
-    LocationKind, ResidueOutcome, ResidueReport, ResidueSearchError, Root, SearchValues, default_countries, search,
+    LocationKind, ResidueOutcome, ResidueReport, ResidueSearchError, Root, SearchValues,
+    default_countries, search,
 };
 
 mod clean;
@@ -12,22 +14,38 @@ mod parquet;
 mod plain;
 mod random;
 
-/// Returns the result of a search for `values`, one per line, under `folder`. Fails if any of them is in the result.
+/// Returns the result of a search for `values`, one per line, under `folder`. Fails if any of them
+/// is in the result.
 fn searched(folder: &Path, values: &[&str]) -> ResidueReport {
     let root = Root::parse(folder.to_str().unwrap()).unwrap();
-    let residue = search(&root, &Arc::new(SearchValues::of_texts(values, false).unwrap()), &|_| {});
+    let residue = search(
+        &root,
+        &Arc::new(SearchValues::of_texts(values, false).unwrap()),
+        &|_| {},
+    );
     let residue = residue.unwrap();
     let told = serde_json::to_string(&residue).unwrap()
-        + &residue.findings.iter().map(|f| format!("{f}\n")).collect::<String>();
+        + &residue
+            .findings
+            .iter()
+            .map(|f| format!("{f}\n"))
+            .collect::<String>();
     for value in values {
-        assert!(!told.to_lowercase().contains(&value.to_lowercase()), "{value} is told: {told}");
+        assert!(
+            !told.to_lowercase().contains(&value.to_lowercase()),
+            "{value} is told: {told}"
+        );
     }
     residue
 }
 
 /// Returns the lines and places of a result, each once.
 fn places(residue: &ResidueReport) -> Vec<(u32, LocationKind)> {
-    let mut places: Vec<_> = residue.findings.iter().map(|finding| (finding.line.0, finding.place)).collect();
+    let mut places: Vec<_> = residue
+        .findings
+        .iter()
+        .map(|finding| (finding.line.0, finding.place))
+        .collect();
     places.dedup();
     places
 }
@@ -38,20 +56,33 @@ fn a_root_with_nothing_under_it_proves_nothing() {
     let values = Arc::new(SearchValues::parse(b"canary", false, &[]).unwrap());
     for root in [folder.path().to_owned(), folder.path().join("nowhere")] {
         let root = Root::parse(root.to_str().unwrap()).unwrap();
-        assert!(matches!(search(&root, &values, &|_| {}), Err(ResidueSearchError::Nothing(_))));
+        assert!(matches!(
+            search(&root, &values, &|_| {}),
+            Err(ResidueSearchError::Nothing(_))
+        ));
     }
 }
 
 #[test]
 fn short_values_are_refused_by_their_line_unless_they_are_wanted() {
     let parse = |text: &str, short| {
-        SearchValues::parse(text.as_bytes(), short, &[]).map(|values| values.len()).map_err(|e| e.to_string())
+        SearchValues::parse(text.as_bytes(), short, &[])
+            .map(|values| values.len())
+            .map_err(|e| e.to_string())
     };
     assert_eq!(parse("canary\n\n+316\nabc\n", true), Ok(3));
     let refused = parse("canary\n\nabc\n", false).unwrap_err();
-    assert!(refused.starts_with("line 3 has fewer than 4 bytes"), "{refused}");
-    assert_eq!(parse("\n \n", false).unwrap_err(), "there are no values: give one a line");
-    let bytes = SearchValues::parse(b"canary\n\xff\xfe\xfd\xfc", false, &[]).unwrap_err().to_string();
+    assert!(
+        refused.starts_with("line 3 has fewer than 4 bytes"),
+        "{refused}"
+    );
+    assert_eq!(
+        parse("\n \n", false).unwrap_err(),
+        "there are no values: give one a line"
+    );
+    let bytes = SearchValues::parse(b"canary\n\xff\xfe\xfd\xfc", false, &[])
+        .unwrap_err()
+        .to_string();
     assert!(bytes.starts_with("line 2 is not UTF-8"), "{bytes}");
 }
 
@@ -63,17 +94,31 @@ fn national_number_is_searched_for_by_the_countries_of_the_files() {
     write("s3-0b3a.parquet", b"31611112222 and others");
     let list = b"06-11112222\n(020) 123-4567\n";
     assert!(
-        SearchValues::parse(list, false, &default_countries(&root)).unwrap_err().to_string().starts_with("line 1 ")
+        SearchValues::parse(list, false, &default_countries(&root))
+            .unwrap_err()
+            .to_string()
+            .starts_with("line 1 ")
     );
     write("s3NL-0b3a.parquet", b"nothing");
     write("s3US-0b3a.parquet", b"nothing");
     let homes = default_countries(&root);
-    assert_eq!(homes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["NL", "US"]);
-    let found = search(&root, &Arc::new(SearchValues::parse(list, false, &homes).unwrap()), &|_| {}).unwrap();
+    assert_eq!(
+        homes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["NL", "US"]
+    );
+    let found = search(
+        &root,
+        &Arc::new(SearchValues::parse(list, false, &homes).unwrap()),
+        &|_| {},
+    )
+    .unwrap();
     assert_eq!(places(&found), [(1, LocationKind::Bytes)]);
     // In quotes too.
     let values = SearchValues::parse(b"\"06-11112222\"\n", false, &homes).unwrap();
-    assert_eq!(search(&root, &Arc::new(values), &|_| {}).unwrap().found(), 1);
+    assert_eq!(
+        search(&root, &Arc::new(values), &|_| {}).unwrap().found(),
+        1
+    );
 }
 
 #[test]
@@ -89,9 +134,27 @@ fn what_cannot_be_opened_is_never_clean() {
     write("fine", b"nothing of interest");
     std::os::unix::fs::symlink("/nowhere", folder.path().join("link")).unwrap();
     let residue = searched(folder.path(), &["canary"]);
-    let missed: Vec<&str> = residue.unsearched.iter().map(|missed| missed.file.as_str()).collect();
-    assert_eq!(missed, ["archive", "cut.gz", "damaged", "half.tmp", "link", "named.parquet", "secret"]);
-    assert_eq!((residue.verdict(), residue.files), (ResidueOutcome::Incomplete, 7));
+    let missed: Vec<&str> = residue
+        .unsearched
+        .iter()
+        .map(|missed| missed.file.as_str())
+        .collect();
+    assert_eq!(
+        missed,
+        [
+            "archive",
+            "cut.gz",
+            "damaged",
+            "half.tmp",
+            "link",
+            "named.parquet",
+            "secret"
+        ]
+    );
+    assert_eq!(
+        (residue.verdict(), residue.files),
+        (ResidueOutcome::Incomplete, 7)
+    );
 }
 
 #[test]
@@ -110,7 +173,17 @@ fn what_comes_during_the_search_is_searched_and_what_goes_is_gone() {
         std::fs::remove_file(folder.path().join("3")).unwrap();
     };
     let residue = search(&root, &values, &|_| once.call_once(meanwhile)).unwrap();
-    let told: Vec<_> = residue.findings.iter().map(|f| (f.line.0, f.place, f.file.as_str())).collect();
-    assert_eq!(told, [(1, LocationKind::Bytes, "1"), (2, LocationKind::Name, "new/[value 2]")]);
+    let told: Vec<_> = residue
+        .findings
+        .iter()
+        .map(|f| (f.line.0, f.place, f.file.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (1, LocationKind::Bytes, "1"),
+            (2, LocationKind::Name, "new/[value 2]")
+        ]
+    );
     assert_eq!(residue.unsearched, []);
 }

@@ -1,6 +1,7 @@
 //! Values that are numbers, instants or days, to be found in columns of those types.
 //!
-//! Pure. A number of only a few digits is not searched for as a number, because it occurs in any table by chance.
+//! Pure. A number of only a few digits is not searched for as a number, because it occurs in any
+//! table by chance.
 
 use std::collections::HashMap;
 
@@ -11,10 +12,12 @@ use super::values::ListLine;
 /// The minimum number of digits of a number that is searched for as a number.
 const LEAST_DIGITS: usize = 7;
 
-/// The minimum of a number that is searched for as eight bytes: most bytes of smaller ones are zero.
+/// The minimum of a number that is searched for as eight bytes: most bytes of smaller ones are
+/// zero.
 const LEAST_BINARY: u64 = 1 << 32;
 
-/// A number without trailing zeros after the decimal point: the digits, and how many of them are after the point.
+/// A number without trailing zeros after the decimal point: the digits, and how many of them are
+/// after the point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DecimalValue {
     digits: i128,
@@ -45,15 +48,22 @@ impl TypedForms {
     /// Reads a text as a number, an instant or a day.
     pub fn of(text: &str) -> TypedForms {
         let digits = text.bytes().filter(u8::is_ascii_digit).count();
-        let number =
-            digits >= LEAST_DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.'));
+        let number = digits >= LEAST_DIGITS
+            && text
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.'));
         let when = || Some(DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc));
-        let mut numbers = TypedForms { instant: when(), day: text.parse().ok(), ..TypedForms::default() };
+        let mut numbers = TypedForms {
+            instant: when(),
+            day: text.parse().ok(),
+            ..TypedForms::default()
+        };
         if number {
             let (whole, behind) = text.split_once('.').unwrap_or((text, ""));
             let all = format!("{whole}{behind}").parse().ok();
-            numbers.decimal =
-                all.zip(u32::try_from(behind.len()).ok()).map(|(all, scale)| DecimalValue::new(all, scale));
+            numbers.decimal = all
+                .zip(u32::try_from(behind.len()).ok())
+                .map(|(all, scale)| DecimalValue::new(all, scale));
             numbers.integer = text.parse().ok();
             numbers.real = text.parse().ok();
         }
@@ -62,26 +72,49 @@ impl TypedForms {
 
     /// Returns other texts of an instant: in the formats of logs, and as a count of microseconds.
     pub fn spelled(&self) -> Vec<String> {
-        let Some(at) = self.instant else { return Vec::new() };
-        let formats =
-            ["%Y-%m-%dT%H:%M:%S%.fZ", "%Y-%m-%dT%H:%M:%S%.3fZ", "%Y-%m-%dT%H:%M:%S%.6fZ", "%Y-%m-%d %H:%M:%S%.6f"];
-        let written = formats.into_iter().map(|format| at.format(format).to_string());
+        let Some(at) = self.instant else {
+            return Vec::new();
+        };
+        let formats = [
+            "%Y-%m-%dT%H:%M:%S%.fZ",
+            "%Y-%m-%dT%H:%M:%S%.3fZ",
+            "%Y-%m-%dT%H:%M:%S%.6fZ",
+            "%Y-%m-%d %H:%M:%S%.6f",
+        ];
+        let written = formats
+            .into_iter()
+            .map(|format| at.format(format).to_string());
         written.chain([at.timestamp_micros().to_string()]).collect()
     }
 
-    /// Returns the numbers as eight bytes, in each encoding that a column may use, unless they are too small to be
-    /// specific.
+    /// Returns the numbers as eight bytes, in each encoding that a column may use, unless they are
+    /// too small to be specific.
     pub fn binary(&self) -> Vec<Vec<u8>> {
-        let counts =
-            self.instant.map(|at| [Some(at.timestamp_micros()), Some(at.timestamp_millis()), at.timestamp_nanos_opt()]);
-        let integers = [self.integer].into_iter().chain(counts.into_iter().flatten()).flatten();
+        let counts = self.instant.map(|at| {
+            [
+                Some(at.timestamp_micros()),
+                Some(at.timestamp_millis()),
+                at.timestamp_nanos_opt(),
+            ]
+        });
+        let integers = [self.integer]
+            .into_iter()
+            .chain(counts.into_iter().flatten())
+            .flatten();
         let telling = integers.filter(|number| number.unsigned_abs() >= LEAST_BINARY);
-        let real = self.real.filter(|real| real.fract() != 0.0).map(|real| real.to_le_bytes().to_vec());
-        telling.map(|number| number.to_le_bytes().to_vec()).chain(real).collect()
+        let real = self
+            .real
+            .filter(|real| real.fract() != 0.0)
+            .map(|real| real.to_le_bytes().to_vec());
+        telling
+            .map(|number| number.to_le_bytes().to_vec())
+            .chain(real)
+            .collect()
     }
 }
 
-/// Adds a line unless it is the last one of the list: several spellings of one value may be the same number.
+/// Adds a line unless it is the last one of the list: several spellings of one value may be the
+/// same number.
 fn note(lines: &mut Vec<ListLine>, line: ListLine) {
     if lines.last() != Some(&line) {
         lines.push(line);
@@ -104,10 +137,14 @@ impl TypedValues {
     pub fn add(&mut self, numbers: &TypedForms, line: ListLine) {
         let days = |day: NaiveDate| day.signed_duration_since(NaiveDate::default()).num_days();
         let put = |map: &mut HashMap<i64, Vec<ListLine>>, key: Option<i64>| {
-            key.into_iter().for_each(|key| note(map.entry(key).or_default(), line));
+            key.into_iter()
+                .for_each(|key| note(map.entry(key).or_default(), line));
         };
         put(&mut self.integers, numbers.integer);
-        put(&mut self.instants, numbers.instant.map(|at| at.timestamp_micros()));
+        put(
+            &mut self.instants,
+            numbers.instant.map(|at| at.timestamp_micros()),
+        );
         put(&mut self.days, numbers.day.map(days));
         if let Some(decimal) = numbers.decimal {
             note(self.decimals.entry(decimal).or_default(), line);
@@ -118,13 +155,19 @@ impl TypedValues {
                 clippy::cast_possible_truncation,
                 reason = "a column of single precision holds what is left of it"
             )]
-            note(self.singles.entry((real as f32).to_bits()).or_default(), line);
+            note(
+                self.singles.entry((real as f32).to_bits()).or_default(),
+                line,
+            );
         }
     }
 
     /// Returns true if no value is a number. Then no column of numbers needs to be decoded.
     pub fn is_empty(&self) -> bool {
-        self.integers.is_empty() && self.instants.is_empty() && self.days.is_empty() && self.reals.is_empty()
+        self.integers.is_empty()
+            && self.instants.is_empty()
+            && self.days.is_empty()
+            && self.reals.is_empty()
     }
 
     /// Returns the lines of the values that equal a number.
@@ -144,10 +187,13 @@ impl TypedValues {
 
     /// Returns the lines of the values that equal a number in single precision.
     pub fn single(&self, number: f32) -> &[ListLine] {
-        self.singles.get(&number.to_bits()).map_or(&[], Vec::as_slice)
+        self.singles
+            .get(&number.to_bits())
+            .map_or(&[], Vec::as_slice)
     }
 
-    /// Returns the lines of the values that equal an instant in microseconds since 1970-01-01T00:00:00Z.
+    /// Returns the lines of the values that equal an instant in microseconds since
+    /// 1970-01-01T00:00:00Z.
     pub fn instant(&self, micros: i64) -> &[ListLine] {
         self.instants.get(&micros).map_or(&[], Vec::as_slice)
     }
@@ -159,7 +205,10 @@ impl TypedValues {
 
     /// Returns every number to ask a bloom filter of an integer column for, with its lines.
     pub fn wholes(&self) -> impl Iterator<Item = (i64, &[ListLine])> {
-        self.integers.iter().chain(&self.instants).map(|(number, lines)| (*number, lines.as_slice()))
+        self.integers
+            .iter()
+            .chain(&self.instants)
+            .map(|(number, lines)| (*number, lines.as_slice()))
     }
 }
 
@@ -177,8 +226,13 @@ mod tests {
 
     #[test]
     fn a_value_is_found_by_what_it_is_worth() {
-        let typed =
-            typed(&["4611686018427387", "2026-11-24T10:00:00.5+01:00", "2026-11-24", "52.3702157", "-1250000.50"]);
+        let typed = typed(&[
+            "4611686018427387",
+            "2026-11-24T10:00:00.5+01:00",
+            "2026-11-24",
+            "52.3702157",
+            "-1250000.50",
+        ]);
         assert_eq!(typed.integer(4_611_686_018_427_387), [ListLine(1)]);
         assert_eq!(typed.instant(1_795_510_800_500_000), [ListLine(2)]);
         assert_eq!(typed.day(20_781), [ListLine(3)]);
@@ -186,8 +240,14 @@ mod tests {
             (typed.real(52.370_215_7), typed.single(52.370_216)),
             ([ListLine(4)].as_slice(), [ListLine(4)].as_slice())
         );
-        assert_eq!(typed.decimal(DecimalValue::new(-125_000_050, 2)), [ListLine(5)]);
-        assert_eq!(typed.decimal(DecimalValue::new(-12_500_005, 1)), [ListLine(5)]);
+        assert_eq!(
+            typed.decimal(DecimalValue::new(-125_000_050, 2)),
+            [ListLine(5)]
+        );
+        assert_eq!(
+            typed.decimal(DecimalValue::new(-12_500_005, 1)),
+            [ListLine(5)]
+        );
     }
 
     #[test]
@@ -199,8 +259,15 @@ mod tests {
     #[test]
     fn an_instant_is_spelled_as_logs_write_it() {
         let spelled = TypedForms::of("2026-11-24T10:00:00.123456Z").spelled();
-        for wanted in ["2026-11-24T10:00:00.123Z", "2026-11-24T10:00:00.123456Z", "1795514400123456"] {
-            assert!(spelled.contains(&wanted.to_owned()), "{wanted}: {spelled:?}");
+        for wanted in [
+            "2026-11-24T10:00:00.123Z",
+            "2026-11-24T10:00:00.123456Z",
+            "1795514400123456",
+        ] {
+            assert!(
+                spelled.contains(&wanted.to_owned()),
+                "{wanted}: {spelled:?}"
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The values to search for, prepared once: patterns for bytes, numbers for decoded columns, complete values for bloom
-//! filters.
+//! The values to search for, prepared once: patterns for bytes, numbers for decoded columns,
+//! complete values for bloom filters.
 //!
 //! A value is identified only by its line. It is never printed, and no error contains it.
 
@@ -62,9 +62,11 @@ pub struct SearchCounts {
     pub repeated: u64,
     /// The number of complete texts, in every spelling and canonical form.
     pub texts: u64,
-    /// The number of texts and bytes that are searched for within other bytes: escaped, encoded, as binary.
+    /// The number of texts and bytes that are searched for within other bytes: escaped, encoded, as
+    /// binary.
     pub patterns: u64,
-    /// The number of values that are numbers, instants or days, searched for in columns of those types.
+    /// The number of values that are numbers, instants or days, searched for in columns of those
+    /// types.
     pub numbers: u64,
 }
 
@@ -87,22 +89,36 @@ impl fmt::Debug for SearchValues {
 }
 
 impl SearchValues {
-    /// Reads a list of values, one per line ([`value_list`](ebbtide_policy::value_list) describes the lines). National numbers
-    /// are also searched for as numbers of each of `homes`, the default countries under the root. Errors if a value is
-    /// too short, unless `allow_short`.
-    pub fn parse(file: &[u8], allow_short: bool, homes: &[Country]) -> Result<SearchValues, PrepareValuesError> {
+    /// Reads a list of values, one per line ([`value_list`](ebbtide_policy::value_list) describes
+    /// the lines). National numbers are also searched for as numbers of each of `homes`, the
+    /// default countries under the root. Errors if a value is too short, unless `allow_short`.
+    pub fn parse(
+        file: &[u8],
+        allow_short: bool,
+        homes: &[Country],
+    ) -> Result<SearchValues, PrepareValuesError> {
         let list = value_list::parse(file, homes)?;
-        let values = list.values.iter().map(|value| (ListLine(value.line), value.text.as_str()));
+        let values = list
+            .values
+            .iter()
+            .map(|value| (ListLine(value.line), value.text.as_str()));
         let mut values = SearchValues::build(values, allow_short, homes)?;
         values.searched.repeated = list.repeated as u64;
         Ok(values)
     }
 
-    /// Creates values from texts without parsing them. The line of each is its position, from 1. Blank texts are left
-    /// out.
-    pub fn of_texts<T: AsRef<str>>(texts: &[T], allow_short: bool) -> Result<SearchValues, PrepareValuesError> {
+    /// Creates values from texts without parsing them. The line of each is its position, from 1.
+    /// Blank texts are left out.
+    pub fn of_texts<T: AsRef<str>>(
+        texts: &[T],
+        allow_short: bool,
+    ) -> Result<SearchValues, PrepareValuesError> {
         let texts = (1..).map(ListLine).zip(texts.iter().map(AsRef::as_ref));
-        SearchValues::build(texts.filter(|(_, text)| !text.trim().is_empty()), allow_short, &[])
+        SearchValues::build(
+            texts.filter(|(_, text)| !text.trim().is_empty()),
+            allow_short,
+            &[],
+        )
     }
 
     fn build<'t>(
@@ -121,8 +137,12 @@ impl SearchValues {
                 return Err(PrepareValuesError::Short { line });
             }
             lines.push(line);
-            let given = spellings(text).into_iter().chain(national_forms(text, homes));
-            let is_long = |spelling: &String| spelling == text || allow_short || spelling.trim().len() >= LEAST_BYTES;
+            let given = spellings(text)
+                .into_iter()
+                .chain(national_forms(text, homes));
+            let is_long = |spelling: &String| {
+                spelling == text || allow_short || spelling.trim().len() >= LEAST_BYTES
+            };
             let mut is_number = false;
             for spelling in given.filter(is_long) {
                 let forms = ValueForms::of(&spelling, allow_short);
@@ -143,13 +163,34 @@ impl SearchValues {
             return Err(ListError::Empty.into());
         }
         let (values, patterns_of) = (lines.len() as u64, patterns.len() as u64);
-        let searched = SearchCounts { values, repeated: 0, texts: texts.len() as u64, patterns: patterns_of, numbers };
+        let searched = SearchCounts {
+            values,
+            repeated: 0,
+            texts: texts.len() as u64,
+            patterns: patterns_of,
+            numbers,
+        };
         let all = |lines: BTreeSet<ListLine>| lines.into_iter().collect::<Vec<ListLine>>();
-        let patterns = patterns.into_iter().map(|(pattern, lines)| (pattern, all(lines)));
+        let patterns = patterns
+            .into_iter()
+            .map(|(pattern, lines)| (pattern, all(lines)));
         let automaton = Automaton::build(patterns.collect()).ok_or(PrepareValuesError::TooMany)?;
-        let wholes = wholes.into_iter().map(|(line, bytes)| (bytes, line)).collect();
-        let texts = texts.into_iter().map(|(text, lines)| (text, all(lines))).collect();
-        Ok(SearchValues { lines, searched, automaton, typed, wholes, texts })
+        let wholes = wholes
+            .into_iter()
+            .map(|(line, bytes)| (bytes, line))
+            .collect();
+        let texts = texts
+            .into_iter()
+            .map(|(text, lines)| (text, all(lines)))
+            .collect();
+        Ok(SearchValues {
+            lines,
+            searched,
+            automaton,
+            typed,
+            wholes,
+            texts,
+        })
     }
 
     /// Returns the numbers of values and forms that are searched for.
@@ -170,22 +211,28 @@ impl SearchValues {
         self.lines.is_empty()
     }
 
-    /// Returns the values that begin with `start` and are longer. Returns nothing if `start` is too short to be
-    /// specific.
+    /// Returns the values that begin with `start` and are longer. Returns nothing if `start` is too
+    /// short to be specific.
     pub(super) fn begun_by(&self, start: &[u8]) -> Vec<ListLine> {
         if start.len() < LEAST_START {
             return Vec::new();
         }
-        let from = self.texts.range::<[u8], _>((Bound::Included(start), Bound::Unbounded));
+        let from = self
+            .texts
+            .range::<[u8], _>((Bound::Included(start), Bound::Unbounded));
         let begun = from.take_while(|(text, _)| text.starts_with(start));
-        begun.filter(|(text, _)| text.len() > start.len()).flat_map(|(_, lines)| lines.iter().copied()).collect()
+        begun
+            .filter(|(text, _)| text.len() > start.len())
+            .flat_map(|(_, lines)| lines.iter().copied())
+            .collect()
     }
 
     /// Returns the text with every value in it replaced by its line, so that it may be shown.
     #[must_use]
     pub fn veil(&self, text: &str) -> String {
         let mut hits = Vec::new();
-        self.automaton.search(text.as_bytes(), |line, at| hits.push((at, line)));
+        self.automaton
+            .search(text.as_bytes(), |line, at| hits.push((at, line)));
         let hidden = escapes::search(text.as_bytes(), |layer| {
             let mut found = None;
             self.automaton.search(layer, |line, _| found = Some(line));

@@ -1,7 +1,7 @@
 //! Lists every file, folder and link under the root, whatever its name.
 //!
-//! No entry is missed without being reported, and no link is followed. An entry that disappears during the listing is
-//! left out.
+//! No entry is missed without being reported, and no link is followed. An entry that disappears
+//! during the listing is left out.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -44,7 +44,10 @@ pub fn list(root: &Path) -> Vec<RootEntry> {
             Ok(listed) => listed,
             Err(error) if gone(&error) && folder != Path::new("") => continue,
             Err(error) => {
-                entries.push(RootEntry { path: folder, kind: RootEntryKind::Unreadable(error.to_string()) });
+                entries.push(RootEntry {
+                    path: folder,
+                    kind: RootEntryKind::Unreadable(error.to_string()),
+                });
                 continue;
             }
         };
@@ -52,8 +55,10 @@ pub fn list(root: &Path) -> Vec<RootEntry> {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    entries
-                        .push(RootEntry { path: folder.clone(), kind: RootEntryKind::Unreadable(error.to_string()) });
+                    entries.push(RootEntry {
+                        path: folder.clone(),
+                        kind: RootEntryKind::Unreadable(error.to_string()),
+                    });
                     continue;
                 }
             };
@@ -66,7 +71,10 @@ pub fn list(root: &Path) -> Vec<RootEntry> {
                     entries.push(RootEntry { path, kind });
                 }
                 Err(error) if gone(&error) => {}
-                Err(error) => entries.push(RootEntry { path, kind: RootEntryKind::Unreadable(error.to_string()) }),
+                Err(error) => entries.push(RootEntry {
+                    path,
+                    kind: RootEntryKind::Unreadable(error.to_string()),
+                }),
             }
         }
     }
@@ -85,7 +93,13 @@ fn kind(path: &Path) -> io::Result<RootEntryKind> {
 }
 
 fn stamp(meta: &Metadata) -> FileStamp {
-    (meta.dev(), meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec())
+    (
+        meta.dev(),
+        meta.ino(),
+        meta.len(),
+        meta.mtime(),
+        meta.mtime_nsec(),
+    )
 }
 
 /// Returns true if an error says that the entry no longer exists.

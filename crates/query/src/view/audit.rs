@@ -1,8 +1,9 @@
-//! Audits a table: every record read is stored, expired, skipped or a dead letter, every stored record is in a file,
-//! removed or suppressed, and every file exists.
+//! Audits a table: every record read is stored, expired, skipped or a dead letter, every stored
+//! record is in a file, removed or suppressed, and every file exists.
 //!
-//! The audit checks the log against itself and against the files, and reports what it could not check. If old entries
-//! were deleted, it begins at the running totals of the oldest entry that still exists.
+//! The audit checks the log against itself and against the files, and reports what it could not
+//! check. If old entries were deleted, it begins at the running totals of the oldest entry that
+//! still exists.
 
 mod contents;
 mod sums;
@@ -46,7 +47,8 @@ pub struct Audit {
     pub foreign_commits: u64,
     /// Rows that other engines ever added, if their commits state it.
     pub foreign_rows: u64,
-    /// The sums over all commits of the table, including those before the oldest entry; `None` if there is no evidence.
+    /// The sums over all commits of the table, including those before the oldest entry; `None` if
+    /// there is no evidence.
     pub totals: Option<TableTotals>,
     /// Records that the listed files stand for.
     pub records: u64,
@@ -70,7 +72,8 @@ pub struct AuditedContents {
     pub digests: u64,
     /// Pages whose checksum was compared.
     pub pages: u64,
-    /// Pages without a checksum, which were decompressed: written by other engines, or by a version before checksums.
+    /// Pages without a checksum, which were decompressed: written by other engines, or by a version
+    /// before checksums.
     pub pages_without_checksum: u64,
 }
 
@@ -112,7 +115,9 @@ pub enum AuditViolation {
         accounted: u64,
     },
     /// A rewrite's evidence removes another number of records than the removed files had.
-    #[error("version {version}: its evidence took out {told} records, the files it removed held {found}")]
+    #[error(
+        "version {version}: its evidence took out {told} records, the files it removed held {found}"
+    )]
     TakenOut {
         /// The version.
         version: u64,
@@ -122,7 +127,9 @@ pub enum AuditViolation {
         found: u64,
     },
     /// A rewrite's evidence adds another number of records than the added files have.
-    #[error("version {version}: its evidence put back {told} records, the files it added hold {found}")]
+    #[error(
+        "version {version}: its evidence put back {told} records, the files it added hold {found}"
+    )]
     PutBack {
         /// The version.
         version: u64,
@@ -138,7 +145,9 @@ pub enum AuditViolation {
         version: u64,
     },
     /// A commit began at another offset than the one at which the commit before it ended.
-    #[error("version {version}: {partition} goes on at {from}, and the table had come to {expected}")]
+    #[error(
+        "version {version}: {partition} goes on at {from}, and the table had come to {expected}"
+    )]
     Chain {
         /// The version.
         version: u64,
@@ -149,8 +158,8 @@ pub enum AuditViolation {
         /// The offset at which the commit before it ended.
         expected: String,
     },
-    /// A commit did not move an offset forwards, or skipped another number of offsets than its decision about losses
-    /// states.
+    /// A commit did not move an offset forwards, or skipped another number of offsets than its
+    /// decision about losses states.
     #[error(
         "version {version}: {partition} moved from {from} to {next}, which no decision about lost offsets explains"
     )]
@@ -246,8 +255,8 @@ impl Audit {
     }
 }
 
-/// Audits a product's table at its newest version. Errors only if the table cannot be read; violations are in the
-/// result.
+/// Audits a product's table at its newest version. Errors only if the table cannot be read;
+/// violations are in the result.
 pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError> {
     let view = TableView::open(root, product).await?;
     let mut books = EvidenceSums::default();
@@ -278,16 +287,26 @@ pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError
     };
     check_checkpoints(&view, &mut audit).await?;
     for (partition, told) in &books.ends {
-        let stored = view.state.txns().find(|(app, _)| partition_of(app).as_ref() == Some(partition));
+        let stored = view
+            .state
+            .txns()
+            .find(|(app, _)| partition_of(app).as_ref() == Some(partition));
         let stored = Offset(stored.map_or(-1, |(_, version)| version));
         if stored != *told {
-            audit.broken.push(AuditViolation::Offset { partition: partition.to_string(), stored, told: *told });
+            audit.broken.push(AuditViolation::Offset {
+                partition: partition.to_string(),
+                stored,
+                told: *told,
+            });
         }
     }
     look_at_files(&view, &mut audit).await?;
     let kept = audit.totals.unwrap_or_default().kept();
     if kept != audit.records {
-        audit.broken.push(AuditViolation::Conservation { kept, records: audit.records });
+        audit.broken.push(AuditViolation::Conservation {
+            kept,
+            records: audit.records,
+        });
     }
     Ok(audit)
 }
@@ -305,19 +324,34 @@ pub async fn audit_contents(root: &Root, product: &ProductKey) -> Result<Audit, 
         let (store, digests) = (store.clone(), &digests);
         async move {
             let file = file?;
-            let checked = check_contents(&store, &file.path, digests.get(&file.path).copied()).await?;
+            let checked =
+                check_contents(&store, &file.path, digests.get(&file.path).copied()).await?;
             Ok::<_, StoreError>((file.path, checked))
         }
     });
-    let (mut sums, mut checked) = (AuditedContents::default(), std::pin::pin!(checked.buffer_unordered(READING)));
+    let (mut sums, mut checked) = (
+        AuditedContents::default(),
+        std::pin::pin!(checked.buffer_unordered(READING)),
+    );
     while let Some((path, checked)) = checked.try_next().await? {
         // The audit reports a missing file already.
-        let Some(CheckedContents { bytes, pages, without_checksum, has_digest, wrong }) = checked else { continue };
+        let Some(CheckedContents {
+            bytes,
+            pages,
+            without_checksum,
+            has_digest,
+            wrong,
+        }) = checked
+        else {
+            continue;
+        };
         sums.bytes += bytes;
         sums.pages += pages;
         sums.pages_without_checksum += without_checksum;
         sums.digests += u64::from(has_digest);
-        audit.broken.extend(wrong.map(|why| AuditViolation::Contents { path, why }));
+        audit
+            .broken
+            .extend(wrong.map(|why| AuditViolation::Contents { path, why }));
     }
     audit.contents = Some(sums);
     Ok(audit)
@@ -328,13 +362,18 @@ async fn check_checkpoints(view: &TableView, audit: &mut Audit) -> Result<(), St
     for checkpoint in files::checkpoints(&files::list(&view.log).await?) {
         match checkpoint::check(&view.log, &checkpoint).await {
             Ok(()) => {}
-            Err(error @ StoreError::Damaged { .. }) => {
-                audit.broken.push(AuditViolation::Log { what: error.to_string() })
-            }
+            Err(error @ StoreError::Damaged { .. }) => audit.broken.push(AuditViolation::Log {
+                what: error.to_string(),
+            }),
             Err(error) => return Err(error),
         }
     }
-    audit.broken.extend(view.log.passed_over().into_iter().map(|what| AuditViolation::Log { what }));
+    audit.broken.extend(
+        view.log
+            .passed_over()
+            .into_iter()
+            .map(|what| AuditViolation::Log { what }),
+    );
     Ok(())
 }
 
@@ -349,8 +388,14 @@ pub(super) async fn oldest_entry(view: &TableView) -> Result<u64, StoreError> {
         })
         .collect();
     entries.sort_unstable();
-    let unbroken = entries.iter().rev().zip((0..=view.state.version).rev()).take_while(|(entry, at)| *entry == at);
-    Ok(unbroken.last().map_or(view.state.version, |(entry, _)| *entry))
+    let unbroken = entries
+        .iter()
+        .rev()
+        .zip((0..=view.state.version).rev())
+        .take_while(|(entry, at)| *entry == at);
+    Ok(unbroken
+        .last()
+        .map_or(view.state.version, |(entry, _)| *entry))
 }
 
 async fn look_at_files(view: &TableView, audit: &mut Audit) -> Result<(), StoreError> {
@@ -375,21 +420,34 @@ async fn look_at_files(view: &TableView, audit: &mut Audit) -> Result<(), StoreE
         if let Some(named) = cell_records(&file.path).filter(|_| found == Some(file.size)) {
             match count_cells(&store, &file.path).await {
                 Ok(found) if found == named => {}
-                Ok(found) => audit.broken.push(AuditViolation::Cells { path: file.path.clone(), named, found }),
-                Err(error) => {
-                    audit.broken.push(AuditViolation::Unreadable { path: file.path.clone(), why: error.to_string() })
-                }
+                Ok(found) => audit.broken.push(AuditViolation::Cells {
+                    path: file.path.clone(),
+                    named,
+                    found,
+                }),
+                Err(error) => audit.broken.push(AuditViolation::Unreadable {
+                    path: file.path.clone(),
+                    why: error.to_string(),
+                }),
             }
         }
         match found {
-            None => audit.broken.push(AuditViolation::Missing { path: file.path.clone() }),
+            None => audit.broken.push(AuditViolation::Missing {
+                path: file.path.clone(),
+            }),
             Some(found) if found != file.size => {
-                audit.broken.push(AuditViolation::Size { path: file.path.clone(), listed: file.size, found });
+                audit.broken.push(AuditViolation::Size {
+                    path: file.path.clone(),
+                    listed: file.size,
+                    found,
+                });
             }
             Some(_) => {}
         }
         if file.records().is_none() {
-            audit.broken.push(AuditViolation::Uncounted { path: file.path });
+            audit
+                .broken
+                .push(AuditViolation::Uncounted { path: file.path });
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The history of a table, commit by commit, from the evidence in the log, oldest first.
 //!
-//! One entry is in memory at a time. Of another engine's commit only its existence is reported: the texts of such an
-//! engine may contain personal values.
+//! One entry is in memory at a time. Of another engine's commit only its existence is reported: the
+//! texts of such an engine may contain personal values.
 
 use chrono::{DateTime, Utc};
 use futures::{Stream, TryStreamExt, stream};
@@ -47,7 +47,8 @@ pub struct CommitRecord {
 pub enum CommitKind {
     /// The evidence of the commit.
     Evidence(Box<Evidence>),
-    /// The commit has no evidence: it is of another engine, or one that only changed the table's metadata.
+    /// The commit has no evidence: it is of another engine, or one that only changed the table's
+    /// metadata.
     Untold {
         /// True if it changed the table's files.
         foreign: bool,
@@ -64,43 +65,69 @@ pub struct HistorySpan {
 }
 
 impl CommitFilter {
-    /// Returns true if an entry passes the filter. Another engine's commit has no time and no operation that could be
-    /// reported, so it passes only if the filter has neither.
+    /// Returns true if an entry passes the filter. Another engine's commit has no time and no
+    /// operation that could be reported, so it passes only if the filter has neither.
     fn takes(&self, entry: &LogEntry) -> bool {
-        let paths =
-            || entry.added.iter().map(|file| file.path.as_str()).chain(entry.removed.iter().map(String::as_str));
+        let paths = || {
+            entry
+                .added
+                .iter()
+                .map(|file| file.path.as_str())
+                .chain(entry.removed.iter().map(String::as_str))
+        };
         let in_bucket = |bucket: &Bucket| {
-            let told = entry.evidence.as_ref().is_some_and(|evidence| evidence.buckets.contains(&bucket.to_string()));
+            let told = entry
+                .evidence
+                .as_ref()
+                .is_some_and(|evidence| evidence.buckets.contains(&bucket.to_string()));
             told || paths().any(|path| super::why::bucket_of(path) == Some(*bucket))
         };
-        if self.bucket.as_ref().is_some_and(|bucket| !in_bucket(bucket)) {
+        if self
+            .bucket
+            .as_ref()
+            .is_some_and(|bucket| !in_bucket(bucket))
+        {
             return false;
         }
         let Some(evidence) = &entry.evidence else {
             return self.operation.is_none() && self.since.is_none() && self.until.is_none();
         };
-        self.operation.as_ref().is_none_or(|operation| *operation == evidence.operation)
+        self.operation
+            .as_ref()
+            .is_none_or(|operation| *operation == evidence.operation)
             && self.since.is_none_or(|since| evidence.at >= since)
             && self.until.is_none_or(|until| evidence.at < until)
     }
 }
 
-/// Returns the commits of a product's table that pass the filter, one by one, and the range of its history. Errors if
-/// there is no table.
+/// Returns the commits of a product's table that pass the filter, one by one, and the range of its
+/// history. Errors if there is no table.
 pub async fn history(
     root: &Root,
     product: &ProductKey,
     wanted: CommitFilter,
-) -> Result<(HistorySpan, impl Stream<Item = Result<CommitRecord, ViewError>> + use<>), ViewError> {
+) -> Result<
+    (
+        HistorySpan,
+        impl Stream<Item = Result<CommitRecord, ViewError>> + use<>,
+    ),
+    ViewError,
+> {
     let view = TableView::open(root, product).await?;
-    wanted.bucket.map_or(Ok(()), |bucket| view.check_bucket(product, bucket))?;
-    let span = HistorySpan { oldest_entry: oldest_entry(&view).await?, version: view.state.version };
+    wanted
+        .bucket
+        .map_or(Ok(()), |bucket| view.check_bucket(product, bucket))?;
+    let span = HistorySpan {
+        oldest_entry: oldest_entry(&view).await?,
+        version: view.state.version,
+    };
     let log = view.log;
-    let entries = stream::iter((span.oldest_entry..=span.version).map(Ok)).try_filter_map(move |version| {
-        let log = log.clone();
-        // Deleted since it was listed: the history now begins after it.
-        async move { Ok(read_entry(&log, version).await?) }
-    });
+    let entries =
+        stream::iter((span.oldest_entry..=span.version).map(Ok)).try_filter_map(move |version| {
+            let log = log.clone();
+            // Deleted since it was listed: the history now begins after it.
+            async move { Ok(read_entry(&log, version).await?) }
+        });
     let wanted = entries.try_filter_map(move |entry: LogEntry| {
         let found = wanted.takes(&entry).then(|| CommitRecord {
             version: entry.version,
@@ -108,7 +135,9 @@ pub async fn history(
             removed: entry.removed.len(),
             did: match entry.evidence {
                 Some(evidence) => CommitKind::Evidence(Box::new(evidence)),
-                None => CommitKind::Untold { foreign: !entry.added.is_empty() || !entry.removed.is_empty() },
+                None => CommitKind::Untold {
+                    foreign: !entry.added.is_empty() || !entry.removed.is_empty(),
+                },
             },
         });
         futures::future::ok::<_, ViewError>(found)

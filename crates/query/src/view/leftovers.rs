@@ -10,7 +10,8 @@ use ebbtide_table::janitor::{MaintenanceSettings, due_files};
 use ebbtide_table::log::{LogState, TableLog};
 use ebbtide_table::root::Root;
 
-/// Files that no version of a table lists and that still exist: their contents can still be read from the disk.
+/// Files that no version of a table lists and that still exist: their contents can still be read
+/// from the disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Leftovers {
     /// Replaced files within the readers' grace.
@@ -21,8 +22,8 @@ pub struct Leftovers {
     pub undeleted_since: Option<DateTime<Utc>>,
 }
 
-/// Finds the files of a product's table that should be deleted at `now` and still exist. Errors if the table does not
-/// exist.
+/// Finds the files of a product's table that should be deleted at `now` and still exist. Errors if
+/// the table does not exist.
 pub async fn leftovers(
     root: &Root,
     product: &ProductKey,
@@ -32,10 +33,15 @@ pub async fn leftovers(
     let TableView { log, mut state, .. } = TableView::open(root, product).await?;
     let due = due_files(&log, &mut state, now, upkeep).await?;
     let overdue = due.overdue();
-    Ok(Leftovers { in_grace: due.in_grace, undeleted: overdue.files, undeleted_since: overdue.since })
+    Ok(Leftovers {
+        in_grace: due.in_grace,
+        undeleted: overdue.files,
+        undeleted_since: overdue.since,
+    })
 }
 
-/// Returns the date of the newest commit of any table under a root, by the clock of the instance that made it.
+/// Returns the date of the newest commit of any table under a root, by the clock of the instance
+/// that made it.
 pub async fn newest_commit(root: &Root) -> Result<Option<DateTime<Utc>>, StoreError> {
     let mut newest = None;
     for product in products(root).await? {

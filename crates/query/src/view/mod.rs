@@ -15,8 +15,8 @@ pub use leftovers::{Leftovers, leftovers, newest_commit};
 pub use show::{DeadlineForecast, NextOffset, TableOverview, show};
 pub use tagged::{StoredTags, stored_columns, stored_tags};
 pub use why::{
-    CategoryState, RecordCommit, RecordHints, RecordHistory, RecordKey, RecordStatus, StoredCategory, StoredRecord,
-    takes_in, why,
+    CategoryState, RecordCommit, RecordHints, RecordHistory, RecordKey, RecordStatus,
+    StoredCategory, StoredRecord, takes_in, why,
 };
 
 use std::collections::HashMap;
@@ -72,7 +72,8 @@ pub enum ViewError {
     Store(#[from] StoreError),
 }
 
-/// Returns the products that have a table under the root, sorted. A root that does not exist has none.
+/// Returns the products that have a table under the root, sorted. A root that does not exist has
+/// none.
 pub async fn products(root: &Root) -> Result<Vec<ProductKey>, StoreError> {
     let mut products = Vec::new();
     for product in root.folders().await? {
@@ -118,45 +119,68 @@ struct FileStats {
 
 impl TableView {
     async fn open(root: &Root, product: &ProductKey) -> Result<TableView, ViewError> {
-        let no_table = || ViewError::NoTable { product: product.to_string(), root: root.to_string() };
+        let no_table = || ViewError::NoTable {
+            product: product.to_string(),
+            root: root.to_string(),
+        };
         let log = TableLog::of(root, product);
-        // The kernel lists files lazily: a checkpoint that cannot be read must be hidden before the kernel begins.
+        // The kernel lists files lazily: a checkpoint that cannot be read must be hidden before the
+        // kernel begins.
         log.is_readable(&files::list(&log).await?, u64::MAX).await?;
         let (state, snapshot) = LogState::load_snapshot(&log).await?.ok_or_else(no_table)?;
-        Ok(TableView { log, state, snapshot })
+        Ok(TableView {
+            log,
+            state,
+            snapshot,
+        })
     }
 
     /// Refuses a bucket that the table can never have: the answer would be empty in any case.
     fn check_bucket(&self, product: &ProductKey, bucket: Bucket) -> Result<(), ViewError> {
         let why = match (self.state.bucket_unit()?, bucket) {
-            (Some(BucketUnit::Day), Bucket::Hour(_)) => "its buckets are days; write one as 2026-11-24",
-            (Some(BucketUnit::Hour), Bucket::Day(_)) => "its buckets are hours; write one as 2026-11-24T13:00:00Z",
+            (Some(BucketUnit::Day), Bucket::Hour(_)) => {
+                "its buckets are days; write one as 2026-11-24"
+            }
+            (Some(BucketUnit::Hour), Bucket::Day(_)) => {
+                "its buckets are hours; write one as 2026-11-24T13:00:00Z"
+            }
             // An hour of any time zone begins at a full quarter of an hour in UTC.
             (_, Bucket::Hour(start))
-                if start.timestamp().rem_euclid(900) != 0 || start.timestamp_subsec_nanos() != 0 =>
+                if start.timestamp().rem_euclid(900) != 0
+                    || start.timestamp_subsec_nanos() != 0 =>
             {
                 "no hour begins then; write its beginning as 2026-11-24T13:00:00Z"
             }
             _ => return Ok(()),
         };
-        Err(ViewError::NoBucket { product: product.to_string(), bucket, why })
+        Err(ViewError::NoBucket {
+            product: product.to_string(),
+            bucket,
+            why,
+        })
     }
 
     /// Returns the files of the version, one by one, so that memory does not grow with the table.
     fn files(&self) -> impl Stream<Item = Result<ListedFile, StoreError>> {
-        self.snapshot.file_views(self.log.as_ref(), None).map(|file| {
-            let file = file?;
-            Ok(ListedFile {
-                path: file.object_store_path().to_string(),
-                size: u64::try_from(file.size()).unwrap_or(0),
-                stats: file.stats().and_then(|stats| serde_json::from_str(&stats).ok()).unwrap_or_default(),
+        self.snapshot
+            .file_views(self.log.as_ref(), None)
+            .map(|file| {
+                let file = file?;
+                Ok(ListedFile {
+                    path: file.object_store_path().to_string(),
+                    size: u64::try_from(file.size()).unwrap_or(0),
+                    stats: file
+                        .stats()
+                        .and_then(|stats| serde_json::from_str(&stats).ok())
+                        .unwrap_or_default(),
+                })
             })
-        })
     }
 }
 
 impl ListedFile {
-    /// Returns the number of records that its rows stand for; `None` if neither its name nor its statistics have it.
+    /// Returns the number of records that its rows stand for; `None` if neither its name nor its
+    /// statistics have it.
     fn records(&self) -> Option<u64> {
         cell_records(&self.path).or(self.stats.num_records)
     }
@@ -166,7 +190,9 @@ impl FileStats {
     /// Returns the minimum of a column of instants.
     fn instant(&self, column: &str) -> Option<DateTime<Utc>> {
         let text = self.min_values.get(column)?.as_str()?;
-        DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc))
+        DateTime::parse_from_rfc3339(text)
+            .ok()
+            .map(|at| at.with_timezone(&Utc))
     }
 }
 

@@ -1,5 +1,5 @@
-//! The content of a table: version, records, segments, bytes, the deadlines ahead, and the next offset of each
-//! partition.
+//! The content of a table: version, records, segments, bytes, the deadlines ahead, and the next
+//! offset of each partition.
 
 use std::collections::BTreeMap;
 
@@ -65,11 +65,18 @@ pub struct NextOffset {
 }
 
 /// Returns the content of a product's table at `now`. Errors if there is none.
-pub async fn show(root: &Root, product: &ProductKey, now: DateTime<Utc>) -> Result<TableOverview, ViewError> {
+pub async fn show(
+    root: &Root,
+    product: &ProductKey,
+    now: DateTime<Utc>,
+) -> Result<TableOverview, ViewError> {
     let view = TableView::open(root, product).await?;
     let mut deadlines: BTreeMap<Category, DeadlineForecast> = BTreeMap::new();
     for column in view.state.columns()? {
-        if let Some(category) = column.strip_prefix("expires_").and_then(|category| Category::new(category).ok()) {
+        if let Some(category) = column
+            .strip_prefix("expires_")
+            .and_then(|category| Category::new(category).ok())
+        {
             deadlines.insert(category.clone(), DeadlineForecast::none(category));
         }
     }
@@ -79,10 +86,19 @@ pub async fn show(root: &Root, product: &ProductKey, now: DateTime<Utc>) -> Resu
         let stands_for = file.records().unwrap_or(0);
         (records, segments, bytes) = (records + stands_for, segments + 1, bytes + file.size);
         for (category, ahead) in &mut deadlines {
-            ahead.count(file.stats.instant(&format!("expires_{category}")), stands_for, now);
+            ahead.count(
+                file.stats.instant(&format!("expires_{category}")),
+                stands_for,
+                now,
+            );
         }
     }
-    let next = |(app, version): (&str, i64)| Some(NextOffset { partition: partition_of(app)?, next: Offset(version) });
+    let next = |(app, version): (&str, i64)| {
+        Some(NextOffset {
+            partition: partition_of(app)?,
+            next: Offset(version),
+        })
+    };
     let mut partitions: Vec<NextOffset> = view.state.txns().filter_map(next).collect();
     partitions.sort_by(|a, b| a.partition.cmp(&b.partition));
     Ok(TableOverview {
@@ -100,7 +116,16 @@ pub async fn show(root: &Root, product: &ProductKey, now: DateTime<Utc>) -> Resu
 impl DeadlineForecast {
     fn none(category: Category) -> DeadlineForecast {
         let (due, within_a_day, within_a_week, within_a_month, later, open) = (0, 0, 0, 0, 0, 0);
-        DeadlineForecast { category, next: None, due, within_a_day, within_a_week, within_a_month, later, open }
+        DeadlineForecast {
+            category,
+            next: None,
+            due,
+            within_a_day,
+            within_a_week,
+            within_a_month,
+            later,
+            open,
+        }
     }
 
     fn count(&mut self, deadline: Option<DateTime<Utc>>, rows: u64, now: DateTime<Utc>) {

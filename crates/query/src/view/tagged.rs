@@ -1,5 +1,5 @@
-//! The policies under which the segments of a table were tagged, as far as log and footers show. A policy that is about
-//! to become the first active one is compared with them.
+//! The policies under which the segments of a table were tagged, as far as log and footers show. A
+//! policy that is about to become the first active one is compared with them.
 
 use std::collections::BTreeSet;
 
@@ -28,20 +28,37 @@ pub struct StoredTags {
     pub columns: BTreeSet<String>,
 }
 
-/// Returns the evidence in a product's table of the policies of its segments. `None` if the table does not exist.
-pub async fn stored_tags(root: &Root, product: &ProductKey) -> Result<Option<StoredTags>, StoreError> {
+/// Returns the evidence in a product's table of the policies of its segments. `None` if the table
+/// does not exist.
+pub async fn stored_tags(
+    root: &Root,
+    product: &ProductKey,
+) -> Result<Option<StoredTags>, StoreError> {
     let log = TableLog::of(root, product);
-    let Some(state) = LogState::load(&log).await? else { return Ok(None) };
+    let Some(state) = LogState::load(&log).await? else {
+        return Ok(None);
+    };
     let index = SegmentIndex::at(&log, state.version, false).await?;
     let mut tags = StoredTags {
         controls: ControlsVersion(state.controls()),
-        columns: state.columns()?.into_iter().filter(|column| !is_tag(column)).collect(),
+        columns: state
+            .columns()?
+            .into_iter()
+            .filter(|column| !is_tag(column))
+            .collect(),
         ..StoredTags::default()
     };
-    let property = |profile: &str| state.metadata.configuration().get(&format!("ebbtide.profile.{profile}"));
+    let property = |profile: &str| {
+        state
+            .metadata
+            .configuration()
+            .get(&format!("ebbtide.profile.{profile}"))
+    };
     for segment in index.iter().filter(|segment| !segment.cells) {
         tags.segments += 1;
-        let Some(version) = &segment.policy_version else { continue };
+        let Some(version) = &segment.policy_version else {
+            continue;
+        };
         tags.versions.insert(version.clone());
         if let Some(text) = property(segment.profile.as_str()) {
             tags.profiles.insert((version.clone(), text.clone()));
@@ -50,8 +67,8 @@ pub async fn stored_tags(root: &Root, product: &ProductKey) -> Result<Option<Sto
     Ok(Some(tags))
 }
 
-/// Returns those of `columns` that some segment of a product's table has. Reads the footers of its segments until all
-/// are found.
+/// Returns those of `columns` that some segment of a product's table has. Reads the footers of its
+/// segments until all are found.
 pub async fn stored_columns(
     root: &Root,
     product: &ProductKey,
@@ -59,7 +76,10 @@ pub async fn stored_columns(
 ) -> Result<BTreeSet<String>, ViewError> {
     let mut found = BTreeSet::new();
     let view = TableView::open(root, product).await?;
-    let (store, index) = (view.log.object_store(None), SegmentIndex::at(&view.log, view.state.version, false).await?);
+    let (store, index) = (
+        view.log.object_store(None),
+        SegmentIndex::at(&view.log, view.state.version, false).await?,
+    );
     for segment in index.iter() {
         if columns.is_empty() {
             break;
@@ -70,7 +90,14 @@ pub async fn stored_columns(
             Err(RewriteError::Gone { .. }) => continue,
             Err(error) => return Err(error.into()),
         };
-        for field in opened.metadata.metadata().file_metadata().schema_descr().root_schema().get_fields() {
+        for field in opened
+            .metadata
+            .metadata()
+            .file_metadata()
+            .schema_descr()
+            .root_schema()
+            .get_fields()
+        {
             if let Some(column) = columns.take(field.name()) {
                 found.insert(column);
             }

@@ -21,7 +21,9 @@ async fn two_commits(root: &Root) -> Table {
 
 /// Changes an entry of the log in place.
 fn tamper(root: &Root, version: u64, change: impl Fn(&mut Value)) {
-    let path = root.table_folder(&sms()).join(format!("_delta_log/{version:020}.json"));
+    let path = root
+        .table_folder(&sms())
+        .join(format!("_delta_log/{version:020}.json"));
     let text = std::fs::read_to_string(&path).unwrap();
     let lines: Vec<String> = text
         .lines()
@@ -39,20 +41,48 @@ async fn a_table_is_listed_and_shown() {
     let (_folder, root) = root();
     assert_eq!(products(&root).await.unwrap(), vec![]);
     assert_eq!(
-        show(&root, &sms(), noon()).await.unwrap_err().to_string().split(" under ").next(),
+        show(&root, &sms(), noon())
+            .await
+            .unwrap_err()
+            .to_string()
+            .split(" under ")
+            .next(),
         Some("there is no table sms")
     );
     two_commits(&root).await;
     assert_eq!(products(&root).await.unwrap(), vec![sms()]);
-    let seen = show(&root, &sms(), noon() + TimeDelta::days(89)).await.unwrap();
+    let seen = show(&root, &sms(), noon() + TimeDelta::days(89))
+        .await
+        .unwrap();
     assert_eq!((seen.version, seen.records, seen.segments), (2, 200, 2));
     assert_eq!(seen.partitions[0].partition, partition(0));
     assert_eq!(seen.partitions[0].next.0, 200);
-    let content = seen.deadlines.iter().find(|ahead| ahead.category.as_str() == "content").unwrap();
-    assert_eq!((content.due, content.within_a_day, content.within_a_week, content.later), (0, 200, 0, 0));
-    let seen = show(&root, &sms(), noon() + TimeDelta::days(90)).await.unwrap();
-    let content = seen.deadlines.iter().find(|ahead| ahead.category.as_str() == "content").unwrap();
-    assert_eq!((content.due, content.next.unwrap().0), (200, noon() + TimeDelta::days(90)));
+    let content = seen
+        .deadlines
+        .iter()
+        .find(|ahead| ahead.category.as_str() == "content")
+        .unwrap();
+    assert_eq!(
+        (
+            content.due,
+            content.within_a_day,
+            content.within_a_week,
+            content.later
+        ),
+        (0, 200, 0, 0)
+    );
+    let seen = show(&root, &sms(), noon() + TimeDelta::days(90))
+        .await
+        .unwrap();
+    let content = seen
+        .deadlines
+        .iter()
+        .find(|ahead| ahead.category.as_str() == "content")
+        .unwrap();
+    assert_eq!(
+        (content.due, content.next.unwrap().0),
+        (200, noon() + TimeDelta::days(90))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,7 +91,10 @@ async fn a_sound_table_passes_the_audit() {
     two_commits(&root).await;
     let found = audit(&root, &sms()).await.unwrap();
     assert!(found.holds(), "{:?}", found.broken);
-    assert_eq!((found.commits, found.records, found.oldest_entry), (2, 200, 0));
+    assert_eq!(
+        (found.commits, found.records, found.oldest_entry),
+        (2, 200, 0)
+    );
     assert_eq!(found.totals.unwrap().read, 200);
 }
 
@@ -74,7 +107,9 @@ async fn a_missing_a_short_and_an_unlisted_file_are_found() {
     std::fs::write(root.table_folder(&sms()).join(&paths[1]), b"short").unwrap();
     let broken = audit(&root, &sms()).await.unwrap().broken;
     assert_eq!(broken.len(), 2);
-    assert!(broken.contains(&AuditViolation::Missing { path: paths[0].clone() }));
+    assert!(broken.contains(&AuditViolation::Missing {
+        path: paths[0].clone()
+    }));
     assert!(matches!(
         &broken[..],
         [.., AuditViolation::Size { found: 5, .. }] | [AuditViolation::Size { found: 5, .. }, ..]
@@ -85,8 +120,14 @@ async fn a_missing_a_short_and_an_unlisted_file_are_found() {
 async fn lost_and_doubled_records_and_broken_chains_are_found() {
     type Change = fn(&mut Value);
     let changes: [(Change, &str); 6] = [
-        (|line| evidence(line, |e| e["read"] = 101.into()), "read 101, accounted for 100"),
-        (|line| evidence(line, |e| e["totals"]["stored"] = 150.into()), "running totals"),
+        (
+            |line| evidence(line, |e| e["read"] = 101.into()),
+            "read 101, accounted for 100",
+        ),
+        (
+            |line| evidence(line, |e| e["totals"]["stored"] = 150.into()),
+            "running totals",
+        ),
         (
             |line| evidence(line, |e| e["partitions"][0]["from"] = 90.into()),
             "traffic.sms/0 goes on at 90, and the table had come to 100",
@@ -116,8 +157,17 @@ async fn lost_and_doubled_records_and_broken_chains_are_found() {
         let (_folder, root) = root();
         two_commits(&root).await;
         tamper(&root, 2, change);
-        let told: Vec<String> = audit(&root, &sms()).await.unwrap().broken.iter().map(ToString::to_string).collect();
-        assert!(told.iter().any(|line| line.contains(expected)), "{expected}: {told:?}");
+        let told: Vec<String> = audit(&root, &sms())
+            .await
+            .unwrap()
+            .broken
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert!(
+            told.iter().any(|line| line.contains(expected)),
+            "{expected}: {told:?}"
+        );
     }
 }
 
@@ -147,8 +197,14 @@ async fn rewrites_that_lose_records_are_found() {
             },
             "its evidence put back 190 records, the files it added hold 180",
         ),
-        (|line| evidence(line, |e| e["totals"]["removed"] = 0.into()), "running totals"),
-        (|line| evidence(line, |e| e["totals"]["suppressed"] = 1.into()), "179 records were stored and have not ended"),
+        (
+            |line| evidence(line, |e| e["totals"]["removed"] = 0.into()),
+            "running totals",
+        ),
+        (
+            |line| evidence(line, |e| e["totals"]["suppressed"] = 1.into()),
+            "179 records were stored and have not ended",
+        ),
         (
             |line| {
                 if line.get("remove").is_some() {
@@ -164,11 +220,23 @@ async fn rewrites_that_lose_records_are_found() {
         let index = SegmentIndex::load(&table).await.unwrap();
         let old = index.iter().cloned().collect();
         let rest = segment(&table, 0, 0, 180).await;
-        table.commit_rewrite(rewrite(&index, old, vec![rest])).await.unwrap();
+        table
+            .commit_rewrite(rewrite(&index, old, vec![rest]))
+            .await
+            .unwrap();
         assert!(audit(&root, &sms()).await.unwrap().holds());
         tamper(&root, 3, change);
-        let told: Vec<String> = audit(&root, &sms()).await.unwrap().broken.iter().map(ToString::to_string).collect();
-        assert!(told.iter().any(|line| line.contains(expected)), "{expected}: {told:?}");
+        let told: Vec<String> = audit(&root, &sms())
+            .await
+            .unwrap()
+            .broken
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert!(
+            told.iter().any(|line| line.contains(expected)),
+            "{expected}: {told:?}"
+        );
     }
 }
 
@@ -180,7 +248,9 @@ async fn evidence_from_before_there_were_rewrites_is_read() {
         tamper(&root, version, |line| {
             evidence(line, |evidence| {
                 let totals = evidence["totals"].as_object_mut().unwrap();
-                assert!(totals.remove("removed").is_some() && totals.remove("suppressed").is_some());
+                assert!(
+                    totals.remove("removed").is_some() && totals.remove("suppressed").is_some()
+                );
                 assert!(evidence.get("rewrite").is_none());
             });
         });
@@ -201,7 +271,12 @@ async fn append(root: &Root, table: &Table, version: u64) {
         "partitionValues": {"bucket": bucket, "profile": profile},
     }});
     let text = format!("{{\"commitInfo\":{{\"operation\":\"WRITE\"}}}}\n{add}\n");
-    std::fs::write(root.table_folder(&sms()).join(format!("_delta_log/{version:020}.json")), text).unwrap();
+    std::fs::write(
+        root.table_folder(&sms())
+            .join(format!("_delta_log/{version:020}.json")),
+        text,
+    )
+    .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -210,22 +285,43 @@ async fn rows_of_another_engine_stay_in_the_books_once_its_entries_are_gone() {
     let mut table = two_commits(&root).await;
     append(&root, &table, 3).await;
     let found = audit(&root, &sms()).await.unwrap();
-    assert_eq!((found.broken.as_slice(), found.foreign_rows, found.records), (&[][..], 50, 250));
+    assert_eq!(
+        (found.broken.as_slice(), found.foreign_rows, found.records),
+        (&[][..], 50, 250)
+    );
     let more = batch(&table, 0, Some(200), 210).await;
     table.commit(more).await.unwrap();
     append(&root, &table, 5).await;
-    let more = batch(&Table::open(&root, spec()).await.unwrap(), 0, Some(210), 220).await;
+    let more = batch(
+        &Table::open(&root, spec()).await.unwrap(),
+        0,
+        Some(210),
+        220,
+    )
+    .await;
     table.commit(more).await.unwrap();
     let found = audit(&root, &sms()).await.unwrap();
-    assert_eq!((found.broken.as_slice(), found.foreign_rows, found.records), (&[][..], 100, 320));
-    let upkeep = MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() };
+    assert_eq!(
+        (found.broken.as_slice(), found.foreign_rows, found.records),
+        (&[][..], 100, 320)
+    );
+    let upkeep = MaintenanceSettings {
+        checkpoint_every: 1,
+        ..MaintenanceSettings::default()
+    };
     table.maintain(noon(), &upkeep).await.unwrap();
     let more = batch(&table, 0, Some(220), 230).await;
     table.commit(more).await.unwrap();
-    table.maintain(noon() + TimeDelta::days(36_500), &upkeep).await.unwrap();
+    table
+        .maintain(noon() + TimeDelta::days(36_500), &upkeep)
+        .await
+        .unwrap();
     let found = audit(&root, &sms()).await.unwrap();
     assert!(found.oldest_entry > 5);
-    assert_eq!((found.broken.as_slice(), found.foreign_rows, found.records), (&[][..], 100, 330));
+    assert_eq!(
+        (found.broken.as_slice(), found.foreign_rows, found.records),
+        (&[][..], 100, 330)
+    );
 }
 
 fn evidence(line: &mut Value, change: impl Fn(&mut Value)) {

@@ -1,9 +1,9 @@
-//! Explains why a record's data is in the table or not: which categories are stored and until when, and which commit
-//! removed the others.
+//! Explains why a record's data is in the table or not: which categories are stored and until when,
+//! and which commit removed the others.
 //!
-//! The answers come from the evidence and from the record's own tags, and say what neither of them shows. They never
-//! contain a personal value. Only segments that may contain the record are read, and of these only the necessary
-//! columns.
+//! The answers come from the evidence and from the record's own tags, and say what neither of them
+//! shows. They never contain a personal value. Only segments that may contain the record are read,
+//! and of these only the necessary columns.
 
 mod covered;
 mod find;
@@ -19,7 +19,8 @@ use uuid::Uuid;
 use super::audit::oldest_entry;
 use super::{TableView, ViewError};
 use ebbtide_base::ids::{
-    Bucket, Category, Country, Deadline, Offset, PolicyVersion, ProductKey, ProfileId, TopicPartition,
+    Bucket, Category, Country, Deadline, Offset, PolicyVersion, ProductKey, ProfileId,
+    TopicPartition,
 };
 use ebbtide_table::log::{LogEntry, app_id};
 use ebbtide_table::root::Root;
@@ -58,7 +59,8 @@ pub struct RecordHints {
     pub bucket: Option<Bucket>,
     /// The column with the tenant.
     pub tenant: Option<String>,
-    /// The columns of each category, by the policy. Without them a category without a deadline may be open or deleted.
+    /// The columns of each category, by the policy. Without them a category without a deadline may
+    /// be open or deleted.
     pub fields: BTreeMap<Category, BTreeSet<String>>,
 }
 
@@ -84,7 +86,8 @@ pub enum RecordStatus {
     Here(Box<StoredRecord>),
     /// It is no longer in the table.
     Gone {
-        /// The commits that removed records from the record's files; the one that removed it is among them.
+        /// The commits that removed records from the record's files; the one that removed it is
+        /// among them.
         by: Vec<RecordCommit>,
         /// True if it may never have been stored: its commit counted records that were not.
         perhaps_never_stored: bool,
@@ -195,8 +198,8 @@ impl RecordCommit {
     }
 }
 
-/// Returns the history of a record, or of up to twenty records that contain a value; an empty list if no record does.
-/// Errors if there is no table, or no such column.
+/// Returns the history of a record, or of up to twenty records that contain a value; an empty list
+/// if no record does. Errors if there is no table, or no such column.
 pub async fn why(
     root: &Root,
     product: &ProductKey,
@@ -204,13 +207,25 @@ pub async fn why(
     known: &RecordHints,
 ) -> Result<Vec<RecordHistory>, ViewError> {
     let view = TableView::open(root, product).await?;
-    known.bucket.map_or(Ok(()), |bucket| view.check_bucket(product, bucket))?;
-    let looking = WhySearch { categories: categories(&view)?, oldest: oldest_entry(&view).await?, view: &view, known };
+    known
+        .bucket
+        .map_or(Ok(()), |bucket| view.check_bucket(product, bucket))?;
+    let looking = WhySearch {
+        categories: categories(&view)?,
+        oldest: oldest_entry(&view).await?,
+        view: &view,
+        known,
+    };
     match sought {
-        RecordKey::Source { partition, offset } => Ok(vec![looking.story(partition, *offset).await?]),
+        RecordKey::Source { partition, offset } => {
+            Ok(vec![looking.story(partition, *offset).await?])
+        }
         RecordKey::Value { column, value } => {
             if !view.state.columns()?.contains(column) {
-                return Err(ViewError::NoColumn { product: product.to_string(), column: column.clone() });
+                return Err(ViewError::NoColumn {
+                    product: product.to_string(),
+                    column: column.clone(),
+                });
             }
             let mut stories = Vec::new();
             let mut files = std::pin::pin!(view.files());
@@ -218,7 +233,14 @@ pub async fn why(
                 if !looking.may_be_in(&file.path) {
                     continue;
                 }
-                for found in find::by_value(&view.log, &file.path, (column, value), known, MOST - stories.len()).await?
+                for found in find::by_value(
+                    &view.log,
+                    &file.path,
+                    (column, value),
+                    known,
+                    MOST - stories.len(),
+                )
+                .await?
                 {
                     stories.push(looking.of_row(found).await?);
                 }
@@ -234,8 +256,12 @@ pub async fn why(
 /// Returns the categories that the table has columns for.
 fn categories(view: &TableView) -> Result<Vec<Category>, ViewError> {
     let columns = view.state.columns()?;
-    let named = columns.iter().filter_map(|column| column.strip_prefix("expires_"));
-    let mut categories: Vec<Category> = named.filter_map(|category| Category::new(category).ok()).collect();
+    let named = columns
+        .iter()
+        .filter_map(|column| column.strip_prefix("expires_"));
+    let mut categories: Vec<Category> = named
+        .filter_map(|category| Category::new(category).ok())
+        .collect();
     categories.sort();
     Ok(categories)
 }
@@ -250,45 +276,86 @@ struct WhySearch<'a> {
 
 impl WhySearch<'_> {
     fn may_be_in(&self, path: &str) -> bool {
-        self.known.bucket.is_none_or(|bucket| bucket_of(path) == Some(bucket))
+        self.known
+            .bucket
+            .is_none_or(|bucket| bucket_of(path) == Some(bucket))
     }
 
     /// Returns the history of the record at an offset.
-    async fn story(&self, partition: &TopicPartition, offset: Offset) -> Result<RecordHistory, ViewError> {
-        let story =
-            |ingest, fate| RecordHistory { partition: Some(partition.clone()), offset: Some(offset), ingest, fate };
+    async fn story(
+        &self,
+        partition: &TopicPartition,
+        offset: Offset,
+    ) -> Result<RecordHistory, ViewError> {
+        let story = |ingest, fate| RecordHistory {
+            partition: Some(partition.clone()),
+            offset: Some(offset),
+            ingest,
+            fate,
+        };
         let next = self.view.state.txn(&app_id(partition)).map(Offset);
         if next.is_none_or(|next| offset >= next) {
             return Ok(story(None, RecordStatus::NotRead { next }));
         }
-        let ingest = trail::ingest(&self.view.log, (self.oldest, self.view.state.version), partition, offset).await?;
+        let ingest = trail::ingest(
+            &self.view.log,
+            (self.oldest, self.view.state.version),
+            partition,
+            offset,
+        )
+        .await?;
         let trail = match &ingest {
-            Some(entry) => Some(CommitTrail::follow(&self.view.log, entry, self.view.state.version).await?),
+            Some(entry) => {
+                Some(CommitTrail::follow(&self.view.log, entry, self.view.state.version).await?)
+            }
             None => None,
         };
         let mut files = std::pin::pin!(self.view.files());
         while let Some(file) = files.try_next().await? {
-            let on_the_way = trail.as_ref().is_none_or(|trail| trail.leads_to(&file.path));
+            let on_the_way = trail
+                .as_ref()
+                .is_none_or(|trail| trail.leads_to(&file.path));
             if !on_the_way || !self.may_be_in(&file.path) {
                 continue;
             }
-            if let Some(found) = find::by_source(&self.view.log, &file.path, (partition, offset), self.known).await? {
+            if let Some(found) =
+                find::by_source(&self.view.log, &file.path, (partition, offset), self.known).await?
+            {
                 let place = self.place(found, trail.as_ref());
-                return Ok(story(ingest.as_ref().map(RecordCommit::of), RecordStatus::Here(Box::new(place))));
+                return Ok(story(
+                    ingest.as_ref().map(RecordCommit::of),
+                    RecordStatus::Here(Box::new(place)),
+                ));
             }
         }
         let (Some(entry), Some(trail)) = (ingest, trail) else {
-            return Ok(story(None, RecordStatus::Untold { oldest_entry: self.oldest }));
+            return Ok(story(
+                None,
+                RecordStatus::Untold {
+                    oldest_entry: self.oldest,
+                },
+            ));
         };
         let (expired, skipped, dead_letters) = match &entry.evidence {
-            Some(evidence) => (evidence.expired, evidence.skipped, evidence.dead_letters.clone()),
+            Some(evidence) => (
+                evidence.expired,
+                evidence.skipped,
+                evidence.dead_letters.clone(),
+            ),
             None => (0, 0, BTreeMap::new()),
         };
         let by = trail.ends(|path| self.may_be_in(path));
         let fate = if by.is_empty() {
-            RecordStatus::NeverStored { expired, skipped, dead_letters }
+            RecordStatus::NeverStored {
+                expired,
+                skipped,
+                dead_letters,
+            }
         } else {
-            RecordStatus::Gone { by, perhaps_never_stored: expired + skipped > 0 || !dead_letters.is_empty() }
+            RecordStatus::Gone {
+                by,
+                perhaps_never_stored: expired + skipped > 0 || !dead_letters.is_empty(),
+            }
         };
         Ok(story(Some(RecordCommit::of(&entry)), fate))
     }
@@ -298,23 +365,38 @@ impl WhySearch<'_> {
         let (partition, offset) = (found.partition.clone(), found.offset);
         let ingest = match (&partition, offset) {
             (Some(partition), Some(offset)) => {
-                trail::ingest(&self.view.log, (self.oldest, self.view.state.version), partition, offset).await?
+                trail::ingest(
+                    &self.view.log,
+                    (self.oldest, self.view.state.version),
+                    partition,
+                    offset,
+                )
+                .await?
             }
             _ => None,
         };
         let trail = match &ingest {
-            Some(entry) => Some(CommitTrail::follow(&self.view.log, entry, self.view.state.version).await?),
+            Some(entry) => {
+                Some(CommitTrail::follow(&self.view.log, entry, self.view.state.version).await?)
+            }
             None => None,
         };
         let fate = RecordStatus::Here(Box::new(self.place(found, trail.as_ref())));
-        Ok(RecordHistory { partition, offset, ingest: ingest.as_ref().map(RecordCommit::of), fate })
+        Ok(RecordHistory {
+            partition,
+            offset,
+            ingest: ingest.as_ref().map(RecordCommit::of),
+            fate,
+        })
     }
 
     fn place(&self, found: FoundRow, trail: Option<&CommitTrail>) -> StoredRecord {
         let state = |category: &Category| {
             let until = found.deadlines.get(category).copied();
             let fields = self.known.fields.get(category);
-            if until.is_some() || fields.is_some_and(|fields| fields.iter().any(|field| found.columns.contains(field)))
+            if until.is_some()
+                || fields
+                    .is_some_and(|fields| fields.iter().any(|field| found.columns.contains(field)))
             {
                 return CategoryState::Here { until };
             }
@@ -326,7 +408,10 @@ impl WhySearch<'_> {
                 _ => CategoryState::Unsure,
             }
         };
-        let standing = |category: &Category| StoredCategory { category: category.clone(), state: state(category) };
+        let standing = |category: &Category| StoredCategory {
+            category: category.clone(),
+            state: state(category),
+        };
         StoredRecord {
             categories: self.categories.iter().map(standing).collect(),
             bucket: bucket_of(&found.path).map(BucketLabel),

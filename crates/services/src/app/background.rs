@@ -1,5 +1,5 @@
-//! The tasks of an instance other than ingest: the sweep with compaction between its rounds, the watch over overdue
-//! data, the janitor, and the guard of the clock.
+//! The tasks of an instance other than ingest: the sweep with compaction between its rounds, the
+//! watch over overdue data, the janitor, and the guard of the clock.
 //!
 //! No task delays another, and a task that ends is noticed.
 
@@ -15,20 +15,22 @@ use super::topic_monitor::TopicMonitor;
 use super::{App, AppError, OpenedStore};
 use ebbtide_config::MaintenanceConfig;
 use ebbtide_maintenance::{
-    Compaction, CompactionSettings, OverdueWatch, OwnedPartitions, ReviewCache, Schedule, SweepSettings, Sweeper,
-    SweeperDeps, SweptProduct, TrustedClock, WorkShare, keep_clock, sweep, watch,
+    Compaction, CompactionSettings, OverdueWatch, OwnedPartitions, ReviewCache, Schedule,
+    SweepSettings, Sweeper, SweeperDeps, SweptProduct, TrustedClock, WorkShare, keep_clock, sweep,
+    watch,
 };
 use ebbtide_table::{MaintenanceSettings, Root};
 
-/// The interval at which the tables' logs and folders are maintained, unless the readers' grace is shorter.
+/// The interval at which the tables' logs and folders are maintained, unless the readers' grace is
+/// shorter.
 const UPKEEP_EVERY: Duration = Duration::from_secs(60);
 /// The interval at which the clock is checked.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
 /// The interval at which overdue data is counted.
 const WATCH_EVERY: Duration = Duration::from_secs(15);
 
-/// The tasks. They end when this is dropped: each of their steps is a commit or a deletion that a crash may interrupt
-/// too.
+/// The tasks. They end when this is dropped: each of their steps is a commit or a deletion that a
+/// crash may interrupt too.
 pub struct BackgroundTasks(pub(super) JoinSet<&'static str>);
 
 impl BackgroundTasks {
@@ -60,19 +62,29 @@ impl BackgroundTasks {
 }
 
 impl App {
-    /// Starts the tasks other than ingest, and returns the guard of the clock, which has checked once.
+    /// Starts the tasks other than ingest, and returns the guard of the clock, which has checked
+    /// once.
     pub(super) async fn works(
         &self,
         opened: &OpenedStore,
         owned: &OwnedPartitions,
     ) -> Result<(BackgroundTasks, TrustedClock), AppError> {
-        let OpenedStore { root, tables, controls } = opened;
+        let OpenedStore {
+            root,
+            tables,
+            controls,
+        } = opened;
         let mut tasks = JoinSet::new();
         let board = ReviewCache::default();
         let products = SweptProduct::of(tables.clone(), &self.policy).await?;
         let by = (self.policy.as_ref(), controls.clone());
-        let counting =
-            OverdueWatch::of(products.clone(), by, Arc::clone(&self.clock), self.metrics.clone(), board.clone());
+        let counting = OverdueWatch::of(
+            products.clone(),
+            by,
+            Arc::clone(&self.clock),
+            self.metrics.clone(),
+            board.clone(),
+        );
         let counting = counting.with_health(Arc::clone(&self.health));
         let every = self.clock.machine(WATCH_EVERY);
         tasks.spawn(async move {
@@ -85,7 +97,11 @@ impl App {
         let guard = guard.with_health(Arc::clone(&self.health));
         let rhythm = self.rhythm();
         let swept = rhythm.sweep.is_some() || rhythm.compaction.is_some();
-        let sweeper = Sweeper::of(products, controls.clone(), self.sweep_parts(root, owned, board));
+        let sweeper = Sweeper::of(
+            products,
+            controls.clone(),
+            self.sweep_parts(root, owned, board),
+        );
         let sweeper = sweeper.with_guard(guard.clone());
         guard.update(sweeper.newest_commit()).await;
         tasks.spawn({
@@ -106,7 +122,10 @@ impl App {
             upkeep: upkeep(&self.config.maintain),
             clock: Arc::clone(&self.clock),
             guard: guard.clone(),
-            reports: DeletionReports { metrics: self.metrics.clone(), health: Arc::clone(&self.health) },
+            reports: DeletionReports {
+                metrics: self.metrics.clone(),
+                health: Arc::clone(&self.health),
+            },
             signature: self.signature(),
             share: self.share(owned),
         };
@@ -122,7 +141,12 @@ impl App {
     fn rhythm(&self) -> Schedule {
         let compact = &self.config.compact;
         // Not immediately: an instance that has just started has other work to do.
-        let compaction = || Compaction::new(CompactionSettings::of(compact), self.clock.monotonic() + compact.every);
+        let compaction = || {
+            Compaction::new(
+                CompactionSettings::of(compact),
+                self.clock.monotonic() + compact.every,
+            )
+        };
         Schedule {
             sweep: self.config.sweep.enabled.then_some(self.config.sweep.every),
             compaction: compact.enabled.then(compaction),
@@ -130,7 +154,10 @@ impl App {
     }
 
     fn share(&self, owned: &OwnedPartitions) -> WorkShare {
-        WorkShare::Of(owned.clone(), TimeDelta::from_std(self.config.sweep.takeover).unwrap_or(TimeDelta::MAX))
+        WorkShare::Of(
+            owned.clone(),
+            TimeDelta::from_std(self.config.sweep.takeover).unwrap_or(TimeDelta::MAX),
+        )
     }
 
     fn sweep_parts(&self, root: &Root, owned: &OwnedPartitions, board: ReviewCache) -> SweeperDeps {
@@ -148,7 +175,9 @@ impl App {
 
 /// Returns the time between two passes of the janitor.
 pub(super) fn upkeep_every(maintain: &MaintenanceConfig) -> Duration {
-    UPKEEP_EVERY.min(maintain.readers_grace).max(Duration::from_millis(200))
+    UPKEEP_EVERY
+        .min(maintain.readers_grace)
+        .max(Duration::from_millis(200))
 }
 
 /// Returns the maintenance settings of the tables from the configuration.

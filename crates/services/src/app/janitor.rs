@@ -1,9 +1,9 @@
-//! The janitor: deletes files that are no longer needed, makes checkpoints, completes controls that a crash cut short,
-//! and forgets controls that are over.
+//! The janitor: deletes files that are no longer needed, makes checkpoints, completes controls that
+//! a crash cut short, and forgets controls that are over.
 //!
-//! While the clock is not trusted, nothing is deleted or forgotten. Listing a hundred thousand files is expensive, so
-//! one of many instances maintains a table in every pass, and the others do so in one pass of ten. Must never end
-//! unless it is dropped.
+//! While the clock is not trusted, nothing is deleted or forgotten. Listing a hundred thousand
+//! files is expensive, so one of many instances maintains a table in every pass, and the others do
+//! so in one pass of ten. Must never end unless it is dropped.
 
 use std::time::Duration;
 
@@ -14,7 +14,9 @@ use ebbtide_base::clock::SharedClock;
 use ebbtide_base::metrics::SHARED_FOLDERS;
 use ebbtide_controls::{CommitIdentity, ControlsApplier};
 use ebbtide_maintenance::{ClockStatus, TrustedClock, WorkShare};
-use ebbtide_table::{DeleteFailures, MaintenanceReport, MaintenanceSettings, OverdueFiles, Quarantine, Root, Table};
+use ebbtide_table::{
+    DeleteFailures, MaintenanceReport, MaintenanceSettings, OverdueFiles, Quarantine, Root, Table,
+};
 
 /// The janitor's dependencies.
 pub(super) struct Janitor {
@@ -28,8 +30,8 @@ pub(super) struct Janitor {
     pub(super) share: WorkShare,
 }
 
-/// Passes between two checks of a table of another instance: that instance may have died, and a table without an owner
-/// belongs to all instances.
+/// Passes between two checks of a table of another instance: that instance may have died, and a
+/// table without an owner belongs to all instances.
 pub(super) const PASSES: usize = 10;
 
 /// Rounds of deletions over one table in one pass, while more files are due than one round deletes.
@@ -40,14 +42,19 @@ pub(super) struct MaintainedTable {
     table: Table,
     /// Passes until it is maintained, whichever instance owns it.
     left: usize,
-    /// True if the last check was the first, failed or found overdue files: the next pass checks again then.
+    /// True if the last check was the first, failed or found overdue files: the next pass checks
+    /// again then.
     again: bool,
 }
 
 impl MaintainedTable {
     pub(super) fn new(table: Table) -> MaintainedTable {
         // Spreads the later checks of all instances over different passes.
-        MaintainedTable { table, left: rand::random_range(0..PASSES), again: true }
+        MaintainedTable {
+            table,
+            left: rand::random_range(0..PASSES),
+            again: true,
+        }
     }
 
     /// Returns true if the table is to be maintained in this pass.
@@ -72,11 +79,17 @@ impl Janitor {
 
     async fn pass(&self, settler: &mut ControlsApplier, kept: &mut [MaintainedTable]) {
         let now = self.clock.now();
-        let newest = kept.iter().filter_map(|kept| kept.table.newest_commit()).max();
+        let newest = kept
+            .iter()
+            .filter_map(|kept| kept.table.newest_commit())
+            .max();
         let verdict = self.guard.look(newest);
         // A commit that is dated far ahead would make the clocks of all other instances look wrong.
         if self.guard.may_ingest() {
-            let by = CommitIdentity { at: now, ..self.signature.clone() };
+            let by = CommitIdentity {
+                at: now,
+                ..self.signature.clone()
+            };
             if let Err(error) = settler.settle(&by).await {
                 tracing::error!(%error, "a control is not in force everywhere; trying again");
             }
@@ -95,7 +108,8 @@ impl Janitor {
         }
     }
 
-    /// Removes gauges that would be stale: while the clock is not trusted, the overdue files are unknown.
+    /// Removes gauges that would be stale: while the clock is not trusted, the overdue files are
+    /// unknown.
     fn forget_reports(&self, kept: &mut [MaintainedTable]) {
         for folder in SHARED_FOLDERS {
             self.reports.forget(folder);
@@ -114,10 +128,13 @@ impl Janitor {
     }
 
     async fn abort_uploads(&self, now: DateTime<Utc>) {
-        let old = now.checked_sub_signed(self.upkeep.keep_orphans).unwrap_or_default();
+        let old = now
+            .checked_sub_signed(self.upkeep.keep_orphans)
+            .unwrap_or_default();
         match self.root.give_up_uploads(old).await {
             Ok(done) => self.report_shared("_uploads", &done.failures, now),
-            // Not every store lists uploads, and not every key is allowed to (docs/object-stores.md).
+            // Not every store lists uploads, and not every key is allowed to
+            // (docs/object-stores.md).
             Err(error) => {
                 self.reports.forget("_uploads");
                 tracing::warn!(%error, "unfinished uploads could not be listed; trying again later");
@@ -131,8 +148,12 @@ impl Janitor {
             Ok(pass) => {
                 let files = i64::try_from(pass.kept + pass.failures.count).unwrap_or(i64::MAX);
                 self.reports.metrics.quarantine_files.set(files);
-                let overdue = OverdueFiles { files: pass.failures.count, since: pass.since };
-                self.reports.report("_quarantine", &pass.failures, overdue, now);
+                let overdue = OverdueFiles {
+                    files: pass.failures.count,
+                    since: pass.since,
+                };
+                self.reports
+                    .report("_quarantine", &pass.failures, overdue, now);
             }
             Err(error) => self.reports.unknown("_quarantine", &error),
         }
@@ -140,7 +161,10 @@ impl Janitor {
 
     /// Reports a folder in which every failed file is overdue.
     fn report_shared(&self, folder: &str, failures: &DeleteFailures, now: DateTime<Utc>) {
-        let overdue = OverdueFiles { files: failures.count, since: None };
+        let overdue = OverdueFiles {
+            files: failures.count,
+            since: None,
+        };
         self.reports.report(folder, failures, overdue, now);
     }
 
@@ -167,13 +191,23 @@ impl Janitor {
         let labels = [product];
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let metrics = &self.reports.metrics;
-        metrics.unlinked.with_label_values(&labels).inc_by(done.deleted.replaced.len() as u64);
-        metrics.orphans.with_label_values(&labels).set(gauge(done.deleted.orphans.len()));
-        metrics.unlink_backlog.with_label_values(&labels).set(gauge(done.deleted.in_grace));
+        metrics
+            .unlinked
+            .with_label_values(&labels)
+            .inc_by(done.deleted.replaced.len() as u64);
+        metrics
+            .orphans
+            .with_label_values(&labels)
+            .set(gauge(done.deleted.orphans.len()));
+        metrics
+            .unlink_backlog
+            .with_label_values(&labels)
+            .set(gauge(done.deleted.in_grace));
         if let Some(why) = &done.checkpoint_failure {
             tracing::warn!(product, why, "no checkpoint was made; trying again later");
         }
-        self.reports.report(product, &done.failures, done.overdue, now);
+        self.reports
+            .report(product, &done.failures, done.overdue, now);
     }
 }
 
@@ -190,15 +224,29 @@ mod tests {
     use ebbtide_maintenance::testing::{World, start, texts};
 
     fn files(world: &World) -> usize {
-        let entries = walkdir::WalkDir::new(world.root.table_folder(&ebbtide_maintenance::testing::sms()));
-        let parquet = |path: &std::path::Path| path.extension().is_some_and(|extension| extension == "parquet");
-        entries.into_iter().filter_map(Result::ok).filter(|entry| parquet(entry.path())).count()
+        let entries = walkdir::WalkDir::new(
+            world
+                .root
+                .table_folder(&ebbtide_maintenance::testing::sms()),
+        );
+        let parquet = |path: &std::path::Path| {
+            path.extension()
+                .is_some_and(|extension| extension == "parquet")
+        };
+        entries
+            .into_iter()
+            .filter_map(Result::ok)
+            .filter(|entry| parquet(entry.path()))
+            .count()
     }
 
     fn reports(world: &World) -> DeletionReports {
         let health = Arc::new(Health::starting(Arc::clone(&world.clock) as SharedClock));
         health.over(&Component::Process);
-        DeletionReports { metrics: world.metrics.clone(), health }
+        DeletionReports {
+            metrics: world.metrics.clone(),
+            health,
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -209,23 +257,38 @@ mod tests {
         assert!(!world.sweep().await.did.dropped.is_empty());
         let clock = Arc::clone(&world.clock) as SharedClock;
         let minute = Duration::from_secs(60);
-        let signature =
-            CommitIdentity { writer: uuid::Uuid::nil(), at: clock.now(), policy_version: world.policy.version.clone() };
+        let signature = CommitIdentity {
+            writer: uuid::Uuid::nil(),
+            at: clock.now(),
+            policy_version: world.policy.version.clone(),
+        };
         let janitor = Janitor {
             root: world.root.clone(),
-            upkeep: MaintenanceSettings { readers_grace: TimeDelta::minutes(30), ..MaintenanceSettings::default() },
-            guard: TrustedClock::new(Arc::clone(&clock), world.metrics.clone(), 5 * minute, 10 * minute),
+            upkeep: MaintenanceSettings {
+                readers_grace: TimeDelta::minutes(30),
+                ..MaintenanceSettings::default()
+            },
+            guard: TrustedClock::new(
+                Arc::clone(&clock),
+                world.metrics.clone(),
+                5 * minute,
+                10 * minute,
+            ),
             clock,
             reports: reports(&world),
             signature,
             share: WorkShare::All,
         };
-        let (mut settler, mut tables) =
-            (ControlsApplier::new(world.root.clone()), [MaintainedTable::new(world.table().await)]);
+        let (mut settler, mut tables) = (
+            ControlsApplier::new(world.root.clone()),
+            [MaintainedTable::new(world.table().await)],
+        );
         janitor.pass(&mut settler, &mut tables).await;
         // The dropped column's old file waits for its readers.
         assert_eq!(files(&world), 2);
-        world.clock.set_wall(world.clock.now() + TimeDelta::hours(2));
+        world
+            .clock
+            .set_wall(world.clock.now() + TimeDelta::hours(2));
         janitor.pass(&mut settler, &mut tables).await;
         assert_eq!((files(&world), world.metrics.clock_trusted.get()), (2, 0));
         world.pass(TimeDelta::minutes(11));
@@ -237,13 +300,19 @@ mod tests {
     async fn a_table_that_is_anothers_is_looked_after_in_one_of_ten_passes() {
         let mut world = World::new("remove");
         world.ingest(&texts(start(), 5)).await;
-        let (owned, mut kept) = (OwnedPartitions::default(), MaintainedTable::new(world.table().await));
+        let (owned, mut kept) = (
+            OwnedPartitions::default(),
+            MaintainedTable::new(world.table().await),
+        );
         let share = WorkShare::Of(owned.clone(), TimeDelta::minutes(10));
         let looks = |kept: &mut MaintainedTable| (0..30).filter(|_| kept.is_next(&share)).count();
         assert!(kept.is_next(&share), "the first pass looks at every table");
         assert_eq!(looks(&mut kept), 3);
         kept.again = true;
-        assert!(kept.is_next(&share), "after a look that found overdue files the next pass looks again");
+        assert!(
+            kept.is_next(&share),
+            "after a look that found overdue files the next pass looks again"
+        );
         for partition in kept.table.partitions() {
             owned.add(partition);
         }

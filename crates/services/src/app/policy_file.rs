@@ -1,6 +1,7 @@
 //! A policy file and the schemas that it names, read from disk.
 //!
-//! A schema's path is relative to the folder of the policy file, not to the folder in which the program was started.
+//! A schema's path is relative to the folder of the policy file, not to the folder in which the
+//! program was started.
 
 use std::path::{Path, PathBuf};
 
@@ -27,13 +28,19 @@ impl SchemaSource for SchemaFolder {
     }
 }
 
-/// Reads and checks the policy at `path`. Errors if the file itself cannot be read. The problems of its content are in
-/// the result.
+/// Reads and checks the policy at `path`. Errors if the file itself cannot be read. The problems of
+/// its content are in the result.
 pub fn read_policy(path: &Path) -> Result<CheckedPolicy, ReadPolicyError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| ReadPolicyError { path: path.to_owned(), why: why(&error) })?;
+    let text = std::fs::read_to_string(path).map_err(|error| ReadPolicyError {
+        path: path.to_owned(),
+        why: why(&error),
+    })?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    Ok(parse(&path.display().to_string(), &text, &SchemaFolder { folder }))
+    Ok(parse(
+        &path.display().to_string(),
+        &text,
+        &SchemaFolder { folder },
+    ))
 }
 
 fn why(error: &std::io::Error) -> String {

@@ -1,7 +1,7 @@
 //! Settings that are legal individually but break a guarantee together, or with the policy.
 //!
-//! Each check is a pure function over the configuration and the policy; each problem names the places of both sides and
-//! a value that would be valid.
+//! Each check is a pure function over the configuration and the policy; each problem names the
+//! places of both sides and a value that would be valid.
 
 mod addresses;
 mod grace;
@@ -44,22 +44,43 @@ pub fn check_clients(config: &Config) -> Vec<Problem> {
     let refused = refused_properties(config);
     refused
         .into_iter()
-        .map(|refused| error(config, &refused.path(), refused.why, "see librdkafka's list of properties".to_owned()))
+        .map(|refused| {
+            error(
+                config,
+                &refused.path(),
+                refused.why,
+                "see librdkafka's list of properties".to_owned(),
+            )
+        })
         .collect()
 }
 
 /// Creates an error at the place of a setting.
 fn error(config: &Config, path: &str, what: String, fix: String) -> Problem {
     let origin = config.origins.of(path);
-    Problem { severity: Severity::Error, file: origin.file, at: origin.at, path: path.to_owned(), what, mend: fix }
+    Problem {
+        severity: Severity::Error,
+        file: origin.file,
+        at: origin.at,
+        path: path.to_owned(),
+        what,
+        mend: fix,
+    }
 }
 
 impl PolicyInUse<'_> {
-    /// Returns the place of a key of a rule as `FILE:LINE`; the place of the rule itself if it does not have the key.
+    /// Returns the place of a key of a rule as `FILE:LINE`; the place of the rule itself if it does
+    /// not have the key.
     fn rule_key(self, config: &Config, rule: &RuleId, key: &str) -> String {
         let tree = yaml::parse(&self.text.yaml).ok();
-        let rules = tree.as_ref().and_then(|tree| tree.get("rules")).and_then(YamlNode::list).unwrap_or_default();
-        let found = rules.iter().find(|node| node.get("id").and_then(YamlNode::text) == Some(rule.as_str()));
+        let rules = tree
+            .as_ref()
+            .and_then(|tree| tree.get("rules"))
+            .and_then(YamlNode::list)
+            .unwrap_or_default();
+        let found = rules
+            .iter()
+            .find(|node| node.get("id").and_then(YamlNode::text) == Some(rule.as_str()));
         let at = found.map(|node| node.entry(key).map_or(node.at, |entry| entry.at));
         place(config, at.unwrap_or_default())
     }
@@ -67,10 +88,15 @@ impl PolicyInUse<'_> {
     /// Returns the place at which a product lists a topic, as `FILE:LINE`.
     fn topic(self, config: &Config, product: &str, topic: &str) -> String {
         let tree = yaml::parse(&self.text.yaml).ok();
-        let topics = tree.as_ref().and_then(|tree| tree.get("products")?.get(product)?.get("topics"));
+        let topics = tree
+            .as_ref()
+            .and_then(|tree| tree.get("products")?.get(product)?.get("topics"));
         let listed = topics.and_then(YamlNode::list).unwrap_or_default();
         let item = listed.iter().find(|item| item.text() == Some(topic));
-        place(config, item.or(topics).map(|node| node.at).unwrap_or_default())
+        place(
+            config,
+            item.or(topics).map(|node| node.at).unwrap_or_default(),
+        )
     }
 }
 

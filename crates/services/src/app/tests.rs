@@ -25,7 +25,11 @@ async fn no_work_runs_any_more_once_it_is_shut_down() {
     }
     tokio::time::sleep(Duration::from_millis(20)).await;
     BackgroundTasks(tasks).shutdown().await;
-    assert_eq!(Arc::strong_count(&held), 1, "a task that still runs would log errors while the runtime ends");
+    assert_eq!(
+        Arc::strong_count(&held),
+        1,
+        "a task that still runs would log errors while the runtime ends"
+    );
 }
 
 #[test]
@@ -34,15 +38,32 @@ fn shipped_configuration_creates_every_topic_with_a_retention_that_is_accepted()
     let config = Config::load(file).config.unwrap();
     let policy = super::read_policy(&config.policy).unwrap().policy.unwrap();
     let text = std::fs::read_to_string(file).unwrap();
-    let head: Vec<&str> = text.lines().take_while(|line| line.starts_with('#')).collect();
+    let head: Vec<&str> = text
+        .lines()
+        .take_while(|line| line.starts_with('#'))
+        .collect();
     let head = head.join("\n").replace("\\\n#", "");
     let words: Vec<&str> = head.split([' ', '\n', ';']).collect();
-    assert!(!words.contains(&"works"), "it works only with topics: {head}");
+    assert!(
+        !words.contains(&"works"),
+        "it works only with topics: {head}"
+    );
     for used in used_topics(&config, &policy) {
-        assert!(words.contains(&used.topic.as_str()), "{} is not created:\n{head}", used.topic);
+        assert!(
+            words.contains(&used.topic.as_str()),
+            "{} is not created:\n{head}",
+            used.topic
+        );
         let ceiling = used.role.ceiling(&policy).unwrap().as_millis();
-        for retention in words.iter().filter_map(|word| word.strip_prefix("retention.ms=")) {
-            assert!(retention.parse::<u128>().unwrap() <= ceiling, "{}: {retention}, at most {ceiling}", used.topic);
+        for retention in words
+            .iter()
+            .filter_map(|word| word.strip_prefix("retention.ms="))
+        {
+            assert!(
+                retention.parse::<u128>().unwrap() <= ceiling,
+                "{}: {retention}, at most {ceiling}",
+                used.topic
+            );
         }
     }
 }

@@ -1,7 +1,8 @@
-//! The topics that an instance uses. Their state is requested from the brokers, checked and exported.
+//! The topics that an instance uses. Their state is requested from the brokers, checked and
+//! exported.
 //!
-//! A topic that keeps records for too long shows in the metrics, even if its settings are changed later. Must never
-//! change a topic.
+//! A topic that keeps records for too long shows in the metrics, even if its settings are changed
+//! later. Must never change a topic.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +10,16 @@ use std::time::Duration;
 use ebbtide_base::ids::Topic;
 use ebbtide_base::metrics::Metrics;
 use ebbtide_config::Config;
-use ebbtide_ingest::preflight::{self, PreflightError, TopicConfigState, TopicProblem, TopicRole, UsedTopic};
+use ebbtide_ingest::preflight::{
+    self, PreflightError, TopicConfigState, TopicProblem, TopicRole, UsedTopic,
+};
 use ebbtide_ingest::{ClientRole, client_config};
 use ebbtide_policy::Policy;
 
 /// The time that the brokers may take to answer one request.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The interval at which the topics are checked again: their settings change rarely, and nothing waits for the check.
+/// The interval at which the topics are checked again: their settings change rarely, and nothing
+/// waits for the check.
 pub(super) const RETENTION_EVERY: Duration = Duration::from_secs(3600);
 
 /// The topics, the policy that they are checked against, and the export of the result.
@@ -31,24 +35,33 @@ pub(super) fn used_topics(config: &Config, policy: &Policy) -> Vec<UsedTopic> {
     let mut used = Vec::new();
     for product in policy.products.values() {
         for topic in product.records.iter().flat_map(|records| &records.topics) {
-            used.push(UsedTopic { topic: topic.clone(), role: TopicRole::Source(product.key.clone()) });
+            used.push(UsedTopic {
+                topic: topic.clone(),
+                role: TopicRole::Source(product.key.clone()),
+            });
         }
     }
     let named = [
-        (Some(&config.kafka.dead_letter_topic), TopicRole::DeadLetters),
+        (
+            Some(&config.kafka.dead_letter_topic),
+            TopicRole::DeadLetters,
+        ),
         (config.notices.contracts.as_ref(), TopicRole::Contracts),
         (config.notices.consents.as_ref(), TopicRole::Consents),
     ];
     for (name, role) in named {
         // The names were checked when the configuration was read.
-        used.extend(name.and_then(|name| Topic::new(name).ok()).map(|topic| UsedTopic { topic, role }));
+        used.extend(
+            name.and_then(|name| Topic::new(name).ok())
+                .map(|topic| UsedTopic { topic, role }),
+        );
     }
     used
 }
 
 impl TopicMonitor {
-    /// Asks the brokers once, and exports the answer. Returns the topics that are missing, hidden or keep their records
-    /// for too long.
+    /// Asks the brokers once, and exports the answer. Returns the topics that are missing, hidden
+    /// or keep their records for too long.
     pub async fn judge(&self) -> Result<Vec<TopicProblem>, PreflightError> {
         let client = client_config(&self.config.kafka, ClientRole::Admin);
         let states = preflight::states(&client, &self.topics, PATIENCE).await?;
@@ -58,16 +71,17 @@ impl TopicMonitor {
             let problem = preflight::judge(used, state, ceiling);
             let ok = &self.metrics.topic_retention_ok;
             match state {
-                TopicConfigState::Kept(_) => {
-                    ok.with_label_values(&[used.topic.as_str()]).set(i64::from(problem.is_none()))
-                }
+                TopicConfigState::Kept(_) => ok
+                    .with_label_values(&[used.topic.as_str()])
+                    .set(i64::from(problem.is_none())),
                 // Unknown. An error means that there was no series to remove.
                 _ => _ = ok.remove_label_values(&[used.topic.as_str()]),
             }
             problems.extend(problem);
         }
         for large in preflight::judge_letters(&self.topics, &states) {
-            // A letter that is too large is delivered without its record: this does not prevent the start.
+            // A letter that is too large is delivered without its record: this does not prevent the
+            // start.
             tracing::warn!(source.topic = %large.topic, "{}", large.what);
         }
         Ok(problems)
@@ -83,7 +97,9 @@ impl TopicMonitor {
                         tracing::warn!(source.topic = %problem.topic, "{}", problem.what);
                     }
                 }
-                Err(error) => tracing::warn!(%error, "how long the topics keep their records is not known"),
+                Err(error) => {
+                    tracing::warn!(%error, "how long the topics keep their records is not known")
+                }
             }
             tokio::time::sleep(RETENTION_EVERY).await;
         }

@@ -1,7 +1,8 @@
 //! An inquiry translated for one product: the segments to search, and the filters for them.
 //!
-//! The code has no side effects. A segment is skipped only if none of its rows can be shown. The final decision uses
-//! the row in the form in which it is shown: a value that is withheld cannot match.
+//! The code has no side effects. A segment is skipped only if none of its rows can be shown. The
+//! final decision uses the row in the form in which it is shown: a value that is withheld cannot
+//! match.
 
 use chrono::{DateTime, Utc};
 
@@ -29,14 +30,18 @@ pub struct ProductQuery {
 }
 
 impl ProductQuery {
-    /// Translates the inquiry for records of a product at `now`. Errors with the reason if no record can match.
+    /// Translates the inquiry for records of a product at `now`. Errors with the reason if no
+    /// record can match.
     pub fn of(
         inquiry: &SearchRequest,
         policy: &Policy,
         product: &ProductKey,
         now: DateTime<Utc>,
     ) -> Result<ProductQuery, SkipReason> {
-        let records = policy.products.get(product).and_then(|product| product.records.as_ref());
+        let records = policy
+            .products
+            .get(product)
+            .and_then(|product| product.records.as_ref());
         let (subjects, tenant) = inquiry.columns(records)?;
         let (Some(records), Some(spec)) = (records, TableSpec::of(policy, product)) else {
             return Err(SkipReason::NotInPolicy);
@@ -44,12 +49,22 @@ impl ProductQuery {
         let mut texts = Vec::new();
         let mut must = |columns: &[&str], value: &str, subject: Option<SubjectValue>| {
             let columns = columns.iter().map(|column| (*column).to_owned()).collect();
-            let value = subject.as_ref().map_or(value, SubjectValue::value).to_owned();
-            texts.push(TextCondition { columns, value, subject });
+            let value = subject
+                .as_ref()
+                .map_or(value, SubjectValue::value)
+                .to_owned();
+            texts.push(TextCondition {
+                columns,
+                value,
+                subject,
+            });
         };
         if let Some(subject) = &inquiry.subject {
             // All of the columns have the same kind, and therefore the same form.
-            let of = records.subjects.iter().find(|of| subjects.contains(&of.column.as_str()));
+            let of = records
+                .subjects
+                .iter()
+                .find(|of| subjects.contains(&of.column.as_str()));
             let value = of.map(|of| SubjectValue::new(records, of, subject.named()));
             must(&subjects, subject.canonical(), value);
         }
@@ -64,43 +79,65 @@ impl ProductQuery {
             calendar: Calendar::new(policy.zone, policy.bucket),
             now,
             texts,
-            events: inquiry.events.filter(|range| range.from.is_some() || range.to.is_some()),
-            event_time: Some(records.event_time.clone()).filter(|column| records.fields.contains_key(column)),
+            events: inquiry
+                .events
+                .filter(|range| range.from.is_some() || range.to.is_some()),
+            event_time: Some(records.event_time.clone())
+                .filter(|column| records.fields.contains_key(column)),
             records: records.clone(),
             spec,
         })
     }
 
-    /// Returns the filter for a segment; `None` if none of its rows can be shown. `held`: a hold may cover rows of it,
-    /// which are then shown completely. `open`: its profile has a category whose deadline is not known yet, so its
-    /// records do not end.
+    /// Returns the filter for a segment; `None` if none of its rows can be shown. `held`: a hold
+    /// may cover rows of it, which are then shown completely. `open`: its profile has a category
+    /// whose deadline is not known yet, so its records do not end.
     pub fn look(&self, segment: &StoredSegment, held: bool, open: bool) -> Option<RecordFilter> {
-        let ended = !open && !segment.deadlines.is_empty() && segment.deadlines.values().all(|at| at.is_due(self.now));
+        let ended = !open
+            && !segment.deadlines.is_empty()
+            && segment.deadlines.values().all(|at| at.is_due(self.now));
         if segment.cells || (ended && !held) {
             return None;
         }
         let gone = |column: &str| {
-            self.category(column)
-                .is_some_and(|category| segment.deadlines.get(category).is_some_and(|at| at.is_due(self.now)))
+            self.category(column).is_some_and(|category| {
+                segment
+                    .deadlines
+                    .get(category)
+                    .is_some_and(|at| at.is_due(self.now))
+            })
         };
         let mut filter = RecordFilter::default();
         for text in &self.texts {
-            let columns: Vec<String> =
-                text.columns.iter().filter(|column| held || !gone(column.as_str())).cloned().collect();
+            let columns: Vec<String> = text
+                .columns
+                .iter()
+                .filter(|column| held || !gone(column.as_str()))
+                .cloned()
+                .collect();
             if columns.is_empty() {
                 return None;
             }
-            filter.texts.push(TextCondition { columns, ..text.clone() });
+            filter.texts.push(TextCondition {
+                columns,
+                ..text.clone()
+            });
         }
-        let Some(range) = &self.events else { return Some(filter) };
+        let Some(range) = &self.events else {
+            return Some(filter);
+        };
         let meets = self.bucket_meets(range, segment);
         match self.event_time.as_deref().filter(|column| !gone(column)) {
             Some(column) => {
                 // An event may be outside its bucket.
-                SegmentView::of(&self.calendar, segment, &self.records).may_hold(range).then_some(())?;
+                SegmentView::of(&self.calendar, segment, &self.records)
+                    .may_hold(range)
+                    .then_some(())?;
                 filter.within = Some(within(column, range, meets));
             }
-            None if held => SegmentView::of(&self.calendar, segment, &self.records).may_hold(range).then_some(())?,
+            None if held => SegmentView::of(&self.calendar, segment, &self.records)
+                .may_hold(range)
+                .then_some(())?,
             None => meets.then_some(())?,
         }
         Some(filter)
@@ -113,19 +150,33 @@ impl ProductQuery {
             let column = self.event_time.as_deref().unwrap_or_default();
             within(column, range, self.bucket_meets(range, segment))
         });
-        RecordFilter { texts: self.texts.clone(), within }
+        RecordFilter {
+            texts: self.texts.clone(),
+            within,
+        }
     }
 
     fn bucket_meets(&self, range: &TimeRange, segment: &StoredSegment) -> bool {
-        range.meets(self.calendar.start(segment.bucket), self.calendar.end(segment.bucket))
+        range.meets(
+            self.calendar.start(segment.bucket),
+            self.calendar.end(segment.bucket),
+        )
     }
 
     /// Returns the category of a column; `None` if it is not personal.
     fn category(&self, column: &str) -> Option<&Category> {
-        self.records.fields.get(column).and_then(ColumnClass::category)
+        self.records
+            .fields
+            .get(column)
+            .and_then(ColumnClass::category)
     }
 }
 
 fn within(column: &str, range: &TimeRange, nulls: bool) -> TimeCondition {
-    TimeCondition { column: column.to_owned(), from: range.from, to: range.to, nulls }
+    TimeCondition {
+        column: column.to_owned(),
+        from: range.from,
+        to: range.to,
+        nulls,
+    }
 }

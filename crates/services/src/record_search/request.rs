@@ -13,7 +13,8 @@ pub struct SearchRequest {
     pub tenant: Option<String>,
     /// The country whose rules apply to the record.
     pub jurisdiction: Option<Country>,
-    /// The time range of the record's event. If the event's time is deleted, its bucket must overlap the range.
+    /// The time range of the record's event. If the event's time is deleted, its bucket must
+    /// overlap the range.
     pub events: Option<TimeRange>,
     /// The products of which the record may be; any product if empty.
     pub products: Vec<ProductKey>,
@@ -60,29 +61,44 @@ pub enum SkipReason {
 pub struct SearchTables {
     /// The tables that are searched.
     pub looked_into: Vec<ProductKey>,
-    /// The tables that are not searched, with the reasons. A table that is not in the policy may contain records of any
-    /// subject.
+    /// The tables that are not searched, with the reasons. A table that is not in the policy may
+    /// contain records of any subject.
     pub passed: Vec<(ProductKey, SkipReason)>,
 }
 
 impl SearchRequest {
     /// Errors if the inquiry has no condition, or one that can never be true.
     pub fn check(&self) -> Result<(), SearchRequestError> {
-        let ranges = self.events.filter(|range| range.from.is_some() || range.to.is_some());
-        if self.subject.is_none() && self.tenant.is_none() && self.jurisdiction.is_none() && ranges.is_none() {
+        let ranges = self
+            .events
+            .filter(|range| range.from.is_some() || range.to.is_some());
+        if self.subject.is_none()
+            && self.tenant.is_none()
+            && self.jurisdiction.is_none()
+            && ranges.is_none()
+        {
             return Err(SearchRequestError::Everything);
         }
-        if ranges.is_some_and(|range| range.from.zip(range.to).is_some_and(|(from, to)| from >= to)) {
+        if ranges.is_some_and(|range| {
+            range
+                .from
+                .zip(range.to)
+                .is_some_and(|(from, to)| from >= to)
+        }) {
             return Err(SearchRequestError::NoTime);
         }
-        if self.tenant.as_deref().is_some_and(|tenant| tenant.trim().is_empty()) {
+        if self
+            .tenant
+            .as_deref()
+            .is_some_and(|tenant| tenant.trim().is_empty())
+        {
             return Err(SearchRequestError::NoTenant);
         }
         Ok(())
     }
 
-    /// Returns the columns of a product that may contain the subject, and the tenant's column. Errors with the reason
-    /// if no record can match.
+    /// Returns the columns of a product that may contain the subject, and the tenant's column.
+    /// Errors with the reason if no record can match.
     pub(super) fn columns<'r>(
         &self,
         records: Option<&'r Records>,
@@ -91,7 +107,10 @@ impl SearchRequest {
         let stored = |column: &&str| records.fields.contains_key(*column);
         let mut subjects = Vec::new();
         if let Some(subject) = &self.subject {
-            let named = records.subjects.iter().filter(|of| subject.kind.is_of(&of.kind));
+            let named = records
+                .subjects
+                .iter()
+                .filter(|of| subject.kind.is_of(&of.kind));
             subjects.extend(named.map(|of| of.column.as_str()).filter(stored));
             if subjects.is_empty() {
                 return Err(SkipReason::NoSubject);

@@ -1,8 +1,9 @@
 //! The search for records: reads one table after the other, and returns what may be shown.
 //!
-//! The answer of a product uses one version of its table, and is either complete or ends with an error. The number of
-//! rows in memory is limited. A small answer is collected before its first row is sent, so that it can restart at a
-//! newer version if a segment is unlinked meanwhile. A large answer cannot restart, and returns an error that says so.
+//! The answer of a product uses one version of its table, and is either complete or ends with an
+//! error. The number of rows in memory is limited. A small answer is collected before its first row
+//! is sent, so that it can restart at a newer version if a segment is unlinked meanwhile. A large
+//! answer cannot restart, and returns an error that says so.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,8 +32,8 @@ const GATHERED: usize = 32 << 20;
 /// The maximum number of attempts for an answer. Each attempt uses the newest version.
 const ATTEMPTS: usize = 5;
 
-/// Answers inquiries from the tables of one root under one policy. Keep one: its cache of the tables serves later
-/// inquiries.
+/// Answers inquiries from the tables of one root under one policy. Keep one: its cache of the
+/// tables serves later inquiries.
 #[derive(Debug)]
 pub struct RecordSearch {
     finder: RecordFinder,
@@ -80,7 +81,8 @@ pub enum FindError {
 /// A part of the answer of one product.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SearchEvent {
-    /// The version of the table that the following pieces use; `None` if there is no table. Always first.
+    /// The version of the table that the following pieces use; `None` if there is no table. Always
+    /// first.
     Of(Option<u64>),
     /// Some records, with the columns of [`RecordSearch::columns`].
     Rows(RecordBatch),
@@ -95,11 +97,11 @@ pub struct SearchSummary {
     pub records: u64,
     /// The number of these records that a hold covers.
     pub held: u64,
-    /// The number of these records from which a category is withheld, by category: its deadline has passed, and no
-    /// sweep has deleted it yet.
+    /// The number of these records from which a category is withheld, by category: its deadline has
+    /// passed, and no sweep has deleted it yet.
     pub withheld: BTreeMap<Category, u64>,
-    /// The number of files in the table that were not searched, because their content is not known: another engine
-    /// wrote them.
+    /// The number of files in the table that were not searched, because their content is not known:
+    /// another engine wrote them.
     pub unknown: u64,
     /// Columns of the table that the policy does not name. They are not shown.
     pub unnamed: Vec<String>,
@@ -132,10 +134,16 @@ impl SearchStream {
 }
 
 impl RecordSearch {
-    /// Creates a search over the tables under `root`. It caches up to `memory` bytes of the metadata of their files.
+    /// Creates a search over the tables under `root`. It caches up to `memory` bytes of the
+    /// metadata of their files.
     #[must_use]
     pub fn new(root: Root, policy: Arc<Policy>, memory: usize) -> RecordSearch {
-        RecordSearch { finder: RecordFinder::new(root, memory), policy, controls: Mutex::default(), gathered: GATHERED }
+        RecordSearch {
+            finder: RecordFinder::new(root, memory),
+            policy,
+            controls: Mutex::default(),
+            gathered: GATHERED,
+        }
     }
 
     /// Returns the root of the tables.
@@ -151,27 +159,38 @@ impl RecordSearch {
         self
     }
 
-    /// Returns the tables that an inquiry is about. Errors if the inquiry is not valid, or if it names a product that
-    /// cannot be searched.
+    /// Returns the tables that an inquiry is about. Errors if the inquiry is not valid, or if it
+    /// names a product that cannot be searched.
     pub async fn tables(&self, inquiry: &SearchRequest) -> Result<SearchTables, FindError> {
         inquiry.check()?;
         let mut tables = SearchTables::default();
         let named = !inquiry.products.is_empty();
-        let mut asked = if named { inquiry.products.clone() } else { products(self.finder.root()).await? };
+        let mut asked = if named {
+            inquiry.products.clone()
+        } else {
+            products(self.finder.root()).await?
+        };
         asked.sort();
         asked.dedup();
         for product in asked {
-            let records = self.policy.products.get(&product).and_then(|product| product.records.as_ref());
+            let records = self
+                .policy
+                .products
+                .get(&product)
+                .and_then(|product| product.records.as_ref());
             match inquiry.columns(records) {
                 Ok(_) => tables.looked_into.push(product),
-                Err(why) if named => return Err(SearchRequestError::Product { product, why }.into()),
+                Err(why) if named => {
+                    return Err(SearchRequestError::Product { product, why }.into());
+                }
                 Err(why) => tables.passed.push((product, why)),
             }
         }
         Ok(tables)
     }
 
-    /// Returns the columns of a product's records as they are shown; `None` for a product without records.
+    /// Returns the columns of a product's records as they are shown; `None` for a product without
+    /// records.
     #[must_use]
     pub fn columns(&self, product: &ProductKey) -> Option<SchemaRef> {
         ebbtide_table::TableSpec::of(&self.policy, product).map(|spec| visibility::columns(&spec))
@@ -192,11 +211,15 @@ impl RecordSearch {
         let work = tokio::spawn(async move {
             let answered = match terms {
                 Ok(terms) => desk.answer(&Arc::new(terms), &progress, &to).await,
-                Err(why @ SkipReason::NotInPolicy) => Err(SearchRequestError::Product { product, why }.into()),
+                Err(why @ SkipReason::NotInPolicy) => {
+                    Err(SearchRequestError::Product { product, why }.into())
+                }
                 // No record can match.
                 Err(_) => {
                     let _ = to.send(Ok(SearchEvent::Of(None))).await;
-                    let _ = to.send(Ok(SearchEvent::End(SearchSummary::default()))).await;
+                    let _ = to
+                        .send(Ok(SearchEvent::End(SearchSummary::default())))
+                        .await;
                     Ok(())
                 }
             };
@@ -205,7 +228,10 @@ impl RecordSearch {
                 let _ = to.send(Err(error)).await;
             }
         });
-        SearchStream { pieces, work: Some(work) }
+        SearchStream {
+            pieces,
+            work: Some(work),
+        }
     }
 
     async fn answer(
@@ -220,23 +246,39 @@ impl RecordSearch {
                 let mut giving = ReplayBuffer::new(to, None, 0);
                 return giving.end(SearchSummary::default()).await;
             };
-            if gone.as_ref().is_some_and(|(version, _)| *version == table.version()) {
-                // The reason why the file is missing is not known: the cached table may be too old to continue with.
+            if gone
+                .as_ref()
+                .is_some_and(|(version, _)| *version == table.version())
+            {
+                // The reason why the file is missing is not known: the cached table may be too old
+                // to continue with.
                 self.finder.forget(&terms.product).await;
             }
             let mut giving = ReplayBuffer::new(to, Some(table.version()), self.gathered);
             match self.attempt(terms, &table, progress, &mut giving).await {
-                Err(FindError::Segment { error: error @ RewriteError::Gone { .. }, .. }) if !giving.begun => {
+                Err(FindError::Segment {
+                    error: error @ RewriteError::Gone { .. },
+                    ..
+                }) if !giving.begun => {
                     gone = Some((table.version(), error));
                 }
-                Err(FindError::Segment { error: RewriteError::Gone { .. }, .. }) => {
-                    return Err(FindError::Moved { product: terms.product.clone(), version: table.version() });
+                Err(FindError::Segment {
+                    error: RewriteError::Gone { .. },
+                    ..
+                }) => {
+                    return Err(FindError::Moved {
+                        product: terms.product.clone(),
+                        version: table.version(),
+                    });
                 }
                 done => return done,
             }
         }
         match gone {
-            Some((_, error)) => Err(FindError::Segment { product: terms.product.clone(), error }),
+            Some((_, error)) => Err(FindError::Segment {
+                product: terms.product.clone(),
+                error,
+            }),
             None => Err(FindError::Stopped),
         }
     }
@@ -250,24 +292,41 @@ impl RecordSearch {
         giving: &mut ReplayBuffer<'_>,
     ) -> Result<(), FindError> {
         let holds = {
-            // Read after the table: the holds that are in force in this version are in the log by then.
+            // Read after the table: the holds that are in force in this version are in the log by
+            // then.
             let mut controls = self.controls.lock().await;
-            controls.refresh(self.finder.root(), table.controls()).await?;
+            controls
+                .refresh(self.finder.root(), table.controls())
+                .await?;
             controls.in_force(terms.now).covering(&terms.product)
         };
-        let judge = TableVisibility { terms, holds: &holds, table };
+        let judge = TableVisibility {
+            terms,
+            holds: &holds,
+            table,
+        };
         let looks = judge.looks();
-        progress.segments.fetch_add(looks.len() as u64, Ordering::Relaxed);
+        progress
+            .segments
+            .fetch_add(looks.len() as u64, Ordering::Relaxed);
         let columns = terms.spec.arrow();
-        let mut rows = self.finder.find(table, looks, columns, Arc::clone(&progress.looked));
-        let unnamed = table.columns().iter().filter(|column| terms.spec.column(column).is_none());
+        let mut rows = self
+            .finder
+            .find(table, looks, columns, Arc::clone(&progress.looked));
+        let unnamed = table
+            .columns()
+            .iter()
+            .filter(|column| terms.spec.column(column).is_none());
         let mut summary = SearchSummary {
             unknown: table.unknown() as u64,
             unnamed: unnamed.cloned().collect(),
             ..SearchSummary::default()
         };
         while let Some(found) = rows.next().await {
-            let found = found.map_err(|error| FindError::Segment { product: terms.product.clone(), error })?;
+            let found = found.map_err(|error| FindError::Segment {
+                product: terms.product.clone(),
+                error,
+            })?;
             let shown = judge.shown(&found)?;
             if shown.rows.num_rows() == 0 {
                 continue;
@@ -299,32 +358,46 @@ impl TableVisibility<'_> {
             return Vec::new();
         }
         let view = SegmentView::of(&self.terms.calendar, segment, &self.terms.records);
-        let each = self.holds.each(&self.terms.product, &self.terms.records, &view);
+        let each = self
+            .holds
+            .each(&self.terms.product, &self.terms.records, &view);
         each.map(|(id, rows)| (id.clone(), rows)).collect()
     }
 
-    /// Returns true if the profile of a segment has a category whose deadline is not known yet. A profile that the
-    /// table does not explain counts as one, as in a sweep.
+    /// Returns true if the profile of a segment has a category whose deadline is not known yet. A
+    /// profile that the table does not explain counts as one, as in a sweep.
     fn open(&self, segment: &StoredSegment) -> bool {
-        self.table.profile_text(&segment.profile).is_none_or(Profile::is_open_text)
+        self.table
+            .profile_text(&segment.profile)
+            .is_none_or(Profile::is_open_text)
     }
 
     fn looks(&self) -> Vec<SegmentScan> {
         let look = |segment: &Arc<StoredSegment>| -> Option<SegmentScan> {
-            let filter: RecordFilter = self.terms.look(segment, !self.holds(segment).is_empty(), self.open(segment))?;
-            Some(SegmentScan { segment: Arc::clone(segment), filter })
+            let filter: RecordFilter =
+                self.terms
+                    .look(segment, !self.holds(segment).is_empty(), self.open(segment))?;
+            Some(SegmentScan {
+                segment: Arc::clone(segment),
+                filter,
+            })
         };
         self.table.segments().iter().filter_map(look).collect()
     }
 
     fn shown(&self, found: &FoundBatch) -> Result<visibility::VisibleRows, FindError> {
-        let segment = |error| FindError::Segment { product: self.terms.product.clone(), error };
+        let segment = |error| FindError::Segment {
+            product: self.terms.product.clone(),
+            error,
+        };
         let holds = self.holds(&found.segment).into_iter();
         let holds = holds.map(|(id, rows)| Ok((id.to_string(), rows.evaluate(&found.rows)?)));
         let judging = Visibility {
             spec: &self.terms.spec,
             now: self.terms.now,
-            holds: holds.collect::<Result<_, RewriteError>>().map_err(segment)?,
+            holds: holds
+                .collect::<Result<_, RewriteError>>()
+                .map_err(segment)?,
             open: self.open(&found.segment),
             exact: &self.terms.exact(&found.segment),
         };
@@ -343,8 +416,18 @@ struct ReplayBuffer<'a> {
 }
 
 impl<'a> ReplayBuffer<'a> {
-    fn new(to: &'a Sender<Result<SearchEvent, FindError>>, version: Option<u64>, room: usize) -> Self {
-        Self { to, version, room, gathered: Vec::new(), begun: false }
+    fn new(
+        to: &'a Sender<Result<SearchEvent, FindError>>,
+        version: Option<u64>,
+        room: usize,
+    ) -> Self {
+        Self {
+            to,
+            version,
+            room,
+            gathered: Vec::new(),
+            begun: false,
+        }
     }
 
     /// Adds some records. Returns false if the receiver of the answer was dropped.
@@ -361,7 +444,12 @@ impl<'a> ReplayBuffer<'a> {
     async fn give(&mut self) -> bool {
         if !self.begun {
             self.begun = true;
-            if self.to.send(Ok(SearchEvent::Of(self.version))).await.is_err() {
+            if self
+                .to
+                .send(Ok(SearchEvent::Of(self.version)))
+                .await
+                .is_err()
+            {
                 return false;
             }
         }

@@ -9,8 +9,8 @@ use arrow::datatypes::Int64Type;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    FindError, HELD_BY, RecordSearch, SearchEvent, SearchProgress, SearchRequest, SearchRequestError, SearchSummary,
-    SkipReason,
+    FindError, HELD_BY, RecordSearch, SearchEvent, SearchProgress, SearchRequest,
+    SearchRequestError, SearchSummary, SkipReason,
 };
 use ebbtide_controls::testing::{order, policy, signature};
 use ebbtide_controls::{HoldOrder, Scope, TimeRange, place};
@@ -29,7 +29,11 @@ impl CompleteAnswer {
     /// Returns the offsets of the records, sorted.
     pub fn offsets(&self) -> Vec<i64> {
         let of = |rows: &RecordBatch| -> Vec<i64> {
-            rows.column_by_name("source_offset").unwrap().as_primitive::<Int64Type>().values().to_vec()
+            rows.column_by_name("source_offset")
+                .unwrap()
+                .as_primitive::<Int64Type>()
+                .values()
+                .to_vec()
         };
         let mut offsets: Vec<i64> = self.rows.iter().flat_map(of).collect();
         offsets.sort_unstable();
@@ -39,10 +43,20 @@ impl CompleteAnswer {
     /// Returns the texts of a column with the offsets, sorted by offset.
     pub fn texts(&self, column: &str) -> Vec<(i64, Option<String>)> {
         let of = |rows: &RecordBatch| -> Vec<(i64, Option<String>)> {
-            let offsets = rows.column_by_name("source_offset").unwrap().as_primitive::<Int64Type>().clone();
-            let texts = rows.column_by_name(column).unwrap().as_string::<i32>().clone();
+            let offsets = rows
+                .column_by_name("source_offset")
+                .unwrap()
+                .as_primitive::<Int64Type>()
+                .clone();
+            let texts = rows
+                .column_by_name(column)
+                .unwrap()
+                .as_string::<i32>()
+                .clone();
             let text = |row| texts.is_valid(row).then(|| texts.value(row).to_owned());
-            (0..rows.num_rows()).map(|row| (offsets.value(row), text(row))).collect()
+            (0..rows.num_rows())
+                .map(|row| (offsets.value(row), text(row)))
+                .collect()
         };
         let mut texts: Vec<_> = self.rows.iter().flat_map(of).collect();
         texts.sort();
@@ -56,9 +70,20 @@ pub(super) async fn ask(
     inquiry: &SearchRequest,
     now: DateTime<Utc>,
 ) -> Result<CompleteAnswer, FindError> {
-    let mut answer = desk.find(inquiry, &"sms".parse().unwrap(), now, Arc::new(SearchProgress::default()));
-    let mut whole = CompleteAnswer { version: None, rows: Vec::new(), summary: SearchSummary::default() };
-    let Some(SearchEvent::Of(version)) = answer.next().await.transpose()? else { panic!("the version comes first") };
+    let mut answer = desk.find(
+        inquiry,
+        &"sms".parse().unwrap(),
+        now,
+        Arc::new(SearchProgress::default()),
+    );
+    let mut whole = CompleteAnswer {
+        version: None,
+        rows: Vec::new(),
+        summary: SearchSummary::default(),
+    };
+    let Some(SearchEvent::Of(version)) = answer.next().await.transpose()? else {
+        panic!("the version comes first")
+    };
     whole.version = version;
     loop {
         match answer.next().await.unwrap()? {
@@ -66,7 +91,14 @@ pub(super) async fn ask(
             SearchEvent::End(summary) => {
                 whole.summary = summary;
                 assert!(answer.next().await.is_none());
-                assert_eq!(whole.summary.records, whole.rows.iter().map(|rows| rows.num_rows() as u64).sum::<u64>());
+                assert_eq!(
+                    whole.summary.records,
+                    whole
+                        .rows
+                        .iter()
+                        .map(|rows| rows.num_rows() as u64)
+                        .sum::<u64>()
+                );
                 return Ok(whole);
             }
             SearchEvent::Of(_) => panic!("the version comes once"),
@@ -81,11 +113,17 @@ pub(super) fn desk(root: &Root) -> RecordSearch {
 /// Returns an inquiry about the subject of every hundredth record.
 pub(super) fn person(number: u32) -> SearchRequest {
     let subject = format!("phone:{MARKER}-{number}").parse().unwrap();
-    SearchRequest { subject: Some(subject), ..SearchRequest::default() }
+    SearchRequest {
+        subject: Some(subject),
+        ..SearchRequest::default()
+    }
 }
 
 fn nothing() -> SearchSummary {
-    SearchSummary { unnamed: vec!["media".to_owned()], ..SearchSummary::default() }
+    SearchSummary {
+        unnamed: vec!["media".to_owned()],
+        ..SearchSummary::default()
+    }
 }
 
 fn days(days: i64) -> DateTime<Utc> {
@@ -93,8 +131,15 @@ fn days(days: i64) -> DateTime<Utc> {
 }
 
 async fn hold(root: &Root, scope: Scope) -> String {
-    let order = HoldOrder { until: days(400), ..order(scope) };
-    place(root, order, &signature()).await.unwrap().id.to_string()
+    let order = HoldOrder {
+        until: days(400),
+        ..order(scope)
+    };
+    place(root, order, &signature())
+        .await
+        .unwrap()
+        .id
+        .to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,19 +148,40 @@ async fn somebodys_records_are_found_in_every_segment_of_one_version() {
     let table = filled(&root, 3).await;
     let desk = Arc::new(desk(&root));
     let whole = ask(&desk, &person(7), noon()).await.unwrap();
-    assert_eq!((whole.version, whole.offsets()), (Some(table.version()), vec![7, 107, 207]));
+    assert_eq!(
+        (whole.version, whole.offsets()),
+        (Some(table.version()), vec![7, 107, 207])
+    );
     // The tests' table has a column that the shipped policy does not name.
-    assert_eq!(whole.summary, SearchSummary { records: 3, ..nothing() });
-    assert_eq!(whole.texts("body")[1], (107, Some(format!("{MARKER} hello 107"))));
+    assert_eq!(
+        whole.summary,
+        SearchSummary {
+            records: 3,
+            ..nothing()
+        }
+    );
+    assert_eq!(
+        whole.texts("body")[1],
+        (107, Some(format!("{MARKER} hello 107")))
+    );
     assert_eq!(whole.texts(HELD_BY)[1], (107, None));
     let nobody = ask(&desk, &person(100), noon()).await.unwrap();
-    assert_eq!((nobody.version, nobody.offsets()), (Some(table.version()), vec![]));
+    assert_eq!(
+        (nobody.version, nobody.offsets()),
+        (Some(table.version()), vec![])
+    );
 
     // Records that were committed since then are found immediately.
     let mut table = table;
-    table.commit(ebbtide_table::testing::batch(&table, 0, Some(300), 400).await).await.unwrap();
+    table
+        .commit(ebbtide_table::testing::batch(&table, 0, Some(300), 400).await)
+        .await
+        .unwrap();
     let whole = ask(&desk, &person(7), noon()).await.unwrap();
-    assert_eq!((whole.version, whole.offsets()), (Some(table.version()), vec![7, 107, 207, 307]));
+    assert_eq!(
+        (whole.version, whole.offsets()),
+        (Some(table.version()), vec![7, 107, 207, 307])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,13 +189,31 @@ async fn tenant_country_and_time_are_conditions_too() {
     let (_folder, root) = root();
     filled(&root, 2).await;
     let desk = Arc::new(desk(&root));
-    let tenant = SearchRequest { tenant: Some("customer-3".to_owned()), ..SearchRequest::default() };
+    let tenant = SearchRequest {
+        tenant: Some("customer-3".to_owned()),
+        ..SearchRequest::default()
+    };
     let expected: Vec<i64> = (0..200).filter(|offset| offset % 7 == 3).collect();
-    assert_eq!(ask(&desk, &tenant, noon()).await.unwrap().offsets(), expected);
-    let country = SearchRequest { jurisdiction: Some("IN".parse().unwrap()), ..tenant.clone() };
-    let expected: Vec<i64> = expected.into_iter().filter(|offset| offset % 2 == 1).collect();
-    assert_eq!(ask(&desk, &country, noon()).await.unwrap().offsets(), expected);
-    let range = |from, to| SearchRequest { events: Some(TimeRange { from, to }), ..person(7) };
+    assert_eq!(
+        ask(&desk, &tenant, noon()).await.unwrap().offsets(),
+        expected
+    );
+    let country = SearchRequest {
+        jurisdiction: Some("IN".parse().unwrap()),
+        ..tenant.clone()
+    };
+    let expected: Vec<i64> = expected
+        .into_iter()
+        .filter(|offset| offset % 2 == 1)
+        .collect();
+    assert_eq!(
+        ask(&desk, &country, noon()).await.unwrap().offsets(),
+        expected
+    );
+    let range = |from, to| SearchRequest {
+        events: Some(TimeRange { from, to }),
+        ..person(7)
+    };
     let second = TimeDelta::seconds(1);
     for (from, to, some) in [
         (Some(noon()), None, true),
@@ -140,7 +224,10 @@ async fn tenant_country_and_time_are_conditions_too() {
         (Some(days(30)), None, false),
         (None, Some(days(-30)), false),
     ] {
-        let found = ask(&desk, &range(from, to), noon()).await.unwrap().offsets();
+        let found = ask(&desk, &range(from, to), noon())
+            .await
+            .unwrap()
+            .offsets();
         assert_eq!(!found.is_empty(), some, "{from:?} to {to:?}: {found:?}");
     }
 }
@@ -150,16 +237,38 @@ async fn what_is_past_its_deadline_is_withheld_though_it_still_stands() {
     let (_folder, root) = root();
     filled(&root, 2).await;
     let desk = Arc::new(desk(&root));
-    let before = ask(&desk, &person(7), days(90) - TimeDelta::seconds(1)).await.unwrap();
-    assert!(before.texts("body").iter().all(|(_, body)| body.is_some()) && before.summary.withheld.is_empty());
+    let before = ask(&desk, &person(7), days(90) - TimeDelta::seconds(1))
+        .await
+        .unwrap();
+    assert!(
+        before.texts("body").iter().all(|(_, body)| body.is_some())
+            && before.summary.withheld.is_empty()
+    );
     let whole = ask(&desk, &person(7), days(90)).await.unwrap();
     assert_eq!(whole.texts("body"), [(7, None), (107, None)]);
-    assert_eq!(whole.summary.withheld, [("content".parse().unwrap(), 2)].into());
-    assert!(whole.texts("recipient").iter().all(|(_, recipient)| recipient.is_some()));
+    assert_eq!(
+        whole.summary.withheld,
+        [("content".parse().unwrap(), 2)].into()
+    );
+    assert!(
+        whole
+            .texts("recipient")
+            .iter()
+            .all(|(_, recipient)| recipient.is_some())
+    );
     // The number is deleted last. After that no search finds the records, because they have ended.
-    assert_eq!(ask(&desk, &person(7), days(180)).await.unwrap().summary, nothing());
-    let tenant = SearchRequest { tenant: Some("customer-3".to_owned()), ..SearchRequest::default() };
-    assert_eq!(ask(&desk, &tenant, days(180)).await.unwrap().summary, nothing());
+    assert_eq!(
+        ask(&desk, &person(7), days(180)).await.unwrap().summary,
+        nothing()
+    );
+    let tenant = SearchRequest {
+        tenant: Some("customer-3".to_owned()),
+        ..SearchRequest::default()
+    };
+    assert_eq!(
+        ask(&desk, &tenant, days(180)).await.unwrap().summary,
+        nothing()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,21 +276,54 @@ async fn a_held_record_is_shown_whole_with_the_holds_name_and_its_neighbours_are
     let (_folder, root) = root();
     filled(&root, 2).await;
     let desk = Arc::new(desk(&root));
-    let id = hold(&root, Scope { tenant: Some("customer-2".to_owned()), ..Scope::default() }).await;
+    let id = hold(
+        &root,
+        Scope {
+            tenant: Some("customer-2".to_owned()),
+            ..Scope::default()
+        },
+    )
+    .await;
     // Record 107 belongs to customer-2, record 7 to customer-0.
     let whole = ask(&desk, &person(7), days(100)).await.unwrap();
-    assert_eq!(whole.texts("body"), [(7, None), (107, Some(format!("{MARKER} hello 107")))]);
+    assert_eq!(
+        whole.texts("body"),
+        [(7, None), (107, Some(format!("{MARKER} hello 107")))]
+    );
     assert_eq!(whole.texts(HELD_BY), [(7, None), (107, Some(id.clone()))]);
-    let expected =
-        SearchSummary { records: 2, held: 1, withheld: [("content".parse().unwrap(), 1)].into(), ..nothing() };
+    let expected = SearchSummary {
+        records: 2,
+        held: 1,
+        withheld: [("content".parse().unwrap(), 1)].into(),
+        ..nothing()
+    };
     assert_eq!(whole.summary, expected);
     let whole = ask(&desk, &person(7), days(200)).await.unwrap();
-    assert_eq!(whole.texts("body"), [(107, Some(format!("{MARKER} hello 107")))]);
+    assert_eq!(
+        whole.texts("body"),
+        [(107, Some(format!("{MARKER} hello 107")))]
+    );
     // When the hold ends, the record ends too.
-    assert_eq!(ask(&desk, &person(7), days(400)).await.unwrap().offsets(), [0; 0]);
-    let second = hold(&root, Scope { subject: person(7).subject, ..Scope::default() }).await;
+    assert_eq!(
+        ask(&desk, &person(7), days(400)).await.unwrap().offsets(),
+        [0; 0]
+    );
+    let second = hold(
+        &root,
+        Scope {
+            subject: person(7).subject,
+            ..Scope::default()
+        },
+    )
+    .await;
     let whole = ask(&desk, &person(7), days(200)).await.unwrap();
-    assert_eq!(whole.texts(HELD_BY), [(7, Some(second.clone())), (107, Some(format!("{id}, {second}")))]);
+    assert_eq!(
+        whole.texts(HELD_BY),
+        [
+            (7, Some(second.clone())),
+            (107, Some(format!("{id}, {second}")))
+        ]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,23 +332,53 @@ async fn which_tables_are_passed_over_is_told_and_what_cannot_be_meant_is_refuse
     filled(&root, 1).await;
     let desk = desk(&root);
     let tables = desk.tables(&person(7)).await.unwrap();
-    assert_eq!((tables.looked_into, tables.passed), (products(&root).await.unwrap(), vec![]));
-    let mail = SearchRequest { subject: Some("email:a@b.example".parse().unwrap()), ..SearchRequest::default() };
+    assert_eq!(
+        (tables.looked_into, tables.passed),
+        (products(&root).await.unwrap(), vec![])
+    );
+    let mail = SearchRequest {
+        subject: Some("email:a@b.example".parse().unwrap()),
+        ..SearchRequest::default()
+    };
     let sms: ebbtide_base::ids::ProductKey = "sms".parse().unwrap();
-    assert_eq!(desk.tables(&mail).await.unwrap().passed, [(sms.clone(), SkipReason::NoSubject)]);
-    let named = SearchRequest { products: vec![sms], ..mail };
+    assert_eq!(
+        desk.tables(&mail).await.unwrap().passed,
+        [(sms.clone(), SkipReason::NoSubject)]
+    );
+    let named = SearchRequest {
+        products: vec![sms],
+        ..mail
+    };
     let refused = desk.tables(&named).await.unwrap_err();
-    assert!(matches!(refused, FindError::Inquiry(SearchRequestError::Product { why: SkipReason::NoSubject, .. })));
+    assert!(matches!(
+        refused,
+        FindError::Inquiry(SearchRequestError::Product {
+            why: SkipReason::NoSubject,
+            ..
+        })
+    ));
     assert!(!format!("{refused}{refused:?}{named:?}").contains("a@b"));
-    let unknown = SearchRequest { products: vec!["fax".parse().unwrap()], ..person(7) };
+    let unknown = SearchRequest {
+        products: vec!["fax".parse().unwrap()],
+        ..person(7)
+    };
     assert!(desk.tables(&unknown).await.is_err());
     assert!(matches!(
         desk.tables(&SearchRequest::default()).await,
         Err(FindError::Inquiry(SearchRequestError::Everything))
     ));
-    let range = TimeRange { from: Some(noon()), to: Some(noon()) };
-    let never = SearchRequest { events: Some(range), ..SearchRequest::default() };
-    assert!(matches!(desk.tables(&never).await, Err(FindError::Inquiry(SearchRequestError::NoTime))));
+    let range = TimeRange {
+        from: Some(noon()),
+        to: Some(noon()),
+    };
+    let never = SearchRequest {
+        events: Some(range),
+        ..SearchRequest::default()
+    };
+    assert!(matches!(
+        desk.tables(&never).await,
+        Err(FindError::Inquiry(SearchRequestError::NoTime))
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,9 +386,15 @@ async fn a_product_without_a_table_has_no_records_and_one_gone_file_is_an_error(
     let (_folder, root) = root();
     let desk = Arc::new(desk(&root));
     let none = ask(&desk, &person(7), noon()).await.unwrap();
-    assert_eq!((none.version, none.summary), (None, SearchSummary::default()));
+    assert_eq!(
+        (none.version, none.summary),
+        (None, SearchSummary::default())
+    );
     let table = filled(&root, 2).await;
-    assert_eq!(ask(&desk, &person(7), noon()).await.unwrap().version, Some(table.version()));
+    assert_eq!(
+        ask(&desk, &person(7), noon()).await.unwrap().version,
+        Some(table.version())
+    );
     let index = ebbtide_table::SegmentIndex::load(&table).await.unwrap();
     let path = index.iter().next().unwrap().path.to_string();
     std::fs::remove_file(root.table_folder(&"sms".parse().unwrap()).join(&path)).unwrap();

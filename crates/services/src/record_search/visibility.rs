@@ -1,8 +1,9 @@
-//! Decides which parts of found rows may be shown: everything that a sweep at that moment would leave.
+//! Decides which parts of found rows may be shown: everything that a sweep at that moment would
+//! leave.
 //!
-//! The code has no side effects. A field past its deadline is withheld even if it is still in the file, and so is a
-//! record that has ended. A row that a hold in force covers is shown completely, with the names of the holds, because
-//! it is kept completely.
+//! The code has no side effects. A field past its deadline is withheld even if it is still in the
+//! file, and so is a record that has ended. A row that a hold in force covers is shown completely,
+//! with the names of the holds, because it is kept completely.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,7 +36,8 @@ pub struct VisibleRows {
 /// Returns the columns that are shown of a table.
 pub fn columns(spec: &TableSpec) -> SchemaRef {
     let mut fields: Vec<Field> = spec.columns.iter().map(|column| column.field()).collect();
-    let doc = "The holds that cover the record: it is shown whole, although a part of it may be due.";
+    let doc =
+        "The holds that cover the record: it is shown whole, although a part of it may be due.";
     let metadata = [("comment".to_owned(), doc.to_owned())].into();
     fields.push(Field::new(HELD_BY, DataType::Utf8, true).with_metadata(metadata));
     Arc::new(Schema::new(fields))
@@ -72,7 +74,9 @@ impl Visibility<'_> {
             }
         }
         for (at, field) in rows.schema().fields().iter().enumerate() {
-            let Some(ColumnRole::Personal(category)) = self.spec.column(field.name()).map(|column| &column.role) else {
+            let Some(ColumnRole::Personal(category)) =
+                self.spec.column(field.name()).map(|column| &column.role)
+            else {
                 continue;
             };
             if let Some(mask) = masks.get(category) {
@@ -83,7 +87,9 @@ impl Visibility<'_> {
         let kept = &self.exact.rows(&left) & &!&(&self.ended(rows, &due) & &free);
         arrays.push(self.names(count));
         let all = RecordBatch::try_new(columns(self.spec), arrays)?;
-        let withheld = masks.into_iter().map(|(category, mask)| (category.clone(), bits(&(&mask & &kept))));
+        let withheld = masks
+            .into_iter()
+            .map(|(category, mask)| (category.clone(), bits(&(&mask & &kept))));
         Ok(VisibleRows {
             withheld: withheld.filter(|(_, count)| *count > 0).collect(),
             held: bits(&(&held & &kept)),
@@ -96,13 +102,18 @@ impl Visibility<'_> {
         let now = self.now.timestamp_micros();
         let mut due: Vec<(&Category, BooleanBuffer)> = Vec::new();
         for column in &self.spec.columns {
-            let ColumnRole::Personal(category) = &column.role else { continue };
+            let ColumnRole::Personal(category) = &column.role else {
+                continue;
+            };
             if due.iter().any(|(known, _)| *known == category) {
                 continue;
             }
             if let Some(deadlines) = deadlines(rows, category) {
                 let passed = |row| deadlines.is_valid(row) && deadlines.value(row) <= now;
-                due.push((category, BooleanBuffer::collect_bool(rows.num_rows(), passed)));
+                due.push((
+                    category,
+                    BooleanBuffer::collect_bool(rows.num_rows(), passed),
+                ));
             }
         }
         due
@@ -114,9 +125,14 @@ impl Visibility<'_> {
         if self.open {
             return BooleanBuffer::new_unset(count);
         }
-        let (mut some, mut all) = (BooleanBuffer::new_unset(count), BooleanBuffer::new_set(count));
+        let (mut some, mut all) = (
+            BooleanBuffer::new_unset(count),
+            BooleanBuffer::new_set(count),
+        );
         for (category, due) in due {
-            let Some(deadlines) = deadlines(rows, category) else { continue };
+            let Some(deadlines) = deadlines(rows, category) else {
+                continue;
+            };
             let none = BooleanBuffer::collect_bool(count, |row| deadlines.is_null(row));
             some = &some | due;
             all = &all & &(due | &none);
@@ -140,7 +156,8 @@ fn deadlines<'r>(
     rows: &'r RecordBatch,
     category: &Category,
 ) -> Option<&'r arrow::array::PrimitiveArray<TimestampMicrosecondType>> {
-    rows.column_by_name(&format!("expires_{category}"))?.as_primitive_opt()
+    rows.column_by_name(&format!("expires_{category}"))?
+        .as_primitive_opt()
 }
 
 fn bits(of: &BooleanBuffer) -> u64 {

@@ -22,8 +22,12 @@ impl std::io::Write for Lines {
 fn logged(format: LogFormat, level: &str, events: impl FnOnce()) -> String {
     let lines = Lines::default();
     let to = lines.clone();
-    let log = LogConfig { format, level: level.to_owned() };
-    let subscriber = tracing_subscriber::registry().with(layer(&log, false, move || to.clone()).unwrap());
+    let log = LogConfig {
+        format,
+        level: level.to_owned(),
+    };
+    let subscriber =
+        tracing_subscriber::registry().with(layer(&log, false, move || to.clone()).unwrap());
     tracing::subscriber::with_default(subscriber, events);
     let bytes = lines.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()
@@ -32,7 +36,11 @@ fn logged(format: LogFormat, level: &str, events: impl FnOnce()) -> String {
 #[test]
 fn a_json_line_has_its_message_and_dotted_fields_at_the_top() {
     let line = logged(LogFormat::Json, "info", || {
-        info!(kafka.topic = "traffic.sms", kafka.partition = 3, "the partition is assigned");
+        info!(
+            kafka.topic = "traffic.sms",
+            kafka.partition = 3,
+            "the partition is assigned"
+        );
     });
     let json: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!(json["message"], "the partition is assigned");
@@ -44,9 +52,15 @@ fn a_json_line_has_its_message_and_dotted_fields_at_the_top() {
 
 #[test]
 fn a_text_line_reads_as_a_sentence_with_its_fields_behind_it() {
-    let line = logged(LogFormat::Text, "info", || info!(kafka.topic = "traffic.sms", "the partition is assigned"));
+    let line = logged(LogFormat::Text, "info", || {
+        info!(kafka.topic = "traffic.sms", "the partition is assigned")
+    });
     assert!(line.contains(" INFO "), "{line}");
-    assert!(line.trim_end().ends_with("the partition is assigned kafka.topic=\"traffic.sms\""), "{line}");
+    assert!(
+        line.trim_end()
+            .ends_with("the partition is assigned kafka.topic=\"traffic.sms\""),
+        "{line}"
+    );
     assert!(!line.contains('\u{1b}'), "no colours where nobody looks");
 }
 
@@ -58,13 +72,24 @@ fn the_level_is_by_part() {
         tracing::debug!("detail");
         info!("news");
     });
-    assert!(!lines.contains("chatter") && !lines.contains("detail"), "{lines}");
-    assert!(lines.contains("trouble") && lines.contains("news"), "{lines}");
+    assert!(
+        !lines.contains("chatter") && !lines.contains("detail"),
+        "{lines}"
+    );
+    assert!(
+        lines.contains("trouble") && lines.contains("news"),
+        "{lines}"
+    );
 }
 
 #[test]
 fn every_level_that_the_configuration_accepts_is_one() {
-    for level in ["off", "warn", "info,librdkafka=warn", "error,ebbtide::ingest=trace,ebbtide=debug"] {
+    for level in [
+        "off",
+        "warn",
+        "info,librdkafka=warn",
+        "error,ebbtide::ingest=trace,ebbtide=debug",
+    ] {
         logged(LogFormat::Text, level, || {});
     }
 }
@@ -72,6 +97,10 @@ fn every_level_that_the_configuration_accepts_is_one() {
 #[test]
 fn a_secret_in_a_field_is_hidden() {
     let secret = ebbtide_config::Secret::new("hunter2");
-    let lines = logged(LogFormat::Json, "info", || info!(auth.token = %secret, auth.debug = ?secret, "logged in"));
+    let lines = logged(
+        LogFormat::Json,
+        "info",
+        || info!(auth.token = %secret, auth.debug = ?secret, "logged in"),
+    );
     assert!(!lines.contains("hunter2"), "{lines}");
 }

@@ -16,7 +16,9 @@ fn file(root: &Root, version: i64) -> PathBuf {
 async fn filled(root: &Root, controls: i64) -> ControlLog {
     let log = ControlLog::open(root);
     for version in 1..=controls {
-        log.append(ControlsVersion(version), &json!({ "number": version })).await.unwrap();
+        log.append(ControlsVersion(version), &json!({ "number": version }))
+            .await
+            .unwrap();
     }
     log
 }
@@ -24,19 +26,37 @@ async fn filled(root: &Root, controls: i64) -> ControlLog {
 #[tokio::test(flavor = "multi_thread")]
 async fn controls_are_read_back_in_order_from_where_one_asks() {
     let (_folder, root) = root();
-    assert_eq!(ControlLog::open(&root).newest().await.unwrap(), ControlsVersion(0));
-    assert_eq!(ControlLog::open(&root).load_from(ControlsVersion(1)).await.unwrap(), vec![]);
+    assert_eq!(
+        ControlLog::open(&root).newest().await.unwrap(),
+        ControlsVersion(0)
+    );
+    assert_eq!(
+        ControlLog::open(&root)
+            .load_from(ControlsVersion(1))
+            .await
+            .unwrap(),
+        vec![]
+    );
     let log = filled(&root, 3).await;
     assert_eq!(log.newest().await.unwrap(), ControlsVersion(3));
     let read = log.load_from(ControlsVersion(2)).await.unwrap();
-    assert_eq!(read, [(ControlsVersion(2), json!({"number": 2})), (ControlsVersion(3), json!({"number": 3}))]);
+    assert_eq!(
+        read,
+        [
+            (ControlsVersion(2), json!({"number": 2})),
+            (ControlsVersion(3), json!({"number": 3}))
+        ]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_race_is_told_and_no_gap_is_made() {
     let (_folder, root) = root();
     let log = filled(&root, 1).await;
-    assert!(matches!(log.append(ControlsVersion(1), &json!({})).await, Err(AppendError::Lost)));
+    assert!(matches!(
+        log.append(ControlsVersion(1), &json!({})).await,
+        Err(AppendError::Lost)
+    ));
     assert!(matches!(
         log.append(ControlsVersion(3), &json!({})).await,
         Err(AppendError::Store(StoreError::Refused(_)))
@@ -47,7 +67,10 @@ async fn a_lost_race_is_told_and_no_gap_is_made() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_appenders_each_version_has_one_winner_and_every_control_lands_once() {
     let [(_folder, folder), (_, bucket)] = roots();
-    let (one, other) = (tokio::spawn(many_appenders(folder)), tokio::spawn(many_appenders(bucket)));
+    let (one, other) = (
+        tokio::spawn(many_appenders(folder)),
+        tokio::spawn(many_appenders(bucket)),
+    );
     one.await.unwrap();
     other.await.unwrap();
 }
@@ -71,9 +94,15 @@ async fn many_appenders(root: Root) {
         })
     });
     futures::future::try_join_all(appenders).await.unwrap();
-    let read = ControlLog::open(&root).load_from(ControlsVersion(1)).await.unwrap();
+    let read = ControlLog::open(&root)
+        .load_from(ControlsVersion(1))
+        .await
+        .unwrap();
     assert_eq!(read.len(), 40);
-    let mut seen: Vec<String> = read.into_iter().map(|(_, control)| control.to_string()).collect();
+    let mut seen: Vec<String> = read
+        .into_iter()
+        .map(|(_, control)| control.to_string())
+        .collect();
     seen.sort();
     seen.dedup();
     assert_eq!(seen.len(), 40);
@@ -86,27 +115,50 @@ async fn a_gap_and_a_damaged_file_make_the_controls_unreadable_and_nothing_of_th
     let (_folder, root) = root();
     let log = filled(&root, 3).await;
     std::fs::write(file(&root, 3), b"{\"subject\": \"31612345678\"").unwrap();
-    let told = log.load_from(ControlsVersion(1)).await.unwrap_err().to_string();
+    let told = log
+        .load_from(ControlsVersion(1))
+        .await
+        .unwrap_err()
+        .to_string();
     assert_eq!(
         told,
         "control 3 is unreadable: it is no JSON; nothing is deleted or committed until `_controls` is restored from a backup"
     );
     std::fs::remove_file(file(&root, 2)).unwrap();
     let error = log.load_from(ControlsVersion(3)).await.unwrap_err();
-    assert!(matches!(error, StoreError::ControlsUnreadable { version: 2, .. }), "{error}");
+    assert!(
+        matches!(error, StoreError::ControlsUnreadable { version: 2, .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_replaced_has_no_byte_of_the_old_and_what_a_crash_left_goes() {
     let (_folder, root) = root();
     let log = filled(&root, 2).await;
-    log.replace(ControlsVersion(1), &json!({ "over": true })).await.unwrap();
+    log.replace(ControlsVersion(1), &json!({ "over": true }))
+        .await
+        .unwrap();
     assert_eq!(std::fs::read(file(&root, 1)).unwrap(), b"{\"over\":true}\n");
     assert!(log.replace(ControlsVersion(3), &json!({})).await.is_err());
     let staged = root.folder().join("_controls/.5d1b.tmp");
     std::fs::write(&staged, b"31612345678").unwrap();
     assert_eq!(log.newest().await.unwrap(), ControlsVersion(2));
-    assert_eq!(log.sweep_staged(noon() - TimeDelta::days(36_500)).await.unwrap().deleted.len(), 0);
-    assert_eq!(log.sweep_staged(noon() + TimeDelta::days(36_500)).await.unwrap().deleted.len(), 1);
+    assert_eq!(
+        log.sweep_staged(noon() - TimeDelta::days(36_500))
+            .await
+            .unwrap()
+            .deleted
+            .len(),
+        0
+    );
+    assert_eq!(
+        log.sweep_staged(noon() + TimeDelta::days(36_500))
+            .await
+            .unwrap()
+            .deleted
+            .len(),
+        1
+    );
     assert!(!staged.exists());
 }

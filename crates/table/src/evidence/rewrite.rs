@@ -1,7 +1,8 @@
-//! Evidence of one rewrite: the fields that it dropped, and the records that became cells, were removed, suppressed or
-//! held back.
+//! Evidence of one rewrite: the fields that it dropped, and the records that became cells, were
+//! removed, suppressed or held back.
 //!
-//! It contains only counts and names of categories. Every record of the removed segments is accounted for.
+//! It contains only counts and names of categories. Every record of the removed segments is
+//! accounted for.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use ebbtide_base::ids::Category;
 
-/// The part of the evidence that only a rewrite has. The caller fills it in; the commit checks it against the segments.
+/// The part of the evidence that only a rewrite has. The caller fills it in; the commit checks it
+/// against the segments.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RewriteEvidence {
@@ -72,7 +74,8 @@ impl RewriteEvidence {
         self.bytes_dropped += other.bytes_dropped;
     }
 
-    /// Returns true if every record of the removed segments is in the added ones, removed or suppressed.
+    /// Returns true if every record of the removed segments is in the added ones, removed or
+    /// suppressed.
     #[must_use]
     pub fn conserves(&self) -> bool {
         let ended = self.removed.checked_add(self.suppressed);
@@ -83,7 +86,10 @@ impl RewriteEvidence {
     }
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }

@@ -1,6 +1,8 @@
-//! Values that many segments share, stored once: buckets, profiles, policy versions, and whole sets of deadlines.
+//! Values that many segments share, stored once: buckets, profiles, policy versions, and whole sets
+//! of deadlines.
 //!
-//! A statistic that is not understood is ignored. Parsing a statistic costs no more than reading it.
+//! A statistic that is not understood is ignored. Parsing a statistic costs no more than reading
+//! it.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -17,7 +19,8 @@ use ebbtide_base::ids::{Bucket, Category, Deadline, PolicyVersion, ProfileId};
 pub(super) struct SegmentStats {
     pub(super) rows: u64,
     pub(super) deadlines: Arc<BTreeMap<Category, Deadline>>,
-    /// The policy version of all rows; `None` if they have several or the statistics do not contain it.
+    /// The policy version of all rows; `None` if they have several or the statistics do not contain
+    /// it.
     pub(super) policy_version: Option<PolicyVersion>,
 }
 
@@ -30,26 +33,32 @@ pub(super) struct Interner {
     categories: HashMap<String, Category>,
     instants: HashMap<String, Deadline>,
     deadlines: HashSet<Arc<BTreeMap<Category, Deadline>>>,
-    /// True if statistics that mention no deadline column, not even its null count, are rejected as incomplete.
+    /// True if statistics that mention no deadline column, not even its null count, are rejected as
+    /// incomplete.
     strict: bool,
 }
 
 /// Returns the deadlines in a segment's statistics.
 pub fn told_deadlines(stats: &str) -> BTreeMap<Category, Deadline> {
     let told = Interner::default().told(stats);
-    told.map(|told| Arc::unwrap_or_clone(told.deadlines)).unwrap_or_default()
+    told.map(|told| Arc::unwrap_or_clone(told.deadlines))
+        .unwrap_or_default()
 }
 
-/// Returns the policy of all rows of a segment by its statistics; `None` if the rows have several policies or none is
-/// named.
+/// Returns the policy of all rows of a segment by its statistics; `None` if the rows have several
+/// policies or none is named.
 pub fn told_policy(stats: &str) -> Option<PolicyVersion> {
     Interner::default().told(stats)?.policy_version
 }
 
 impl Interner {
-    /// Creates an empty interner. `has_deadlines` is true if segments of the table can have deadlines.
+    /// Creates an empty interner. `has_deadlines` is true if segments of the table can have
+    /// deadlines.
     pub(super) fn new(has_deadlines: bool) -> Interner {
-        Interner { strict: has_deadlines, ..Interner::default() }
+        Interner {
+            strict: has_deadlines,
+            ..Interner::default()
+        }
     }
 
     pub(super) fn bucket(&mut self, text: &str) -> Option<Bucket> {
@@ -60,8 +69,8 @@ impl Interner {
         known(&mut self.profiles, text, |text| ProfileId::new(text).ok())
     }
 
-    /// Parses statistics. Returns `None` if the number of rows is missing, or if they do not show whether there are
-    /// deadlines.
+    /// Parses statistics. Returns `None` if the number of rows is missing, or if they do not show
+    /// whether there are deadlines.
     pub(super) fn told(&mut self, stats: &str) -> Option<SegmentStats> {
         let stats: Stats<'_> = serde_json::from_str(stats).ok()?;
         if self.strict && stats.least.expires.is_empty() && !stats.nulls.0 {
@@ -69,8 +78,12 @@ impl Interner {
         }
         let mut deadlines = BTreeMap::new();
         for (category, at) in &stats.least.expires {
-            let category = known(&mut self.categories, category, |text| Category::new(text).ok());
-            let at = known(&mut self.instants, at, |text| parse_instant(text).map(Deadline));
+            let category = known(&mut self.categories, category, |text| {
+                Category::new(text).ok()
+            });
+            let at = known(&mut self.instants, at, |text| {
+                parse_instant(text).map(Deadline)
+            });
             deadlines.extend(category.zip(at));
         }
         let deadlines = match self.deadlines.get(&deadlines) {
@@ -82,16 +95,29 @@ impl Interner {
             }
         };
         let greatest = stats.greatest.and_then(|greatest| greatest.policy_version);
-        let policy =
-            stats.least.policy_version.filter(|least| greatest.is_some_and(|Text(greatest)| greatest == *least));
-        let policy_version =
-            policy.and_then(|text| known(&mut self.policies, &text, |text| PolicyVersion::new(text).ok()));
-        Some(SegmentStats { rows: stats.rows?, deadlines, policy_version })
+        let policy = stats
+            .least
+            .policy_version
+            .filter(|least| greatest.is_some_and(|Text(greatest)| greatest == *least));
+        let policy_version = policy.and_then(|text| {
+            known(&mut self.policies, &text, |text| {
+                PolicyVersion::new(text).ok()
+            })
+        });
+        Some(SegmentStats {
+            rows: stats.rows?,
+            deadlines,
+            policy_version,
+        })
     }
 }
 
 /// Returns the value of a text, which is parsed when it is seen first.
-fn known<T: Clone>(seen: &mut HashMap<String, T>, text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+fn known<T: Clone>(
+    seen: &mut HashMap<String, T>,
+    text: &str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Option<T> {
     if let Some(value) = seen.get(text) {
         return Some(value.clone());
     }
@@ -100,15 +126,21 @@ fn known<T: Clone>(seen: &mut HashMap<String, T>, text: &str, parse: impl Fn(&st
     Some(value)
 }
 
-/// Parses a bucket as engines write the value of a partition: a day, or the start of an hour, with its time zone or, as
-/// in the Delta protocol, without.
+/// Parses a bucket as engines write the value of a partition: a day, or the start of an hour, with
+/// its time zone or, as in the Delta protocol, without.
 fn parse_bucket(text: &str) -> Option<Bucket> {
-    let bare = || NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok().map(|at| Bucket::Hour(at.and_utc()));
+    let bare = || {
+        NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f")
+            .ok()
+            .map(|at| Bucket::Hour(at.and_utc()))
+    };
     text.parse().ok().or_else(bare)
 }
 
 fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc))
+    DateTime::parse_from_rfc3339(text)
+        .ok()
+        .map(|at| at.with_timezone(&Utc))
 }
 
 #[derive(Deserialize)]
@@ -155,8 +187,8 @@ impl<'de> Visitor<'de> for NullsVisitor {
     }
 }
 
-/// The minimum values that expiry needs: deadlines, by the category in the name of their column, and the policy's
-/// version.
+/// The minimum values that expiry needs: deadlines, by the category in the name of their column,
+/// and the policy's version.
 #[derive(Default)]
 struct Minima<'a> {
     expires: Vec<(Cow<'a, str>, Cow<'a, str>)>,
@@ -189,10 +221,14 @@ impl<'de> Visitor<'de> for MinimaVisitor {
                 Some(category) => {
                     let category = category.to_owned();
                     let at: Option<Text<'de>> = map.next_value()?;
-                    least.expires.extend(at.map(|Text(at)| (Cow::Owned(category), at)));
+                    least
+                        .expires
+                        .extend(at.map(|Text(at)| (Cow::Owned(category), at)));
                 }
                 None if name == "policy_version" => {
-                    least.policy_version = map.next_value::<Option<Text<'de>>>()?.map(|Text(text)| text);
+                    least.policy_version = map
+                        .next_value::<Option<Text<'de>>>()?
+                        .map(|Text(text)| text);
                 }
                 None => {
                     map.next_value::<IgnoredAny>()?;

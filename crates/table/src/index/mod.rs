@@ -1,8 +1,8 @@
 //! All active segments of a table by its log, kept in memory and updated from new entries alone.
 //!
-//! The index contains exactly the segments that the table lists at its version, in bounded memory: shared values are
-//! stored once. Files that cannot be read as segments (of another engine, without statistics) are counted, and nothing
-//! about them is guessed.
+//! The index contains exactly the segments that the table lists at its version, in bounded memory:
+//! shared values are stored once. Files that cannot be read as segments (of another engine, without
+//! statistics) are counted, and nothing about them is guessed.
 
 mod intern;
 mod stored_segment;
@@ -36,32 +36,48 @@ struct IndexedFiles {
     /// Paths of active files that this version does not understand as segments.
     unknown: BTreeSet<String>,
     interner: Interner,
-    /// Paths of segments that ingest added since the last call of `take_ingested`; `None` if nothing follows ingest.
+    /// Paths of segments that ingest added since the last call of `take_ingested`; `None` if
+    /// nothing follows ingest.
     ingested: Option<Vec<Arc<str>>>,
 }
 
 impl SegmentIndex {
-    /// Loads the segments of the table's newest version: from the newest checkpoint, and the entries after it.
+    /// Loads the segments of the table's newest version: from the newest checkpoint, and the
+    /// entries after it.
     pub async fn load(table: &Table) -> Result<SegmentIndex, StoreError> {
-        let has_deadlines = table.spec().columns.iter().any(|column| column.name.starts_with("expires_"));
+        let has_deadlines = table
+            .spec()
+            .columns
+            .iter()
+            .any(|column| column.name.starts_with("expires_"));
         Self::at(&table.log, table.state.version, has_deadlines).await
     }
 
-    /// Loads the segments of `version` and of the entries after it. `has_deadlines` is true if segments can have
-    /// deadlines.
-    pub async fn at(log: &TableLog, version: u64, has_deadlines: bool) -> Result<SegmentIndex, StoreError> {
-        let mut index = SegmentIndex { log: log.clone(), version, files: IndexedFiles::default(), has_deadlines };
+    /// Loads the segments of `version` and of the entries after it. `has_deadlines` is true if
+    /// segments can have deadlines.
+    pub async fn at(
+        log: &TableLog,
+        version: u64,
+        has_deadlines: bool,
+    ) -> Result<SegmentIndex, StoreError> {
+        let mut index = SegmentIndex {
+            log: log.clone(),
+            version,
+            files: IndexedFiles::default(),
+            has_deadlines,
+        };
         index.begin(version).await?;
         index.refresh().await?;
         Ok(index)
     }
 
-    /// Reads the entries committed since the last call. The cost depends only on the new entries. Starts again from a
-    /// newer version if the log has deleted entries that are needed.
+    /// Reads the entries committed since the last call. The cost depends only on the new entries.
+    /// Starts again from a newer version if the log has deleted entries that are needed.
     pub async fn refresh(&mut self) -> Result<(), StoreError> {
         self.read_on().await?;
         if !still_has(&self.log, self.version).await? {
-            let newest = files::newest(&files::list(&self.log).await?).filter(|newest| *newest >= self.version);
+            let newest = files::newest(&files::list(&self.log).await?)
+                .filter(|newest| *newest >= self.version);
             let newest = newest.ok_or_else(|| self.log.cut_short(self.version))?;
             self.begin(newest).await?;
             self.read_on().await?;
@@ -82,18 +98,27 @@ impl SegmentIndex {
         self.files.ingested.get_or_insert_default();
     }
 
-    /// Returns the paths of segments that ingest commits added, among the entries read since the last call. Some of
-    /// them may be removed again. The collection starts empty again if the index had to start again.
+    /// Returns the paths of segments that ingest commits added, among the entries read since the
+    /// last call. Some of them may be removed again. The collection starts empty again if the index
+    /// had to start again.
     pub fn take_ingested(&mut self) -> Vec<Arc<str>> {
-        self.files.ingested.as_mut().map(std::mem::take).unwrap_or_default()
+        self.files
+            .ingested
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     /// Replaces all segments by those of a version.
     async fn begin(&mut self, version: u64) -> Result<(), StoreError> {
         let follows = self.files.ingested.is_some();
-        let empty = IndexedFiles { interner: Interner::new(self.has_deadlines), ..IndexedFiles::default() };
+        let empty = IndexedFiles {
+            interner: Interner::new(self.has_deadlines),
+            ..IndexedFiles::default()
+        };
         let listed = files::list(&self.log).await?;
-        let (files, tail) = checkpoint::files(&self.log, &listed, version, empty, IndexedFiles::add).await?;
+        let (files, tail) =
+            checkpoint::files(&self.log, &listed, version, empty, IndexedFiles::add).await?;
         (self.files, self.version) = (files, version);
         tail.iter().for_each(|entry| self.files.enter(entry));
         self.files.ingested = follows.then(Vec::new);
@@ -129,8 +154,9 @@ impl SegmentIndex {
         self.files.segments.is_empty()
     }
 
-    /// Returns the active files that are not segments: another engine wrote them without the statistics or partitions
-    /// that show which data in them is due. Their data is never swept, so they must be reported.
+    /// Returns the active files that are not segments: another engine wrote them without the
+    /// statistics or partitions that show which data in them is due. Their data is never swept, so
+    /// they must be reported.
     pub fn unknown(&self) -> impl Iterator<Item = &str> {
         self.files.unknown.iter().map(String::as_str)
     }
@@ -148,7 +174,12 @@ impl IndexedFiles {
         if let Some(ingested) = &mut self.ingested
             && entry.evidence.as_ref().is_some_and(Evidence::is_ingest)
         {
-            ingested.extend(entry.added.iter().map(|added| Arc::from(stored_segment::decoded(&added.path))));
+            ingested.extend(
+                entry
+                    .added
+                    .iter()
+                    .map(|added| Arc::from(stored_segment::decoded(&added.path))),
+            );
         }
     }
 
@@ -158,7 +189,8 @@ impl IndexedFiles {
                 self.segments.insert(segment.path.clone(), segment);
             }
             None => {
-                self.unknown.insert(stored_segment::decoded(&added.path).into_owned());
+                self.unknown
+                    .insert(stored_segment::decoded(&added.path).into_owned());
             }
         }
     }

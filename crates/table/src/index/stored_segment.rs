@@ -1,6 +1,7 @@
 //! One active segment as described by the log.
 //!
-//! Missing information is not guessed: a file whose partitions or rows are not in the log is not a segment.
+//! Missing information is not guessed: a file whose partitions or rows are not in the log is not a
+//! segment.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -27,11 +28,11 @@ pub struct StoredSegment {
     pub records: u64,
     /// Its size in bytes.
     pub size: u64,
-    /// The deadline of each category that it still contains and that has one. Segments with equal deadlines share the
-    /// map.
+    /// The deadline of each category that it still contains and that has one. Segments with equal
+    /// deadlines share the map.
     pub deadlines: Arc<BTreeMap<Category, Deadline>>,
-    /// The policy under which the deadlines were written; `None` if the log does not contain it, or the rows have
-    /// several.
+    /// The policy under which the deadlines were written; `None` if the log does not contain it, or
+    /// the rows have several.
     pub policy_version: Option<PolicyVersion>,
     /// True if its rows are cells, the result of `anonymize`.
     pub cells: bool,
@@ -49,7 +50,11 @@ impl StoredSegment {
 pub(super) fn parse(added: &AddedFile, interner: &mut Interner) -> Option<StoredSegment> {
     let bucket = interner.bucket(added.partition("bucket")?)?;
     let profile = interner.profile(added.partition("profile")?)?;
-    let SegmentStats { rows, deadlines, policy_version } = interner.told(added.stats.as_deref()?)?;
+    let SegmentStats {
+        rows,
+        deadlines,
+        policy_version,
+    } = interner.told(added.stats.as_deref()?)?;
     let path = decoded(&added.path);
     let cells = cell_records(&path);
     Some(StoredSegment {

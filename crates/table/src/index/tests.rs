@@ -12,10 +12,18 @@ use crate::{MaintenanceSettings, Table};
 use ebbtide_base::ids::Bucket;
 
 async fn foreign(table: &Table, version: u64, actions: &[Action]) {
-    let lines: Vec<String> = actions.iter().map(|action| serde_json::to_string(action).unwrap()).collect();
+    let lines: Vec<String> = actions
+        .iter()
+        .map(|action| serde_json::to_string(action).unwrap())
+        .collect();
     let path = object_store::path::Path::from(format!("_delta_log/{version:020}.json"));
     use object_store::ObjectStoreExt;
-    table.log.object_store(None).put(&path, lines.join("\n").into()).await.unwrap();
+    table
+        .log
+        .object_store(None)
+        .put(&path, lines.join("\n").into())
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,20 +35,42 @@ async fn a_segment_is_known_by_its_deadlines_from_entries_and_from_a_checkpoint_
         table.commit(work).await.unwrap();
     }
     let entries = SegmentIndex::load(&table).await.unwrap();
-    let upkeep = MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() };
+    let upkeep = MaintenanceSettings {
+        checkpoint_every: 1,
+        ..MaintenanceSettings::default()
+    };
     table.maintain(noon(), &upkeep).await.unwrap();
     let checkpoint = SegmentIndex::load(&table).await.unwrap();
     let all = |index: &SegmentIndex| index.iter().cloned().collect::<Vec<StoredSegment>>();
     assert_eq!(all(&entries), all(&checkpoint));
-    assert_eq!((checkpoint.len(), checkpoint.version(), checkpoint.unknown().count()), (4, 4, 0));
+    assert_eq!(
+        (
+            checkpoint.len(),
+            checkpoint.version(),
+            checkpoint.unknown().count()
+        ),
+        (4, 4, 0)
+    );
     let tags = segment_tags();
     for segment in checkpoint.iter() {
-        assert_eq!((segment.bucket, &segment.profile), (tags.bucket, &tags.profile));
-        assert_eq!((segment.rows, segment.records, segment.cells), (10, 10, false));
+        assert_eq!(
+            (segment.bucket, &segment.profile),
+            (tags.bucket, &tags.profile)
+        );
+        assert_eq!(
+            (segment.rows, segment.records, segment.cells),
+            (10, 10, false)
+        );
         assert_eq!(segment.policy_version.as_ref(), Some(&tags.policy_version));
-        let deadlines: BTreeMap<_, _> = tags.deadlines.iter().map(|(of, at)| (of.clone(), at.unwrap())).collect();
+        let deadlines: BTreeMap<_, _> = tags
+            .deadlines
+            .iter()
+            .map(|(of, at)| (of.clone(), at.unwrap()))
+            .collect();
         assert_eq!(*segment.deadlines, deadlines);
-        let file = root.table_folder(&"sms".parse().unwrap()).join(&*segment.path);
+        let file = root
+            .table_folder(&"sms".parse().unwrap())
+            .join(&*segment.path);
         assert_eq!(segment.size, std::fs::metadata(file).unwrap().len());
     }
 }
@@ -53,7 +83,11 @@ async fn what_other_engines_add_is_known_as_far_as_they_tell() {
     table.commit(work).await.unwrap();
     let mut index = SegmentIndex::load(&table).await.unwrap();
     let partitions = |bucket: &str| {
-        [("bucket".to_owned(), Some(bucket.to_owned())), ("profile".to_owned(), Some("0123456789ab".to_owned()))].into()
+        [
+            ("bucket".to_owned(), Some(bucket.to_owned())),
+            ("profile".to_owned(), Some("0123456789ab".to_owned())),
+        ]
+        .into()
     };
     let add = |path: &str, bucket: &str, stats: Option<&str>| {
         Action::Add(Add {
@@ -87,26 +121,68 @@ async fn what_other_engines_add_is_known_as_far_as_they_tell() {
             "2026-09-21",
             Some(r#"{"numRecords":5,"minValues":{},"nullCount":{"expires_content":5}}"#),
         ),
-        add("one.parquet", "2026-09-21", Some(&policies("2026-09-01", "2026-09-01"))),
-        add("two.parquet", "2026-09-21", Some(&policies("2026-09-01", "2026-10-01"))),
+        add(
+            "one.parquet",
+            "2026-09-21",
+            Some(&policies("2026-09-01", "2026-09-01")),
+        ),
+        add(
+            "two.parquet",
+            "2026-09-21",
+            Some(&policies("2026-09-01", "2026-10-01")),
+        ),
         add("strange.parquet", "2026-09-21", Some("no json")),
         add("elsewhen.parquet", "soon", Some(told)),
-        Action::Add(Add { path: "lost.parquet".to_owned(), data_change: true, ..Add::default() }),
+        Action::Add(Add {
+            path: "lost.parquet".to_owned(),
+            data_change: true,
+            ..Add::default()
+        }),
     ];
     foreign(&table, 2, &actions).await;
     index.refresh().await.unwrap();
     assert_eq!((index.version(), index.len()), (2, 5));
     let policy = |path| index.get(path).unwrap().policy_version.clone();
-    assert_eq!((policy("one.parquet"), policy("two.parquet")), ("2026-09-01".parse().ok(), None));
+    assert_eq!(
+        (policy("one.parquet"), policy("two.parquet")),
+        ("2026-09-01".parse().ok(), None)
+    );
     assert!(index.get("ended.parquet").unwrap().deadlines.is_empty());
     let found = index.get("a b/told.parquet").unwrap();
-    assert_eq!((found.rows, found.size, found.policy_version.clone()), (5, 7, None));
+    assert_eq!(
+        (found.rows, found.size, found.policy_version.clone()),
+        (5, 7, None)
+    );
     assert_eq!(found.deadlines.len(), 1);
-    assert_eq!(found.deadlines[&"content".parse().unwrap()].0, noon() + TimeDelta::days(90));
-    let unknown: Vec<&str> = index.unknown().map(|path| path.trim_end_matches(".parquet")).collect();
-    assert_eq!(unknown, ["bare", "elsewhen", "lost", "rowless", "strange", "timeless"]);
-    let remove = |path: &str| Action::Remove(Remove { path: path.to_owned(), data_change: true, ..Remove::default() });
-    foreign(&table, 3, &[remove("a b/told.parquet"), remove("bare.parquet"), remove("never.parquet")]).await;
+    assert_eq!(
+        found.deadlines[&"content".parse().unwrap()].0,
+        noon() + TimeDelta::days(90)
+    );
+    let unknown: Vec<&str> = index
+        .unknown()
+        .map(|path| path.trim_end_matches(".parquet"))
+        .collect();
+    assert_eq!(
+        unknown,
+        ["bare", "elsewhen", "lost", "rowless", "strange", "timeless"]
+    );
+    let remove = |path: &str| {
+        Action::Remove(Remove {
+            path: path.to_owned(),
+            data_change: true,
+            ..Remove::default()
+        })
+    };
+    foreign(
+        &table,
+        3,
+        &[
+            remove("a b/told.parquet"),
+            remove("bare.parquet"),
+            remove("never.parquet"),
+        ],
+    )
+    .await;
     index.refresh().await.unwrap();
     assert_eq!((index.len(), index.unknown().count()), (4, 5));
 }
@@ -115,9 +191,12 @@ async fn what_other_engines_add_is_known_as_far_as_they_tell() {
 fn a_bucket_is_read_in_every_form_that_engines_write() {
     let mut interner = Interner::default();
     let hour = Some(Bucket::Hour("2026-09-21T14:00:00Z".parse().unwrap()));
-    for text in
-        ["2026-09-21T14:00:00Z", "2026-09-21T14:00:00.000000Z", "2026-09-21 14:00:00", "2026-09-21 14:00:00.000000"]
-    {
+    for text in [
+        "2026-09-21T14:00:00Z",
+        "2026-09-21T14:00:00.000000Z",
+        "2026-09-21 14:00:00",
+        "2026-09-21 14:00:00.000000",
+    ] {
         assert_eq!(interner.bucket(text), hour, "{text}");
     }
     assert_eq!(interner.bucket("2026-09-21"), Some(segment_tags().bucket));
@@ -160,8 +239,11 @@ fn a_hundred_thousand_segments_share_what_they_can_and_are_taken_in_quickly() {
     all.iter().for_each(|added| files.add(added));
     let took = started.elapsed();
     assert_eq!((files.segments.len(), files.unknown.len()), (100_000, 0));
-    let distinct: std::collections::HashSet<_> =
-        files.segments.values().map(|segment| std::sync::Arc::as_ptr(&segment.deadlines)).collect();
+    let distinct: std::collections::HashSet<_> = files
+        .segments
+        .values()
+        .map(|segment| std::sync::Arc::as_ptr(&segment.deadlines))
+        .collect();
     assert_eq!(distinct.len(), 334);
     // Unoptimised and in parallel with other tests; a release build takes a tenth of that.
     assert!(took < Duration::from_secs(5), "{took:?}");
@@ -169,6 +251,9 @@ fn a_hundred_thousand_segments_share_what_they_can_and_are_taken_in_quickly() {
 
 #[test]
 fn the_path_of_a_segment_is_what_the_store_knows_it_by() {
-    assert_eq!(stored_segment::decoded("bucket=2026-09-21/a%20b.parquet"), "bucket=2026-09-21/a b.parquet");
+    assert_eq!(
+        stored_segment::decoded("bucket=2026-09-21/a%20b.parquet"),
+        "bucket=2026-09-21/a b.parquet"
+    );
     assert_eq!(stored_segment::decoded("plain"), "plain");
 }

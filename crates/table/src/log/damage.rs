@@ -1,5 +1,5 @@
-//! Damaged files of a table's log: reported with their table and the fix, and skipped if an older checkpoint and the
-//! entries after it have the same content.
+//! Damaged files of a table's log: reported with their table and the fix, and skipped if an older
+//! checkpoint and the entries after it have the same content.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -7,15 +7,16 @@ use std::sync::atomic::Ordering;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
-use super::files::{Checkpoint, LogFile, LogFileKind, checkpoints, list, newest, newest_checkpoint};
+use super::files::{
+    Checkpoint, LogFile, LogFileKind, checkpoints, list, newest, newest_checkpoint,
+};
 use super::{LogEntry, TableLog, checkpoint, read_entry};
 use crate::error::StoreError;
 
 const LAST_CHECKPOINT: &str = "_last_checkpoint";
 const RESTORE_LOG: &str = "restore `_delta_log` from a backup or a copy of the table; until then nothing is committed to the table or deleted from it";
 const RESTORE_ENTRY: &str = "restore the file from a backup or a copy of the table; until then nothing is committed to the table or deleted from it";
-const RESTORE_CHECKPOINT: &str =
-    "if an older checkpoint and all entries after that are there, move it away; otherwise restore it from a backup";
+const RESTORE_CHECKPOINT: &str = "if an older checkpoint and all entries after that are there, move it away; otherwise restore it from a backup";
 
 /// The content of the hint at the newest checkpoint.
 #[derive(serde::Deserialize)]
@@ -28,15 +29,19 @@ struct LastCheckpoint {
 pub(super) struct Repair {
     /// The damage of the first checkpoint that was skipped.
     unreadable: Option<StoreError>,
-    /// The checkpoint that can be read completely and of which no snapshot could be made: a second failure in a row is
-    /// not an accident.
+    /// The checkpoint that can be read completely and of which no snapshot could be made: a second
+    /// failure in a row is not an accident.
     suspect: Option<u64>,
 }
 
 impl Repair {
-    /// Skips the file that is damaged, so that the snapshot can be tried again. Errors with the damage that has no
-    /// substitute: it names the file and the fix.
-    pub(super) async fn skip_damage(&mut self, log: &TableLog, error: StoreError) -> Result<(), StoreError> {
+    /// Skips the file that is damaged, so that the snapshot can be tried again. Errors with the
+    /// damage that has no substitute: it names the file and the fix.
+    pub(super) async fn skip_damage(
+        &mut self,
+        log: &TableLog,
+        error: StoreError,
+    ) -> Result<(), StoreError> {
         if is_unsupported(&error) {
             return Err(error);
         }
@@ -46,9 +51,14 @@ impl Repair {
         }
         let Some(checkpoint) = newest_checkpoint(&listed, u64::MAX) else {
             let entry = log.first_damaged(&listed, 0).await?;
-            return Err(self.unreadable.take().or(entry).unwrap_or_else(|| log.damaged_log(&error)));
+            return Err(self
+                .unreadable
+                .take()
+                .or(entry)
+                .unwrap_or_else(|| log.damaged_log(&error)));
         };
-        if let Err(damaged @ StoreError::Damaged { .. }) = checkpoint::check(log, &checkpoint).await {
+        if let Err(damaged @ StoreError::Damaged { .. }) = checkpoint::check(log, &checkpoint).await
+        {
             return self.skip(log, &listed, &checkpoint, damaged);
         }
         // A checkpoint to be restored is reported before missing entries, because it replaced them.
@@ -59,15 +69,22 @@ impl Repair {
             return Ok(());
         }
         let damaged = log.damaged_contents(&checkpoint, &error);
-        let older = checkpoint.version.checked_sub(1).and_then(|before| newest_checkpoint(&listed, before));
-        if log.first_damaged(&listed, older.map_or(0, |older| older.version + 1)).await?.is_some() {
+        let older = checkpoint
+            .version
+            .checked_sub(1)
+            .and_then(|before| newest_checkpoint(&listed, before));
+        if log
+            .first_damaged(&listed, older.map_or(0, |older| older.version + 1))
+            .await?
+            .is_some()
+        {
             return Err(self.unreadable.take().unwrap_or(damaged));
         }
         self.skip(log, &listed, &checkpoint, damaged)
     }
 
-    /// Skips a checkpoint. Errors with its damage if the entry of its version is not there: the log without it would
-    /// end before it.
+    /// Skips a checkpoint. Errors with its damage if the entry of its version is not there: the log
+    /// without it would end before it.
     fn skip(
         &mut self,
         log: &TableLog,
@@ -85,10 +102,13 @@ impl Repair {
 }
 
 fn has_entry(listed: &[LogFile], version: u64) -> bool {
-    listed.iter().any(|file| file.kind == LogFileKind::Entry(version))
+    listed
+        .iter()
+        .any(|file| file.kind == LogFileKind::Entry(version))
 }
 
-/// Returns true if a snapshot failed because the table needs what the library does not have: no file is damaged then.
+/// Returns true if a snapshot failed because the table needs what the library does not have: no
+/// file is damaged then.
 fn is_unsupported(error: &StoreError) -> bool {
     error.to_string().contains("Unsupported: ")
 }
@@ -101,7 +121,11 @@ impl TableLog {
 
     /// Returns the error for the entry of a version that cannot be read, or is missing.
     pub fn damaged_entry(&self, version: u64, what: String) -> StoreError {
-        self.damaged(format!("_delta_log/{version:020}.json"), what, RESTORE_ENTRY)
+        self.damaged(
+            format!("_delta_log/{version:020}.json"),
+            what,
+            RESTORE_ENTRY,
+        )
     }
 
     /// Returns the error for a file of a checkpoint that cannot be read.
@@ -112,12 +136,18 @@ impl TableLog {
 
     /// Returns the error for a log that ends before a version that was read from it.
     pub fn cut_short(&self, version: u64) -> StoreError {
-        self.damaged_entry(version, "it was read before and is missing, with all after it".to_owned())
+        self.damaged_entry(
+            version,
+            "it was read before and is missing, with all after it".to_owned(),
+        )
     }
 
     /// Returns the error for a checkpoint whose pages can be read, but not their content.
     fn damaged_contents(&self, checkpoint: &Checkpoint, error: &StoreError) -> StoreError {
-        let file = checkpoint.files.first().map_or_else(String::new, ToString::to_string);
+        let file = checkpoint
+            .files
+            .first()
+            .map_or_else(String::new, ToString::to_string);
         self.damaged(file, error.to_string(), RESTORE_CHECKPOINT)
     }
 
@@ -127,7 +157,12 @@ impl TableLog {
     }
 
     fn damaged(&self, file: String, what: String, fix: &'static str) -> StoreError {
-        StoreError::Damaged { table: self.product.to_string(), file, what, fix }
+        StoreError::Damaged {
+            table: self.product.to_string(),
+            file,
+            what,
+            fix,
+        }
     }
 
     /// Skips a checkpoint from now on, and the hint at the newest one with it.
@@ -142,7 +177,8 @@ impl TableLog {
         }
     }
 
-    /// Skips the hint at the newest checkpoint until it is written again. False if it is skipped already.
+    /// Skips the hint at the newest checkpoint until it is written again. False if it is skipped
+    /// already.
     fn hide_hint(&self) -> bool {
         self.hidden.add(self.in_root(&self.hint()), String::new())
     }
@@ -151,8 +187,9 @@ impl TableLog {
         self.log_path().clone().join(LAST_CHECKPOINT)
     }
 
-    /// Skips the hint at the newest checkpoint if it names one that is not there, or cannot be read; true if it was not
-    /// skipped before. Errors if the log without that checkpoint ends before it.
+    /// Skips the hint at the newest checkpoint if it names one that is not there, or cannot be
+    /// read; true if it was not skipped before. Errors if the log without that checkpoint ends
+    /// before it.
     async fn skip_wrong_hint(&self, listed: &[LogFile]) -> Result<bool, StoreError> {
         let bytes = match self.object_store(None).get(&self.hint()).await {
             Ok(hint) => hint.bytes().await?,
@@ -160,7 +197,10 @@ impl TableLog {
             Err(error) => return Err(error.into()),
         };
         if let Ok(LastCheckpoint { version }) = serde_json::from_slice(&bytes) {
-            if checkpoints(listed).iter().any(|checkpoint| checkpoint.version == version) {
+            if checkpoints(listed)
+                .iter()
+                .any(|checkpoint| checkpoint.version == version)
+            {
                 return Ok(false);
             }
             if newest(listed).is_none_or(|newest| newest < version) {
@@ -182,10 +222,12 @@ impl TableLog {
         Ok(is_new)
     }
 
-    /// Returns true if the newest checkpoint up to a version can be read completely, so that the files before it may be
-    /// deleted. A checkpoint that cannot be read is skipped from now on.
+    /// Returns true if the newest checkpoint up to a version can be read completely, so that the
+    /// files before it may be deleted. A checkpoint that cannot be read is skipped from now on.
     pub async fn is_readable(&self, listed: &[LogFile], until: u64) -> Result<bool, StoreError> {
-        let Some(checkpoint) = newest_checkpoint(listed, until) else { return Ok(false) };
+        let Some(checkpoint) = newest_checkpoint(listed, until) else {
+            return Ok(false);
+        };
         if self.readable.load(Ordering::Relaxed) == checkpoint.version {
             return Ok(true);
         }
@@ -215,19 +257,36 @@ impl TableLog {
     }
 
     /// Returns the error for the first entry from `from` on that is missing or cannot be read.
-    pub(super) async fn first_damaged(&self, listed: &[LogFile], from: u64) -> Result<Option<StoreError>, StoreError> {
+    pub(super) async fn first_damaged(
+        &self,
+        listed: &[LogFile],
+        from: u64,
+    ) -> Result<Option<StoreError>, StoreError> {
         let entries = listed.iter().filter_map(|file| match file.kind {
             LogFileKind::Entry(version) => Some(version),
             _ => None,
         });
-        let Some(newest) = entries.max() else { return Ok(None) };
+        let Some(newest) = entries.max() else {
+            return Ok(None);
+        };
         for version in from..=newest {
             match read_entry(self, version).await {
-                Ok(Some(entry)) if entry.metadata.as_ref().is_some_and(|metadata| metadata.parse_schema().is_err()) => {
-                    return Ok(Some(self.damaged_entry(version, "its schema cannot be read".to_owned())));
+                Ok(Some(entry))
+                    if entry
+                        .metadata
+                        .as_ref()
+                        .is_some_and(|metadata| metadata.parse_schema().is_err()) =>
+                {
+                    return Ok(Some(
+                        self.damaged_entry(version, "its schema cannot be read".to_owned()),
+                    ));
                 }
                 Ok(Some(_)) => {}
-                Ok(None) => return Ok(Some(self.damaged_entry(version, "it is missing".to_owned()))),
+                Ok(None) => {
+                    return Ok(Some(
+                        self.damaged_entry(version, "it is missing".to_owned()),
+                    ));
+                }
                 Err(error @ StoreError::Damaged { .. }) => return Ok(Some(error)),
                 Err(error) => return Err(error),
             }

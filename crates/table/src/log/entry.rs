@@ -1,4 +1,5 @@
-//! One entry of a table's log, parsed as leniently as the protocol requires: unknown actions and fields are ignored.
+//! One entry of a table's log, parsed as leniently as the protocol requires: unknown actions and
+//! fields are ignored.
 
 use std::collections::HashMap;
 
@@ -26,7 +27,8 @@ pub struct LogEntry {
     pub added: Vec<AddedFile>,
     /// The paths of the files that it removes.
     pub removed: Vec<String>,
-    /// The time of the removals in milliseconds since 1970, if the entry has it: the latest of several.
+    /// The time of the removals in milliseconds since 1970, if the entry has it: the latest of
+    /// several.
     pub removed_at: Option<i64>,
 }
 
@@ -50,12 +52,18 @@ pub struct AddedFile {
 impl AddedFile {
     /// Returns the number of its rows; `None` if the log does not have it.
     pub fn rows(&self) -> Option<u64> {
-        serde_json::from_str::<Rows>(self.stats.as_deref()?).ok()?.num_records
+        serde_json::from_str::<Rows>(self.stats.as_deref()?)
+            .ok()?
+            .num_records
     }
 
     /// Returns the value of a partition column, if there is one.
     pub fn partition(&self, column: &str) -> Option<&str> {
-        self.partition_values.iter().find(|(name, _)| name == column)?.1.as_deref()
+        self.partition_values
+            .iter()
+            .find(|(name, _)| name == column)?
+            .1
+            .as_deref()
     }
 }
 
@@ -116,16 +124,21 @@ pub fn digest(tag: &str) -> Option<u64> {
 }
 
 impl LogEntry {
-    /// Returns the number of rows that another engine's commit added, if it states them; 0 for a commit of Ebbtide.
+    /// Returns the number of rows that another engine's commit added, if it states them; 0 for a
+    /// commit of Ebbtide.
     pub fn foreign_rows(&self) -> u64 {
         if self.evidence.is_some() {
             return 0;
         }
-        self.added.iter().filter(|file| file.data_change).filter_map(AddedFile::rows).sum()
+        self.added
+            .iter()
+            .filter(|file| file.data_change)
+            .filter_map(AddedFile::rows)
+            .sum()
     }
 
-    /// Parses an entry. Errors with a description, which never quotes the entry, if it is not JSON or does not follow
-    /// the protocol.
+    /// Parses an entry. Errors with a description, which never quotes the entry, if it is not JSON
+    /// or does not follow the protocol.
     pub fn parse(version: u64, bytes: &Bytes) -> Result<LogEntry, String> {
         let mut entry = LogEntry {
             version,
@@ -138,29 +151,50 @@ impl LogEntry {
             removed_at: None,
         };
         let damaged = |error: serde_json::Error| {
-            format!("line {} column {} is not an action of the protocol", error.line(), error.column())
+            format!(
+                "line {} column {} is not an action of the protocol",
+                error.line(),
+                error.column()
+            )
         };
         let mut empty = true;
         for line in serde_json::Deserializer::from_slice(bytes).into_iter::<EntryLine>() {
             let line = line.map_err(damaged)?;
             empty = false;
             let evidence = line.commit_info.and_then(|info| info.ebbtide);
-            entry.evidence = entry.evidence.or(evidence.and_then(|value| serde_json::from_value(value).ok()));
-            entry.txns.extend(line.txn.map(|txn| (txn.app_id, txn.version)));
+            entry.evidence = entry
+                .evidence
+                .or(evidence.and_then(|value| serde_json::from_value(value).ok()));
+            entry
+                .txns
+                .extend(line.txn.map(|txn| (txn.app_id, txn.version)));
             entry.metadata = line.meta_data.or(entry.metadata);
             entry.protocol = line.protocol.or(entry.protocol);
-            entry.added.extend(line.add.map(|add| AddedFile {
-                path: add.path,
-                size: add.size,
-                partition_values: add.partition_values.into_iter().collect(),
-                stats: add.stats,
-                data_change: add.data_change,
-                xxh64: add.tags.as_ref().and_then(|tags| digest(tags.get(XXH64)?.as_deref()?)),
+            entry.added.extend(line.add.map(|add| {
+                AddedFile {
+                    path: add.path,
+                    size: add.size,
+                    partition_values: add.partition_values.into_iter().collect(),
+                    stats: add.stats,
+                    data_change: add.data_change,
+                    xxh64: add
+                        .tags
+                        .as_ref()
+                        .and_then(|tags| digest(tags.get(XXH64)?.as_deref()?)),
+                }
             }));
-            entry.removed_at = entry.removed_at.max(line.remove.as_ref().and_then(|remove| remove.deletion_timestamp));
+            entry.removed_at = entry.removed_at.max(
+                line.remove
+                    .as_ref()
+                    .and_then(|remove| remove.deletion_timestamp),
+            );
             entry.removed.extend(line.remove.map(|remove| remove.path));
         }
         // Every engine writes at least the action that names the committer.
-        if empty { Err("it holds no action".to_owned()) } else { Ok(entry) }
+        if empty {
+            Err("it holds no action".to_owned())
+        } else {
+            Ok(entry)
+        }
     }
 }

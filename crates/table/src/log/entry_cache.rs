@@ -1,7 +1,8 @@
-//! A cache of recently read log entries: several readers of a process follow each log, and each entry is parsed once.
+//! A cache of recently read log entries: several readers of a process follow each log, and each
+//! entry is parsed once.
 //!
-//! Memory is bounded. An entry never changes once it exists, so the cache is always correct. It must not be used to
-//! find out which entries still exist.
+//! Memory is bounded. An entry never changes once it exists, so the cache is always correct. It
+//! must not be used to find out which entries still exist.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +31,12 @@ struct CachedEntries {
 impl EntryCache {
     /// Returns an entry, if the cache has it.
     pub fn get(&self, key: &Key) -> Option<Arc<LogEntry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entries.get(key).cloned()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entries
+            .get(key)
+            .cloned()
     }
 
     /// Adds an entry of `bytes` bytes.
@@ -63,7 +69,9 @@ mod tests {
             recent.keep((sms.clone(), version), Arc::clone(&entry), MOST / 4);
             recent.keep((sms.clone(), version), Arc::clone(&entry), MOST / 4);
         }
-        let there: Vec<u64> = (0..10).filter(|version| recent.get(&(sms.clone(), *version)).is_some()).collect();
+        let there: Vec<u64> = (0..10)
+            .filter(|version| recent.get(&(sms.clone(), *version)).is_some())
+            .collect();
         assert_eq!(there, [6, 7, 8, 9]);
         // An entry above the bound is not kept, and all others are dropped for it.
         recent.keep((sms.clone(), 10), entry, MOST + 1);

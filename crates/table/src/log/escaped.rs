@@ -1,6 +1,8 @@
-//! A store whose listings escape percent signs, for the Delta crate's kernel under roots that have them in their names.
+//! A store whose listings escape percent signs, for the Delta crate's kernel under roots that have
+//! them in their names.
 //!
-//! The kernel sets the path of a URL to a listed path as it is, and later decodes that URL: `50%25` would become `50%`.
+//! The kernel sets the path of a URL to a listed path as it is, and later decodes that URL: `50%25`
+//! would become `50%`.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,8 +14,8 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
 /// The store with escaped listings. All other calls are passed to the store.
@@ -28,11 +30,20 @@ impl fmt::Display for EscapedListings {
 
 #[async_trait]
 impl ObjectStore for EscapedListings {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> Result<PutResult> {
         self.0.put_opts(location, payload, opts).await
     }
 
-    async fn put_multipart_opts(&self, location: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        opts: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
         self.0.put_multipart_opts(location, opts).await
     }
 
@@ -44,24 +55,46 @@ impl ObjectStore for EscapedListings {
         self.0.get_ranges(location, ranges).await
     }
 
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
         self.0.delete_stream(locations)
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.0.list(prefix).map(|listed| listed.and_then(escaped)).boxed()
+        self.0
+            .list(prefix)
+            .map(|listed| listed.and_then(escaped))
+            .boxed()
     }
 
     // The default would compare escaped paths with an unescaped offset.
-    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.0.list_with_offset(prefix, offset).map(|listed| listed.and_then(escaped)).boxed()
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.0
+            .list_with_offset(prefix, offset)
+            .map(|listed| listed.and_then(escaped))
+            .boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        let ListResult { common_prefixes, objects } = self.0.list_with_delimiter(prefix).await?;
-        let common_prefixes = common_prefixes.iter().map(escaped_path).collect::<Result<_>>()?;
+        let ListResult {
+            common_prefixes,
+            objects,
+        } = self.0.list_with_delimiter(prefix).await?;
+        let common_prefixes = common_prefixes
+            .iter()
+            .map(escaped_path)
+            .collect::<Result<_>>()?;
         let objects = objects.into_iter().map(escaped).collect::<Result<_>>()?;
-        Ok(ListResult { common_prefixes, objects })
+        Ok(ListResult {
+            common_prefixes,
+            objects,
+        })
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
@@ -70,7 +103,10 @@ impl ObjectStore for EscapedListings {
 }
 
 fn escaped(listed: ObjectMeta) -> Result<ObjectMeta> {
-    Ok(ObjectMeta { location: escaped_path(&listed.location)?, ..listed })
+    Ok(ObjectMeta {
+        location: escaped_path(&listed.location)?,
+        ..listed
+    })
 }
 
 fn escaped_path(path: &Path) -> Result<Path> {
@@ -88,14 +124,27 @@ mod tests {
         for name in ["100%", "50%25 off", "a%2Fb%zz", "%"] {
             let root = Root::parse(folder.path().join(name).to_str().unwrap()).unwrap();
             let mut table = filled(&root, 3).await;
-            let upkeep = MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() };
-            table.maintain(crate::testing::noon(), &upkeep).await.unwrap();
+            let upkeep = MaintenanceSettings {
+                checkpoint_every: 1,
+                ..MaintenanceSettings::default()
+            };
+            table
+                .maintain(crate::testing::noon(), &upkeep)
+                .await
+                .unwrap();
             let log = folder.path().join(name).join("tables/sms/_delta_log");
             assert!(log.join("_last_checkpoint").is_file(), "{name}");
             let mut again = Table::open(&root, spec()).await.unwrap();
-            again.maintain(crate::testing::noon(), &upkeep).await.unwrap();
+            again
+                .maintain(crate::testing::noon(), &upkeep)
+                .await
+                .unwrap();
             assert_eq!(paths(&root).await.len(), 3, "{name}");
         }
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4, "something was written beside the roots");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            4,
+            "something was written beside the roots"
+        );
     }
 }

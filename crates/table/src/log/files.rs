@@ -46,8 +46,13 @@ impl LogFileKind {
         {
             return LogFileKind::Staged;
         }
-        let Some((version, rest)) = name.split_at_checked(20) else { return LogFileKind::Other };
-        let (Ok(version), true) = (version.parse::<u64>(), version.bytes().all(|b| b.is_ascii_digit())) else {
+        let Some((version, rest)) = name.split_at_checked(20) else {
+            return LogFileKind::Other;
+        };
+        let (Ok(version), true) = (
+            version.parse::<u64>(),
+            version.bytes().all(|b| b.is_ascii_digit()),
+        ) else {
             return LogFileKind::Other;
         };
         let parts: Vec<&str> = rest.split('.').collect();
@@ -57,10 +62,14 @@ impl LogFileKind {
                 LogFileKind::Checkpoint(version, 1)
             }
             ["", "checkpoint", _, count, "parquet"] => {
-                count.parse().map_or(LogFileKind::Other, |count| LogFileKind::Checkpoint(version, count))
+                count.parse().map_or(LogFileKind::Other, |count| {
+                    LogFileKind::Checkpoint(version, count)
+                })
             }
             ["", "crc"] => LogFileKind::Derived(version),
-            ["", until, "compacted", "json"] => until.parse().map_or(LogFileKind::Other, LogFileKind::Derived),
+            ["", until, "compacted", "json"] => until
+                .parse()
+                .map_or(LogFileKind::Other, LogFileKind::Derived),
             _ => LogFileKind::Other,
         }
     }
@@ -78,7 +87,10 @@ pub struct Checkpoint {
 impl From<ObjectMeta> for LogFile {
     fn from(file: ObjectMeta) -> LogFile {
         LogFile {
-            kind: file.location.filename().map_or(LogFileKind::Other, LogFileKind::of),
+            kind: file
+                .location
+                .filename()
+                .map_or(LogFileKind::Other, LogFileKind::of),
             path: file.location,
             modified: file.last_modified,
         }
@@ -87,7 +99,10 @@ impl From<ObjectMeta> for LogFile {
 
 /// Lists all files of a table's log folder.
 pub async fn list(log: &TableLog) -> Result<Vec<LogFile>, StoreError> {
-    let listed = log.object_store(None).list(Some(log.log_path())).map_ok(LogFile::from);
+    let listed = log
+        .object_store(None)
+        .list(Some(log.log_path()))
+        .map_ok(LogFile::from);
     Ok(listed.try_collect().await?)
 }
 
@@ -110,14 +125,24 @@ pub fn newest(files: &[LogFile]) -> Option<u64> {
         LogFileKind::Entry(version) => Some(version),
         _ => None,
     });
-    entries.chain(newest_checkpoint(files, u64::MAX).map(|checkpoint| checkpoint.version)).max()
+    entries
+        .chain(newest_checkpoint(files, u64::MAX).map(|checkpoint| checkpoint.version))
+        .max()
 }
 
 /// Returns the newest complete checkpoint up to `version`.
 pub fn newest_checkpoint(files: &[LogFile], version: u64) -> Option<Checkpoint> {
-    // Several complete checkpoints of one version have the same content: take the one with the fewest parts.
-    let whole = checkpoints(files).into_iter().filter(|checkpoint| checkpoint.version <= version);
-    whole.max_by_key(|checkpoint| (checkpoint.version, std::cmp::Reverse(checkpoint.files.len())))
+    // Several complete checkpoints of one version have the same content: take the one with the
+    // fewest parts.
+    let whole = checkpoints(files)
+        .into_iter()
+        .filter(|checkpoint| checkpoint.version <= version);
+    whole.max_by_key(|checkpoint| {
+        (
+            checkpoint.version,
+            std::cmp::Reverse(checkpoint.files.len()),
+        )
+    })
 }
 
 /// Returns every complete checkpoint, with one file for each of its parts.
@@ -125,10 +150,15 @@ pub fn checkpoints(files: &[LogFile]) -> Vec<Checkpoint> {
     let mut parts: BTreeMap<(u64, usize), Vec<Path>> = BTreeMap::new();
     for file in files {
         if let LogFileKind::Checkpoint(of, count) = file.kind {
-            parts.entry((of, count)).or_default().push(file.path.clone());
+            parts
+                .entry((of, count))
+                .or_default()
+                .push(file.path.clone());
         }
     }
-    let whole = parts.into_iter().filter(|((_, count), files)| *count > 0 && files.len() >= *count);
+    let whole = parts
+        .into_iter()
+        .filter(|((_, count), files)| *count > 0 && files.len() >= *count);
     let checkpoint = |((version, count), mut files): ((u64, usize), Vec<Path>)| {
         files.truncate(count);
         Checkpoint { version, files }
@@ -143,7 +173,11 @@ pub fn decode(path: &str) -> Option<String> {
     while let [first, tail @ ..] = rest {
         match (first, tail) {
             (b'%', [high, low, after @ ..]) => {
-                let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+                let digit = |b: &u8| {
+                    char::from(*b)
+                        .to_digit(16)
+                        .and_then(|digit| u8::try_from(digit).ok())
+                };
                 bytes.push(digit(high)? * 16 + digit(low)?);
                 rest = after;
             }

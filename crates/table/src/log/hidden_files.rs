@@ -1,5 +1,6 @@
-//! A table's folder without the checkpoints that cannot be read: a listing finds an older checkpoint and the entries
-//! after it, which have the same content. The files themselves are not changed.
+//! A table's folder without the checkpoints that cannot be read: a listing finds an older
+//! checkpoint and the entries after it, which have the same content. The files themselves are not
+//! changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,8 +13,8 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, future};
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
 /// The files that are skipped. Clones share them.
@@ -23,13 +24,22 @@ pub struct HiddenFiles(Arc<RwLock<BTreeMap<Path, String>>>);
 impl HiddenFiles {
     /// Skips a file from now on, for that reason. False if it is skipped already.
     pub fn add(&self, path: Path, why: String) -> bool {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(path, why).is_none()
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(path, why)
+            .is_none()
     }
 
-    /// Returns the reasons why files are skipped, each once. A file that is skipped for an empty reason is not damaged.
+    /// Returns the reasons why files are skipped, each once. A file that is skipped for an empty
+    /// reason is not damaged.
     pub fn reasons(&self) -> BTreeSet<String> {
         let hidden = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        hidden.values().filter(|why| !why.is_empty()).cloned().collect()
+        hidden
+            .values()
+            .filter(|why| !why.is_empty())
+            .cloned()
+            .collect()
     }
 
     /// Returns true if a file is skipped.
@@ -41,7 +51,10 @@ impl HiddenFiles {
     /// Stops skipping a file that is written again: its content is new.
     fn remove(&self, path: &Path) {
         if self.has(path) {
-            self.0.write().unwrap_or_else(PoisonError::into_inner).remove(path);
+            self.0
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(path);
         }
     }
 }
@@ -68,20 +81,32 @@ impl fmt::Display for HidingStore {
 
 #[async_trait]
 impl ObjectStore for HidingStore {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> Result<PutResult> {
         let put = self.inner.put_opts(location, payload, opts).await?;
         self.hidden.remove(location);
         Ok(put)
     }
 
-    async fn put_multipart_opts(&self, location: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        opts: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
         self.inner.put_multipart_opts(location, opts).await
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         if self.hidden.has(location) {
             let source = "it cannot be read and is passed over".into();
-            return Err(Error::NotFound { path: location.to_string(), source });
+            return Err(Error::NotFound {
+                path: location.to_string(),
+                source,
+            });
         }
         self.inner.get_opts(location, options).await
     }
@@ -90,25 +115,44 @@ impl ObjectStore for HidingStore {
         self.inner.get_ranges(location, ranges).await
     }
 
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
         self.inner.delete_stream(locations)
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let hidden = self.hidden.clone();
-        let shown = move |file: &Result<ObjectMeta>| !file.as_ref().is_ok_and(|file| hidden.has(&file.location));
-        self.inner.list(prefix).filter(move |file| future::ready(shown(file))).boxed()
+        let shown = move |file: &Result<ObjectMeta>| {
+            !file.as_ref().is_ok_and(|file| hidden.has(&file.location))
+        };
+        self.inner
+            .list(prefix)
+            .filter(move |file| future::ready(shown(file)))
+            .boxed()
     }
 
-    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
         let hidden = self.hidden.clone();
-        let shown = move |file: &Result<ObjectMeta>| !file.as_ref().is_ok_and(|file| hidden.has(&file.location));
-        self.inner.list_with_offset(prefix, offset).filter(move |file| future::ready(shown(file))).boxed()
+        let shown = move |file: &Result<ObjectMeta>| {
+            !file.as_ref().is_ok_and(|file| hidden.has(&file.location))
+        };
+        self.inner
+            .list_with_offset(prefix, offset)
+            .filter(move |file| future::ready(shown(file)))
+            .boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
         let mut listed = self.inner.list_with_delimiter(prefix).await?;
-        listed.objects.retain(|file| !self.hidden.has(&file.location));
+        listed
+            .objects
+            .retain(|file| !self.hidden.has(&file.location));
         Ok(listed)
     }
 

@@ -1,7 +1,8 @@
-//! Reads the Delta log: single entries, the state that results from all of them, and the checkpoint to begin with.
+//! Reads the Delta log: single entries, the state that results from all of them, and the checkpoint
+//! to begin with.
 //!
-//! Everything that another engine may write is either understood or reported as unsupported. The cost of reading on
-//! depends only on the new entries.
+//! Everything that another engine may write is either understood or reported as unsupported. The
+//! cost of reading on depends only on the new entries.
 
 pub mod checkpoint;
 mod damage;
@@ -37,7 +38,8 @@ pub const CONTROLS_APP: &str = "controls";
 /// The `txn` app id of the active policy: its version is that of the control that activated it.
 pub const POLICY_APP: &str = "policy";
 
-/// The `txn` app id of the notices that all tags of the table reflect: its version is that of the newest of them.
+/// The `txn` app id of the notices that all tags of the table reflect: its version is that of the
+/// newest of them.
 pub const NOTICES_APP: &str = "notices";
 
 /// The tag of an added file that holds the XXH64 of its bytes, in 16 hexadecimal digits.
@@ -57,8 +59,8 @@ pub fn partition_of(app_id: &str) -> Option<TopicPartition> {
     })
 }
 
-/// Returns the `txn` app id of the topic that a partition's offsets belong to: its version is the mark of the topic's
-/// id.
+/// Returns the `txn` app id of the topic that a partition's offsets belong to: its version is the
+/// mark of the topic's id.
 pub fn topic_app_id(partition: &TopicPartition) -> String {
     format!("ebbtide-topic/{}/{}", partition.topic, partition.partition)
 }
@@ -78,18 +80,27 @@ pub struct TableLog {
 }
 
 impl TableLog {
-    /// Creates the log of a product's table, through the root's own store, whose writes are durable.
+    /// Creates the log of a product's table, through the root's own store, whose writes are
+    /// durable.
     pub fn of(root: &Root, product: &ProductKey) -> TableLog {
         let (path, url) = root.table(product);
         let (hidden, readable) = (HiddenFiles::default(), Arc::new(AtomicU64::new(u64::MAX)));
-        let shown: Arc<dyn ObjectStore> = Arc::new(HidingStore::new(Arc::clone(root.store()), hidden.clone()));
+        let shown: Arc<dyn ObjectStore> =
+            Arc::new(HidingStore::new(Arc::clone(root.store()), hidden.clone()));
         let mut whole = Arc::clone(&shown);
         if path.as_ref().contains('%') {
             whole = Arc::new(EscapedListings(whole));
         }
         let table = Arc::new(PrefixStore::new(shown, path.clone()));
         let store = default_logstore(table, whole, &url, &StorageConfig::default());
-        TableLog { product: product.clone(), store, at: path, recent: Arc::clone(root.recent()), hidden, readable }
+        TableLog {
+            product: product.clone(),
+            store,
+            at: path,
+            recent: Arc::clone(root.recent()),
+            hidden,
+            readable,
+        }
     }
 }
 
@@ -97,7 +108,10 @@ impl TableLog {
 impl TableLog {
     /// Returns the same log through another store.
     pub fn with(&self, store: LogStoreRef) -> TableLog {
-        TableLog { store, ..self.clone() }
+        TableLog {
+            store,
+            ..self.clone()
+        }
     }
 }
 
@@ -111,9 +125,10 @@ impl Deref for TableLog {
 
 /// Returns true if the log still has the entry of a version that was read before.
 ///
-/// The cleanup deletes the oldest entries first. So if the entry exists, a missing entry after it was never written. If
-/// it does not exist, the reader was away for longer than entries are kept, and must start again: a commit after a
-/// version that only seems to be the newest would be stored where no one reads it.
+/// The cleanup deletes the oldest entries first. So if the entry exists, a missing entry after it
+/// was never written. If it does not exist, the reader was away for longer than entries are kept,
+/// and must start again: a commit after a version that only seems to be the newest would be stored
+/// where no one reads it.
 pub async fn still_has(log: &TableLog, version: u64) -> Result<bool, StoreError> {
     Ok(entry_file(log, version).await?.is_some())
 }
@@ -136,14 +151,16 @@ pub async fn read_entry(log: &TableLog, version: u64) -> Result<Option<LogEntry>
     }
 }
 
-/// Returns the entry of the next version for a reader that follows a log; `None` if there is none. Another reader of
-/// this process may have read it already.
+/// Returns the entry of the next version for a reader that follows a log; `None` if there is none.
+/// Another reader of this process may have read it already.
 pub async fn next_entry(log: &TableLog, version: u64) -> Result<Option<Arc<LogEntry>>, StoreError> {
     let key = (log.product.clone(), version);
     if let Some(known) = log.recent.get(&key) {
         return Ok(Some(known));
     }
-    let Some(bytes) = log.read_commit_entry(version).await? else { return Ok(None) };
+    let Some(bytes) = log.read_commit_entry(version).await? else {
+        return Ok(None);
+    };
     let entry = Arc::new(log.parse(version, &bytes)?);
     log.recent.keep(key, Arc::clone(&entry), bytes.len());
     Ok(Some(entry))

@@ -1,6 +1,8 @@
-//! The state that results from a table's log, as far as a writer needs it: everything but the list of files.
+//! The state that results from a table's log, as far as a writer needs it: everything but the list
+//! of files.
 //!
-//! Its size does not grow with the number of files or versions. The cost of reading on depends only on the new entries.
+//! Its size does not grow with the number of files or versions. The cost of reading on depends only
+//! on the new entries.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,10 +18,17 @@ use crate::error::StoreError;
 use crate::evidence::{Evidence, TableTotals};
 use ebbtide_base::ids::BucketUnit;
 
-/// Features of reader version 3 and writer version 7 of the protocol that do not affect a writer of whole files.
-const HARMLESS_FEATURES: [&str; 4] = ["appendOnly", "invariants", "timestampNtz", "vacuumProtocolCheck"];
+/// Features of reader version 3 and writer version 7 of the protocol that do not affect a writer of
+/// whole files.
+const HARMLESS_FEATURES: [&str; 4] = [
+    "appendOnly",
+    "invariants",
+    "timestampNtz",
+    "vacuumProtocolCheck",
+];
 
-/// Properties, with their values unless any value matters, under which a commit of Ebbtide would not have its meaning.
+/// Properties, with their values unless any value matters, under which a commit of Ebbtide would
+/// not have its meaning.
 const FORBIDDEN: [(&str, Option<&str>); 4] = [
     // Its checkpoints would no longer contain the statistics that show what is due.
     ("delta.checkpoint.writeStatsAsJson", Some("false")),
@@ -41,8 +50,8 @@ pub struct LogState {
     pub metadata: Metadata,
     protocol: Protocol,
     txns: HashMap<String, i64>,
-    /// The running totals of the newest evidence, plus the rows that other engines added since; `None` if no entry with
-    /// either still exists or was ever written.
+    /// The running totals of the newest evidence, plus the rows that other engines added since;
+    /// `None` if no entry with either still exists or was ever written.
     pub totals: Option<TableTotals>,
     /// The version of that evidence.
     pub evidence_at: Option<u64>,
@@ -50,8 +59,9 @@ pub struct LogState {
     pub made_at: Option<DateTime<Utc>>,
 }
 
-/// Returns the kernel's snapshot of the newest version. Listing a folder is not atomic: while others write, it may miss
-/// an entry and show the next one, which looks like a gap. A later listing shows both; real damage remains.
+/// Returns the kernel's snapshot of the newest version. Listing a folder is not atomic: while
+/// others write, it may miss an entry and show the next one, which looks like a gap. A later
+/// listing shows both; real damage remains.
 async fn newest_snapshot(log: &TableLog) -> Result<Snapshot, StoreError> {
     let mut again = 0;
     loop {
@@ -64,8 +74,8 @@ async fn newest_snapshot(log: &TableLog) -> Result<Snapshot, StoreError> {
     }
 }
 
-/// Returns a snapshot without the newest checkpoints that cannot be read, and without the hint at one that is missing.
-/// Errors with the damaged file, if one is found.
+/// Returns a snapshot without the newest checkpoints that cannot be read, and without the hint at
+/// one that is missing. Errors with the damaged file, if one is found.
 async fn readable_snapshot(log: &TableLog) -> Result<Snapshot, StoreError> {
     let mut repair = Repair::default();
     loop {
@@ -77,15 +87,22 @@ async fn readable_snapshot(log: &TableLog) -> Result<Snapshot, StoreError> {
 }
 
 impl LogState {
-    /// Loads the newest state: from the newest checkpoint, and the entries after it. `None` if there is no table.
+    /// Loads the newest state: from the newest checkpoint, and the entries after it. `None` if
+    /// there is no table.
     pub async fn load(log: &TableLog) -> Result<Option<LogState>, StoreError> {
         Ok(Self::load_snapshot(log).await?.map(|(state, _)| state))
     }
 
-    /// Loads the newest state and the kernel's snapshot of the same version, which can list the files.
+    /// Loads the newest state and the kernel's snapshot of the same version, which can list the
+    /// files.
     pub async fn load_snapshot(log: &TableLog) -> Result<Option<(LogState, Snapshot)>, StoreError> {
         let listed = files::list(log).await?;
-        if !listed.iter().any(|file| matches!(file.kind, LogFileKind::Entry(_) | LogFileKind::Checkpoint(..))) {
+        if !listed.iter().any(|file| {
+            matches!(
+                file.kind,
+                LogFileKind::Entry(_) | LogFileKind::Checkpoint(..)
+            )
+        }) {
             return Ok(None);
         }
         let snapshot = readable_snapshot(log).await?;
@@ -105,16 +122,18 @@ impl LogState {
         Ok(Some((state, snapshot)))
     }
 
-    /// Applies the entries committed since the last call. The cost depends on the new entries, not on the table. Loads
-    /// the newest state again if the entry of its version was deleted meanwhile. Returns the file of the entry of its
-    /// version; `None` if it was loaded again.
+    /// Applies the entries committed since the last call. The cost depends on the new entries, not
+    /// on the table. Loads the newest state again if the entry of its version was deleted
+    /// meanwhile. Returns the file of the entry of its version; `None` if it was loaded again.
     pub async fn read_on(&mut self, log: &TableLog) -> Result<Option<ObjectMeta>, StoreError> {
         while let Some(entry) = next_entry(log, self.version + 1).await? {
             self.apply(&entry);
         }
         let file = entry_file(log, self.version).await?;
         if file.is_none() {
-            let newest = Self::load(log).await?.filter(|newest| newest.version >= self.version);
+            let newest = Self::load(log)
+                .await?
+                .filter(|newest| newest.version >= self.version);
             *self = newest.ok_or_else(|| log.cut_short(self.version))?;
         }
         self.supported()?;
@@ -146,7 +165,9 @@ impl LogState {
 
     /// Returns all `txn` app ids with their versions, in no order.
     pub fn txns(&self) -> impl Iterator<Item = (&str, i64)> {
-        self.txns.iter().map(|(app_id, version)| (app_id.as_str(), *version))
+        self.txns
+            .iter()
+            .map(|(app_id, version)| (app_id.as_str(), *version))
     }
 
     /// Returns the names of the table's columns.
@@ -159,15 +180,18 @@ impl LogState {
             .collect())
     }
 
-    /// Returns the unit of the table's buckets, by the type of their column; `None` if it is neither a day nor an hour.
+    /// Returns the unit of the table's buckets, by the type of their column; `None` if it is
+    /// neither a day nor an hour.
     pub fn bucket_unit(&self) -> Result<Option<BucketUnit>, StoreError> {
         let schema = self.metadata.parse_schema();
         let schema = schema.map_err(|error| StoreError::Delta(Box::new(error.into())))?;
-        Ok(schema.field("bucket").and_then(|field| match field.data_type() {
-            DataType::Primitive(PrimitiveType::Date) => Some(BucketUnit::Day),
-            DataType::Primitive(PrimitiveType::Timestamp) => Some(BucketUnit::Hour),
-            _ => None,
-        }))
+        Ok(schema
+            .field("bucket")
+            .and_then(|field| match field.data_type() {
+                DataType::Primitive(PrimitiveType::Date) => Some(BucketUnit::Day),
+                DataType::Primitive(PrimitiveType::Timestamp) => Some(BucketUnit::Hour),
+                _ => None,
+            }))
     }
 
     /// Returns the version of the controls: 0 before the first.
@@ -175,23 +199,43 @@ impl LogState {
         self.txn(CONTROLS_APP).unwrap_or(0)
     }
 
-    /// Errors if another engine gave the table a feature, property or protocol that this version would violate.
+    /// Errors if another engine gave the table a feature, property or protocol that this version
+    /// would violate.
     pub fn supported(&self) -> Result<(), StoreError> {
-        let (reader, writer) = (self.protocol.min_reader_version(), self.protocol.min_writer_version());
-        let features = || self.protocol.reader_features().into_iter().chain(self.protocol.writer_features()).flatten();
-        if let Some(unknown) =
-            features().map(|feature| feature.to_string()).find(|name| !HARMLESS_FEATURES.contains(&name.as_str()))
+        let (reader, writer) = (
+            self.protocol.min_reader_version(),
+            self.protocol.min_writer_version(),
+        );
+        let features = || {
+            self.protocol
+                .reader_features()
+                .into_iter()
+                .chain(self.protocol.writer_features())
+                .flatten()
+        };
+        if let Some(unknown) = features()
+            .map(|feature| feature.to_string())
+            .find(|name| !HARMLESS_FEATURES.contains(&name.as_str()))
         {
             return Err(StoreError::Unsupported(format!("the feature {unknown}")));
         }
-        // Another engine may have set offsets to expire: records of an expired offset would be read again.
+        // Another engine may have set offsets to expire: records of an expired offset would be read
+        // again.
         if let Some(property) = FORBIDDEN.iter().find(|(key, value)| {
-            self.metadata.configuration().get(*key).is_some_and(|set| value.is_none_or(|value| set == value))
+            self.metadata
+                .configuration()
+                .get(*key)
+                .is_some_and(|set| value.is_none_or(|value| set == value))
         }) {
-            return Err(StoreError::Unsupported(format!("the property {}", property.0)));
+            return Err(StoreError::Unsupported(format!(
+                "the property {}",
+                property.0
+            )));
         }
         if !matches!((reader, writer), (1, 1 | 2 | 7) | (3, 7)) {
-            return Err(StoreError::Unsupported(format!("protocol reader {reader} and writer {writer}")));
+            return Err(StoreError::Unsupported(format!(
+                "protocol reader {reader} and writer {writer}"
+            )));
         }
         Ok(())
     }
@@ -203,7 +247,10 @@ fn with_foreign(totals: Option<TableTotals>, rows: u64) -> Option<TableTotals> {
         (None, 0) => None,
         (totals, rows) => {
             let totals = totals.unwrap_or_default();
-            Some(TableTotals { foreign: totals.foreign + rows, ..totals })
+            Some(TableTotals {
+                foreign: totals.foreign + rows,
+                ..totals
+            })
         }
     }
 }
@@ -214,16 +261,24 @@ struct Last {
     foreign: u64,
 }
 
-/// Searches from the newest entry backwards: nearly always the newest has evidence. Commits of other engines are
-/// skipped and their rows counted.
+/// Searches from the newest entry backwards: nearly always the newest has evidence. Commits of
+/// other engines are skipped and their rows counted.
 async fn last_evidence(log: &TableLog, newest: u64) -> Result<Last, StoreError> {
     let mut foreign = 0;
     for version in (0..=newest).rev() {
-        let Some(entry) = read_entry(log, version).await? else { break };
+        let Some(entry) = read_entry(log, version).await? else {
+            break;
+        };
         foreign += entry.foreign_rows();
         if let Some(evidence) = entry.evidence {
-            return Ok(Last { evidence: Some((version, evidence)), foreign });
+            return Ok(Last {
+                evidence: Some((version, evidence)),
+                foreign,
+            });
         }
     }
-    Ok(Last { evidence: None, foreign })
+    Ok(Last {
+        evidence: None,
+        foreign,
+    })
 }

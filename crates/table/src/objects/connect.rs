@@ -1,7 +1,8 @@
 //! The client of an object store, created from the configuration.
 //!
-//! Requests are bounded in time and in the number of retries. All of them run on one runtime, so that no connection is
-//! tied to a thread that ended. This module never reads the environment: the configuration contains its variables.
+//! Requests are bounded in time and in the number of retries. All of them run on one runtime, so
+//! that no connection is tied to a thread that ended. This module never reads the environment: the
+//! configuration contains its variables.
 
 use std::sync::{Arc, OnceLock};
 
@@ -30,29 +31,53 @@ pub struct ConnectedStore {
     pub uploads: Option<UnfinishedUploads>,
 }
 
-/// Creates the client of the store that `url` is in. Errors with the reason if there is none. Sends no request.
-pub fn connect(url: &Url, settings: &ebbtide_config::ObjectStoreConfig) -> Result<ConnectedStore, String> {
+/// Creates the client of the store that `url` is in. Errors with the reason if there is none. Sends
+/// no request.
+pub fn connect(
+    url: &Url,
+    settings: &ebbtide_config::ObjectStoreConfig,
+) -> Result<ConnectedStore, String> {
     let told = |error: object_store::Error| error.to_string();
-    let plain = |inner: Arc<dyn ObjectStore>| ConnectedStore { store: Arc::new(CloudStore { inner }), uploads: None };
+    let plain = |inner: Arc<dyn ObjectStore>| ConnectedStore {
+        store: Arc::new(CloudStore { inner }),
+        uploads: None,
+    };
     match url.scheme() {
-        "gs" => Ok(plain(Arc::new(google(url, settings)?.build().map_err(told)?))),
-        "az" | "azure" | "abfs" | "abfss" => Ok(plain(Arc::new(azure(url, settings)?.build().map_err(told)?))),
+        "gs" => Ok(plain(Arc::new(
+            google(url, settings)?.build().map_err(told)?,
+        ))),
+        "az" | "azure" | "abfs" | "abfss" => Ok(plain(Arc::new(
+            azure(url, settings)?.build().map_err(told)?,
+        ))),
         _ => {
             let builder = amazon(url, settings)?;
             // The client's default.
-            let region = builder.get_config_value(&AmazonS3ConfigKey::Region).unwrap_or_else(|| "us-east-1".to_owned());
-            let http = builder.get_config_value(&AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
+            let region = builder
+                .get_config_value(&AmazonS3ConfigKey::Region)
+                .unwrap_or_else(|| "us-east-1".to_owned());
+            let http =
+                builder.get_config_value(&AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
             let http = http.is_some_and(|allowed| allowed == "true");
             let store = Arc::new(builder.build().map_err(told)?);
             let options = options(settings)?.with_allow_http(http);
             let client = connector()?.connect(&options).map_err(told)?;
-            let uploads = UnfinishedUploads { store: Arc::clone(&store), region, client };
-            Ok(ConnectedStore { uploads: Some(uploads), ..plain(store) })
+            let uploads = UnfinishedUploads {
+                store: Arc::clone(&store),
+                region,
+                client,
+            };
+            Ok(ConnectedStore {
+                uploads: Some(uploads),
+                ..plain(store)
+            })
         }
     }
 }
 
-fn amazon(url: &Url, settings: &ebbtide_config::ObjectStoreConfig) -> Result<AmazonS3Builder, String> {
+fn amazon(
+    url: &Url,
+    settings: &ebbtide_config::ObjectStoreConfig,
+) -> Result<AmazonS3Builder, String> {
     let mut builder = AmazonS3Builder::new().with_client_options(options(settings)?);
     for (name, value) in variables(settings, "AWS_") {
         if let Ok(key) = name.parse() {
@@ -66,7 +91,9 @@ fn amazon(url: &Url, settings: &ebbtide_config::ObjectStoreConfig) -> Result<Ama
         builder = builder.with_region(region);
     }
     if let (Some(id), Some(key)) = (&settings.access_key_id, &settings.secret_access_key) {
-        builder = builder.with_access_key_id(id.expose()).with_secret_access_key(key.expose());
+        builder = builder
+            .with_access_key_id(id.expose())
+            .with_secret_access_key(key.expose());
     }
     if settings.virtual_hosted_style {
         builder = builder.with_virtual_hosted_style_request(true);
@@ -81,7 +108,10 @@ fn amazon(url: &Url, settings: &ebbtide_config::ObjectStoreConfig) -> Result<Ama
         .with_http_connector(connector()?))
 }
 
-fn google(url: &Url, settings: &ebbtide_config::ObjectStoreConfig) -> Result<GoogleCloudStorageBuilder, String> {
+fn google(
+    url: &Url,
+    settings: &ebbtide_config::ObjectStoreConfig,
+) -> Result<GoogleCloudStorageBuilder, String> {
     let options = options(settings)?.with_allow_http(settings.allow_http);
     let mut builder = GoogleCloudStorageBuilder::new().with_client_options(options);
     for (name, value) in variables(settings, "GOOGLE_") {
@@ -92,10 +122,16 @@ fn google(url: &Url, settings: &ebbtide_config::ObjectStoreConfig) -> Result<Goo
     if let Some(endpoint) = &settings.endpoint {
         builder = builder.with_base_url(endpoint);
     }
-    Ok(builder.with_url(url.as_str()).with_retry(retry(settings)).with_http_connector(connector()?))
+    Ok(builder
+        .with_url(url.as_str())
+        .with_retry(retry(settings))
+        .with_http_connector(connector()?))
 }
 
-fn azure(url: &Url, settings: &ebbtide_config::ObjectStoreConfig) -> Result<MicrosoftAzureBuilder, String> {
+fn azure(
+    url: &Url,
+    settings: &ebbtide_config::ObjectStoreConfig,
+) -> Result<MicrosoftAzureBuilder, String> {
     let mut builder = MicrosoftAzureBuilder::new().with_client_options(options(settings)?);
     for (name, value) in variables(settings, "AZURE_") {
         if let Ok(key) = name.parse() {
@@ -108,7 +144,10 @@ fn azure(url: &Url, settings: &ebbtide_config::ObjectStoreConfig) -> Result<Micr
     if settings.allow_http {
         builder = builder.with_allow_http(true);
     }
-    Ok(builder.with_url(url.as_str()).with_retry(retry(settings)).with_http_connector(connector()?))
+    Ok(builder
+        .with_url(url.as_str())
+        .with_retry(retry(settings))
+        .with_http_connector(connector()?))
 }
 
 /// Returns the variables of one cloud, by the client's names for them.
@@ -116,16 +155,22 @@ fn variables<'a>(
     settings: &'a ebbtide_config::ObjectStoreConfig,
     cloud: &'a str,
 ) -> impl Iterator<Item = (String, &'a str)> {
-    let of_cloud = settings.variables.iter().filter(move |(name, _)| name.starts_with(cloud));
+    let of_cloud = settings
+        .variables
+        .iter()
+        .filter(move |(name, _)| name.starts_with(cloud));
     of_cloud.map(|(name, value)| (name.to_ascii_lowercase(), value.expose()))
 }
 
 fn options(settings: &ebbtide_config::ObjectStoreConfig) -> Result<ClientOptions, String> {
     let mut options = ClientOptions::new().with_timeout(settings.timeout);
     if let Some(file) = &settings.ca {
-        let unusable = |why: String| format!("the authorities in {} are of no use: {why}", file.display());
+        let unusable =
+            |why: String| format!("the authorities in {} are of no use: {why}", file.display());
         let pem = std::fs::read(file).map_err(|error| unusable(error.to_string()))?;
-        for authority in Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.to_string()))? {
+        for authority in
+            Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.to_string()))?
+        {
             options = options.with_root_certificate(authority);
         }
     }
@@ -133,7 +178,10 @@ fn options(settings: &ebbtide_config::ObjectStoreConfig) -> Result<ClientOptions
 }
 
 fn retry(settings: &ebbtide_config::ObjectStoreConfig) -> RetryConfig {
-    RetryConfig { retry_timeout: settings.retry_for, ..RetryConfig::default() }
+    RetryConfig {
+        retry_timeout: settings.retry_for,
+        ..RetryConfig::default()
+    }
 }
 
 fn connector() -> Result<SpawnedReqwestConnector, String> {
@@ -145,7 +193,11 @@ pub fn runtime() -> Result<&'static Handle, String> {
     static RUNTIME: OnceLock<Result<Runtime, String>> = OnceLock::new();
     let made = RUNTIME.get_or_init(|| {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let made = builder.worker_threads(THREADS).thread_name("object-store").enable_all().build();
+        let made = builder
+            .worker_threads(THREADS)
+            .thread_name("object-store")
+            .enable_all()
+            .build();
         made.map_err(|error| format!("no threads for it: {error}"))
     });
     made.as_ref().map(Runtime::handle).map_err(Clone::clone)

@@ -1,9 +1,9 @@
-//! An object store with the guarantees that the tables need: a log entry is put only if its name is free, segments are
-//! durable once put, and nothing half-written is left.
+//! An object store with the guarantees that the tables need: a log entry is put only if its name is
+//! free, segments are durable once put, and nothing half-written is left.
 //!
-//! If the answer to a conditional put is lost, the object under the name shows the outcome. If even that is unknown,
-//! the error says so, and the caller must not delete the files that the entry names. No put may replace another
-//! writer's entry.
+//! If the answer to a conditional put is lost, the object under the name shows the outcome. If even
+//! that is unknown, the error says so, and the caller must not delete the files that the entry
+//! names. No put may replace another writer's entry.
 
 mod connect;
 mod probe;
@@ -18,8 +18,9 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
-    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    Result,
 };
 
 use self::upload::GuardedUpload;
@@ -43,7 +44,8 @@ pub struct CommitOutcomeUnknown(#[source] Box<Error>);
 impl CommitOutcomeUnknown {
     /// Returns true if an error was caused by this one.
     pub fn is_behind(error: &(dyn std::error::Error + 'static)) -> bool {
-        std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<CommitOutcomeUnknown>())
+        std::iter::successors(Some(error), |error| error.source())
+            .any(|error| error.is::<CommitOutcomeUnknown>())
     }
 }
 
@@ -61,13 +63,28 @@ impl fmt::Display for CloudStore {
 
 #[async_trait]
 impl ObjectStore for CloudStore {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> Result<PutResult> {
         match opts.mode {
             PutMode::Create if is_log(location) => self.vote(location, &payload, opts).await,
-            // No one else writes under a segment's name: a repeated put after a lost answer writes the same bytes.
+            // No one else writes under a segment's name: a repeated put after a lost answer writes
+            // the same bytes.
             PutMode::Create => {
-                let put =
-                    self.inner.put_opts(location, payload, PutOptions { mode: PutMode::Overwrite, ..opts }).await?;
+                let put = self
+                    .inner
+                    .put_opts(
+                        location,
+                        payload,
+                        PutOptions {
+                            mode: PutMode::Overwrite,
+                            ..opts
+                        },
+                    )
+                    .await?;
                 failpoint::reach("segment-written");
                 failpoint::reach("segment-synced");
                 Ok(put)
@@ -76,16 +93,27 @@ impl ObjectStore for CloudStore {
         }
     }
 
-    async fn put_multipart_opts(&self, at: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(
+        &self,
+        at: &Path,
+        opts: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
         let upload = self.inner.put_multipart_opts(at, opts).await?;
-        Ok(Box::new(GuardedUpload::new(upload, Arc::clone(&self.inner), at.clone())))
+        Ok(Box::new(GuardedUpload::new(
+            upload,
+            Arc::clone(&self.inner),
+            at.clone(),
+        )))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         self.inner.get_opts(location, options).await
     }
 
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
         self.inner.delete_stream(locations)
     }
 
@@ -93,7 +121,11 @@ impl ObjectStore for CloudStore {
         self.inner.list(prefix)
     }
 
-    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
         self.inner.list_with_offset(prefix, offset)
     }
 
@@ -117,13 +149,22 @@ enum PutState {
 }
 
 impl CloudStore {
-    /// Puts an entry under a name that must be free. Repeats the put after an unclear answer: once the name is taken,
-    /// an earlier put that is still on its way has no effect.
-    async fn vote(&self, location: &Path, payload: &PutPayload, opts: PutOptions) -> Result<PutResult> {
+    /// Puts an entry under a name that must be free. Repeats the put after an unclear answer: once
+    /// the name is taken, an earlier put that is still on its way has no effect.
+    async fn vote(
+        &self,
+        location: &Path,
+        payload: &PutPayload,
+        opts: PutOptions,
+    ) -> Result<PutResult> {
         let mut pause = PAUSE;
         let mut votes = 1;
         loop {
-            let error = match self.inner.put_opts(location, payload.clone(), opts.clone()).await {
+            let error = match self
+                .inner
+                .put_opts(location, payload.clone(), opts.clone())
+                .await
+            {
                 Ok(put) => {
                     failpoint::reach("commit-written");
                     failpoint::reach("commit-synced");
@@ -134,11 +175,20 @@ impl CloudStore {
             if is_refusal(&error) {
                 return Err(error);
             }
-            let taken = |source: Error| Error::AlreadyExists { path: location.to_string(), source: Box::new(source) };
+            let taken = |source: Error| Error::AlreadyExists {
+                path: location.to_string(),
+                source: Box::new(source),
+            };
             match self.stands(location, payload).await {
-                Ok(PutState::Ours) => return Ok(PutResult { e_tag: None, version: None }),
+                Ok(PutState::Ours) => {
+                    return Ok(PutResult {
+                        e_tag: None,
+                        version: None,
+                    });
+                }
                 Ok(PutState::Anothers) => return Err(taken(error)),
-                // Nothing yet: the store was still deciding, or never received the put, or will receive it later.
+                // Nothing yet: the store was still deciding, or never received the put, or will
+                // receive it later.
                 Ok(PutState::Nothing) | Err(_) if votes < VOTES => {}
                 Ok(PutState::Nothing) | Err(_) => {
                     return Err(Error::Generic {
@@ -164,7 +214,11 @@ impl CloudStore {
         }
         let bytes = there.bytes().await?;
         let ours = payload.iter().flat_map(|part| part.iter());
-        Ok(if bytes.iter().eq(ours) { PutState::Ours } else { PutState::Anothers })
+        Ok(if bytes.iter().eq(ours) {
+            PutState::Ours
+        } else {
+            PutState::Anothers
+        })
     }
 }
 
@@ -181,7 +235,8 @@ fn is_refusal(error: &Error) -> bool {
     )
 }
 
-/// Returns true if a put of an object there is conditional: in a table's log and in the control log.
+/// Returns true if a put of an object there is conditional: in a table's log and in the control
+/// log.
 fn is_log(location: &Path) -> bool {
     let above = location.parts().rev().nth(1);
     above.is_some_and(|folder| matches!(folder.as_ref(), "_delta_log" | "_controls"))

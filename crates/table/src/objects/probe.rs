@@ -1,7 +1,8 @@
-//! Checks that a bucket is fit for tables: it keeps no old versions of deleted objects, and of several writers of one
-//! name only one wins.
+//! Checks that a bucket is fit for tables: it keeps no old versions of deleted objects, and of
+//! several writers of one name only one wins.
 //!
-//! The check writes empty test objects of its own and deletes them. It never touches another object.
+//! The check writes empty test objects of its own and deletes them. It never touches another
+//! object.
 
 use std::sync::Arc;
 
@@ -9,7 +10,8 @@ use chrono::TimeDelta;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{
-    Error, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, Result,
+    Error, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+    Result,
 };
 use uuid::Uuid;
 
@@ -60,8 +62,8 @@ pub(super) enum ProbeResult {
 }
 
 impl Root {
-    /// Checks whether tables may be stored here. A folder is always fit; in a bucket, test objects are written, read
-    /// and deleted.
+    /// Checks whether tables may be stored here. A folder is always fit; in a bucket, test objects
+    /// are written, read and deleted.
     pub async fn check(&self) -> std::result::Result<(), ProbeError> {
         if self.local().is_some() {
             return Ok(());
@@ -79,14 +81,20 @@ impl Root {
             },
             Ok(ProbeResult::Versioned) => Err(ProbeError::Versioned { place }),
             Ok(ProbeResult::Unconditional) => Err(ProbeError::Unconditional { place }),
-            Err(error) => Err(ProbeError::Failed { place, why: error.into() }),
+            Err(error) => Err(ProbeError::Failed {
+                place,
+                why: error.into(),
+            }),
         }
     }
 }
 
 pub(super) async fn try_out(store: &Arc<dyn ObjectStore>, folder: &Path) -> Result<ProbeResult> {
     // A put into a folder of this name is a conditional put of a log.
-    let at = folder.clone().join("_delta_log").join(Uuid::new_v4().to_string());
+    let at = folder
+        .clone()
+        .join("_delta_log")
+        .join(Uuid::new_v4().to_string());
     let shown = shown(store.as_ref(), &at).await;
     let there = store.head(&at).await;
     // A put may have succeeded even if the check failed.
@@ -98,8 +106,13 @@ pub(super) async fn try_out(store: &Arc<dyn ObjectStore>, folder: &Path) -> Resu
 }
 
 async fn shown(store: &dyn ObjectStore, at: &Path) -> Result<ProbeResult> {
-    let put =
-        |text: &'static str, mode| store.put_opts(at, PutPayload::from_static(text.as_bytes()), PutOptions::from(mode));
+    let put = |text: &'static str, mode| {
+        store.put_opts(
+            at,
+            PutPayload::from_static(text.as_bytes()),
+            PutOptions::from(mode),
+        )
+    };
     put("first", PutMode::Create).await?;
     match put("other", PutMode::Create).await {
         Err(Error::AlreadyExists { .. }) => {}
@@ -108,23 +121,36 @@ async fn shown(store: &dyn ObjectStore, at: &Path) -> Result<ProbeResult> {
         }
         Err(error) => return Err(error),
     }
-    // The client repeats such a put until it has the answer, which contains the version, if there is one.
-    let Some(version) = put("third", PutMode::Overwrite).await?.version else { return Ok(ProbeResult::Good) };
+    // The client repeats such a put until it has the answer, which contains the version, if there
+    // is one.
+    let Some(version) = put("third", PutMode::Overwrite).await?.version else {
+        return Ok(ProbeResult::Good);
+    };
     put("fourth", PutMode::Overwrite).await?;
-    let options = GetOptions { version: Some(version), ..GetOptions::default() };
+    let options = GetOptions {
+        version: Some(version),
+        ..GetOptions::default()
+    };
     // Some stores return versions that they do not keep.
     let kept = match store.get_opts(at, options).await {
         Ok(kept) => kept.bytes().await?,
         Err(Error::NotFound { .. }) => return Ok(ProbeResult::Good),
         Err(error) => return Err(error),
     };
-    Ok(if kept.as_ref() == b"third" { ProbeResult::Versioned } else { ProbeResult::Good })
+    Ok(if kept.as_ref() == b"third" {
+        ProbeResult::Versioned
+    } else {
+        ProbeResult::Good
+    })
 }
 
 /// Deletes the objects of checks that did not complete.
 async fn sweep(store: &dyn ObjectStore, folder: &Path, now: &ObjectMeta) -> Result<()> {
     let left: Vec<ObjectMeta> = store.list(Some(folder)).try_collect().await?;
-    for object in left.iter().filter(|object| object.last_modified < now.last_modified - LEFT) {
+    for object in left
+        .iter()
+        .filter(|object| object.last_modified < now.last_modified - LEFT)
+    {
         store.delete(&object.location).await?;
     }
     Ok(())

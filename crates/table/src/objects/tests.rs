@@ -42,14 +42,33 @@ impl StoreHook for Faulty {
 
     async fn put(&self, at: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
         self.puts.fetch_add(1, Ordering::Relaxed);
-        let doing = self.doings.lock().unwrap().pop().unwrap_or(PutBehaviour::Well);
-        let lost = || Error::Generic { store: "faulty", source: "timed out".into() };
+        let doing = self
+            .doings
+            .lock()
+            .unwrap()
+            .pop()
+            .unwrap_or(PutBehaviour::Well);
+        let lost = || Error::Generic {
+            store: "faulty",
+            source: "timed out".into(),
+        };
         match doing {
             PutBehaviour::Well => self.store.put_opts(at, payload, opts).await,
-            PutBehaviour::LosesTheAnswer => self.store.put_opts(at, payload, opts).await.and(Err(lost())),
+            PutBehaviour::LosesTheAnswer => self
+                .store
+                .put_opts(at, payload, opts)
+                .await
+                .and(Err(lost())),
             PutBehaviour::Nothing => Err(lost()),
-            PutBehaviour::Forgets => self.store.put_opts(at, payload, PutOptions::default()).await,
-            PutBehaviour::Deciding => Err(Error::AlreadyExists { path: at.to_string(), source: "409".into() }),
+            PutBehaviour::Forgets => {
+                self.store
+                    .put_opts(at, payload, PutOptions::default())
+                    .await
+            }
+            PutBehaviour::Deciding => Err(Error::AlreadyExists {
+                path: at.to_string(),
+                source: "409".into(),
+            }),
         }
     }
 }
@@ -67,7 +86,9 @@ fn entry() -> Path {
 
 async fn cast(bucket: &CloudStore, text: &str) -> Result<PutResult> {
     let payload = PutPayload::from(text.as_bytes().to_vec());
-    bucket.put_opts(&entry(), payload, PutOptions::from(PutMode::Create)).await
+    bucket
+        .put_opts(&entry(), payload, PutOptions::from(PutMode::Create))
+        .await
 }
 
 async fn stands(bucket: &CloudStore) -> Option<Vec<u8>> {
@@ -84,14 +105,28 @@ async fn a_vote_counts_once_whatever_became_of_its_answer() {
         ("at once", &[Well][..]),
         ("its answer was lost", &[LosesTheAnswer]),
         ("it was lost itself, then taken", &[Nothing, Well]),
-        ("it was lost, taken, and the answer lost", &[Nothing, LosesTheAnswer]),
-        ("two were cast at once and none was taken", &[Deciding, Deciding, Well]),
+        (
+            "it was lost, taken, and the answer lost",
+            &[Nothing, LosesTheAnswer],
+        ),
+        (
+            "two were cast at once and none was taken",
+            &[Deciding, Deciding, Well],
+        ),
     ]);
     for (what, doings) in histories {
         let (_, bucket) = bucket(doings);
-        cast(&bucket, "ours").await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        cast(&bucket, "ours")
+            .await
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(stands(&bucket).await.unwrap(), b"ours", "{what}");
-        assert!(matches!(cast(&bucket, "late").await, Err(Error::AlreadyExists { .. })), "{what}");
+        assert!(
+            matches!(
+                cast(&bucket, "late").await,
+                Err(Error::AlreadyExists { .. })
+            ),
+            "{what}"
+        );
         assert_eq!(stands(&bucket).await.unwrap(), b"ours", "{what}");
     }
 }
@@ -108,7 +143,13 @@ async fn a_vote_for_a_name_that_another_has_is_lost_even_if_its_answer_was() {
         // Of the same length.
         cast(&bucket, "them").await.unwrap();
         faulty.0.doings.lock().unwrap().extend(doings);
-        assert!(matches!(cast(&bucket, "ours").await, Err(Error::AlreadyExists { .. })), "{doings:?}");
+        assert!(
+            matches!(
+                cast(&bucket, "ours").await,
+                Err(Error::AlreadyExists { .. })
+            ),
+            "{doings:?}"
+        );
         assert_eq!(stands(&bucket).await.unwrap(), b"them");
     }
 }
@@ -120,20 +161,34 @@ async fn a_vote_that_may_land_yet_is_said_to_after_a_bounded_number_of_tries() {
     assert!(CommitOutcomeUnknown::is_behind(&error), "{error}");
     assert_eq!(faulty.0.puts.load(Ordering::Relaxed), VOTES as usize);
     // It is also found through all errors that wrap it on the way up.
-    let wrapped = crate::StoreError::from(deltalake_core::kernel::transaction::TransactionError::from(error));
+    let wrapped = crate::StoreError::from(
+        deltalake_core::kernel::transaction::TransactionError::from(error),
+    );
     assert!(CommitOutcomeUnknown::is_behind(&wrapped));
-    let other = Error::Generic { store: "bucket", source: "no".into() };
-    assert!(!CommitOutcomeUnknown::is_behind(&crate::StoreError::from(other)));
+    let other = Error::Generic {
+        store: "bucket",
+        source: "no".into(),
+    };
+    assert!(!CommitOutcomeUnknown::is_behind(&crate::StoreError::from(
+        other
+    )));
 }
 
 #[tokio::test]
 async fn a_store_that_ignores_the_condition_of_a_put_is_told_and_nothing_of_the_trial_stays() {
-    for (doings, shown) in
-        [(&[][..], ProbeResult::Good), (&[PutBehaviour::Forgets, PutBehaviour::Forgets], ProbeResult::Unconditional)]
-    {
+    for (doings, shown) in [
+        (&[][..], ProbeResult::Good),
+        (
+            &[PutBehaviour::Forgets, PutBehaviour::Forgets],
+            ProbeResult::Unconditional,
+        ),
+    ] {
         let (faulty, bucket) = bucket(doings);
         let store: Arc<dyn ObjectStore> = Arc::new(bucket);
-        assert_eq!(try_out(&store, &Path::from("eu/_probe")).await.unwrap(), shown);
+        assert_eq!(
+            try_out(&store, &Path::from("eu/_probe")).await.unwrap(),
+            shown
+        );
         assert_eq!(faulty.list(None).count().await, 0);
     }
 }
@@ -141,6 +196,11 @@ async fn a_store_that_ignores_the_condition_of_a_put_is_told_and_nothing_of_the_
 #[test]
 fn what_is_a_vote_is_told_by_the_folder_that_it_is_in() {
     let is = |text: &str| is_log(&Path::from(text));
-    assert!(is("tables/sms/_delta_log/00000000000000000000.json") && is("eu/_controls/00000000000000000001.json"));
-    assert!(!is("tables/sms/bucket=2026-09-21/profile=0123456789ab/1.parquet") && !is("_delta_log"));
+    assert!(
+        is("tables/sms/_delta_log/00000000000000000000.json")
+            && is("eu/_controls/00000000000000000001.json")
+    );
+    assert!(
+        !is("tables/sms/bucket=2026-09-21/profile=0123456789ab/1.parquet") && !is("_delta_log")
+    );
 }

@@ -1,8 +1,8 @@
-//! Data that no listing of objects shows, in stores that speak S3: multipart uploads that a killed writer never
-//! completed, and old versions.
+//! Data that no listing of objects shows, in stores that speak S3: multipart uploads that a killed
+//! writer never completed, and old versions.
 //!
-//! No upload is aborted that is younger than any writer in flight. The client has no call to list either, so the
-//! request is built here and signed with the client's credentials.
+//! No upload is aborted that is younger than any writer in flight. The client has no call to list
+//! either, so the request is built here and signed with the client's credentials.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ use url::Url;
 
 use crate::deletions::Deletions;
 
-/// The maximum number of items that one answer lists. The rest is listed by a later pass, once these are deleted.
+/// The maximum number of items that one answer lists. The rest is listed by a later pass, once
+/// these are deleted.
 const MOST: usize = 1000;
 
 /// Lists and aborts unfinished uploads.
@@ -45,33 +46,44 @@ impl fmt::Debug for UnfinishedUploads {
 }
 
 impl UnfinishedUploads {
-    /// Aborts the uploads below `folder` that were begun before `old`, those of one listing page at a time. An upload
-    /// that cannot be aborted is reported, and the others are aborted.
+    /// Aborts the uploads below `folder` that were begun before `old`, those of one listing page at
+    /// a time. An upload that cannot be aborted is reported, and the others are aborted.
     pub async fn give_up(&self, folder: &Path, old: DateTime<Utc>) -> Result<Deletions> {
         let mut found = self.list(folder).await?;
-        // MinIO lists the uploads of one object or of the whole bucket: list the whole bucket too, up to one answer.
+        // MinIO lists the uploads of one object or of the whole bucket: list the whole bucket too,
+        // up to one answer.
         found.extend(self.list(&Path::default()).await?);
-        let ours = |upload: &Unfinished| Path::parse(&upload.path).is_ok_and(|path| path.prefix_matches(folder));
+        let ours = |upload: &Unfinished| {
+            Path::parse(&upload.path).is_ok_and(|path| path.prefix_matches(folder))
+        };
         found.retain(|upload| upload.begun < old && ours(upload));
         found.sort_by(|a, b| a.id.cmp(&b.id));
         found.dedup();
         let mut done = Deletions::default();
         for upload in found {
-            let outcome = self.store.abort_multipart(&Path::parse(&upload.path)?, &upload.id).await;
+            let outcome = self
+                .store
+                .abort_multipart(&Path::parse(&upload.path)?, &upload.id)
+                .await;
             done.record(format!("{}?uploadId={}", upload.path, upload.id), outcome);
         }
         Ok(done)
     }
 
     async fn list(&self, folder: &Path) -> Result<Vec<Unfinished>> {
-        Ok(parse(&self.ask("uploads", ("max-uploads", MOST), folder).await?))
+        Ok(parse(
+            &self.ask("uploads", ("max-uploads", MOST), folder).await?,
+        ))
     }
 
     /// Returns true if an object below `folder` has an old version, as far as one answer lists.
     pub async fn old_versions(&self, folder: &Path) -> Result<bool> {
         let answer = self.ask("versions", ("max-keys", MOST), folder).await?;
         // A delete marker does not count: it has a name and no content.
-        let mut versions = answer.split("<Version>").skip(1).filter_map(|version| version.split("</Version>").next());
+        let mut versions = answer
+            .split("<Version>")
+            .skip(1)
+            .filter_map(|version| version.split("</Version>").next());
         Ok(versions.any(|version| version.contains("<IsLatest>false</IsLatest>")))
     }
 
@@ -79,17 +91,33 @@ impl UnfinishedUploads {
     async fn ask(&self, what: &str, most: (&str, usize), folder: &Path) -> Result<String> {
         let mut request = HttpRequest::new(HttpRequestBody::empty());
         let object = Path::from("x");
-        let url = self.store.signed_url(request.method().clone(), &object, Duration::from_secs(60)).await?;
+        let url = self
+            .store
+            .signed_url(request.method().clone(), &object, Duration::from_secs(60))
+            .await?;
         let url = of_bucket(url, &object).ok_or_else(|| failed("its URL is none"))?;
         let url = asking(url, what, most, folder);
-        *request.uri_mut() = url.as_str().parse().map_err(|_| failed("its URL is none"))?;
+        *request.uri_mut() = url
+            .as_str()
+            .parse()
+            .map_err(|_| failed("its URL is none"))?;
         let credential = self.store.credentials().get_credential().await?;
         AwsAuthorizer::new(&credential, "s3", &self.region).authorize(&mut request, None);
-        let answer = self.client.execute(request).await.map_err(|error| failed(&error.to_string()))?;
+        let answer = self
+            .client
+            .execute(request)
+            .await
+            .map_err(|error| failed(&error.to_string()))?;
         let status = answer.status();
-        let body = answer.into_body().bytes().await.map_err(|error| failed(&error.to_string()))?;
+        let body = answer
+            .into_body()
+            .bytes()
+            .await
+            .map_err(|error| failed(&error.to_string()))?;
         if !status.is_success() {
-            return Err(failed(&format!("asked for {what} the bucket answers {status}")));
+            return Err(failed(&format!(
+                "asked for {what} the bucket answers {status}"
+            )));
         }
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
@@ -98,15 +126,26 @@ impl UnfinishedUploads {
 /// Returns the URL of a bucket from that of an object.
 fn of_bucket(mut url: Url, object: &Path) -> Option<Url> {
     url.set_query(None);
-    let bucket = url.path().strip_suffix(object.as_ref())?.trim_end_matches('/').to_owned();
+    let bucket = url
+        .path()
+        .strip_suffix(object.as_ref())?
+        .trim_end_matches('/')
+        .to_owned();
     url.set_path(&bucket);
     Some(url)
 }
 
 /// Returns a bucket's URL with a query about the objects below a folder.
 fn asking(mut url: Url, what: &str, (name, most): (&str, usize), folder: &Path) -> Url {
-    let prefix = if folder.as_ref().is_empty() { String::new() } else { format!("{folder}/") };
-    url.query_pairs_mut().append_pair(name, &most.to_string()).append_pair("prefix", &prefix).append_pair(what, "");
+    let prefix = if folder.as_ref().is_empty() {
+        String::new()
+    } else {
+        format!("{folder}/")
+    };
+    url.query_pairs_mut()
+        .append_pair(name, &most.to_string())
+        .append_pair("prefix", &prefix)
+        .append_pair(what, "");
     url
 }
 
@@ -117,19 +156,32 @@ fn parse(answer: &str) -> Vec<Unfinished> {
         Some(unescaped(rest.split_once(&format!("</{tag}>"))?.0))
     };
     let uploads = answer.split("<Upload>").skip(1).filter_map(|upload| {
-        let begun = DateTime::parse_from_rfc3339(&within(upload, "Initiated")?).ok()?.with_timezone(&Utc);
-        Some(Unfinished { path: within(upload, "Key")?, id: within(upload, "UploadId")?, begun })
+        let begun = DateTime::parse_from_rfc3339(&within(upload, "Initiated")?)
+            .ok()?
+            .with_timezone(&Utc);
+        Some(Unfinished {
+            path: within(upload, "Key")?,
+            id: within(upload, "UploadId")?,
+            begun,
+        })
     });
     uploads.collect()
 }
 
 fn unescaped(text: &str) -> String {
-    let plain = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'");
+    let plain = text
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&apos;", "'");
     plain.replace("&amp;", "&")
 }
 
 fn failed(why: &str) -> Error {
-    Error::Generic { store: "S3", source: why.to_owned().into() }
+    Error::Generic {
+        store: "S3",
+        source: why.to_owned().into(),
+    }
 }
 
 #[cfg(test)]
@@ -141,7 +193,9 @@ mod tests {
         let answer = "<ListMultipartUploadsResult><Prefix>eu/</Prefix>\
             <Upload><Key>eu/tables/a&amp;b.parquet</Key><UploadId>id-1</UploadId><Initiated>2026-09-21T12:00:00.000Z</Initiated></Upload>\
             <Upload><Key>eu/tables/c.parquet</Key><UploadId>id-2</UploadId></Upload></ListMultipartUploadsResult>";
-        let begun = DateTime::parse_from_rfc3339("2026-09-21T12:00:00Z").unwrap().with_timezone(&Utc);
+        let begun = DateTime::parse_from_rfc3339("2026-09-21T12:00:00Z")
+            .unwrap()
+            .with_timezone(&Utc);
         let (path, id) = ("eu/tables/a&b.parquet".to_owned(), "id-1".to_owned());
         assert_eq!(parse(answer), vec![Unfinished { path, id, begun }]);
     }
@@ -150,7 +204,12 @@ mod tests {
     fn the_bucket_is_asked_in_both_styles_of_its_url() {
         let of = |url: &str| {
             let bucket = of_bucket(url.parse().unwrap(), &Path::from("x")).unwrap();
-            asking(bucket, "uploads", ("max-uploads", MOST), &Path::from("eu/west"))
+            asking(
+                bucket,
+                "uploads",
+                ("max-uploads", MOST),
+                &Path::from("eu/west"),
+            )
         };
         let asked = "max-uploads=1000&prefix=eu%2Fwest%2F&uploads=";
         assert_eq!(

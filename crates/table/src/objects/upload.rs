@@ -1,13 +1,15 @@
 //! A multipart upload of a large object.
 //!
-//! An upload that is not completed is also aborted at the store, since no listing of objects would show it. If the
-//! answer to the completion is lost, the stored object shows the outcome.
+//! An upload that is not completed is also aborted at the store, since no listing of objects would
+//! show it. If the answer to the completion is lost, the stored object shows the outcome.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use object_store::path::Path;
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, PutResult, Result, UploadPart};
+use object_store::{
+    MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, PutResult, Result, UploadPart,
+};
 
 use super::connect;
 use ebbtide_base::failpoint;
@@ -24,8 +26,17 @@ pub struct GuardedUpload {
 
 impl GuardedUpload {
     /// Watches an upload of the object at `at`.
-    pub fn new(upload: Box<dyn MultipartUpload>, store: Arc<dyn ObjectStore>, at: Path) -> GuardedUpload {
-        GuardedUpload { upload: Some(upload), store, at, size: 0 }
+    pub fn new(
+        upload: Box<dyn MultipartUpload>,
+        store: Arc<dyn ObjectStore>,
+        at: Path,
+    ) -> GuardedUpload {
+        GuardedUpload {
+            upload: Some(upload),
+            store,
+            at,
+            size: 0,
+        }
     }
 }
 
@@ -33,7 +44,9 @@ impl GuardedUpload {
 impl MultipartUpload for GuardedUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
         self.size += data.content_length() as u64;
-        let Some(upload) = &mut self.upload else { return Box::pin(async { Err(over()) }) };
+        let Some(upload) = &mut self.upload else {
+            return Box::pin(async { Err(over()) });
+        };
         let part = upload.put_part(data);
         Box::pin(async move {
             part.await?;
@@ -48,7 +61,10 @@ impl MultipartUpload for GuardedUpload {
             Ok(put) => put,
             // A store that completed an upload no longer knows it, so a repeated completion fails.
             Err(error) => match self.store.head(&self.at).await {
-                Ok(there) if there.size == self.size => PutResult { e_tag: there.e_tag, version: there.version },
+                Ok(there) if there.size == self.size => PutResult {
+                    e_tag: there.e_tag,
+                    version: there.version,
+                },
                 _ => return Err(error),
             },
         };
@@ -68,7 +84,9 @@ impl MultipartUpload for GuardedUpload {
 
 impl Drop for GuardedUpload {
     fn drop(&mut self) {
-        let (Some(mut upload), Ok(runtime)) = (self.upload.take(), connect::runtime()) else { return };
+        let (Some(mut upload), Ok(runtime)) = (self.upload.take(), connect::runtime()) else {
+            return;
+        };
         runtime.spawn(async move {
             if let Err(error) = upload.abort().await {
                 tracing::debug!(store.error = %error, "an unfinished upload was left to the janitor");
@@ -78,5 +96,8 @@ impl Drop for GuardedUpload {
 }
 
 fn over() -> object_store::Error {
-    object_store::Error::Generic { store: "bucket", source: "the upload is over".into() }
+    object_store::Error::Generic {
+        store: "bucket",
+        source: "the upload is over".into(),
+    }
 }

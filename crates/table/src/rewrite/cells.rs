@@ -1,7 +1,7 @@
 //! Writes cells as a segment: rows that stand for many records and contain nothing else of them.
 //!
-//! Only columns that are not personal, and the number of records of each row, can be written. The file's name contains
-//! the sum of these numbers, and an audit can count them again.
+//! Only columns that are not personal, and the number of records of each row, can be written. The
+//! file's name contains the sum of these numbers, and an audit can count them again.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ use ebbtide_base::ids::{Bucket, ProfileId};
 const RECORDS: &str = "records";
 
 impl Table {
-    /// Writes cells as a segment of that bucket and profile. Commits nothing. Errors if a column is personal, a tag, or
-    /// not in the table, or if `records` is missing, null or less than one.
+    /// Writes cells as a segment of that bucket and profile. Commits nothing. Errors if a column is
+    /// personal, a tag, or not in the table, or if `records` is missing, null or less than one.
     pub async fn put_cells(
         &self,
         bucket: Bucket,
@@ -30,22 +30,38 @@ impl Table {
         cells: RecordBatch,
     ) -> Result<Segment, RewriteError> {
         let records = self.check_cells(&cells)?;
-        let home =
-            SegmentLocation { bucket, profile: profile.clone(), profile_text: None, cells: Some(records), forms: None };
+        let home = SegmentLocation {
+            bucket,
+            profile: profile.clone(),
+            profile_text: None,
+            cells: Some(records),
+            forms: None,
+        };
         let spec = self.spec().clone();
         let (contents, bytes) = blocking(move || {
-            let fields = cells.schema().fields().iter().map(|field| Field::clone(field).with_nullable(true)).collect();
+            let fields = cells
+                .schema()
+                .fields()
+                .iter()
+                .map(|field| Field::clone(field).with_nullable(true))
+                .collect();
             let mut rows = RowWriter::new(spec, fields, |_| false, Vec::new(), Vec::new());
             rows.write(&cells)?;
             Ok(rows.finish()?)
         })
         .await?;
-        Ok(self.shelf().put_file(home, contents, Bytes::from(bytes)).await?)
+        Ok(self
+            .shelf()
+            .put_file(home, contents, Bytes::from(bytes))
+            .await?)
     }
 
     /// Checks the columns of cells and returns the number of records that the cells stand for.
     fn check_cells(&self, cells: &RecordBatch) -> Result<u64, RewriteError> {
-        let wrong = |column: &str, why: &str| RewriteError::Column { column: column.to_owned(), why: why.to_owned() };
+        let wrong = |column: &str, why: &str| RewriteError::Column {
+            column: column.to_owned(),
+            why: why.to_owned(),
+        };
         for field in cells.schema().fields() {
             let name = field.name().as_str();
             match self.spec().column(name) {
@@ -57,7 +73,9 @@ impl Table {
                 Some(_) => return Err(wrong(name, "a cell may not have it")),
             }
         }
-        let records = cells.column_by_name(RECORDS).and_then(|column| column.as_primitive_opt::<Int64Type>());
+        let records = cells
+            .column_by_name(RECORDS)
+            .and_then(|column| column.as_primitive_opt::<Int64Type>());
         let records = records.ok_or_else(|| wrong(RECORDS, "a cell must have it"))?;
         sum(records).ok_or_else(|| wrong(RECORDS, "a cell stands for one record at least"))
     }
@@ -68,14 +86,23 @@ pub async fn count(store: &Arc<dyn ObjectStore>, path: &str) -> Result<u64, Rewr
     let opened = OpenedSegment::open(store, path).await?;
     blocking(move || {
         let groups = (0..opened.metadata.metadata().num_row_groups()).collect();
-        let reader = opened.reader(groups, Some(&[RECORDS])).build().map_err(|error| opened.damaged(&error))?;
-        let damaged = |why: &str| RewriteError::Damaged { path: opened.path.to_string(), why: why.to_owned() };
+        let reader = opened
+            .reader(groups, Some(&[RECORDS]))
+            .build()
+            .map_err(|error| opened.damaged(&error))?;
+        let damaged = |why: &str| RewriteError::Damaged {
+            path: opened.path.to_string(),
+            why: why.to_owned(),
+        };
         let mut records = 0;
         for rows in reader {
             let rows = rows.map_err(|error| opened.damaged(&error.into()))?;
-            let column = rows.column_by_name(RECORDS).and_then(|column| column.as_primitive_opt::<Int64Type>());
-            let found =
-                column.and_then(sum).ok_or_else(|| damaged("it does not tell how many records its cells are"))?;
+            let column = rows
+                .column_by_name(RECORDS)
+                .and_then(|column| column.as_primitive_opt::<Int64Type>());
+            let found = column
+                .and_then(sum)
+                .ok_or_else(|| damaged("it does not tell how many records its cells are"))?;
             records += found;
         }
         Ok(records)
@@ -88,5 +115,7 @@ fn sum(records: &Int64Array) -> Option<u64> {
     if records.null_count() > 0 {
         return None;
     }
-    records.values().iter().try_fold(0u64, |sum, count| sum.checked_add(u64::try_from(*count).ok().filter(|n| *n > 0)?))
+    records.values().iter().try_fold(0u64, |sum, count| {
+        sum.checked_add(u64::try_from(*count).ok().filter(|n| *n > 0)?)
+    })
 }

@@ -9,7 +9,8 @@ use crate::source::StoreFile;
 /// A segment could not be rewritten or read. The table did not change.
 #[derive(Debug, thiserror::Error)]
 pub enum RewriteError {
-    /// Its file does not exist: it was replaced since the segment was listed. Read the segments again.
+    /// Its file does not exist: it was replaced since the segment was listed. Read the segments
+    /// again.
     #[error("segment {path} is gone")]
     Gone {
         /// Its path.
@@ -42,11 +43,14 @@ pub enum RewriteError {
 impl RewriteError {
     /// Creates the error for a segment that the Parquet reader rejects.
     pub fn damaged(path: &str, error: &ParquetError) -> RewriteError {
-        RewriteError::Damaged { path: path.to_owned(), why: error.to_string() }
+        RewriteError::Damaged {
+            path: path.to_owned(),
+            why: error.to_string(),
+        }
     }
 
-    /// Creates the error for a segment that cannot be read: that of the store if the store failed, otherwise that of
-    /// the Parquet reader.
+    /// Creates the error for a segment that cannot be read: that of the store if the store failed,
+    /// otherwise that of the Parquet reader.
     pub(super) fn read(path: &str, source: &StoreFile, error: &ParquetError) -> RewriteError {
         match source.failure() {
             Some(failed) => RewriteError::store(path, failed),
@@ -57,7 +61,9 @@ impl RewriteError {
     /// Creates the error for an error of the store.
     pub(crate) fn store(path: &str, error: object_store::Error) -> RewriteError {
         match error {
-            object_store::Error::NotFound { .. } => RewriteError::Gone { path: path.to_owned() },
+            object_store::Error::NotFound { .. } => RewriteError::Gone {
+                path: path.to_owned(),
+            },
             error => StoreError::from(error).into(),
         }
     }

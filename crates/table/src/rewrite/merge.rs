@@ -1,8 +1,10 @@
-//! Merge: several segments of one bucket, profile and set of tags become one with sorted rows. No row changes.
+//! Merge: several segments of one bucket, profile and set of tags become one with sorted rows. No
+//! row changes.
 //!
-//! The rows and their tags are the same, dropped columns stay dropped, and bloom filters and page indexes are built
-//! again. Memory is bounded: rows that do not fit are sorted in pieces, each spilled to a file without a name, and
-//! merged from there. Rows of cells and rows of records never share a file.
+//! The rows and their tags are the same, dropped columns stay dropped, and bloom filters and page
+//! indexes are built again. Memory is bounded: rows that do not fit are sorted in pieces, each
+//! spilled to a file without a name, and merged from there. Rows of cells and rows of records never
+//! share a file.
 
 mod columns;
 mod keys;
@@ -29,9 +31,9 @@ use columns::{LOT, MergedColumns};
 use keys::SortKeys;
 use spill::{Spill, SpillWriter};
 
-/// The approximate maximum size of a page in bytes: a look-up of one subject decodes one page of each column, so a
-/// small page is worth the few bytes that it costs. The limit is in bytes and not in rows, so that columns of small
-/// values have no more pages than they need.
+/// The approximate maximum size of a page in bytes: a look-up of one subject decodes one page of
+/// each column, so a small page is worth the few bytes that it costs. The limit is in bytes and not
+/// in rows, so that columns of small values have no more pages than they need.
 const PAGE_BYTES: usize = 32 << 10;
 
 /// The maximum number of bytes sorted in one piece: texts of a piece are addressed with 31 bits.
@@ -43,7 +45,8 @@ const MOST_SPILLS: usize = 256;
 /// The minimum number of rows in a decoded batch.
 const LEAST_ROWS: usize = 64;
 
-/// Bytes of memory that any output file takes: the parts of its upload, and the pages that are being encoded.
+/// Bytes of memory that any output file takes: the parts of its upload, and the pages that are
+/// being encoded.
 const ON_THE_WAY: usize = 32 << 20;
 
 /// The minimum size in bytes at which a row group is closed.
@@ -52,27 +55,35 @@ const LEAST_GROUP: usize = 8 << 20;
 /// Settings of a merge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MergeSettings {
-    /// The columns by which the rows are sorted, the most significant first. Columns that the segments lack are
-    /// ignored; nulls sort last. If empty, rows keep their order.
+    /// The columns by which the rows are sorted, the most significant first. Columns that the
+    /// segments lack are ignored; nulls sort last. If empty, rows keep their order.
     pub sort_by: Vec<String>,
-    /// Memory to use in bytes, for rows, encoders and buffers of spills together. Below 64 MiB the limit is not kept:
-    /// some 30 MiB more were measured at 64 MiB.
+    /// Memory to use in bytes, for rows, encoders and buffers of spills together. Below 64 MiB the
+    /// limit is not kept: some 30 MiB more were measured at 64 MiB.
     pub memory: usize,
 }
 
 impl Table {
-    /// Merges segments of one bucket, profile, policy version and set of deadlines into one. Commits nothing.
+    /// Merges segments of one bucket, profile, policy version and set of deadlines into one.
+    /// Commits nothing.
     ///
-    /// A column that a segment lacks is null in its rows. Errors if the segments are not of one kind, contain cells, or
-    /// have columns of one name with several types, or if one is gone or damaged; then nothing of the new segment is
-    /// left.
-    pub async fn merge(&self, sources: &[StoredSegment], how: &MergeSettings) -> Result<Segment, RewriteError> {
+    /// A column that a segment lacks is null in its rows. Errors if the segments are not of one
+    /// kind, contain cells, or have columns of one name with several types, or if one is gone or
+    /// damaged; then nothing of the new segment is left.
+    pub async fn merge(
+        &self,
+        sources: &[StoredSegment],
+        how: &MergeSettings,
+    ) -> Result<Segment, RewriteError> {
         let first = alike(sources)?;
         let home = SegmentLocation::of_all(first, sources);
         let path = home.path();
         let work = MergeJob {
             spec: self.spec().clone(),
-            sources: sources.iter().map(|segment| (segment.path.clone(), segment.rows)).collect(),
+            sources: sources
+                .iter()
+                .map(|segment| (segment.path.clone(), segment.rows))
+                .collect(),
             order: RowOrder::By(how.sort_by.clone()),
             without: BTreeSet::new(),
             memory: how.memory,
@@ -85,23 +96,40 @@ impl Table {
         let worked = blocking(move || work.run(&open, parts)).await;
         let (contents, size) = upload::finished(&store, [(&path, upload)], worked).await?;
         if let Err(error) = super::still_told(&path, first.deadlines.iter(), &[&contents]) {
-            self.discard(vec![Segment { path, home, contents, size }]).await;
+            self.discard(vec![Segment {
+                path,
+                home,
+                contents,
+                size,
+            }])
+            .await;
             return Err(error);
         }
-        Ok(Segment { path, home, contents, size })
+        Ok(Segment {
+            path,
+            home,
+            contents,
+            size,
+        })
     }
 
-    /// Returns the folder for spills: the table's folder, on the disk chosen for such data, or the machine's folder for
-    /// temporary files if the table is in an object store. Spills have no name there.
+    /// Returns the folder for spills: the table's folder, on the disk chosen for such data, or the
+    /// machine's folder for temporary files if the table is in an object store. Spills have no name
+    /// there.
     pub(super) fn spills(&self) -> PathBuf {
-        self.log.root_url().to_file_path().unwrap_or_else(|()| std::env::temp_dir())
+        self.log
+            .root_url()
+            .to_file_path()
+            .unwrap_or_else(|()| std::env::temp_dir())
     }
 }
 
 /// Checks that segments may be merged, and returns the first.
 fn alike(sources: &[StoredSegment]) -> Result<&StoredSegment, RewriteError> {
     let refused = |why: &str| Err(StoreError::Refused(why.to_owned()).into());
-    let Some(first) = sources.first() else { return refused("a merge of no segment") };
+    let Some(first) = sources.first() else {
+        return refused("a merge of no segment");
+    };
     let place = |segment: &StoredSegment| (segment.bucket, segment.profile.clone());
     if sources.iter().any(|segment| segment.cells) {
         return refused("cells are not merged");
@@ -109,7 +137,8 @@ fn alike(sources: &[StoredSegment]) -> Result<&StoredSegment, RewriteError> {
     if sources.iter().any(|segment| place(segment) != place(first)) {
         return refused("segments of several buckets or profiles do not become one");
     }
-    let tags = |segment: &StoredSegment| (segment.policy_version.clone(), segment.deadlines.clone());
+    let tags =
+        |segment: &StoredSegment| (segment.policy_version.clone(), segment.deadlines.clone());
     if sources.iter().any(|segment| tags(segment) != tags(first)) {
         return refused("segments of several policies or deadlines do not become one");
     }
@@ -118,7 +147,8 @@ fn alike(sources: &[StoredSegment]) -> Result<&StoredSegment, RewriteError> {
 
 /// The order of the output rows.
 pub(super) enum RowOrder {
-    /// Sorted by those of these columns that the segments have; unchanged if they have none of them.
+    /// Sorted by those of these columns that the segments have; unchanged if they have none of
+    /// them.
     By(Vec<String>),
     /// Random.
     Chance,
@@ -143,7 +173,11 @@ pub(super) type OpenSegment<'a> = &'a dyn Fn(&str) -> Result<OpenedSegment, Rewr
 
 impl MergeJob {
     /// Writes the new file. Returns its contents and its size in bytes.
-    pub(super) fn run(&self, open: OpenSegment<'_>, parts: PartWriter) -> Result<(FileContents, u64), RewriteError> {
+    pub(super) fn run(
+        &self,
+        open: OpenSegment<'_>,
+        parts: PartWriter,
+    ) -> Result<(FileContents, u64), RewriteError> {
         let columns = MergedColumns::of(&self.spec, (&self.sources, &self.without), open)?;
         let (columns, sort_by) = match &self.order {
             RowOrder::By(sort_by) => (columns, sort_by.clone()),
@@ -152,7 +186,12 @@ impl MergeJob {
         let keys = SortKeys::of(columns.rows_schema(), &sort_by)?;
         let writer = RowWriter::new(
             self.spec.clone(),
-            columns.schema().fields().iter().map(|field| field.as_ref().clone()).collect(),
+            columns
+                .schema()
+                .fields()
+                .iter()
+                .map(|field| field.as_ref().clone())
+                .collect(),
             |name| columns.is_run(name),
             Vec::new(),
             parts,
@@ -178,7 +217,10 @@ impl MergeJob {
         }
         if writer.rows() != columns.rows() {
             let why = format!("of {} rows {} were written", columns.rows(), writer.rows());
-            let path = self.sources.first().map_or_else(String::new, |(path, _)| path.to_string());
+            let path = self
+                .sources
+                .first()
+                .map_or_else(String::new, |(path, _)| path.to_string());
             return Err(RewriteError::Damaged { path, why });
         }
         let (contents, parts) = writer.finish()?;
@@ -195,9 +237,16 @@ impl MergeJob {
         for (path, _) in &self.sources {
             // One after the other, so that a merge of many keeps one file open.
             let opened = open(path)?;
-            let names: Vec<&str> = columns.schema().fields().iter().map(|field| field.name().as_str()).collect();
+            let names: Vec<&str> = columns
+                .schema()
+                .fields()
+                .iter()
+                .map(|field| field.name().as_str())
+                .collect();
             for (number, group) in opened.metadata.metadata().row_groups().iter().enumerate() {
-                let reader = opened.reader(vec![number], Some(&names)).with_batch_size(self.batch_rows(group));
+                let reader = opened
+                    .reader(vec![number], Some(&names))
+                    .with_batch_size(self.batch_rows(group));
                 for rows in reader.build().map_err(|error| opened.damaged(&error))? {
                     let rows = rows.map_err(|error| opened.damaged(&error.into()))?;
                     take(columns.conform(&rows)?)?;
@@ -207,8 +256,8 @@ impl MergeJob {
         Ok(())
     }
 
-    /// Returns the bytes that rows in memory may take. While a piece is sorted, its keys are in memory too; while
-    /// spills are read, a row group is.
+    /// Returns the bytes that rows in memory may take. While a piece is sorted, its keys are in
+    /// memory too; while spills are read, a row group is.
     fn room(&self) -> usize {
         self.memory.saturating_sub(ON_THE_WAY).max(self.memory / 4)
     }
@@ -235,7 +284,9 @@ impl MergeJob {
             piece.push(rows);
             if bytes >= most {
                 bytes = 0;
-                spills.push(self.spill(columns, |take| keys.sorted(&std::mem::take(&mut piece), take))?);
+                spills.push(self.spill(columns, |take| {
+                    keys.sorted(&std::mem::take(&mut piece), take)
+                })?);
                 if spills.len() >= MOST_SPILLS {
                     self.join(columns, keys, &mut spills)?;
                 }
@@ -246,7 +297,9 @@ impl MergeJob {
             return keys.sorted(&piece, write);
         }
         if !piece.is_empty() {
-            spills.push(self.spill(columns, |take| keys.sorted(&std::mem::take(&mut piece), take))?);
+            spills.push(self.spill(columns, |take| {
+                keys.sorted(&std::mem::take(&mut piece), take)
+            })?);
         }
         while spills.len() > self.at_once() {
             self.join(columns, keys, &mut spills)?;
@@ -255,7 +308,12 @@ impl MergeJob {
     }
 
     /// Merges the oldest spills into one, as many as may be merged in one step.
-    fn join(&self, columns: &MergedColumns, keys: &SortKeys, spills: &mut Vec<Spill>) -> Result<(), RewriteError> {
+    fn join(
+        &self,
+        columns: &MergedColumns,
+        keys: &SortKeys,
+        spills: &mut Vec<Spill>,
+    ) -> Result<(), RewriteError> {
         let oldest: Vec<Spill> = spills.drain(..self.at_once().min(spills.len())).collect();
         spills.push(self.spill(columns, |take| spill_merge::merge(keys, oldest, take))?);
         Ok(())
@@ -269,7 +327,9 @@ impl MergeJob {
     fn spill(
         &self,
         columns: &MergedColumns,
-        fill: impl FnOnce(&mut dyn FnMut(&RecordBatch) -> Result<(), RewriteError>) -> Result<(), RewriteError>,
+        fill: impl FnOnce(
+            &mut dyn FnMut(&RecordBatch) -> Result<(), RewriteError>,
+        ) -> Result<(), RewriteError>,
     ) -> Result<Spill, RewriteError> {
         let mut into = SpillWriter::create(&self.folder, columns.rows_schema())?;
         fill(&mut |rows| into.write(rows))?;

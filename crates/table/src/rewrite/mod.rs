@@ -1,8 +1,8 @@
-//! Rewrites of stored segments: drop columns (splice), divide rows (split), merge segments (merge), write new tags
-//! (retag), adapt the columns to the policy (reform), read rows back, add cells.
+//! Rewrites of stored segments: drop columns (splice), divide rows (split), merge segments (merge),
+//! write new tags (retag), adapt the columns to the policy (reform), read rows back, add cells.
 //!
-//! The table itself is never changed here: new files are written and made durable, and no reader sees them before
-//! `Table::commit_rewrite`. A whole segment is never held in memory.
+//! The table itself is never changed here: new files are written and made durable, and no reader
+//! sees them before `Table::commit_rewrite`. A whole segment is never held in memory.
 
 mod cells;
 mod error;
@@ -34,35 +34,54 @@ use super::segment::{FileContents, SegmentLocation};
 use ebbtide_base::ids::{Category, Deadline};
 
 impl SegmentLocation {
-    /// Returns the location of a segment that replaces `source`. It needs no text form of the profile, because the
-    /// table already has it.
+    /// Returns the location of a segment that replaces `source`. It needs no text form of the
+    /// profile, because the table already has it.
     fn of(source: &StoredSegment) -> SegmentLocation {
         let cells = source.cells.then_some(source.records);
         let (profile, forms) = (source.profile.clone(), source.forms());
-        SegmentLocation { bucket: source.bucket, profile, profile_text: None, cells, forms }
+        SegmentLocation {
+            bucket: source.bucket,
+            profile,
+            profile_text: None,
+            cells,
+            forms,
+        }
     }
 
-    /// Creates the location of several segments that become one: its subjects are in a canonical form only if all of
-    /// theirs are.
-    fn of_all<'s>(first: &StoredSegment, others: impl IntoIterator<Item = &'s StoredSegment>) -> SegmentLocation {
+    /// Creates the location of several segments that become one: its subjects are in a canonical
+    /// form only if all of theirs are.
+    fn of_all<'s>(
+        first: &StoredSegment,
+        others: impl IntoIterator<Item = &'s StoredSegment>,
+    ) -> SegmentLocation {
         let home = SegmentLocation::of(first);
         let is_one = others.into_iter().all(|other| other.forms() == home.forms);
-        SegmentLocation { forms: home.forms.filter(|_| is_one), ..home }
+        SegmentLocation {
+            forms: home.forms.filter(|_| is_one),
+            ..home
+        }
     }
 }
 
-/// Refuses new segments whose statistics lack a deadline of the old ones: the expiry would never be noticed.
+/// Refuses new segments whose statistics lack a deadline of the old ones: the expiry would never be
+/// noticed.
 fn still_told<'a>(
     path: &str,
     mut deadlines: impl Iterator<Item = (&'a Category, &'a Deadline)>,
     new: &[&FileContents],
 ) -> Result<(), RewriteError> {
-    let told: Vec<_> = new.iter().map(|contents| told_deadlines(&contents.stats)).collect();
+    let told: Vec<_> = new
+        .iter()
+        .map(|contents| told_deadlines(&contents.stats))
+        .collect();
     match deadlines.find(|(category, at)| !told.iter().any(|told| told.get(category) == Some(at))) {
         None => Ok(()),
         Some((category, _)) => {
             let why = format!("its statistics do not tell when {category} is due");
-            Err(RewriteError::Damaged { path: path.to_owned(), why })
+            Err(RewriteError::Damaged {
+                path: path.to_owned(),
+                why,
+            })
         }
     }
 }
@@ -71,9 +90,14 @@ fn still_told<'a>(
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, RewriteError> + Send + 'static,
 ) -> Result<T, RewriteError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        Err(super::StoreError::Refused(format!("the work on a segment was stopped: {error}")).into())
-    })
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| {
+            Err(
+                super::StoreError::Refused(format!("the work on a segment was stopped: {error}"))
+                    .into(),
+            )
+        })
 }
 
 #[cfg(test)]

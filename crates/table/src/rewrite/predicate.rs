@@ -1,7 +1,7 @@
 //! Predicates for rows: a tree of simple conditions on columns.
 //!
-//! A null and a missing column never match. Predicates do no I/O: they evaluate a batch, or hints about a part of a
-//! file. The values in a predicate must never be printed.
+//! A null and a missing column never match. Predicates do no I/O: they evaluate a batch, or hints
+//! about a part of a file. The values in a predicate must never be printed.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -66,7 +66,12 @@ pub(super) trait FileHints {
     /// Returns true if the column may name the subject.
     fn may_name(&mut self, column: &str, subject: &SubjectValue) -> Result<bool, RewriteError>;
     /// Returns true if the column may contain an instant of `from..to`, in microseconds.
-    fn may_reach(&mut self, column: &str, from: Option<i64>, to: Option<i64>) -> Result<bool, RewriteError>;
+    fn may_reach(
+        &mut self,
+        column: &str,
+        from: Option<i64>,
+        to: Option<i64>,
+    ) -> Result<bool, RewriteError>;
 }
 
 impl Predicate {
@@ -74,45 +79,68 @@ impl Predicate {
     #[must_use]
     pub fn columns(&self) -> BTreeSet<&str> {
         match self {
-            Predicate::Is { column, .. } | Predicate::Names { column, .. } | Predicate::Between { column, .. } => {
-                [column.as_str()].into()
+            Predicate::Is { column, .. }
+            | Predicate::Names { column, .. }
+            | Predicate::Between { column, .. } => [column.as_str()].into(),
+            Predicate::All(parts) | Predicate::Any(parts) => {
+                parts.iter().flat_map(Predicate::columns).collect()
             }
-            Predicate::All(parts) | Predicate::Any(parts) => parts.iter().flat_map(Predicate::columns).collect(),
         }
     }
 
-    /// Returns the rows of a batch that match. Errors if a column is not of the kind that its condition needs.
+    /// Returns the rows of a batch that match. Errors if a column is not of the kind that its
+    /// condition needs.
     pub fn evaluate(&self, rows: &RecordBatch) -> Result<BooleanBuffer, RewriteError> {
         let count = rows.num_rows();
         match self {
             Predicate::Is { column, value } => {
-                let Some(found) = rows.column_by_name(column) else { return Ok(BooleanBuffer::new_unset(count)) };
-                let texts = found.as_string_opt::<i32>().ok_or_else(|| wrong(column, "text", found.data_type()))?;
-                Ok(BooleanBuffer::collect_bool(count, |row| texts.is_valid(row) && texts.value(row) == value))
+                let Some(found) = rows.column_by_name(column) else {
+                    return Ok(BooleanBuffer::new_unset(count));
+                };
+                let texts = found
+                    .as_string_opt::<i32>()
+                    .ok_or_else(|| wrong(column, "text", found.data_type()))?;
+                Ok(BooleanBuffer::collect_bool(count, |row| {
+                    texts.is_valid(row) && texts.value(row) == value
+                }))
             }
             Predicate::Names { column, subject } => {
-                let Some(found) = rows.column_by_name(column) else { return Ok(BooleanBuffer::new_unset(count)) };
-                let texts = found.as_string_opt::<i32>().ok_or_else(|| wrong(column, "text", found.data_type()))?;
+                let Some(found) = rows.column_by_name(column) else {
+                    return Ok(BooleanBuffer::new_unset(count));
+                };
+                let texts = found
+                    .as_string_opt::<i32>()
+                    .ok_or_else(|| wrong(column, "text", found.data_type()))?;
                 let mut buffer = Vec::new();
-                let names = |row| texts.is_valid(row) && subject.is_named_by(texts.value(row), &mut buffer);
+                let names =
+                    |row| texts.is_valid(row) && subject.is_named_by(texts.value(row), &mut buffer);
                 Ok(BooleanBuffer::collect_bool(count, names))
             }
             Predicate::Between { column, from, to } => {
-                let Some(found) = rows.column_by_name(column) else { return Ok(BooleanBuffer::new_unset(count)) };
+                let Some(found) = rows.column_by_name(column) else {
+                    return Ok(BooleanBuffer::new_unset(count));
+                };
                 let instants = found
                     .as_primitive_opt::<TimestampMicrosecondType>()
                     .ok_or_else(|| wrong(column, "an instant", found.data_type()))?;
                 let (from, to) = (from.map(micros), to.map(micros));
-                let within = |at: i64| from.is_none_or(|from| from <= at) && to.is_none_or(|to| at < to);
-                Ok(BooleanBuffer::collect_bool(count, |row| instants.is_valid(row) && within(instants.value(row))))
+                let within =
+                    |at: i64| from.is_none_or(|from| from <= at) && to.is_none_or(|to| at < to);
+                Ok(BooleanBuffer::collect_bool(count, |row| {
+                    instants.is_valid(row) && within(instants.value(row))
+                }))
             }
             Predicate::All(parts) => {
                 let all = BooleanBuffer::new_set(count);
-                parts.iter().try_fold(all, |all, part| Ok(&all & &part.evaluate(rows)?))
+                parts
+                    .iter()
+                    .try_fold(all, |all, part| Ok(&all & &part.evaluate(rows)?))
             }
             Predicate::Any(parts) => {
                 let none = BooleanBuffer::new_unset(count);
-                parts.iter().try_fold(none, |any, part| Ok(&any | &part.evaluate(rows)?))
+                parts
+                    .iter()
+                    .try_fold(none, |any, part| Ok(&any | &part.evaluate(rows)?))
             }
         }
     }
@@ -122,7 +150,9 @@ impl Predicate {
         match self {
             Predicate::Is { column, value } => hints.may_hold(column, value),
             Predicate::Names { column, subject } => hints.may_name(column, subject),
-            Predicate::Between { column, from, to } => hints.may_reach(column, from.map(micros), to.map(micros)),
+            Predicate::Between { column, from, to } => {
+                hints.may_reach(column, from.map(micros), to.map(micros))
+            }
             Predicate::All(parts) => {
                 for part in parts {
                     if !part.may_match(hints)? {
@@ -149,5 +179,8 @@ fn micros(at: DateTime<Utc>) -> i64 {
 }
 
 fn wrong(column: &str, wanted: &str, found: &DataType) -> RewriteError {
-    RewriteError::Column { column: column.to_owned(), why: format!("it is {found} and not {wanted}") }
+    RewriteError::Column {
+        column: column.to_owned(),
+        why: format!("it is {found} and not {wanted}"),
+    }
 }

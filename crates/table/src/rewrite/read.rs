@@ -1,8 +1,8 @@
 //! Reads columns of segments back in batches.
 //!
-//! Memory is bounded: a few batches at a time are decoded on a separate thread, which stops when the receiver is
-//! dropped. Each batch has exactly the requested columns, null where a segment lacks one. Text is a dictionary only on
-//! request.
+//! Memory is bounded: a few batches at a time are decoded on a separate thread, which stops when
+//! the receiver is dropped. Each batch has exactly the requested columns, null where a segment
+//! lacks one. Text is a dictionary only on request.
 
 use std::sync::Arc;
 
@@ -49,7 +49,10 @@ impl Table {
     /// Returns a reader of this table's segments.
     #[must_use]
     pub fn reader(&self) -> SegmentReader {
-        SegmentReader { store: self.log.object_store(None), spec: Arc::clone(self.spec()) }
+        SegmentReader {
+            store: self.log.object_store(None),
+            spec: Arc::clone(self.spec()),
+        }
     }
 
     /// Reads columns of segments, as [`SegmentReader::read_columns`] does.
@@ -64,8 +67,8 @@ impl Table {
 }
 
 impl SegmentReader {
-    /// Reads columns of segments: all rows, or those that match. Errors on a column that the table does not have. A
-    /// later error is returned as the last batch.
+    /// Reads columns of segments: all rows, or those that match. Errors on a column that the table
+    /// does not have. A later error is returned as the last batch.
     pub fn read_columns(
         &self,
         sources: &[StoredSegment],
@@ -75,9 +78,13 @@ impl SegmentReader {
         self.read(sources, columns, predicate.cloned(), false)
     }
 
-    /// Reads columns of all rows like [`SegmentReader::read_columns`], but returns text as a dictionary where the file has
-    /// one: a caller that counts by value need not look at each row.
-    pub fn read_coded(&self, sources: &[StoredSegment], columns: &[&str]) -> Result<RowStream, RewriteError> {
+    /// Reads columns of all rows like [`SegmentReader::read_columns`], but returns text as a
+    /// dictionary where the file has one: a caller that counts by value need not look at each row.
+    pub fn read_coded(
+        &self,
+        sources: &[StoredSegment],
+        columns: &[&str],
+    ) -> Result<RowStream, RewriteError> {
         self.read(sources, columns, None, true)
     }
 
@@ -95,7 +102,13 @@ impl SegmentReader {
             for (source, segment) in sources.iter().enumerate() {
                 let read = async {
                     let opened = OpenedSegment::open(&store, &segment.path).await?;
-                    let reading = Reading { source, opened, wanted: wanted.clone(), coded, sender: sender.clone() };
+                    let reading = Reading {
+                        source,
+                        opened,
+                        wanted: wanted.clone(),
+                        coded,
+                        sender: sender.clone(),
+                    };
                     let predicate = predicate.clone();
                     blocking(move || reading.all(predicate.as_ref())).await
                 };
@@ -127,8 +140,15 @@ struct Reading {
 impl Reading {
     /// Sends all rows that match. Returns `Ok(false)` once the receiver was dropped.
     fn all(&self, predicate: Option<&Predicate>) -> Result<bool, RewriteError> {
-        let selected = predicate.map(|predicate| self.opened.select(predicate)).transpose()?;
-        let columns: Vec<&str> = self.wanted.fields().iter().map(|field| field.name().as_str()).collect();
+        let selected = predicate
+            .map(|predicate| self.opened.select(predicate))
+            .transpose()?;
+        let columns: Vec<&str> = self
+            .wanted
+            .fields()
+            .iter()
+            .map(|field| field.name().as_str())
+            .collect();
         for number in 0..self.opened.metadata.metadata().num_row_groups() {
             let bits = match &selected {
                 None => None,
@@ -137,18 +157,26 @@ impl Reading {
                     bits => bits,
                 },
             };
-            let opened = if self.coded { &self.opened.coded(number, &columns)? } else { &self.opened };
+            let opened = if self.coded {
+                &self.opened.coded(number, &columns)?
+            } else {
+                &self.opened
+            };
             let reader = opened.reader(vec![number], Some(&columns)).build();
             let mut at = 0;
             for rows in reader.map_err(|error| self.opened.damaged(&error))? {
                 let rows = rows.map_err(|error| self.opened.damaged(&error.into()))?;
-                let chosen = bits.map(|bits| BooleanArray::new(bits.slice(at, rows.num_rows()), None));
+                let chosen =
+                    bits.map(|bits| BooleanArray::new(bits.slice(at, rows.num_rows()), None));
                 at += rows.num_rows();
                 let mut rows = of_table(&rows, &self.wanted)?;
                 if let Some(chosen) = chosen {
                     rows = filter_record_batch(&rows, &chosen).map_err(SegmentError::from)?;
                 }
-                let some = SegmentRows { source: self.source, rows };
+                let some = SegmentRows {
+                    source: self.source,
+                    rows,
+                };
                 if some.rows.num_rows() > 0 && self.sender.blocking_send(Ok(some)).is_err() {
                     return Ok(false);
                 }
@@ -158,20 +186,26 @@ impl Reading {
     }
 }
 
-/// Returns the schema of columns of a table, all nullable. Errors on a column that the table does not have.
+/// Returns the schema of columns of a table, all nullable. Errors on a column that the table does
+/// not have.
 pub(super) fn wanted(spec: &TableSpec, columns: &[&str]) -> Result<SchemaRef, RewriteError> {
     let wanted = columns.iter().map(|name| match spec.column(name) {
         Some(column) => Ok(Field::new(*name, column.data_type.clone(), true)),
         None => {
             let why = "the table does not have it".to_owned();
-            Err(RewriteError::Column { column: (*name).to_owned(), why })
+            Err(RewriteError::Column {
+                column: (*name).to_owned(),
+                why,
+            })
         }
     });
-    Ok(Arc::new(Schema::new(wanted.collect::<Result<Vec<_>, _>>()?)))
+    Ok(Arc::new(Schema::new(
+        wanted.collect::<Result<Vec<_>, _>>()?,
+    )))
 }
 
-/// Returns the batch with exactly the `wanted` columns, of the table's types or dictionaries of them: null where it
-/// lacks one.
+/// Returns the batch with exactly the `wanted` columns, of the table's types or dictionaries of
+/// them: null where it lacks one.
 pub fn of_table(rows: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch, RewriteError> {
     let column = |field: &Arc<Field>| -> Result<ArrayRef, RewriteError> {
         match rows.column_by_name(field.name()) {
@@ -181,7 +215,11 @@ pub fn of_table(rows: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch, R
             Some(found) => Ok(cast(found, field.data_type()).map_err(SegmentError::from)?),
         }
     };
-    let columns: Vec<ArrayRef> = wanted.fields().iter().map(column).collect::<Result<_, _>>()?;
+    let columns: Vec<ArrayRef> = wanted
+        .fields()
+        .iter()
+        .map(column)
+        .collect::<Result<_, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
     let rows = RecordBatch::try_new_with_options(as_read(wanted, &columns), columns, &options);
     Ok(rows.map_err(SegmentError::from)?)
@@ -193,7 +231,8 @@ fn as_read(wanted: &SchemaRef, columns: &[ArrayRef]) -> SchemaRef {
     if fields().all(|(field, column)| field.data_type() == column.data_type()) {
         return Arc::clone(wanted);
     }
-    let fields = fields().map(|(field, column)| Field::new(field.name(), column.data_type().clone(), true));
+    let fields =
+        fields().map(|(field, column)| Field::new(field.name(), column.data_type().clone(), true));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 

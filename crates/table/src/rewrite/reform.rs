@@ -1,8 +1,8 @@
-//! Reform: the columns of segments become those of the table under the present policy. Columns that the policy no
-//! longer names are dropped, renamed ones get their new names.
+//! Reform: the columns of segments become those of the table under the present policy. Columns that
+//! the policy no longer names are dropped, renamed ones get their new names.
 //!
-//! All other columns, including tags, are copied byte for byte, and a column is renamed only if the new name is free.
-//! Held rows must never be reformed: dropped values cannot be restored.
+//! All other columns, including tags, are copied byte for byte, and a column is renamed only if the
+//! new name is free. Held rows must never be reformed: dropped values cannot be restored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,8 +25,8 @@ pub struct ReformResult {
     pub replaced: Vec<StoredSegment>,
     /// The segments that replace them.
     pub segments: Vec<Segment>,
-    /// Fields that the policy no longer names and that were therefore dropped, as far as can be counted without
-    /// decoding.
+    /// Fields that the policy no longer names and that were therefore dropped, as far as can be
+    /// counted without decoding.
     pub unclassified: u64,
     /// Bytes of column chunks that were copied.
     pub bytes_copied: u64,
@@ -46,11 +46,11 @@ struct ColumnDifferences {
 }
 
 impl Table {
-    /// Adapts segments of one bucket and profile to the table's columns. Returns `None` if no column differs. Commits
-    /// nothing.
+    /// Adapts segments of one bucket and profile to the table's columns. Returns `None` if no
+    /// column differs. Commits nothing.
     ///
-    /// `former` maps the old name of each renamed column to the new one. Errors if a segment is gone or damaged; then
-    /// nothing of the new ones is left.
+    /// `former` maps the old name of each renamed column to the new one. Errors if a segment is
+    /// gone or damaged; then nothing of the new ones is left.
     pub async fn reform(
         &self,
         sources: &[StoredSegment],
@@ -78,18 +78,31 @@ impl Table {
         amiss: ColumnDifferences,
         done: &mut ReformResult,
     ) -> Result<(), RewriteError> {
-        let ColumnDifferences { goes, renamed, unclassified, shuffled } = amiss;
+        let ColumnDifferences {
+            goes,
+            renamed,
+            unclassified,
+            shuffled,
+        } = amiss;
         // A shuffle reads rows by the new names: rename the columns first.
         let (segment, copied) = if shuffled && !renamed.is_empty() {
             let (step, _) = self.reformed(source, &BTreeSet::new(), &renamed).await?;
-            let between = StoredSegment { path: step.path().into(), size: step.size(), ..source.clone() };
+            let between = StoredSegment {
+                path: step.path().into(),
+                size: step.size(),
+                ..source.clone()
+            };
             let reformed = self.reformed(&between, &goes, &BTreeMap::new()).await;
             self.discard(vec![step]).await;
             reformed?
         } else {
             self.reformed(source, &goes, &renamed).await?
         };
-        let told = super::still_told(segment.path(), source.deadlines.iter(), &[&segment.contents]);
+        let told = super::still_told(
+            segment.path(),
+            source.deadlines.iter(),
+            &[&segment.contents],
+        );
         done.segments.push(segment);
         told?;
         done.bytes_copied += copied.bytes_copied;
@@ -108,40 +121,76 @@ impl Table {
     ) -> Result<(Segment, CopyCounts), RewriteError> {
         let due = Arc::new(DueColumns::tags(goes.iter().cloned()));
         let mut layout = FileLayout::of(self.footer(source, &due).await?);
-        layout.rename(renamed).map_err(|error| RewriteError::damaged(&source.path, &error))?;
-        self.copy_whole(&[source], SegmentLocation::of(source), (layout, &due)).await
+        layout
+            .rename(renamed)
+            .map_err(|error| RewriteError::damaged(&source.path, &error))?;
+        self.copy_whole(&[source], SegmentLocation::of(source), (layout, &due))
+            .await
     }
 
-    fn amiss(&self, opened: &OpenedSegment, former: &BTreeMap<String, String>) -> ColumnDifferences {
+    fn amiss(
+        &self,
+        opened: &OpenedSegment,
+        former: &BTreeMap<String, String>,
+    ) -> ColumnDifferences {
         let metadata = opened.metadata.metadata();
-        let fields = metadata.file_metadata().schema_descr().root_schema().get_fields();
+        let fields = metadata
+            .file_metadata()
+            .schema_descr()
+            .root_schema()
+            .get_fields();
         let names: BTreeSet<&str> = fields.iter().map(|field| field.name()).collect();
         let mut amiss = ColumnDifferences::default();
         for name in &names {
             if is_tag(name) || self.spec().column(name).is_some() {
                 continue;
             }
-            let new = former.get(*name).filter(|new| self.spec().column(new).is_some());
-            match new.filter(|new| !names.contains(new.as_str()) && !amiss.renamed.contains_key(*new)) {
+            let new = former
+                .get(*name)
+                .filter(|new| self.spec().column(new).is_some());
+            match new
+                .filter(|new| !names.contains(new.as_str()) && !amiss.renamed.contains_key(*new))
+            {
                 Some(new) => drop(amiss.renamed.insert(new.clone(), (*name).to_owned())),
                 None => drop(amiss.goes.insert((*name).to_owned())),
             }
         }
-        amiss.shuffled = told_order(metadata).iter().any(|column| amiss.goes.contains(column));
+        amiss.shuffled = told_order(metadata)
+            .iter()
+            .any(|column| amiss.goes.contains(column));
         let groups = metadata.row_groups().iter();
-        amiss.unclassified = groups.map(|group| amiss.goes.iter().map(|name| values(group, name)).sum::<u64>()).sum();
+        amiss.unclassified = groups
+            .map(|group| {
+                amiss
+                    .goes
+                    .iter()
+                    .map(|name| values(group, name))
+                    .sum::<u64>()
+            })
+            .sum();
         amiss
     }
 }
 
-/// Returns the number of rows of a row group with a value in a column, as far as its statistics show.
+/// Returns the number of rows of a row group with a value in a column, as far as its statistics
+/// show.
 fn values(group: &RowGroupMetaData, column: &str) -> u64 {
-    let mut chunks =
-        group.columns().iter().filter(|chunk| chunk.column_path().parts().first().is_some_and(|of| of == column));
+    let mut chunks = group.columns().iter().filter(|chunk| {
+        chunk
+            .column_path()
+            .parts()
+            .first()
+            .is_some_and(|of| of == column)
+    });
     let Some(first) = chunks.next() else { return 0 };
     let nulls = match first.column_path().parts().len() {
-        1 => first.statistics().and_then(Statistics::null_count_opt).unwrap_or(0),
+        1 => first
+            .statistics()
+            .and_then(Statistics::null_count_opt)
+            .unwrap_or(0),
         _ => 0,
     };
-    u64::try_from(group.num_rows()).unwrap_or(0).saturating_sub(nulls)
+    u64::try_from(group.num_rows())
+        .unwrap_or(0)
+        .saturating_sub(nulls)
 }

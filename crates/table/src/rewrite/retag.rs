@@ -1,8 +1,9 @@
 //! Retag: rows of a segment get the tags of their targets: a profile, deadlines, a policy version.
 //!
-//! Only tags change. A segment whose rows all have one target is copied byte for byte, with new tags. Rows of several
-//! targets are decoded once for every few of them, so that memory does not grow with their number. No deadline is
-//! written for a category whose data the row no longer has, as far as the file shows.
+//! Only tags change. A segment whose rows all have one target is copied byte for byte, with new
+//! tags. Rows of several targets are decoded once for every few of them, so that memory does not
+//! grow with their number. No deadline is written for a category whose data the row no longer has,
+//! as far as the file shows.
 
 mod divide;
 mod whole;
@@ -33,7 +34,8 @@ pub struct NewTags {
     pub profile: ProfileId,
     /// The profile's text form.
     pub profile_text: String,
-    /// The deadline of each listed category; `None` if it is open or the category has none any more.
+    /// The deadline of each listed category; `None` if it is open or the category has none any
+    /// more.
     pub deadlines: Vec<(Category, Option<Deadline>)>,
     /// The policy under which they are written; `None` leaves it unchanged.
     pub policy_version: Option<PolicyVersion>,
@@ -47,10 +49,11 @@ pub trait Retagging: Send + Sync {
     fn columns(&self) -> Vec<&str>;
     /// Returns a predicate that every row with new tags matches; `None` if any row may change.
     fn concerns(&self) -> Option<Predicate>;
-    /// Returns the number of the target of each row of a batch of those columns, which are null where a segment lacks
-    /// one.
+    /// Returns the number of the target of each row of a batch of those columns, which are null
+    /// where a segment lacks one.
     fn assign(&self, rows: &RecordBatch) -> Result<Vec<u64>, RewriteError>;
-    /// Returns the target of a number; `None` for rows that do not change. Numbers of equal targets are one target.
+    /// Returns the target of a number; `None` for rows that do not change. Numbers of equal targets
+    /// are one target.
     fn target(&self, number: u64) -> Option<NewTags>;
     /// Returns true if values of the rows of that number change, apart from their tags.
     fn edits(&self, _number: u64) -> bool {
@@ -77,8 +80,8 @@ pub struct RetagResult {
     pub bytes_copied: u64,
 }
 
-/// The number of segments examined concurrently: in most of them no row changes, and examining one mostly waits for the
-/// store.
+/// The number of segments examined concurrently: in most of them no row changes, and examining one
+/// mostly waits for the store.
 const LOOKS: usize = 8;
 
 /// The decision about the rows of a segment.
@@ -100,10 +103,11 @@ struct RetagGroup {
 }
 
 impl Table {
-    /// Gives rows of segments of one bucket and profile new tags. Returns `None` if no row changes. Commits nothing.
+    /// Gives rows of segments of one bucket and profile new tags. Returns `None` if no row changes.
+    /// Commits nothing.
     ///
-    /// Segments whose rows all have the same target are merged. Errors if the segments are not of one kind, or if one
-    /// is gone or damaged; then nothing of the new segments is left.
+    /// Segments whose rows all have the same target are merged. Errors if the segments are not of
+    /// one kind, or if one is gone or damaged; then nothing of the new segments is left.
     pub async fn retag(
         &self,
         sources: &[StoredSegment],
@@ -127,20 +131,28 @@ impl Table {
         }
     }
 
-    /// Returns the tags that rows of a segment would get, with the number of rows of each. Writes nothing.
+    /// Returns the tags that rows of a segment would get, with the number of rows of each. Writes
+    /// nothing.
     pub async fn retag_count(
         &self,
         source: &StoredSegment,
         by: Arc<dyn Retagging>,
     ) -> Result<Vec<(NewTags, u64)>, RewriteError> {
         let store = self.log.object_store(None);
-        let (_, _, course) = look(store, Arc::clone(self.spec()), source.clone(), Arc::clone(&by)).await?;
+        let (_, _, course) = look(
+            store,
+            Arc::clone(self.spec()),
+            source.clone(),
+            Arc::clone(&by),
+        )
+        .await?;
         Ok(match course {
             RetagPlan::Stays => Vec::new(),
             RetagPlan::Whole(tags) => vec![(tags, source.rows)],
-            RetagPlan::Parted(counts) => {
-                counts.into_iter().filter_map(|(number, rows)| Some((by.target(number)?, rows))).collect()
-            }
+            RetagPlan::Parted(counts) => counts
+                .into_iter()
+                .filter_map(|(number, rows)| Some((by.target(number)?, rows)))
+                .collect(),
         })
     }
 
@@ -151,11 +163,19 @@ impl Table {
         done: &mut RetagResult,
     ) -> Result<(), RewriteError> {
         let store = self.log.object_store(None);
-        // Segments with different deadlines lost different categories: they are kept apart, so that the tags of each
-        // file stay exact. So are segments of different policies: a file shows only the least version.
+        // Segments with different deadlines lost different categories: they are kept apart, so that
+        // the tags of each file stay exact. So are segments of different policies: a file shows
+        // only the least version.
         let mut wholes: Vec<RetagGroup> = Vec::new();
         let (spec, of) = (Arc::clone(self.spec()), Arc::clone(by));
-        let look = move |source| look(Arc::clone(&store), Arc::clone(&spec), source, Arc::clone(&of));
+        let look = move |source| {
+            look(
+                Arc::clone(&store),
+                Arc::clone(&spec),
+                source,
+                Arc::clone(&of),
+            )
+        };
         let mut looked = pin!(stream::iter(sources.to_vec()).map(look).buffered(LOOKS));
         while let Some((source, opened, course)) = looked.try_next().await? {
             let source = &source;
@@ -163,14 +183,21 @@ impl Table {
                 RetagPlan::Stays => {}
                 RetagPlan::Whole(tags) if !whole::is_mixed(&opened, &tags) => {
                     let has = whole::has(&opened, self.spec(), &tags);
-                    let told = |of: &StoredSegment| (of.deadlines.clone(), of.policy_version.clone());
+                    let told =
+                        |of: &StoredSegment| (of.deadlines.clone(), of.policy_version.clone());
                     let alike = |of: &&mut RetagGroup| {
                         let first = of.members.first();
-                        of.tags == tags && of.has == has && first.is_some_and(|first| told(first) == told(source))
+                        of.tags == tags
+                            && of.has == has
+                            && first.is_some_and(|first| told(first) == told(source))
                     };
                     match wholes.iter_mut().find(alike) {
                         Some(of) => of.members.push(source.clone()),
-                        None => wholes.push(RetagGroup { tags, has, members: vec![source.clone()] }),
+                        None => wholes.push(RetagGroup {
+                            tags,
+                            has,
+                            members: vec![source.clone()],
+                        }),
                     }
                 }
                 RetagPlan::Whole(_) | RetagPlan::Parted(_) => {
@@ -197,8 +224,8 @@ impl Table {
         Ok(())
     }
 
-    /// Counts one new segment of `tags` with rows of `source`. Errors if its statistics would lack a deadline or have a
-    /// wrong one.
+    /// Counts one new segment of `tags` with rows of `source`. Errors if its statistics would lack
+    /// a deadline or have a wrong one.
     fn note(
         done: &mut RetagResult,
         source: &StoredSegment,
@@ -206,13 +233,26 @@ impl Table {
         segment: Segment,
     ) -> Result<(), RewriteError> {
         let told = told_deadlines(&segment.contents.stats);
-        let named: BTreeMap<&Category, Option<&Deadline>> =
-            tags.iter().flat_map(|tags| &tags.deadlines).map(|(category, at)| (category, at.as_ref())).collect();
-        let stay = source.deadlines.iter().filter(|(category, _)| !named.contains_key(category));
-        let lost = stay.filter(|(category, at)| told.get(*category) != Some(*at)).map(|(category, _)| category);
+        let named: BTreeMap<&Category, Option<&Deadline>> = tags
+            .iter()
+            .flat_map(|tags| &tags.deadlines)
+            .map(|(category, at)| (category, at.as_ref()))
+            .collect();
+        let stay = source
+            .deadlines
+            .iter()
+            .filter(|(category, _)| !named.contains_key(category));
+        let lost = stay
+            .filter(|(category, at)| told.get(*category) != Some(*at))
+            .map(|(category, _)| category);
         // Statistics have no deadline of a category that the file has no data of.
-        let wrong = named.iter().filter(|(category, at)| told.get(**category).is_some_and(|told| Some(told) != **at));
-        let missing = lost.chain(wrong.map(|(category, _)| *category)).next().map(Category::to_string);
+        let wrong = named
+            .iter()
+            .filter(|(category, at)| told.get(**category).is_some_and(|told| Some(told) != **at));
+        let missing = lost
+            .chain(wrong.map(|(category, _)| *category))
+            .next()
+            .map(Category::to_string);
         if let Some(tags) = tags {
             done.retagged += segment.rows();
             for (category, _) in &tags.deadlines {
@@ -226,14 +266,17 @@ impl Table {
             None => Ok(()),
             Some(category) => {
                 let why = format!("its statistics would not tell when {category} is due");
-                Err(RewriteError::Damaged { path: source.path.to_string(), why })
+                Err(RewriteError::Damaged {
+                    path: source.path.to_string(),
+                    why,
+                })
             }
         }
     }
 }
 
-/// Decides the targets of a segment's rows. Reads the columns that the decision needs, or none if bloom filters exclude
-/// a change.
+/// Decides the targets of a segment's rows. Reads the columns that the decision needs, or none if
+/// bloom filters exclude a change.
 async fn look(
     store: Arc<dyn ObjectStore>,
     spec: Arc<TableSpec>,
@@ -247,7 +290,12 @@ async fn look(
 }
 
 /// Decides the same for an open segment that should have `told` rows.
-fn course(opened: &OpenedSegment, spec: &TableSpec, told: u64, by: &dyn Retagging) -> Result<RetagPlan, RewriteError> {
+fn course(
+    opened: &OpenedSegment,
+    spec: &TableSpec,
+    told: u64,
+    by: &dyn Retagging,
+) -> Result<RetagPlan, RewriteError> {
     if let Some(concerns) = by.concerns()
         && opened.select(&concerns)?.matched == 0
     {
@@ -257,7 +305,10 @@ fn course(opened: &OpenedSegment, spec: &TableSpec, told: u64, by: &dyn Retaggin
     let found: u64 = counts.values().sum();
     if found != told {
         let why = format!("it has {found} rows and the log tells {told}");
-        return Err(RewriteError::Damaged { path: opened.path.to_string(), why });
+        return Err(RewriteError::Damaged {
+            path: opened.path.to_string(),
+            why,
+        });
     }
     let mut targets: Vec<Option<NewTags>> = Vec::new();
     for target in counts.keys().map(|number| by.target(*number)) {
@@ -274,12 +325,19 @@ fn course(opened: &OpenedSegment, spec: &TableSpec, told: u64, by: &dyn Retaggin
 }
 
 /// Returns the number of rows of each target, by the target's number.
-fn counted(opened: &OpenedSegment, spec: &TableSpec, by: &dyn Retagging) -> Result<BTreeMap<u64, u64>, RewriteError> {
+fn counted(
+    opened: &OpenedSegment,
+    spec: &TableSpec,
+    by: &dyn Retagging,
+) -> Result<BTreeMap<u64, u64>, RewriteError> {
     let columns = by.columns();
     let wanted = wanted(spec, &columns)?;
     let mut counts = BTreeMap::new();
     for number in 0..opened.metadata.metadata().num_row_groups() {
-        let reader = opened.reader(vec![number], Some(&columns)).build().map_err(|error| opened.damaged(&error))?;
+        let reader = opened
+            .reader(vec![number], Some(&columns))
+            .build()
+            .map_err(|error| opened.damaged(&error))?;
         for rows in reader {
             let rows = rows.map_err(|error| opened.damaged(&error.into()))?;
             for target in by.assign(&of_table(&rows, &wanted)?)? {
@@ -293,7 +351,10 @@ fn counted(opened: &OpenedSegment, spec: &TableSpec, by: &dyn Retagging) -> Resu
 /// Refuses segments that are not of one kind, and cells.
 fn alike(sources: &[StoredSegment]) -> Result<(), RewriteError> {
     let refused = |why: &str| Err(StoreError::Refused(why.to_owned()).into());
-    let kinds: BTreeSet<_> = sources.iter().map(|segment| (segment.bucket, &segment.profile)).collect();
+    let kinds: BTreeSet<_> = sources
+        .iter()
+        .map(|segment| (segment.bucket, &segment.profile))
+        .collect();
     if kinds.len() > 1 {
         return refused("segments of several buckets or profiles are not retagged at once");
     }
@@ -306,13 +367,26 @@ fn alike(sources: &[StoredSegment]) -> Result<(), RewriteError> {
 impl NewTags {
     /// Returns the columns that are written again or left out.
     fn columns(&self) -> BTreeSet<String> {
-        let version = self.policy_version.is_some().then(|| "policy_version".to_owned());
-        self.deadlines.iter().map(|(category, _)| expires_column(category)).chain(version).collect()
+        let version = self
+            .policy_version
+            .is_some()
+            .then(|| "policy_version".to_owned());
+        self.deadlines
+            .iter()
+            .map(|(category, _)| expires_column(category))
+            .chain(version)
+            .collect()
     }
 
     fn home(&self, source: &StoredSegment) -> SegmentLocation {
         let (profile, profile_text) = (self.profile.clone(), Some(self.profile_text.clone()));
         let forms = self.forms.or(source.forms());
-        SegmentLocation { bucket: source.bucket, profile, profile_text, cells: None, forms }
+        SegmentLocation {
+            bucket: source.bucket,
+            profile,
+            profile_text,
+            cells: None,
+            forms,
+        }
     }
 }

@@ -1,9 +1,11 @@
-//! Splice: segments of one bucket, profile and policy become one, without the columns of due categories.
+//! Splice: segments of one bucket, profile and policy become one, without the columns of due
+//! categories.
 //!
-//! The kept columns are copied byte for byte, with their bloom filters and page indexes. Nothing of the dropped ones is
-//! in the new file, including its footer. Nothing is decoded, unless rows are sorted by a dropped column: their order
-//! would still reveal its values, so the rows are shuffled. Memory is that of a few parts and of the footers, whatever
-//! the size of the segments, or that of a merge.
+//! The kept columns are copied byte for byte, with their bloom filters and page indexes. Nothing of
+//! the dropped ones is in the new file, including its footer. Nothing is decoded, unless rows are
+//! sorted by a dropped column: their order would still reveal its values, so the rows are shuffled.
+//! Memory is that of a few parts and of the footers, whatever the size of the segments, or that of
+//! a merge.
 
 mod copy;
 mod layout;
@@ -13,7 +15,9 @@ use std::sync::Arc;
 
 use object_store::ObjectStore;
 use object_store::path::Path;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader};
+use parquet::file::metadata::{
+    PageIndexPolicy, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader,
+};
 use tokio::runtime::Handle;
 
 use super::matching::OpenedSegment;
@@ -38,29 +42,30 @@ const SHUFFLE_BYTES: usize = 64 << 20;
 /// The result of a splice.
 #[derive(Debug, Clone)]
 pub struct SpliceResult {
-    /// The segments that replace the old ones: one for each policy of their tags, or more if two have a column of one
-    /// name with different types.
+    /// The segments that replace the old ones: one for each policy of their tags, or more if two
+    /// have a column of one name with different types.
     pub segments: Vec<Segment>,
     /// The number of rows in all of them.
     pub rows: u64,
-    /// Fields that were dropped, by category, as far as can be counted without decoding: nulls are counted too if the
-    /// statistics have no null count.
+    /// Fields that were dropped, by category, as far as can be counted without decoding: nulls are
+    /// counted too if the statistics have no null count.
     pub dropped: BTreeMap<Category, u64>,
     /// Bytes of column chunks that were copied.
     pub bytes_copied: u64,
     /// Bytes of column chunks that were left out.
     pub bytes_dropped: u64,
-    /// Columns that the policy no longer names. They were kept, since their deadline is unknown: after the activation
-    /// of a policy without them, [`Table::reform`] drops them.
+    /// Columns that the policy no longer names. They were kept, since their deadline is unknown:
+    /// after the activation of a policy without them, [`Table::reform`] drops them.
     pub unclassified: BTreeSet<String>,
 }
 
 impl Table {
-    /// Drops the columns of some categories from segments of one bucket and profile, and writes the rest as one segment
-    /// for each policy of their tags. Commits nothing.
+    /// Drops the columns of some categories from segments of one bucket and profile, and writes the
+    /// rest as one segment for each policy of their tags. Commits nothing.
     ///
-    /// A column that a segment lacks is null in its rows. Rows that are sorted by a dropped column are shuffled. Errors
-    /// if the segments are not of one kind, or if one is gone or damaged; then nothing of the new segment is left.
+    /// A column that a segment lacks is null in its rows. Rows that are sorted by a dropped column
+    /// are shuffled. Errors if the segments are not of one kind, or if one is gone or damaged; then
+    /// nothing of the new segment is left.
     pub async fn splice(
         &self,
         sources: &[StoredSegment],
@@ -105,12 +110,21 @@ impl Table {
         layout: FileLayout,
         due: &Arc<DueColumns>,
     ) -> Result<(Segment, CopyCounts), RewriteError> {
-        let members: Vec<&StoredSegment> = layout.members.iter().filter_map(|member| sources.get(*member)).collect();
+        let members: Vec<&StoredSegment> = layout
+            .members
+            .iter()
+            .filter_map(|member| sources.get(*member))
+            .collect();
         let Some(first) = members.first() else {
             return Err(StoreError::Refused("nothing to splice".to_owned()).into());
         };
-        let cells = first.cells.then(|| members.iter().map(|segment| segment.records).sum());
-        let home = SegmentLocation { cells, ..SegmentLocation::of_all(first, members.iter().copied()) };
+        let cells = first
+            .cells
+            .then(|| members.iter().map(|segment| segment.records).sum());
+        let home = SegmentLocation {
+            cells,
+            ..SegmentLocation::of_all(first, members.iter().copied())
+        };
         let (segment, copied) = self.copy_whole(&members, home, (layout, due)).await?;
         let staying = members.iter().flat_map(|segment| segment.deadlines.iter());
         let staying = staying.filter(|(category, _)| !due.has(&expires_column(category)));
@@ -132,7 +146,8 @@ impl Table {
         blocking(move || FooterSummary::read(&source, &of, &due)).await
     }
 
-    /// Writes the kept parts of segments, and the columns that the layout replaces, as one segment at `home`.
+    /// Writes the kept parts of segments, and the columns that the layout replaces, as one segment
+    /// at `home`.
     pub(super) async fn copy_whole(
         &self,
         members: &[&StoredSegment],
@@ -143,7 +158,10 @@ impl Table {
         let path = home.path();
         let (parts, upload) = upload::begin(store.clone(), &path).await?;
         let (spec, going, from) = (self.spec().clone(), due.clone(), store.clone());
-        let old: Vec<(Arc<str>, u64)> = members.iter().map(|segment| (segment.path.clone(), segment.rows)).collect();
+        let old: Vec<(Arc<str>, u64)> = members
+            .iter()
+            .map(|segment| (segment.path.clone(), segment.rows))
+            .collect();
         let runtime = Handle::current();
         if layout.ordered_by.iter().any(|column| due.has(column)) {
             let merge = MergeJob {
@@ -155,10 +173,24 @@ impl Table {
                 folder: self.spills(),
             };
             let worked = blocking(move || {
-                shuffle(&merge, &going, &|path| runtime.block_on(OpenedSegment::open(&from, path)), parts)
+                shuffle(
+                    &merge,
+                    &going,
+                    &|path| runtime.block_on(OpenedSegment::open(&from, path)),
+                    parts,
+                )
             });
-            let (contents, size, copied) = upload::finished(&store, [(&path, upload)], worked.await).await?;
-            return Ok((Segment { path, home, contents, size }, copied));
+            let (contents, size, copied) =
+                upload::finished(&store, [(&path, upload)], worked.await).await?;
+            return Ok((
+                Segment {
+                    path,
+                    home,
+                    contents,
+                    size,
+                },
+                copied,
+            ));
         }
         let worked = blocking(move || {
             // One after the other, so that a splice of many keeps few files open.
@@ -167,12 +199,20 @@ impl Table {
         });
         let worked = worked.await;
         let (contents, size, copied) = upload::finished(&store, [(&path, upload)], worked).await?;
-        Ok((Segment { path, home, contents, size }, copied))
+        Ok((
+            Segment {
+                path,
+                home,
+                contents,
+                size,
+            },
+            copied,
+        ))
     }
 }
 
-/// Writes the kept parts of segments in random order. Returns the contents, the size in bytes, and the counts of what
-/// was dropped.
+/// Writes the kept parts of segments in random order. Returns the contents, the size in bytes, and
+/// the counts of what was dropped.
 fn shuffle(
     merge: &MergeJob,
     due: &DueColumns,
@@ -182,27 +222,42 @@ fn shuffle(
     let mut copied = CopyCounts::default();
     for (path, _) in &merge.sources {
         let opened = open(path)?;
-        opened.metadata.metadata().row_groups().iter().for_each(|group| copied.leave_out(group, due));
+        opened
+            .metadata
+            .metadata()
+            .row_groups()
+            .iter()
+            .for_each(|group| copied.leave_out(group, due));
     }
     let (contents, size) = merge.run(open, parts)?;
     Ok((contents, size, copied))
 }
 
 async fn open(store: &Arc<dyn ObjectStore>, path: &str) -> Result<StoreFile, RewriteError> {
-    StoreFile::open(store, Path::from(path)).await.map_err(|error| RewriteError::store(path, error))
+    StoreFile::open(store, Path::from(path))
+        .await
+        .map_err(|error| RewriteError::store(path, error))
 }
 
 /// Refuses segments that may not be spliced into one.
 fn alike(sources: &[StoredSegment], drop: &BTreeSet<Category>) -> Result<(), RewriteError> {
     let refused = |why: &str| Err(StoreError::Refused(why.to_owned()).into());
-    let Some(first) = sources.first() else { return refused("a splice of no segment") };
+    let Some(first) = sources.first() else {
+        return refused("a splice of no segment");
+    };
     let kind = |segment: &StoredSegment| (segment.bucket, segment.profile.clone(), segment.cells);
     if sources.iter().any(|segment| kind(segment) != kind(first)) {
-        return refused("segments of several buckets or profiles, or cells and records, do not become one");
+        return refused(
+            "segments of several buckets or profiles, or cells and records, do not become one",
+        );
     }
     let mut deadlines = BTreeMap::new();
     for (category, deadline) in sources.iter().flat_map(|segment| segment.deadlines.iter()) {
-        if !drop.contains(category) && deadlines.insert(category, deadline).is_some_and(|before| before != deadline) {
+        if !drop.contains(category)
+            && deadlines
+                .insert(category, deadline)
+                .is_some_and(|before| before != deadline)
+        {
             return refused("segments of several deadlines of one category do not become one");
         }
     }
@@ -220,7 +275,11 @@ impl DueColumns {
             }
             _ => None,
         });
-        DueColumns(personal.chain(drop.iter().map(|category| (expires_column(category), None))).collect())
+        DueColumns(
+            personal
+                .chain(drop.iter().map(|category| (expires_column(category), None)))
+                .collect(),
+        )
     }
 
     /// Creates a set of tags that are replaced or dropped.
@@ -239,15 +298,27 @@ impl DueColumns {
 }
 
 fn unclassified(spec: &TableSpec, footers: &[FooterSummary]) -> BTreeSet<String> {
-    let names = footers.iter().flat_map(|footer| footer.fields.iter().map(|field| field.name().to_owned()));
+    let names = footers
+        .iter()
+        .flat_map(|footer| footer.fields.iter().map(|field| field.name().to_owned()));
     names.filter(|name| spec.column(name).is_none()).collect()
 }
 
 /// Reads the whole footer of a segment, with the page indexes if `indexes` is true.
-fn metadata(source: &StoreFile, path: &str, indexes: bool) -> Result<ParquetMetaData, RewriteError> {
-    let policy = if indexes { PageIndexPolicy::Optional } else { PageIndexPolicy::Skip };
+fn metadata(
+    source: &StoreFile,
+    path: &str,
+    indexes: bool,
+) -> Result<ParquetMetaData, RewriteError> {
+    let policy = if indexes {
+        PageIndexPolicy::Optional
+    } else {
+        PageIndexPolicy::Skip
+    };
     ParquetMetaDataReader::new()
-        .with_metadata_options(Some(ParquetMetaDataOptions::new().with_encoding_stats_as_mask(false)))
+        .with_metadata_options(Some(
+            ParquetMetaDataOptions::new().with_encoding_stats_as_mask(false),
+        ))
         .with_page_index_policy(policy)
         .parse_and_finish(source)
         .map_err(|error| RewriteError::read(path, source, &error))

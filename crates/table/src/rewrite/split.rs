@@ -1,7 +1,8 @@
 //! Split: the rows of a segment that match a predicate go to one new segment, the rest to another.
 //!
-//! A segment is not rewritten if all of its rows match, or none. The two new segments have the columns and tags of the
-//! old one. Rows are decoded and encoded batch by batch; finished row groups are in the store, not in memory.
+//! A segment is not rewritten if all of its rows match, or none. The two new segments have the
+//! columns and tags of the old one. Rows are decoded and encoded batch by batch; finished row
+//! groups are in the store, not in memory.
 
 use std::sync::Arc;
 
@@ -16,7 +17,9 @@ use super::upload::{self, PartWriter};
 use super::{Predicate, RewriteError, blocking};
 use crate::error::StoreError;
 use crate::index::StoredSegment;
-use crate::segment::{ExpectedRows, FileContents, RowWriter, Segment, SegmentError, SegmentLocation, told_order};
+use crate::segment::{
+    ExpectedRows, FileContents, RowWriter, Segment, SegmentError, SegmentLocation, told_order,
+};
 use crate::spec::{ColumnRole, TableSpec};
 use crate::table::Table;
 
@@ -38,19 +41,33 @@ pub enum SplitResult {
 }
 
 impl Table {
-    /// Splits a segment by a predicate. Commits nothing. Errors if the segment is gone or damaged, or if a column is
-    /// not of the kind that the predicate needs; then nothing of the new segments is left.
-    pub async fn split(&self, source: &StoredSegment, predicate: &Predicate) -> Result<SplitResult, RewriteError> {
+    /// Splits a segment by a predicate. Commits nothing. Errors if the segment is gone or damaged,
+    /// or if a column is not of the kind that the predicate needs; then nothing of the new segments
+    /// is left.
+    pub async fn split(
+        &self,
+        source: &StoredSegment,
+        predicate: &Predicate,
+    ) -> Result<SplitResult, RewriteError> {
         if source.cells {
-            return Err(StoreError::Refused("cells are nobody's rows: they are not split".to_owned()).into());
+            return Err(StoreError::Refused(
+                "cells are nobody's rows: they are not split".to_owned(),
+            )
+            .into());
         }
         let store = self.log.object_store(None);
         let opened = OpenedSegment::open(&store, &source.path).await?;
         let (of, chosen) = (opened.clone(), predicate.clone());
         let selected = blocking(move || of.select(&chosen)).await?;
         if selected.rows != source.rows {
-            let why = format!("it has {} rows and the log tells {}", selected.rows, source.rows);
-            return Err(RewriteError::Damaged { path: source.path.to_string(), why });
+            let why = format!(
+                "it has {} rows and the log tells {}",
+                selected.rows, source.rows
+            );
+            return Err(RewriteError::Damaged {
+                path: source.path.to_string(),
+                why,
+            });
         }
         if selected.matched == 0 {
             return Ok(SplitResult::None);
@@ -63,8 +80,12 @@ impl Table {
         let (matching_parts, matching_upload) = upload::begin(store.clone(), &paths[0]).await?;
         let (rest_parts, rest_upload) = upload::begin(store.clone(), &paths[1]).await?;
         let spec = self.spec().clone();
-        let worked = blocking(move || part(&spec, &opened, &selected, [matching_parts, rest_parts])).await;
-        let uploads = [(paths[0].as_str(), matching_upload), (paths[1].as_str(), rest_upload)];
+        let worked =
+            blocking(move || part(&spec, &opened, &selected, [matching_parts, rest_parts])).await;
+        let uploads = [
+            (paths[0].as_str(), matching_upload),
+            (paths[1].as_str(), rest_upload),
+        ];
         let [matching, rest] = upload::finished(&store, uploads, worked).await?;
         let segment = |path: &String, (contents, size): (FileContents, u64)| Segment {
             path: path.clone(),
@@ -89,26 +110,42 @@ fn part(
     selected: &SelectedRows,
     parts: [PartWriter; 2],
 ) -> Result<[(FileContents, u64); 2], RewriteError> {
-    let fields: Vec<Field> = opened.metadata.schema().fields().iter().map(|field| brought(field)).collect();
+    let fields: Vec<Field> = opened
+        .metadata
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| brought(field))
+        .collect();
     let runs = runs(spec, opened.metadata.metadata(), &fields);
     let is_run = |name: &str| runs.iter().any(|run| run == name);
-    let expected = ExpectedRows { ordered_by: told_order(opened.metadata.metadata()), ..ExpectedRows::default() };
+    let expected = ExpectedRows {
+        ordered_by: told_order(opened.metadata.metadata()),
+        ..ExpectedRows::default()
+    };
     let half = |parts| RowWriter::new(spec.clone(), fields.clone(), is_run, Vec::new(), parts);
     let mut halves = parts.map(|parts| half(parts).expecting(expected.clone()));
     for (number, matching) in selected.groups.iter().enumerate() {
-        let reader = opened.reader(vec![number], None).build().map_err(|error| opened.damaged(&error))?;
+        let reader = opened
+            .reader(vec![number], None)
+            .build()
+            .map_err(|error| opened.damaged(&error))?;
         let mut at = 0;
         for rows in reader {
             let rows = rows.map_err(|error| opened.damaged(&error.into()))?;
             let [match_half, rest_half] = &mut halves;
-            match matching.as_ref().map(|bits| bits.slice(at, rows.num_rows())) {
+            match matching
+                .as_ref()
+                .map(|bits| bits.slice(at, rows.num_rows()))
+            {
                 None => rest_half.write(&rows)?,
                 Some(bits) => {
                     let rest = BooleanArray::new(!&bits, None);
-                    let taken =
-                        filter_record_batch(&rows, &BooleanArray::new(bits, None)).map_err(SegmentError::from)?;
+                    let taken = filter_record_batch(&rows, &BooleanArray::new(bits, None))
+                        .map_err(SegmentError::from)?;
                     match_half.write(&taken)?;
-                    rest_half.write(&filter_record_batch(&rows, &rest).map_err(SegmentError::from)?)?;
+                    rest_half
+                        .write(&filter_record_batch(&rows, &rest).map_err(SegmentError::from)?)?;
                 }
             }
             at += rows.num_rows();
@@ -121,8 +158,15 @@ fn part(
     };
     let (matching, rest) = (finish(matching)?, finish(rest)?);
     if matching.0.rows + rest.0.rows != selected.rows || matching.0.rows != selected.matched {
-        let why = format!("of {} rows {} were written", selected.rows, matching.0.rows + rest.0.rows);
-        return Err(RewriteError::Damaged { path: opened.path.to_string(), why });
+        let why = format!(
+            "of {} rows {} were written",
+            selected.rows,
+            matching.0.rows + rest.0.rows
+        );
+        return Err(RewriteError::Damaged {
+            path: opened.path.to_string(),
+            why,
+        });
     }
     Ok([matching, rest])
 }
@@ -135,17 +179,31 @@ pub(super) fn brought(field: &Field) -> Field {
 /// Returns the tags that are encoded as runs: those without a null in the segment.
 pub(super) fn runs(spec: &TableSpec, file: &ParquetMetaData, fields: &[Field]) -> Vec<String> {
     let varies = |name: &str| matches!(name, "jurisdiction" | "source_offset");
-    let is_tag = |name: &str| spec.column(name).is_some_and(|column| column.role == ColumnRole::Tag) && !varies(name);
+    let is_tag = |name: &str| {
+        spec.column(name)
+            .is_some_and(|column| column.role == ColumnRole::Tag)
+            && !varies(name)
+    };
     let can_run = |data_type: &DataType| {
-        matches!(data_type, DataType::Int32 | DataType::Int64 | DataType::Utf8 | DataType::Timestamp(..))
+        matches!(
+            data_type,
+            DataType::Int32 | DataType::Int64 | DataType::Utf8 | DataType::Timestamp(..)
+        )
     };
     let no_nulls = |name: &str| {
         file.row_groups().iter().all(|group| {
-            let chunk = group.columns().iter().find(|chunk| chunk.column_path().parts() == [name]);
-            chunk.and_then(|chunk| chunk.statistics()).and_then(Statistics::null_count_opt) == Some(0)
+            let chunk = group
+                .columns()
+                .iter()
+                .find(|chunk| chunk.column_path().parts() == [name]);
+            chunk
+                .and_then(|chunk| chunk.statistics())
+                .and_then(Statistics::null_count_opt)
+                == Some(0)
         })
     };
-    let tags =
-        fields.iter().filter(|field| is_tag(field.name()) && can_run(field.data_type()) && no_nulls(field.name()));
+    let tags = fields.iter().filter(|field| {
+        is_tag(field.name()) && can_run(field.data_type()) && no_nulls(field.name())
+    });
     tags.map(|field| field.name().clone()).collect()
 }

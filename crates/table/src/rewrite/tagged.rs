@@ -16,7 +16,11 @@ pub enum TagCoverage {
 
 impl TagCoverage {
     pub fn of(group: &RowGroupMetaData, tag: &str) -> TagCoverage {
-        let Some(chunk) = group.columns().iter().find(|chunk| chunk.column_path().parts() == [tag]) else {
+        let Some(chunk) = group
+            .columns()
+            .iter()
+            .find(|chunk| chunk.column_path().parts() == [tag])
+        else {
             return TagCoverage::NoRow;
         };
         let nulls = chunk.statistics().and_then(Statistics::null_count_opt);

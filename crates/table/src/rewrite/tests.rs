@@ -17,7 +17,10 @@ use chrono::TimeDelta;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
 use crate::testing::{batch, noon, rows, spec};
-use crate::{NewTags, Predicate, Retagging, RewriteError, Root, SegmentIndex, SegmentWriter, StoredSegment, Table};
+use crate::{
+    NewTags, Predicate, Retagging, RewriteError, Root, SegmentIndex, SegmentWriter, StoredSegment,
+    Table,
+};
 use ebbtide_base::ids::{Category, Deadline, ProfileId};
 
 fn categories(names: &[&str]) -> BTreeSet<Category> {
@@ -28,7 +31,13 @@ fn categories(names: &[&str]) -> BTreeSet<Category> {
 async fn filled(root: &Root, count: i64) -> (Table, SegmentIndex) {
     let mut table = Table::open(root, spec()).await.unwrap();
     for from in 0..count {
-        let work = batch(&table, 0, (from > 0).then_some(from * 100), from * 100 + 100).await;
+        let work = batch(
+            &table,
+            0,
+            (from > 0).then_some(from * 100),
+            from * 100 + 100,
+        )
+        .await;
         table.commit(work).await.unwrap();
     }
     let index = SegmentIndex::load(&table).await.unwrap();
@@ -40,7 +49,9 @@ fn all(index: &SegmentIndex) -> Vec<StoredSegment> {
 }
 
 fn bytes(root: &Root, path: &str) -> bytes::Bytes {
-    std::fs::read(root.table_folder(&"sms".parse().unwrap()).join(path)).unwrap().into()
+    std::fs::read(root.table_folder(&"sms".parse().unwrap()).join(path))
+        .unwrap()
+        .into()
 }
 
 fn read(bytes: bytes::Bytes) -> RecordBatch {
@@ -52,32 +63,47 @@ fn read(bytes: bytes::Bytes) -> RecordBatch {
 }
 
 fn texts(column: &ArrayRef) -> Vec<String> {
-    let text = |row| if column.is_null(row) { "-".to_owned() } else { array_value_to_string(column, row).unwrap() };
+    let text = |row| {
+        if column.is_null(row) {
+            "-".to_owned()
+        } else {
+            array_value_to_string(column, row).unwrap()
+        }
+    };
     (0..column.len()).map(text).collect()
 }
 
 fn column(rows: &RecordBatch, name: &str) -> Vec<String> {
-    texts(rows.column_by_name(name).unwrap_or_else(|| panic!("no {name}")))
+    texts(
+        rows.column_by_name(name)
+            .unwrap_or_else(|| panic!("no {name}")),
+    )
 }
 
 fn holds(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }
 
-/// Returns rows like those of other tests, each sent a minute after the one before. Some lack their recipient or the
-/// time.
+/// Returns rows like those of other tests, each sent a minute after the one before. Some lack their
+/// recipient or the time.
 fn varied(from: i64, next: i64) -> RecordBatch {
     let batch = rows(0, from, next);
     let schema = batch.schema();
-    let recipient = (from..next).map(|offset| (offset % 11 > 0).then(|| format!("31{:03}", offset % 50)));
-    let sent = (from..next).map(|offset| (offset % 13 > 0).then(|| noon().timestamp_micros() + offset * 60_000_000));
+    let recipient =
+        (from..next).map(|offset| (offset % 11 > 0).then(|| format!("31{:03}", offset % 50)));
+    let sent = (from..next)
+        .map(|offset| (offset % 13 > 0).then(|| noon().timestamp_micros() + offset * 60_000_000));
     let recipient: ArrayRef = Arc::new(StringArray::from_iter(recipient));
     let sent: ArrayRef = Arc::new(TimestampMicrosecondArray::from_iter(sent).with_timezone("UTC"));
-    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| match field.name().as_str() {
-        "recipient" => recipient.clone(),
-        "sent_at" => sent.clone(),
-        _ => column.clone(),
-    });
+    let columns = schema
+        .fields()
+        .iter()
+        .zip(batch.columns())
+        .map(|(field, column)| match field.name().as_str() {
+            "recipient" => recipient.clone(),
+            "sent_at" => sent.clone(),
+            _ => column.clone(),
+        });
     let columns = columns.collect();
     RecordBatch::try_new(schema.clone(), columns).unwrap()
 }
@@ -101,7 +127,12 @@ fn told(segment: &crate::Segment) -> StoredSegment {
         rows: segment.rows(),
         records: segment.records(),
         size: segment.size(),
-        deadlines: Arc::new(tags.deadlines.into_iter().map(|(category, at)| (category, at.unwrap())).collect()),
+        deadlines: Arc::new(
+            tags.deadlines
+                .into_iter()
+                .map(|(category, at)| (category, at.unwrap()))
+                .collect(),
+        ),
         policy_version: Some(tags.policy_version),
         cells: segment.cells(),
     }
@@ -121,14 +152,26 @@ impl Retagging for ByCustomer {
 
     fn concerns(&self) -> Option<Predicate> {
         let changing = (0..self.of.len()).filter(|customer| self.of[*customer] > 0);
-        let is = |customer| Predicate::Is { column: "customer_id".to_owned(), value: format!("customer-{customer}") };
+        let is = |customer| Predicate::Is {
+            column: "customer_id".to_owned(),
+            value: format!("customer-{customer}"),
+        };
         Some(Predicate::Any(changing.map(is).collect()))
     }
 
     fn assign(&self, rows: &RecordBatch) -> Result<Vec<u64>, RewriteError> {
         let customers = rows.column(0).as_string::<i32>();
-        let number = |row| customers.value(row).strip_prefix("customer-").unwrap().parse::<usize>().unwrap();
-        Ok((0..rows.num_rows()).map(|row| self.of[number(row)]).collect())
+        let number = |row| {
+            customers
+                .value(row)
+                .strip_prefix("customer-")
+                .unwrap()
+                .parse::<usize>()
+                .unwrap()
+        };
+        Ok((0..rows.num_rows())
+            .map(|row| self.of[number(row)])
+            .collect())
     }
 
     fn target(&self, number: u64) -> Option<NewTags> {
@@ -143,7 +186,10 @@ fn tags(number: u8, deadlines: &[(&str, Option<i64>)], version: Option<&str>) ->
         forms: None,
         profile: ProfileId::of_hash([number; 6]),
         profile_text: format!("the profile {number}"),
-        deadlines: deadlines.iter().map(|(name, days)| (name.parse().unwrap(), days.map(due))).collect(),
+        deadlines: deadlines
+            .iter()
+            .map(|(name, days)| (name.parse().unwrap(), days.map(due)))
+            .collect(),
         policy_version: version.map(|version| version.parse().unwrap()),
     }
 }

@@ -1,7 +1,7 @@
 //! The upload of a new segment in parts: it is never whole in memory.
 //!
-//! A finished file is durable, including its folder. An unfinished one is deleted or, after a crash, an orphan for the
-//! janitor. No reader sees the file before the commit that adds it.
+//! A finished file is durable, including its folder. An unfinished one is deleted or, after a
+//! crash, an orphan for the janitor. No reader sees the file before the commit that adds it.
 
 use std::hash::Hasher;
 use std::io::{self, Write};
@@ -26,7 +26,8 @@ enum PartMessage {
     Whole,
 }
 
-/// The parts of one file, written by a thread that may block. If it is dropped unfinished, the file is deleted.
+/// The parts of one file, written by a thread that may block. If it is dropped unfinished, the file
+/// is deleted.
 #[derive(Default)]
 pub struct PartWriter {
     sender: Option<Sender<PartMessage>>,
@@ -39,18 +40,31 @@ pub struct PartWriter {
 pub struct SegmentUpload(JoinHandle<object_store::Result<bool>>);
 
 /// Starts a new file at `path`.
-pub async fn begin(store: Arc<dyn ObjectStore>, path: &str) -> Result<(PartWriter, SegmentUpload), RewriteError> {
-    let upload = store.put_multipart(&Path::from(path)).await.map_err(StoreError::from)?;
+pub async fn begin(
+    store: Arc<dyn ObjectStore>,
+    path: &str,
+) -> Result<(PartWriter, SegmentUpload), RewriteError> {
+    let upload = store
+        .put_multipart(&Path::from(path))
+        .await
+        .map_err(StoreError::from)?;
     let (sender, receiver) = channel(1);
     let written = tokio::spawn(write(upload, receiver));
     Ok((
-        PartWriter { sender: Some(sender), part: Vec::with_capacity(PART_BYTES), ..PartWriter::default() },
+        PartWriter {
+            sender: Some(sender),
+            part: Vec::with_capacity(PART_BYTES),
+            ..PartWriter::default()
+        },
         SegmentUpload(written),
     ))
 }
 
 /// Writes the parts. Returns true if the file is complete; otherwise nothing of it is left.
-async fn write(mut upload: Box<dyn MultipartUpload>, mut parts: Receiver<PartMessage>) -> object_store::Result<bool> {
+async fn write(
+    mut upload: Box<dyn MultipartUpload>,
+    mut parts: Receiver<PartMessage>,
+) -> object_store::Result<bool> {
     let written = async {
         while let Some(message) = parts.recv().await {
             match message {
@@ -92,7 +106,11 @@ impl PartWriter {
 
     fn send(&self, message: PartMessage) -> io::Result<()> {
         let stopped = || io::Error::new(io::ErrorKind::BrokenPipe, "the file could not be written");
-        self.sender.as_ref().ok_or_else(stopped)?.blocking_send(message).map_err(|_| stopped())
+        self.sender
+            .as_ref()
+            .ok_or_else(stopped)?
+            .blocking_send(message)
+            .map_err(|_| stopped())
     }
 }
 
@@ -119,16 +137,16 @@ impl ByteSink for PartWriter {
 }
 
 impl SegmentUpload {
-    /// Waits until the file is durable. Returns `Ok(false)` if its parts were dropped before the last: then nothing of
-    /// it is left.
+    /// Waits until the file is durable. Returns `Ok(false)` if its parts were dropped before the
+    /// last: then nothing of it is left.
     pub async fn written(self) -> Result<bool, RewriteError> {
         let written = self.0.await.map_err(|error| stopped(&error.to_string()))?;
         Ok(written.map_err(StoreError::from)?)
     }
 }
 
-/// Returns the result of the work that wrote some files, once all of them are durable. An error of the store takes
-/// precedence over that of the work. After an error none of the files is left.
+/// Returns the result of the work that wrote some files, once all of them are durable. An error of
+/// the store takes precedence over that of the work. After an error none of the files is left.
 pub async fn finished<T, const N: usize>(
     store: &dyn ObjectStore,
     uploads: [(&str, SegmentUpload); N],
@@ -151,7 +169,11 @@ pub async fn all_finished<T>(
             Err(error) => failed = failed.or(Some(error)),
         }
     }
-    let missing = if whole.len() == count { None } else { Some(stopped("a last part is missing")) };
+    let missing = if whole.len() == count {
+        None
+    } else {
+        Some(stopped("a last part is missing"))
+    };
     let finished = match (failed, worked, missing) {
         (Some(error), _, _) | (None, Err(error), _) => Err(error),
         (None, Ok(_), Some(error)) => Err(error.into()),

@@ -1,7 +1,8 @@
 //! Checksums of pages: the optional CRC-32 in each page's header, compared with the page's bytes.
 //!
-//! Source: the Parquet format, `PageHeader.crc`: over the bytes of the page as they are stored, without the header. The
-//! Parquet crate (59) does not write them; files of other engines may have them.
+//! Source: the Parquet format, `PageHeader.crc`: over the bytes of the page as they are stored,
+//! without the header. The Parquet crate (59) does not write them; files of other engines may have
+//! them.
 
 use std::io::Read;
 use std::ops::Range;
@@ -16,7 +17,8 @@ use crate::thrift::struct_length;
 const HEADER_BYTES: u64 = 256;
 /// Bytes that are read in one step.
 const READ_BYTES: usize = 64 << 10;
-/// The Thrift type byte of a 32-bit header field whose number is one more than that of the field before it.
+/// The Thrift type byte of a 32-bit header field whose number is one more than that of the field
+/// before it.
 const NEXT_I32: u8 = 0x15;
 
 /// The result of comparing a page's bytes with the checksum in its header.
@@ -35,7 +37,8 @@ pub enum ChecksumResult {
     Wrong,
 }
 
-/// Compares the checksum of the page that begins at the start of `chunk`. Errors if no page begins there.
+/// Compares the checksum of the page that begins at the start of `chunk`. Errors if no page begins
+/// there.
 pub fn page_checksum(source: &StoreFile, chunk: Range<u64>) -> Result<ChecksumResult> {
     let left = chunk.end.saturating_sub(chunk.start);
     let mut header = Vec::new();
@@ -46,12 +49,19 @@ pub fn page_checksum(source: &StoreFile, chunk: Range<u64>) -> Result<ChecksumRe
         struct_length(&header)
     });
     header.truncate(length.ok_or_else(|| damaged("its header cannot be read"))?);
-    let Head { stored, crc } = head(&header).ok_or_else(|| damaged("its header is not that of a page"))?;
+    let Head { stored, crc } =
+        head(&header).ok_or_else(|| damaged("its header is not that of a page"))?;
     let from = chunk.start + header.len() as u64;
     let next = from.checked_add(stored).filter(|next| *next <= chunk.end);
     let next = next.ok_or_else(|| damaged("it is longer than its column"))?;
-    let Some(expected) = crc else { return Ok(ChecksumResult::Missing { next }) };
-    let (mut reader, mut found, mut step) = (source.read_from(from).take(stored), Crc::new(), vec![0; READ_BYTES]);
+    let Some(expected) = crc else {
+        return Ok(ChecksumResult::Missing { next });
+    };
+    let (mut reader, mut found, mut step) = (
+        source.read_from(from).take(stored),
+        Crc::new(),
+        vec![0; READ_BYTES],
+    );
     let mut bytes = 0;
     loop {
         let read = reader.read(&mut step)?;
@@ -61,7 +71,11 @@ pub fn page_checksum(source: &StoreFile, chunk: Range<u64>) -> Result<ChecksumRe
         found.update(step.get(..read).unwrap_or_default());
         bytes += read as u64;
     }
-    Ok(if bytes == stored && found.sum() == expected { ChecksumResult::Right { next } } else { ChecksumResult::Wrong })
+    Ok(if bytes == stored && found.sum() == expected {
+        ChecksumResult::Right { next }
+    } else {
+        ChecksumResult::Wrong
+    })
 }
 
 fn damaged(why: &str) -> ParquetError {
@@ -94,7 +108,10 @@ fn head(header: &[u8]) -> Option<Head> {
     }
     let [_, _, stored, crc] = fields;
     let stored = i32::from_ne_bytes(stored.to_ne_bytes());
-    (found >= 3).then_some(Head { stored: u64::try_from(stored).ok()?, crc: (found == 4).then_some(crc) })
+    (found >= 3).then_some(Head {
+        stored: u64::try_from(stored).ok()?,
+        crc: (found == 4).then_some(crc),
+    })
 }
 
 #[cfg(test)]
@@ -103,11 +120,17 @@ mod tests {
 
     #[test]
     fn header_says_the_bytes_and_the_checksum() {
-        // A data page of 300 bytes, stored in 100 bytes, without a checksum and with minimum and maximum.
-        let header = [0x15, 0x00, 0x15, 0xd8, 0x04, 0x15, 0xc8, 0x01, 0x2c, 0x15, 0x02, 0x00, 0x00];
+        // A data page of 300 bytes, stored in 100 bytes, without a checksum and with minimum and
+        // maximum.
+        let header = [
+            0x15, 0x00, 0x15, 0xd8, 0x04, 0x15, 0xc8, 0x01, 0x2c, 0x15, 0x02, 0x00, 0x00,
+        ];
         let found = head(&header).unwrap();
         assert_eq!((found.stored, found.crc), (100, None));
-        let with = [0x15, 0x00, 0x15, 0xd8, 0x04, 0x15, 0xc8, 0x01, 0x15, 0x01, 0x1c, 0x15, 0x02, 0x00, 0x00];
+        let with = [
+            0x15, 0x00, 0x15, 0xd8, 0x04, 0x15, 0xc8, 0x01, 0x15, 0x01, 0x1c, 0x15, 0x02, 0x00,
+            0x00,
+        ];
         assert_eq!(head(&with).unwrap().crc, Some(u32::MAX));
         for cut in 0..6 {
             assert!(head(&header[..cut]).is_none(), "{cut}");

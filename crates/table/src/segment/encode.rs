@@ -1,7 +1,8 @@
-//! Chooses the encoding of each column: the Parquet settings before the first row group of a segment.
+//! Chooses the encoding of each column: the Parquet settings before the first row group of a
+//! segment.
 //!
-//! The choice depends only on the rows and the column's role. Measured numbers are noted next to the settings that they
-//! justify.
+//! The choice depends only on the rows and the column's role. Measured numbers are noted next to
+//! the settings that they justify.
 
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -27,7 +28,8 @@ pub const ROW_GROUP_BYTES: usize = 128 << 20;
 /// The share of probes of a bloom filter that may wrongly say "maybe".
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 
-/// The number of distinct values for which a bloom filter has room if the number of rows is not known in advance.
+/// The number of distinct values for which a bloom filter has room if the number of rows is not
+/// known in advance.
 const BLOOM_VALUES: u64 = 1 << 18;
 
 /// The number of rows after which the size of a small page is checked.
@@ -45,36 +47,53 @@ pub struct ExpectedRows {
     pub sorted_by: Vec<String>,
     /// Other columns by which some of the rows are sorted, because their source was.
     pub ordered_by: BTreeSet<String>,
-    /// The approximate maximum size of a page in bytes before compression; `None` for the encoder's own limits.
+    /// The approximate maximum size of a page in bytes before compression; `None` for the encoder's
+    /// own limits.
     pub page_bytes: Option<usize>,
-    /// The number of encoded bytes after which a row group is closed; `None` for [`ROW_GROUP_BYTES`].
+    /// The number of encoded bytes after which a row group is closed; `None` for
+    /// [`ROW_GROUP_BYTES`].
     pub group_bytes: Option<usize>,
 }
 
 /// Returns the properties of a segment's file, whose first rows are `first`.
-pub fn properties(spec: &TableSpec, first: &RecordBatch, expected: &ExpectedRows) -> WriterProperties {
+pub fn properties(
+    spec: &TableSpec,
+    first: &RecordBatch,
+    expected: &ExpectedRows,
+) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_created_by(format!("ebbtide {}", env!("CARGO_PKG_VERSION")))
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default()))
+        .set_compression(Compression::ZSTD(
+            ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default(),
+        ))
         // Lists and maps get the nested names that other engines write.
         .set_coerce_types(true)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
-    let ordered = expected.ordered_by.iter().chain(&expected.sorted_by).cloned().collect();
+    let ordered = expected
+        .ordered_by
+        .iter()
+        .chain(&expected.sorted_by)
+        .cloned()
+        .collect();
     builder = builder.set_key_value_metadata(tell_order(&ordered));
     if let Some(bytes) = expected.page_bytes {
-        builder = builder.set_data_page_size_limit(bytes).set_write_batch_size(PAGE_STEP);
+        builder = builder
+            .set_data_page_size_limit(bytes)
+            .set_write_batch_size(PAGE_STEP);
     }
     for (field, values) in first.schema().fields().iter().zip(first.columns()) {
         let former = spec.former_deadline(field.name());
-        let Some(column) = spec.column(field.name()).or(former.as_ref()) else { continue };
+        let Some(column) = spec.column(field.name()).or(former.as_ref()) else {
+            continue;
+        };
         builder = of_column(builder, column, values.as_ref(), expected);
     }
     builder.build()
 }
 
-/// The key in a footer for the columns by which all or some rows are sorted: a rewrite that drops one of the columns
-/// must not leave its order.
+/// The key in a footer for the columns by which all or some rows are sorted: a rewrite that drops
+/// one of the columns must not leave its order.
 const SORTED_BY: &str = "ebbtide.sorted_by";
 
 /// Returns the footer's entry for these columns; `None` if the rows are not sorted.
@@ -85,9 +104,16 @@ pub fn tell_order(columns: &BTreeSet<String>) -> Option<Vec<KeyValue>> {
 
 /// Returns the columns of the footer's entry.
 pub fn told_order(file: &ParquetMetaData) -> BTreeSet<String> {
-    let told = file.file_metadata().key_value_metadata().into_iter().flatten();
-    let told = told.filter(|pair| pair.key == SORTED_BY).filter_map(|pair| pair.value.as_deref());
-    told.flat_map(|columns| columns.split(',').map(str::to_owned)).collect()
+    let told = file
+        .file_metadata()
+        .key_value_metadata()
+        .into_iter()
+        .flatten();
+    let told = told
+        .filter(|pair| pair.key == SORTED_BY)
+        .filter_map(|pair| pair.value.as_deref());
+    told.flat_map(|columns| columns.split(',').map(str::to_owned))
+        .collect()
 }
 
 fn of_column(
@@ -101,8 +127,8 @@ fn of_column(
         return builder;
     }
     let mut builder = builder.set_column_statistics_enabled(path(), statistics(column));
-    // The first rows of a sorted column do not show how often its values repeat; and a dictionary of a million values
-    // would be read whole for one of them.
+    // The first rows of a sorted column do not show how often its values repeat; and a dictionary
+    // of a million values would be read whole for one of them.
     let sorted = expected.sorted_by.first() == Some(&column.name);
     match (&column.data_type, !sorted && repeats(values)) {
         (_, true) | (DataType::Boolean, _) => {}
@@ -114,7 +140,10 @@ fn of_column(
         _ => builder = builder.set_column_dictionary_enabled(path(), false),
     }
     if column.bloom {
-        let room = expected.rows.map_or(BLOOM_VALUES, |rows| rows.min(ROW_GROUP_ROWS) as u64).max(1);
+        let room = expected
+            .rows
+            .map_or(BLOOM_VALUES, |rows| rows.min(ROW_GROUP_ROWS) as u64)
+            .max(1);
         builder = builder
             .set_column_bloom_filter_enabled(path(), true)
             .set_column_bloom_filter_fpp(path(), BLOOM_FALSE_POSITIVES)
@@ -123,10 +152,13 @@ fn of_column(
     builder
 }
 
-/// Returns the level of statistics: bounds of pages if a look-up can use them, of chunks if the log may contain them,
-/// none otherwise.
+/// Returns the level of statistics: bounds of pages if a look-up can use them, of chunks if the log
+/// may contain them, none otherwise.
 fn statistics(column: &TableColumn) -> EnabledStatistics {
-    let text = matches!(column.data_type, DataType::Utf8 | DataType::Binary | DataType::FixedSizeBinary(_));
+    let text = matches!(
+        column.data_type,
+        DataType::Utf8 | DataType::Binary | DataType::FixedSizeBinary(_)
+    );
     match (&column.role, text) {
         _ if column.bloom => EnabledStatistics::Page,
         (ColumnRole::Tag, true) => EnabledStatistics::Chunk,
@@ -135,7 +167,8 @@ fn statistics(column: &TableColumn) -> EnabledStatistics {
     }
 }
 
-/// Returns true if a column's first rows have at most half as many values as rows, so that a dictionary pays.
+/// Returns true if a column's first rows have at most half as many values as rows, so that a
+/// dictionary pays.
 fn repeats(values: &dyn Array) -> bool {
     let rows = values.len().min(SAMPLE);
     let mut seen = HashSet::with_capacity(rows);
@@ -149,12 +182,19 @@ fn repeats(values: &dyn Array) -> bool {
     match values.data_type() {
         DataType::Utf8 => hashed(&|row, to| values.as_string::<i32>().value(row).hash(to)),
         DataType::Binary => hashed(&|row, to| values.as_binary::<i32>().value(row).hash(to)),
-        DataType::Int64 => hashed(&|row, to| values.as_primitive::<Int64Type>().value(row).hash(to)),
-        DataType::Timestamp(..) => {
-            hashed(&|row, to| values.as_primitive::<TimestampMicrosecondType>().value(row).hash(to));
+        DataType::Int64 => {
+            hashed(&|row, to| values.as_primitive::<Int64Type>().value(row).hash(to))
         }
-        // Values of narrow types repeat. Wide and rare types are left to the encoder, which abandons a dictionary that
-        // grows too large.
+        DataType::Timestamp(..) => {
+            hashed(&|row, to| {
+                values
+                    .as_primitive::<TimestampMicrosecondType>()
+                    .value(row)
+                    .hash(to)
+            });
+        }
+        // Values of narrow types repeat. Wide and rare types are left to the encoder, which
+        // abandons a dictionary that grows too large.
         _ => return true,
     }
     seen.len() * 2 <= rows

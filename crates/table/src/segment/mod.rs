@@ -1,7 +1,8 @@
 //! Segments: one Parquet file of one product, bucket and profile.
 //!
-//! Columns of a category can later be dropped by copying the bytes of the others: a category's values, bounds, bloom
-//! filter and page index are in its own column chunks only, and the footer contains no value.
+//! Columns of a category can later be dropped by copying the bytes of the others: a category's
+//! values, bounds, bloom filter and page index are in its own column chunks only, and the footer
+//! contains no value.
 
 mod checksum;
 mod encode;
@@ -95,18 +96,23 @@ const CELLS: &str = "cells-";
 impl SegmentLocation {
     /// Returns a new path for a segment of this kind.
     pub(super) fn path(&self) -> String {
-        // Some engines read partitions from paths, so the bucket is written as they parse it: an hour with its time
-        // zone.
+        // Some engines read partitions from paths, so the bucket is written as they parse it: an
+        // hour with its time zone.
         let (bucket, profile, name) = (&self.bucket, &self.profile, Uuid::new_v4());
         match (self.cells, self.forms) {
             (None, None) => format!("bucket={bucket}/profile={profile}/{name}.parquet"),
-            (None, Some(forms)) => format!("bucket={bucket}/profile={profile}/{forms}-{name}.parquet"),
-            (Some(records), _) => format!("bucket={bucket}/profile={profile}/{CELLS}{records}-{name}.parquet"),
+            (None, Some(forms)) => {
+                format!("bucket={bucket}/profile={profile}/{forms}-{name}.parquet")
+            }
+            (Some(records), _) => {
+                format!("bucket={bucket}/profile={profile}/{CELLS}{records}-{name}.parquet")
+            }
         }
     }
 }
 
-/// Returns the number of records that the rows of the file at `path` stand for, if its name marks them as cells.
+/// Returns the number of records that the rows of the file at `path` stand for, if its name marks
+/// them as cells.
 #[must_use]
 pub fn cell_records(path: &str) -> Option<u64> {
     let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
@@ -176,7 +182,8 @@ impl Segment {
         self.contents.rows
     }
 
-    /// Returns the number of records that its rows stand for: equal to the rows, or more if they are cells.
+    /// Returns the number of records that its rows stand for: equal to the rows, or more if they
+    /// are cells.
     #[must_use]
     pub fn records(&self) -> u64 {
         self.home.cells.unwrap_or(self.contents.rows)

@@ -1,24 +1,29 @@
 //! Creates a column chunk that contains only nulls, without an encoder.
 //!
-//! When several segments become one file, a column that one of them lacks reads as null in its rows.
+//! When several segments become one file, a column that one of them lacks reads as null in its
+//! rows.
 
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, PageType, Repetition, Type};
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats};
+use parquet::file::metadata::{
+    ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats,
+};
 use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
 use super::runs::{to_i64, varint};
 
-/// Returns the chunk of a leaf column that is null, at its root, on each of `rows` rows. Errors if the column is not
-/// nullable.
+/// Returns the chunk of a leaf column that is null, at its root, on each of `rows` rows. Errors if
+/// the column is not nullable.
 pub fn nulls(column: ColumnDescPtr, rows: u32) -> Result<(Bytes, ColumnCloseResult)> {
     if column.max_def_level() == 0 {
-        return Err(ParquetError::General("a column that may not be null".to_owned()));
+        return Err(ParquetError::General(
+            "a column that may not be null".to_owned(),
+        ));
     }
     let mut data = Vec::new();
     for max in [column.max_rep_level(), column.max_def_level()] {
@@ -26,7 +31,11 @@ pub fn nulls(column: ColumnDescPtr, rows: u32) -> Result<(Bytes, ColumnCloseResu
             let mut levels = varint(u64::from(rows) << 1);
             // One run of zeros with the width of a level: levels of tables are below 256.
             levels.push(0);
-            data.extend(u32::try_from(levels.len()).unwrap_or(u32::MAX).to_le_bytes());
+            data.extend(
+                u32::try_from(levels.len())
+                    .unwrap_or(u32::MAX)
+                    .to_le_bytes(),
+            );
             data.extend(levels);
         }
     }
@@ -46,11 +55,14 @@ pub fn nulls(column: ColumnDescPtr, rows: u32) -> Result<(Bytes, ColumnCloseResu
     let bytes = sink.into_inner()?;
 
     let physical = column.physical_type();
-    let optional =
-        column.max_rep_level() == 0 && column.self_type().get_basic_info().repetition() == Repetition::OPTIONAL;
+    let optional = column.max_rep_level() == 0
+        && column.self_type().get_basic_info().repetition() == Repetition::OPTIONAL;
     let mut offsets = OffsetIndexBuilder::new();
     offsets.append_row_count(i64::from(rows));
-    offsets.append_offset_and_size(to_i64(written.offset), i32::try_from(written.bytes_written).unwrap_or(i32::MAX));
+    offsets.append_offset_and_size(
+        to_i64(written.offset),
+        i32::try_from(written.bytes_written).unwrap_or(i32::MAX),
+    );
     let mut metadata = ColumnChunkMetaData::builder(column)
         .set_compression(Compression::UNCOMPRESSED)
         .set_encodings(vec![Encoding::PLAIN, Encoding::RLE])

@@ -1,7 +1,8 @@
-//! Column chunks of few values in long runs, written without an encoder: a dictionary, and one run for each change.
+//! Column chunks of few values in long runs, written without an encoder: a dictionary, and one run
+//! for each change.
 //!
-//! Their size grows with the number of changes and not of rows: a tag that all rows share is one run. Ingest and
-//! rewrites write the same bytes.
+//! Their size grows with the number of changes and not of rows: a tag that all rows share is one
+//! run. Ingest and rewrites write the same bytes.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -13,7 +14,9 @@ use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::data_type::ByteArray;
 use parquet::errors::Result;
-use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats};
+use parquet::file::metadata::{
+    ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats,
+};
 use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
@@ -61,15 +64,29 @@ impl RunValue {
 
 fn statistics(least: &RunValue, greatest: &RunValue) -> Option<Statistics> {
     match (least, greatest) {
-        (RunValue::Int32(min), RunValue::Int32(max)) => {
-            Some(Statistics::int32(Some(*min), Some(*max), None, Some(0), false))
-        }
-        (RunValue::Int64(min), RunValue::Int64(max)) => {
-            Some(Statistics::int64(Some(*min), Some(*max), None, Some(0), false))
-        }
+        (RunValue::Int32(min), RunValue::Int32(max)) => Some(Statistics::int32(
+            Some(*min),
+            Some(*max),
+            None,
+            Some(0),
+            false,
+        )),
+        (RunValue::Int64(min), RunValue::Int64(max)) => Some(Statistics::int64(
+            Some(*min),
+            Some(*max),
+            None,
+            Some(0),
+            false,
+        )),
         (RunValue::Text(min), RunValue::Text(max)) => {
             let bytes = |text: &String| Some(ByteArray::from(text.as_str()));
-            Some(Statistics::byte_array(bytes(min), bytes(max), None, Some(0), false))
+            Some(Statistics::byte_array(
+                bytes(min),
+                bytes(max),
+                None,
+                Some(0),
+                false,
+            ))
         }
         _ => None,
     }
@@ -85,8 +102,8 @@ impl ColumnRuns {
         ColumnRuns([(value, rows)].into())
     }
 
-    /// Returns the runs of a column of text, numbers or instants. `None` if the column contains a null or has another
-    /// type.
+    /// Returns the runs of a column of text, numbers or instants. `None` if the column contains a
+    /// null or has another type.
     pub fn of(column: &dyn Array) -> Option<ColumnRuns> {
         if column.null_count() > 0 {
             return None;
@@ -95,22 +112,32 @@ impl ColumnRuns {
         match column.data_type() {
             DataType::Int32 => {
                 let values = column.as_primitive::<Int32Type>().values();
-                values.chunk_by(|a, b| a == b).for_each(|run| runs.push(RunValue::Int32(run[0]), length(run.len())));
+                values
+                    .chunk_by(|a, b| a == b)
+                    .for_each(|run| runs.push(RunValue::Int32(run[0]), length(run.len())));
             }
             DataType::Int64 => {
                 let values = column.as_primitive::<Int64Type>().values();
-                values.chunk_by(|a, b| a == b).for_each(|run| runs.push(RunValue::Int64(run[0]), length(run.len())));
+                values
+                    .chunk_by(|a, b| a == b)
+                    .for_each(|run| runs.push(RunValue::Int64(run[0]), length(run.len())));
             }
             DataType::Timestamp(..) => {
-                let values = column.as_primitive_opt::<TimestampMicrosecondType>()?.values();
-                values.chunk_by(|a, b| a == b).for_each(|run| runs.push(RunValue::Int64(run[0]), length(run.len())));
+                let values = column
+                    .as_primitive_opt::<TimestampMicrosecondType>()?
+                    .values();
+                values
+                    .chunk_by(|a, b| a == b)
+                    .for_each(|run| runs.push(RunValue::Int64(run[0]), length(run.len())));
             }
             DataType::Utf8 => {
                 let texts = column.as_string::<i32>();
                 let mut from = 0;
                 while from < texts.len() {
                     let value = texts.value(from);
-                    let until = (from + 1..texts.len()).find(|row| texts.value(*row) != value).unwrap_or(texts.len());
+                    let until = (from + 1..texts.len())
+                        .find(|row| texts.value(*row) != value)
+                        .unwrap_or(texts.len());
                     runs.push(RunValue::Text(value.to_owned()), length(until - from));
                     from = until;
                 }
@@ -129,14 +156,19 @@ impl ColumnRuns {
 
     /// Appends `later` after these.
     pub fn append(&mut self, later: ColumnRuns) {
-        later.0.into_iter().for_each(|(value, rows)| self.push(value, rows));
+        later
+            .0
+            .into_iter()
+            .for_each(|(value, rows)| self.push(value, rows));
     }
 
     /// Removes the first `rows` rows and returns their runs.
     pub fn split(&mut self, rows: u32) -> ColumnRuns {
         let (mut left, mut first) = (rows, ColumnRuns::default());
         while left > 0 {
-            let Some((value, run)) = self.0.pop_front() else { break };
+            let Some((value, run)) = self.0.pop_front() else {
+                break;
+            };
             if run > left {
                 self.0.push_front((value.clone(), run - left));
             }
@@ -160,21 +192,36 @@ fn length(rows: usize) -> u32 {
     u32::try_from(rows).unwrap_or(u32::MAX)
 }
 
-/// Encodes the chunk of an optional, unnested column with those runs in one row group. Errors if there are none.
+/// Encodes the chunk of an optional, unnested column with those runs in one row group. Errors if
+/// there are none.
 pub fn chunk(column: ColumnDescPtr, runs: &ColumnRuns) -> Result<(Bytes, ColumnCloseResult)> {
-    let (least, greatest) = (runs.0.iter().map(|run| &run.0).min(), runs.0.iter().map(|run| &run.0).max());
+    let (least, greatest) = (
+        runs.0.iter().map(|run| &run.0).min(),
+        runs.0.iter().map(|run| &run.0).max(),
+    );
     let (Some(least), Some(greatest)) = (least, greatest) else {
-        return Err(parquet::errors::ParquetError::General("a column without rows".to_owned()));
+        return Err(parquet::errors::ParquetError::General(
+            "a column without rows".to_owned(),
+        ));
     };
     let rows = runs.rows();
     let mut dictionary = Dictionary::default();
-    let indexes: Vec<(u32, u32)> = runs.0.iter().map(|(value, rows)| (dictionary.index(value), *rows)).collect();
+    let indexes: Vec<(u32, u32)> = runs
+        .0
+        .iter()
+        .map(|(value, rows)| (dictionary.index(value), *rows))
+        .collect();
 
     let mut sink = TrackedWrite::new(Vec::new());
     let mut pages = SerializedPageWriter::new(&mut sink);
     let entries = Bytes::from(dictionary.plain);
     let (size, num_values) = (entries.len(), length(dictionary.indexes.len()));
-    let page = Page::DictionaryPage { buf: entries, num_values, encoding: Encoding::PLAIN, is_sorted: false };
+    let page = Page::DictionaryPage {
+        buf: entries,
+        num_values,
+        encoding: Encoding::PLAIN,
+        is_sorted: false,
+    };
     let dictionary = pages.write_page(CompressedPage::new(page, size))?;
     let data = Bytes::from(data_page(rows, num_values, &indexes));
     let size = data.len();
@@ -194,17 +241,28 @@ pub fn chunk(column: ColumnDescPtr, runs: &ColumnRuns) -> Result<(Bytes, ColumnC
     index.append(false, least.bound(), greatest.bound(), 0);
     let mut offsets = OffsetIndexBuilder::new();
     offsets.append_row_count(i64::from(rows));
-    offsets.append_offset_and_size(to_i64(data.offset), i32::try_from(data.bytes_written).unwrap_or(i32::MAX));
+    offsets.append_offset_and_size(
+        to_i64(data.offset),
+        i32::try_from(data.bytes_written).unwrap_or(i32::MAX),
+    );
     let texts = |(value, rows): &(RunValue, u32)| match value {
         RunValue::Text(text) => Some(to_i64(text.len() as u64 * u64::from(*rows))),
         _ => None,
     };
     let unencoded: Option<i64> = runs.0.iter().map(texts).sum();
     offsets.append_unencoded_byte_array_data_bytes(unencoded);
-    let stats = |page_type, encoding| PageEncodingStats { page_type, encoding, count: 1 };
+    let stats = |page_type, encoding| PageEncodingStats {
+        page_type,
+        encoding,
+        count: 1,
+    };
     let mut metadata = ColumnChunkMetaData::builder(column)
         .set_compression(Compression::UNCOMPRESSED)
-        .set_encodings(vec![Encoding::PLAIN, Encoding::RLE, Encoding::RLE_DICTIONARY])
+        .set_encodings(vec![
+            Encoding::PLAIN,
+            Encoding::RLE,
+            Encoding::RLE_DICTIONARY,
+        ])
         .set_total_compressed_size(to_i64(bytes.len() as u64))
         .set_total_uncompressed_size(to_i64(bytes.len() as u64))
         .set_num_values(i64::from(rows))
@@ -246,8 +304,8 @@ impl<'a> Dictionary<'a> {
     }
 }
 
-/// Encodes the only data page: one run of definition levels, since every row has a value, then a run of indexes for
-/// each change of value.
+/// Encodes the only data page: one run of definition levels, since every row has a value, then a
+/// run of indexes for each change of value.
 fn data_page(rows: u32, values: u32, runs: &[(u32, u32)]) -> Vec<u8> {
     let mut defined = varint(u64::from(rows) << 1);
     defined.push(1);

@@ -1,4 +1,5 @@
-//! The statistics of a segment in the Delta log: row count, and bounds of tags and of columns that are not personal.
+//! The statistics of a segment in the Delta log: row count, and bounds of tags and of columns that
+//! are not personal.
 //!
 //! They are made from an allow-list, never from whatever a file contains.
 
@@ -10,17 +11,28 @@ use serde_json::{Map, Value, json};
 
 use crate::spec::{TableColumn, TableSpec};
 
-/// The length in bytes of the longest text in the statistics, so that no bound is ever truncated. A policy's version is
-/// never longer.
+/// The length in bytes of the longest text in the statistics, so that no bound is ever truncated. A
+/// policy's version is never longer.
 const LONGEST_TEXT: usize = 64;
 
 /// Returns the `stats` of the segment's `add` action.
 pub fn stats(spec: &TableSpec, file: &ParquetMetaData) -> String {
     let rows: i64 = file.row_groups().iter().map(|group| group.num_rows()).sum();
     let (mut least, mut greatest, mut nulls) = (Map::new(), Map::new(), Map::new());
-    let fields = file.file_metadata().schema_descr().root_schema().get_fields();
-    let former: Vec<TableColumn> = fields.iter().filter_map(|field| spec.former_deadline(field.name())).collect();
-    for column in spec.stored().filter(|column| spec.told_in_log(column)).chain(&former) {
+    let fields = file
+        .file_metadata()
+        .schema_descr()
+        .root_schema()
+        .get_fields();
+    let former: Vec<TableColumn> = fields
+        .iter()
+        .filter_map(|field| spec.former_deadline(field.name()))
+        .collect();
+    for column in spec
+        .stored()
+        .filter(|column| spec.told_in_log(column))
+        .chain(&former)
+    {
         let Some(bounds) = Bounds::of(column, file) else {
             if !has_column(file, &column.name) {
                 nulls.insert(column.name.clone(), json!(rows));
@@ -33,11 +45,17 @@ pub fn stats(spec: &TableSpec, file: &ParquetMetaData) -> String {
             greatest.insert(column.name.clone(), max);
         }
     }
-    json!({ "numRecords": rows, "minValues": least, "maxValues": greatest, "nullCount": nulls }).to_string()
+    json!({ "numRecords": rows, "minValues": least, "maxValues": greatest, "nullCount": nulls })
+        .to_string()
 }
 
 fn has_column(file: &ParquetMetaData, name: &str) -> bool {
-    file.file_metadata().schema_descr().root_schema().get_fields().iter().any(|field| field.name() == name)
+    file.file_metadata()
+        .schema_descr()
+        .root_schema()
+        .get_fields()
+        .iter()
+        .any(|field| field.name() == name)
 }
 
 /// A column's bounds over all row groups.
@@ -52,17 +70,25 @@ impl Bounds {
         let (mut nulls, mut numbers, mut texts) = (0, None::<(i64, i64)>, None::<(String, String)>);
         let mut whole = true;
         for group in file.row_groups() {
-            let chunk = group.columns().iter().find(|chunk| chunk.column_path().parts() == [column.name.as_str()])?;
+            let chunk = group
+                .columns()
+                .iter()
+                .find(|chunk| chunk.column_path().parts() == [column.name.as_str()])?;
             let statistics = chunk.statistics()?;
             nulls += statistics.null_count_opt()?;
             if statistics.null_count_opt() == u64::try_from(chunk.num_values()).ok() {
                 continue;
             }
             match statistics {
-                Statistics::Int32(of) => widen(&mut numbers, i64::from(*of.min_opt()?), i64::from(*of.max_opt()?)),
+                Statistics::Int32(of) => widen(
+                    &mut numbers,
+                    i64::from(*of.min_opt()?),
+                    i64::from(*of.max_opt()?),
+                ),
                 Statistics::Int64(of) => widen(&mut numbers, *of.min_opt()?, *of.max_opt()?),
                 Statistics::ByteArray(of) => {
-                    let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(ToOwned::to_owned);
+                    let text =
+                        |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(ToOwned::to_owned);
                     let (min, max) = (text(of.min_opt()?.data())?, text(of.max_opt()?.data())?);
                     whole &= of.min_is_exact() && of.max_is_exact();
                     whole &= min.len().max(max.len()) <= LONGEST_TEXT;
@@ -71,9 +97,15 @@ impl Bounds {
                 _ => return None,
             }
         }
-        let numbers = numbers.and_then(|(min, max)| Some((number(column, min)?, number(column, max)?)));
-        let texts = texts.filter(|_| whole).map(|(min, max)| (Value::String(min), Value::String(max)));
-        Some(Bounds { nulls, range: numbers.or(texts) })
+        let numbers =
+            numbers.and_then(|(min, max)| Some((number(column, min)?, number(column, max)?)));
+        let texts = texts
+            .filter(|_| whole)
+            .map(|(min, max)| (Value::String(min), Value::String(max)));
+        Some(Bounds {
+            nulls,
+            range: numbers.or(texts),
+        })
     }
 }
 
@@ -88,7 +120,9 @@ fn number(column: &TableColumn, value: i64) -> Option<Value> {
     match column.data_type {
         DataType::Timestamp(..) => {
             let instant = DateTime::from_timestamp_micros(value)?;
-            Some(Value::String(instant.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()))
+            Some(Value::String(
+                instant.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
+            ))
         }
         DataType::Date32 => {
             let day = DateTime::from_timestamp(value.checked_mul(86_400)?, 0)?;

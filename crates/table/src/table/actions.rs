@@ -19,22 +19,36 @@ use ebbtide_base::ids::{Bucket, Offset, ProfileId, TopicId, TopicMark, TopicPart
 impl Table {
     /// Returns the actions of a change's entry, except `commitInfo`.
     pub(super) fn actions(&self, change: &TableChange<'_>) -> Result<Vec<Action>, StoreError> {
-        let mut actions: Vec<Action> = self.new_properties(change)?.map(Action::Metadata).into_iter().collect();
+        let mut actions: Vec<Action> = self
+            .new_properties(change)?
+            .map(Action::Metadata)
+            .into_iter()
+            .collect();
         actions.extend(change.actions.iter().cloned());
-        let (at, changes) = (change.evidence.at.timestamp_millis(), change.evidence.changes_data());
-        actions.extend(change.segments.iter().map(|segment| Action::Add(add(segment, at, changes))));
+        let (at, changes) = (
+            change.evidence.at.timestamp_millis(),
+            change.evidence.changes_data(),
+        );
+        actions.extend(
+            change
+                .segments
+                .iter()
+                .map(|segment| Action::Add(add(segment, at, changes))),
+        );
         Ok(actions)
     }
 
-    /// Returns the table's metadata with the missing texts of profiles, and with the columns of the policy under which
-    /// the change is made; `None` if it has them all.
+    /// Returns the table's metadata with the missing texts of profiles, and with the columns of the
+    /// policy under which the change is made; `None` if it has them all.
     fn new_properties(&self, change: &TableChange<'_>) -> Result<Option<Metadata>, StoreError> {
         let mut changed = match change.segments {
             [] => None,
             _ => self.with_columns(&self.state.metadata, &change.evidence.policy_version)?,
         };
         for home in change.segments.iter().map(|segment| &segment.home) {
-            let Some(text) = &home.profile_text else { continue };
+            let Some(text) = &home.profile_text else {
+                continue;
+            };
             let key = format!("ebbtide.profile.{}", home.profile);
             let now = changed.as_ref().unwrap_or(&self.state.metadata);
             if !now.configuration().contains_key(&key) {
@@ -62,12 +76,17 @@ pub fn evidence_info(evidence: &Evidence, read: u64) -> Result<Action, StoreErro
 pub fn offsets(advances: &[OffsetAdvance], at: DateTime<Utc>) -> Vec<Action> {
     let txn = |advance: &OffsetAdvance| {
         let at = Some(at.timestamp_millis());
-        Action::Txn(Transaction::new_with_last_update(app_id(&advance.partition), advance.next.0, at))
+        Action::Txn(Transaction::new_with_last_update(
+            app_id(&advance.partition),
+            advance.next.0,
+            at,
+        ))
     };
     advances.iter().map(txn).collect()
 }
 
-/// Returns the `txn` actions that record the topics of those advances that `recorded` does not have yet.
+/// Returns the `txn` actions that record the topics of those advances that `recorded` does not have
+/// yet.
 pub fn topics(
     advances: &[OffsetAdvance],
     at: DateTime<Utc>,
@@ -75,7 +94,9 @@ pub fn topics(
 ) -> Vec<Action> {
     let mut actions = Vec::new();
     for advance in advances {
-        let Some(mark) = advance.topic.map(TopicId::mark) else { continue };
+        let Some(mark) = advance.topic.map(TopicId::mark) else {
+            continue;
+        };
         if recorded(&advance.partition) != Some(mark) {
             actions.push(topic_action(&advance.partition, mark, at));
         }
@@ -86,7 +107,11 @@ pub fn topics(
 /// Returns the `txn` action that records the topic of a partition's offsets.
 pub fn topic_action(partition: &TopicPartition, mark: TopicMark, at: DateTime<Utc>) -> Action {
     let at = Some(at.timestamp_millis());
-    Action::Txn(Transaction::new_with_last_update(topic_app_id(partition), mark.0, at))
+    Action::Txn(Transaction::new_with_last_update(
+        topic_app_id(partition),
+        mark.0,
+        at,
+    ))
 }
 
 /// Refuses a batch that is invalid for any table.
@@ -95,10 +120,16 @@ pub fn check(batch: &IngestCommit) -> Result<(), StoreError> {
     let mut partitions = HashMap::new();
     for advance in &batch.advances {
         // An advance that does not move could not be distinguished from one that never landed.
-        if advance.from.map_or(advance.next < Offset::ZERO, |from| advance.next <= from) {
+        if advance
+            .from
+            .map_or(advance.next < Offset::ZERO, |from| advance.next <= from)
+        {
             return refused(format!("{} would not move forwards", advance.partition));
         }
-        if partitions.insert(&advance.partition, (advance.from, advance.next)).is_some() {
+        if partitions
+            .insert(&advance.partition, (advance.from, advance.next))
+            .is_some()
+        {
             return refused(format!("{} moves twice", advance.partition));
         }
     }
@@ -107,12 +138,18 @@ pub fn check(batch: &IngestCommit) -> Result<(), StoreError> {
     }
     let evidence = &batch.evidence;
     for told in &evidence.partitions {
-        let span = told.next.0.saturating_sub(told.from.unwrap_or(Offset::ZERO).0);
+        let span = told
+            .next
+            .0
+            .saturating_sub(told.from.unwrap_or(Offset::ZERO).0);
         if i64::try_from(told.records).map_or(true, |records| records > span) {
             return refused(format!("{} read more records than offsets", told.partition));
         }
         if partitions.remove(&told.partition) != Some((told.from, told.next)) {
-            return refused(format!("the evidence moves {} otherwise than the commit", told.partition));
+            return refused(format!(
+                "the evidence moves {} otherwise than the commit",
+                told.partition
+            ));
         }
     }
     if let Some(partition) = partitions.keys().next() {
@@ -140,7 +177,13 @@ fn add(segment: &Segment, at: i64, data_change: bool) -> Add {
         modification_time: at,
         data_change,
         stats: Some(segment.contents.stats.clone()),
-        tags: Some([(XXH64.to_owned(), Some(format!("{:016x}", segment.contents.xxh64)))].into()),
+        tags: Some(
+            [(
+                XXH64.to_owned(),
+                Some(format!("{:016x}", segment.contents.xxh64)),
+            )]
+            .into(),
+        ),
         ..Add::default()
     }
 }
@@ -152,7 +195,11 @@ pub fn partition_values(bucket: &Bucket, profile: &ProfileId) -> HashMap<String,
         // With its time zone: without one, some engines assume the session's.
         Bucket::Hour(start) => start.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
     };
-    [("bucket".to_owned(), Some(bucket)), ("profile".to_owned(), Some(profile.to_string()))].into()
+    [
+        ("bucket".to_owned(), Some(bucket)),
+        ("profile".to_owned(), Some(profile.to_string())),
+    ]
+    .into()
 }
 
 /// Returns this process's entry as reading it back would return it.

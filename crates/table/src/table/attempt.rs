@@ -1,8 +1,9 @@
-//! One attempt to write an entry with evidence as the next of a log: the part common to all kinds of commit after their
-//! checks.
+//! One attempt to write an entry with evidence as the next of a log: the part common to all kinds
+//! of commit after their checks.
 //!
-//! The entry's totals are those of the version before it plus its own, and it follows exactly that version or does not
-//! land. An attempt is never repeated here: the commit decides that after another check.
+//! The entry's totals are those of the version before it plus its own, and it follows exactly that
+//! version or does not land. An attempt is never repeated here: the commit decides that after
+//! another check.
 
 use deltalake_core::kernel::Action;
 use deltalake_core::kernel::transaction::TransactionError;
@@ -25,7 +26,8 @@ pub(super) enum CommitAttempt {
     Failed(StoreError),
 }
 
-/// Tries to write `actions` with `evidence` as the version after that of `state`. After an error nothing was tried.
+/// Tries to write `actions` with `evidence` as the version after that of `state`. After an error
+/// nothing was tried.
 pub(super) async fn attempt(
     log: &TableLog,
     state: &mut LogState,

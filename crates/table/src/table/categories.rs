@@ -1,6 +1,6 @@
-//! The columns of each category as a table records them, by the version of the policy under which segments are tagged.
-//! A commit that clears the deadline of a category is checked against them, whatever policy the process was started
-//! with.
+//! The columns of each category as a table records them, by the version of the policy under which
+//! segments are tagged. A commit that clears the deadline of a category is checked against them,
+//! whatever policy the process was started with.
 //!
 //! Invariant: no commit clears a deadline while a column of its category stays in the new segments.
 
@@ -17,7 +17,8 @@ use crate::spec::{ColumnRole, TableSpec};
 use ebbtide_base::ids::{Category, Deadline, PolicyVersion};
 use ebbtide_policy::{Profile, Trigger};
 
-/// The prefix of the names of properties that record the columns of a policy; the policy's version follows.
+/// The prefix of the names of properties that record the columns of a policy; the policy's version
+/// follows.
 const COLUMNS: &str = "ebbtide.columns.";
 
 /// The columns of each category of a table under one version of a policy.
@@ -31,27 +32,39 @@ impl CategoryColumns {
         let mut columns: BTreeMap<Category, BTreeSet<String>> = BTreeMap::new();
         for column in &spec.columns {
             if let ColumnRole::Personal(category) = &column.role {
-                columns.entry(category.clone()).or_default().insert(column.name.clone());
+                columns
+                    .entry(category.clone())
+                    .or_default()
+                    .insert(column.name.clone());
             }
         }
         CategoryColumns(columns)
     }
 
-    /// Returns the columns that the table records for a version of a policy; `None` if it records none.
+    /// Returns the columns that the table records for a version of a policy; `None` if it records
+    /// none.
     pub fn recorded(metadata: &Metadata, version: &PolicyVersion) -> Option<CategoryColumns> {
         serde_json::from_str(metadata.configuration().get(&key(version))?).ok()
     }
 
     /// Returns the metadata with these columns recorded for a version of a policy.
-    pub fn record(&self, metadata: Metadata, version: &PolicyVersion) -> Result<Metadata, StoreError> {
-        let text = serde_json::to_string(self).map_err(|error| StoreError::Refused(error.to_string()))?;
+    pub fn record(
+        &self,
+        metadata: Metadata,
+        version: &PolicyVersion,
+    ) -> Result<Metadata, StoreError> {
+        let text =
+            serde_json::to_string(self).map_err(|error| StoreError::Refused(error.to_string()))?;
         let recorded = metadata.add_config_key(key(version), text);
         recorded.map_err(|error| StoreError::Delta(Box::new(error.into())))
     }
 
     /// Returns the category of a column.
     fn category(&self, column: &str) -> Option<&Category> {
-        self.0.iter().find(|(_, columns)| columns.contains(column)).map(|(category, _)| category)
+        self.0
+            .iter()
+            .find(|(_, columns)| columns.contains(column))
+            .map(|(category, _)| category)
     }
 }
 
@@ -90,17 +103,24 @@ pub struct ClearedDeadline {
     pub column: String,
 }
 
-/// Finds a deadline that a commit clears although a column of its category stays in the added segments.
+/// Finds a deadline that a commit clears although a column of its category stays in the added
+/// segments.
 ///
-/// A column that the new segment's policy has in another category must have the deadline of that category, or one that
-/// is open. A segment of which some rows lost the category before may be split so that one part has no deadline:
-/// another part has it.
-pub fn cleared_deadline(removed: &[RemovedTags<'_>], added: &[AddedTags<'_>]) -> Option<ClearedDeadline> {
+/// A column that the new segment's policy has in another category must have the deadline of that
+/// category, or one that is open. A segment of which some rows lost the category before may be
+/// split so that one part has no deadline: another part has it.
+pub fn cleared_deadline(
+    removed: &[RemovedTags<'_>],
+    added: &[AddedTags<'_>],
+) -> Option<ClearedDeadline> {
     for old in removed {
         for category in old.deadlines.keys() {
             for new in added {
                 if let Some(column) = kept_without_deadline(category, old, new, added) {
-                    return Some(ClearedDeadline { category: category.clone(), column: column.clone() });
+                    return Some(ClearedDeadline {
+                        category: category.clone(),
+                        column: column.clone(),
+                    });
                 }
             }
         }
@@ -116,39 +136,64 @@ fn kept_without_deadline<'n>(
     added: &[AddedTags<'_>],
 ) -> Option<&'n String> {
     let of = |columns: &Option<CategoryColumns>, name: &String| {
-        columns.as_ref().and_then(|columns| columns.0.get(category)).is_some_and(|columns| columns.contains(name))
+        columns
+            .as_ref()
+            .and_then(|columns| columns.0.get(category))
+            .is_some_and(|columns| columns.contains(name))
     };
-    let kept = new.file.iter().filter(|name| of(&old.columns, name) || of(&new.columns, name));
+    let kept = new
+        .file
+        .iter()
+        .filter(|name| of(&old.columns, name) || of(&new.columns, name));
     let mut without = kept.filter(|name| {
-        let now = new.columns.as_ref().and_then(|columns| columns.category(name)).unwrap_or(category);
+        let now = new
+            .columns
+            .as_ref()
+            .and_then(|columns| columns.category(name))
+            .unwrap_or(category);
         let elsewhere = added.iter().any(|other| other.deadlines.contains_key(now));
         !elsewhere && !is_open(new.profile, now)
     });
     without.next()
 }
 
-/// Returns true if the deadline of a category is open by the text of a profile, or the text is not understood.
+/// Returns true if the deadline of a category is open by the text of a profile, or the text is not
+/// understood.
 fn is_open(profile: Option<&str>, category: &Category) -> bool {
     let Some(profile) = profile else { return false };
-    let Some(profile) = Profile::parse(profile) else { return Profile::is_open_text(profile) };
-    let mut terms = profile.terms.iter().filter(|term| term.category == *category);
+    let Some(profile) = Profile::parse(profile) else {
+        return Profile::is_open_text(profile);
+    };
+    let mut terms = profile
+        .terms
+        .iter()
+        .filter(|term| term.category == *category);
     terms.any(|term| term.trigger == Trigger::ContractEnd && term.known.is_none())
 }
 
 impl Table {
-    /// Refuses a commit under another text of a policy than the table records, and one that clears a deadline although
-    /// a column of its category stays.
+    /// Refuses a commit under another text of a policy than the table records, and one that clears
+    /// a deadline although a column of its category stays.
     pub(super) fn check_categories(&self, change: &TableChange<'_>) -> Result<(), CommitError> {
         let version = &change.evidence.policy_version;
-        let recorded = |version: &PolicyVersion| CategoryColumns::recorded(&self.state.metadata, version);
+        let recorded =
+            |version: &PolicyVersion| CategoryColumns::recorded(&self.state.metadata, version);
         let own = CategoryColumns::of_spec(self.spec());
-        if !change.segments.is_empty() && recorded(version).is_some_and(|recorded| recorded != own) {
-            return Err(CommitError::OtherColumns { version: version.clone() });
+        if !change.segments.is_empty() && recorded(version).is_some_and(|recorded| recorded != own)
+        {
+            return Err(CommitError::OtherColumns {
+                version: version.clone(),
+            });
         }
-        if change.removes.iter().all(|segment| segment.deadlines.is_empty()) {
+        if change
+            .removes
+            .iter()
+            .all(|segment| segment.deadlines.is_empty())
+        {
             return Ok(());
         }
-        // Columns that are not recorded yet are recorded by this commit, if they belong to the policy of this process.
+        // Columns that are not recorded yet are recorded by this commit, if they belong to the
+        // policy of this process.
         let columns = |of: Option<&PolicyVersion>| {
             let of = of?;
             recorded(of).or_else(|| (of == version).then(|| own.clone()))
@@ -156,7 +201,10 @@ impl Table {
         let removed: Vec<RemovedTags<'_>> = change
             .removes
             .iter()
-            .map(|old| RemovedTags { deadlines: &old.deadlines, columns: columns(old.policy_version.as_ref()) })
+            .map(|old| RemovedTags {
+                deadlines: &old.deadlines,
+                columns: columns(old.policy_version.as_ref()),
+            })
             .collect();
         let added: Vec<AddedTags<'_>> = change
             .segments
@@ -165,20 +213,33 @@ impl Table {
                 deadlines: told_deadlines(&new.contents.stats),
                 file: &new.contents.columns,
                 columns: columns(told_policy(&new.contents.stats).as_ref()),
-                profile: new.home.profile_text.as_deref().or_else(|| self.profile_text(&new.home.profile)),
+                profile: new
+                    .home
+                    .profile_text
+                    .as_deref()
+                    .or_else(|| self.profile_text(&new.home.profile)),
             })
             .collect();
         match cleared_deadline(&removed, &added) {
             None => Ok(()),
-            Some(ClearedDeadline { category, column }) => Err(CommitError::DeadlineCleared { category, column }),
+            Some(ClearedDeadline { category, column }) => {
+                Err(CommitError::DeadlineCleared { category, column })
+            }
         }
     }
 
-    /// Returns the metadata with the columns of this process's policy recorded; `None` if they are recorded already.
-    pub(super) fn with_columns(&self, metadata: &Metadata, of: &PolicyVersion) -> Result<Option<Metadata>, StoreError> {
+    /// Returns the metadata with the columns of this process's policy recorded; `None` if they are
+    /// recorded already.
+    pub(super) fn with_columns(
+        &self,
+        metadata: &Metadata,
+        of: &PolicyVersion,
+    ) -> Result<Option<Metadata>, StoreError> {
         match CategoryColumns::recorded(metadata, of) {
             Some(_) => Ok(None),
-            None => CategoryColumns::of_spec(self.spec()).record(metadata.clone(), of).map(Some),
+            None => CategoryColumns::of_spec(self.spec())
+                .record(metadata.clone(), of)
+                .map(Some),
         }
     }
 }

@@ -1,7 +1,8 @@
-//! The commit that puts a control in force in a table: it raises the `txn` app id `controls`, and changes no file.
+//! The commit that puts a control in force in a table: it raises the `txn` app id `controls`, and
+//! changes no file.
 //!
-//! A writer that acted on older controls cannot commit after it. A table's controls are never lowered. No policy is
-//! needed: controls also apply to a table whose product is in no policy.
+//! A writer that acted on older controls cannot commit after it. A table's controls are never
+//! lowered. No policy is needed: controls also apply to a table whose product is in no policy.
 
 use deltalake_core::kernel::{Action, Transaction};
 
@@ -15,15 +16,20 @@ use crate::root::Root;
 use ebbtide_base::ids::ProductKey;
 
 impl Table {
-    /// Raises the table's controls to at least `version` and returns the table version that has them. Commits nothing
-    /// if they are that high already. May be called again after any error.
-    pub async fn commit_controls(&mut self, version: ControlsVersion, evidence: Evidence) -> Result<u64, CommitError> {
+    /// Raises the table's controls to at least `version` and returns the table version that has
+    /// them. Commits nothing if they are that high already. May be called again after any error.
+    pub async fn commit_controls(
+        &mut self,
+        version: ControlsVersion,
+        evidence: Evidence,
+    ) -> Result<u64, CommitError> {
         raise(&self.log, &mut self.state, version, evidence).await
     }
 }
 
-/// Raises the controls of a product's table like [`Table::commit_controls`], without its columns. `None` if there is no
-/// table, or its first entry is not written yet: the process that creates it reads the control log after that entry.
+/// Raises the controls of a product's table like [`Table::commit_controls`], without its columns.
+/// `None` if there is no table, or its first entry is not written yet: the process that creates it
+/// reads the control log after that entry.
 pub async fn raise_controls(
     root: &Root,
     product: &ProductKey,
@@ -37,8 +43,12 @@ pub async fn raise_controls(
     }
 }
 
-/// Returns the version of the controls of a product's table, by its newest version. `None` as in [`raise_controls`].
-pub async fn controls_of(root: &Root, product: &ProductKey) -> Result<Option<ControlsVersion>, StoreError> {
+/// Returns the version of the controls of a product's table, by its newest version. `None` as in
+/// [`raise_controls`].
+pub async fn controls_of(
+    root: &Root,
+    product: &ProductKey,
+) -> Result<Option<ControlsVersion>, StoreError> {
     let state = LogState::load(&TableLog::of(root, product)).await?;
     Ok(state.map(|state| ControlsVersion(state.controls())))
 }
@@ -61,8 +71,15 @@ async fn raise(
             return Err(not_there(error));
         }
         let at = Some(evidence.at.timestamp_millis());
-        let txn = Action::Txn(Transaction::new_with_last_update(CONTROLS_APP.to_owned(), version.0, at));
-        match attempt(log, state, &evidence, vec![txn]).await.map_err(CommitError::Store)? {
+        let txn = Action::Txn(Transaction::new_with_last_update(
+            CONTROLS_APP.to_owned(),
+            version.0,
+            at,
+        ));
+        match attempt(log, state, &evidence, vec![txn])
+            .await
+            .map_err(CommitError::Store)?
+        {
             CommitAttempt::Landed(version) => return Ok(version),
             CommitAttempt::Lost => {}
             CommitAttempt::Failed(error) => failed = Some(error),

@@ -1,7 +1,8 @@
 //! The controls in force in the tables under a root, cached between calls.
 //!
-//! Only the first read of a table reads its whole log; later reads cost as much as the entries committed since. A table
-//! that was replaced by another is recognised by its entries and read again in full.
+//! Only the first read of a table reads its whole log; later reads cost as much as the entries
+//! committed since. A table that was replaced by another is recognised by its entries and read
+//! again in full.
 
 use std::collections::BTreeMap;
 
@@ -40,38 +41,58 @@ impl TableControlsCache {
     /// Creates the cache for `root`. Reads nothing.
     #[must_use]
     pub fn new(root: Root) -> TableControlsCache {
-        TableControlsCache { root, read: BTreeMap::new() }
+        TableControlsCache {
+            root,
+            read: BTreeMap::new(),
+        }
     }
 
-    /// Returns the controls of every table at its newest version. A table whose first entry is not written yet does not
-    /// count.
+    /// Returns the controls of every table at its newest version. A table whose first entry is not
+    /// written yet does not count.
     pub async fn look(&mut self) -> Result<Vec<(ProductKey, TableControls)>, StoreError> {
         let mut tables: Vec<(ProductKey, TableControls)> = Vec::new();
         for product in self.root.folders().await? {
             // A table whose new entries cannot be read is read in full by the next call.
             let before = self.read.remove(&product);
-            let Some(read) = self.read(&product, before).await? else { continue };
+            let Some(read) = self.read(&product, before).await? else {
+                continue;
+            };
             let policy = ControlsVersion(read.state.txn(POLICY_APP).unwrap_or(0));
-            tables.push((product.clone(), TableControls { controls: ControlsVersion(read.state.controls()), policy }));
+            tables.push((
+                product.clone(),
+                TableControls {
+                    controls: ControlsVersion(read.state.controls()),
+                    policy,
+                },
+            ));
             self.read.insert(product, read);
         }
-        self.read.retain(|product, _| tables.iter().any(|(of, _)| of == product));
+        self.read
+            .retain(|product, _| tables.iter().any(|(of, _)| of == product));
         Ok(tables)
     }
 
-    /// Reads a table at its newest version: only the new entries if it is the same table as before. `None` if it has no
-    /// entry yet.
-    async fn read(&self, product: &ProductKey, before: Option<TableRead>) -> Result<Option<TableRead>, StoreError> {
+    /// Reads a table at its newest version: only the new entries if it is the same table as before.
+    /// `None` if it has no entry yet.
+    async fn read(
+        &self,
+        product: &ProductKey,
+        before: Option<TableRead>,
+    ) -> Result<Option<TableRead>, StoreError> {
         let (log, state, newest) = match before {
-            Some(TableRead { log, mut state, newest })
-                if newest.is_some() && newest == entry_file(&log, state.version).await? =>
-            {
+            Some(TableRead {
+                log,
+                mut state,
+                newest,
+            }) if newest.is_some() && newest == entry_file(&log, state.version).await? => {
                 let newest = state.read_on(&log).await?;
                 (log, state, newest)
             }
             _ => {
                 let log = TableLog::of(&self.root, product);
-                let Some(state) = LogState::load(&log).await? else { return Ok(None) };
+                let Some(state) = LogState::load(&log).await? else {
+                    return Ok(None);
+                };
                 (log, state, None)
             }
         };

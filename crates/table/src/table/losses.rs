@@ -1,7 +1,7 @@
 //! The commit that records an operator's decision to continue after offsets that can never be read.
 //!
-//! It moves one partition's offset, with evidence of what is lost, and changes no row. It succeeds only if the table's
-//! position is the one that the decision was made for.
+//! It moves one partition's offset, with evidence of what is lost, and changes no row. It succeeds
+//! only if the table's position is the one that the decision was made for.
 
 use deltalake_core::kernel::{Action, Transaction};
 
@@ -33,7 +33,9 @@ pub struct LossDecision {
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptLossError {
     /// The table's position is not the one that the decision was made for.
-    #[error("the table moved meanwhile: {partition} is at another offset now; look again with --dry-run")]
+    #[error(
+        "the table moved meanwhile: {partition} is at another offset now; look again with --dry-run"
+    )]
     Moved {
         /// The partition.
         partition: TopicPartition,
@@ -44,8 +46,13 @@ pub enum AcceptLossError {
 }
 
 impl Table {
-    /// Moves the partition as decided and returns the version of the commit. May be called again after any error.
-    pub async fn accept_loss(&mut self, decision: &LossDecision, evidence: Evidence) -> Result<u64, AcceptLossError> {
+    /// Moves the partition as decided and returns the version of the commit. May be called again
+    /// after any error.
+    pub async fn accept_loss(
+        &mut self,
+        decision: &LossDecision,
+        evidence: Evidence,
+    ) -> Result<u64, AcceptLossError> {
         check(decision, &evidence).map_err(CommitError::Store)?;
         let mut failed: Option<StoreError> = None;
         loop {
@@ -60,10 +67,18 @@ impl Table {
             let moved = self.next_offset(&decision.partition) != Some(decision.from)
                 || self.topic_mark(&decision.partition) != decision.mark;
             if moved {
-                return Err(AcceptLossError::Moved { partition: decision.partition.clone() });
+                return Err(AcceptLossError::Moved {
+                    partition: decision.partition.clone(),
+                });
             }
             self.goes_by(&evidence.policy_version)?;
-            let tried = attempt(&self.log, &mut self.state, &evidence, actions(decision, &evidence)).await;
+            let tried = attempt(
+                &self.log,
+                &mut self.state,
+                &evidence,
+                actions(decision, &evidence),
+            )
+            .await;
             match tried.map_err(CommitError::Store)? {
                 CommitAttempt::Landed(version) => return Ok(version),
                 CommitAttempt::Lost => {}
@@ -74,7 +89,9 @@ impl Table {
 
     fn is_decided(&self, decision: &LossDecision) -> bool {
         self.next_offset(&decision.partition) == Some(decision.next)
-            && decision.topic.is_none_or(|topic| self.topic_mark(&decision.partition) == Some(topic.mark()))
+            && decision
+                .topic
+                .is_none_or(|topic| self.topic_mark(&decision.partition) == Some(topic.mark()))
     }
 }
 
@@ -82,26 +99,41 @@ fn actions(decision: &LossDecision, evidence: &Evidence) -> Vec<Action> {
     let (partition, at) = (&decision.partition, evidence.at);
     let time = Some(at.timestamp_millis());
     let next = Transaction::new_with_last_update(app_id(partition), decision.next.0, time);
-    let topic = decision.topic.map(|topic| topic_action(partition, topic.mark(), at));
+    let topic = decision
+        .topic
+        .map(|topic| topic_action(partition, topic.mark(), at));
     [Action::Txn(next)].into_iter().chain(topic).collect()
 }
 
 /// Refuses a decision that would change nothing, or that its evidence contradicts.
 fn check(decision: &LossDecision, evidence: &Evidence) -> Result<(), StoreError> {
     let [moved] = evidence.partitions.as_slice() else {
-        return Err(StoreError::Refused("a decision moves exactly one partition".to_owned()));
+        return Err(StoreError::Refused(
+            "a decision moves exactly one partition".to_owned(),
+        ));
     };
     let agrees = moved.partition == decision.partition
         && (moved.from, moved.next, moved.records) == (Some(decision.from), decision.next, 0)
-        && evidence.losses.iter().all(|loss| loss.partition == decision.partition)
+        && evidence
+            .losses
+            .iter()
+            .all(|loss| loss.partition == decision.partition)
         && evidence.losses.len() == 1
         && evidence.conserves();
     if !agrees {
-        return Err(StoreError::Refused(format!("the evidence moves {} otherwise than the decision", moved.partition)));
+        return Err(StoreError::Refused(format!(
+            "the evidence moves {} otherwise than the decision",
+            moved.partition
+        )));
     }
-    let same_topic = decision.topic.is_none_or(|topic| decision.mark == Some(topic.mark()));
+    let same_topic = decision
+        .topic
+        .is_none_or(|topic| decision.mark == Some(topic.mark()));
     if (decision.next == decision.from && same_topic) || decision.next < Offset::ZERO {
-        return Err(StoreError::Refused(format!("{} would stay where it is", moved.partition)));
+        return Err(StoreError::Refused(format!(
+            "{} would stay where it is",
+            moved.partition
+        )));
     }
     Ok(())
 }
@@ -121,18 +153,49 @@ mod tests {
 
     fn decision(from: i64, next: i64, was: TopicId, topic: TopicId) -> LossDecision {
         let (from, next) = (Offset(from), Offset(next));
-        LossDecision { partition: partition(0), from, mark: Some(was.mark()), next, topic: Some(topic) }
+        LossDecision {
+            partition: partition(0),
+            from,
+            mark: Some(was.mark()),
+            next,
+            topic: Some(topic),
+        }
     }
 
     fn evidence(decision: &LossDecision, cause: LossCause, offsets: u64) -> Evidence {
-        let LossDecision { partition, from, next, .. } = decision.clone();
-        let moved = PartitionEvidence { partition: partition.clone(), from: Some(from), next, records: 0 };
-        let loss = OffsetLoss { partition, cause, offsets };
+        let LossDecision {
+            partition,
+            from,
+            next,
+            ..
+        } = decision.clone();
+        let moved = PartitionEvidence {
+            partition: partition.clone(),
+            from: Some(from),
+            next,
+            records: 0,
+        };
+        let loss = OffsetLoss {
+            partition,
+            cause,
+            offsets,
+        };
         let version = "2026-09-01".parse().unwrap();
-        Evidence::accept_loss(Uuid::new_v4(), noon() + TimeDelta::hours(1), version, moved, loss)
+        Evidence::accept_loss(
+            Uuid::new_v4(),
+            noon() + TimeDelta::hours(1),
+            version,
+            moved,
+            loss,
+        )
     }
 
-    async fn commit(table: &mut Table, from: Option<i64>, next: i64, topic: TopicId) -> Result<u64, CommitError> {
+    async fn commit(
+        table: &mut Table,
+        from: Option<i64>,
+        next: i64,
+        topic: TopicId,
+    ) -> Result<u64, CommitError> {
         let mut batch = batch(table, 0, from, next).await;
         batch.advances[0].topic = Some(topic);
         table.commit(batch).await
@@ -144,18 +207,27 @@ mod tests {
         let mut table = Table::open(&root, spec()).await.unwrap();
         commit(&mut table, None, 100, OLD).await.unwrap();
         let skip = decision(100, 140, OLD, OLD);
-        table.accept_loss(&skip, evidence(&skip, LossCause::Deleted, 40)).await.unwrap();
+        table
+            .accept_loss(&skip, evidence(&skip, LossCause::Deleted, 40))
+            .await
+            .unwrap();
         commit(&mut table, Some(140), 150, OLD).await.unwrap();
         // Recreated, with a beginning that is deleted already.
         let again = decision(150, 5, OLD, NEW);
-        table.accept_loss(&again, evidence(&again, LossCause::Recreated, 5)).await.unwrap();
+        table
+            .accept_loss(&again, evidence(&again, LossCause::Recreated, 5))
+            .await
+            .unwrap();
         assert_eq!(table.topic_mark(&partition(0)), Some(NEW.mark()));
         commit(&mut table, Some(5), 20, NEW).await.unwrap();
 
         let found = audit(&root, &"sms".parse().unwrap()).await.unwrap();
         assert_eq!(found.broken, []);
         let totals = found.totals.unwrap();
-        assert_eq!((totals.lost_offsets, totals.read, totals.commits), (45, 125, 5));
+        assert_eq!(
+            (totals.lost_offsets, totals.read, totals.commits),
+            (45, 125, 5)
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -163,17 +235,35 @@ mod tests {
         let (_folder, root) = root();
         let mut table = Table::open(&root, spec()).await.unwrap();
         commit(&mut table, None, 100, OLD).await.unwrap();
-        for wrong in [decision(99, 140, OLD, OLD), decision(100, 140, NEW, NEW), decision(0, 140, OLD, OLD)] {
+        for wrong in [
+            decision(99, 140, OLD, OLD),
+            decision(100, 140, NEW, NEW),
+            decision(0, 140, OLD, OLD),
+        ] {
             let lost = u64::try_from(wrong.next.0 - wrong.from.0).unwrap();
-            let refused = table.accept_loss(&wrong, evidence(&wrong, LossCause::Deleted, lost)).await;
-            assert!(matches!(refused, Err(AcceptLossError::Moved { .. })), "{refused:?}");
+            let refused = table
+                .accept_loss(&wrong, evidence(&wrong, LossCause::Deleted, lost))
+                .await;
+            assert!(
+                matches!(refused, Err(AcceptLossError::Moved { .. })),
+                "{refused:?}"
+            );
         }
         let nothing = decision(100, 100, OLD, OLD);
-        table.accept_loss(&nothing, evidence(&nothing, LossCause::Deleted, 0)).await.unwrap_err();
+        table
+            .accept_loss(&nothing, evidence(&nothing, LossCause::Deleted, 0))
+            .await
+            .unwrap_err();
         let decided = decision(100, 140, OLD, OLD);
         let other = decision(100, 150, OLD, OLD);
-        table.accept_loss(&decided, evidence(&other, LossCause::Deleted, 50)).await.unwrap_err();
-        assert_eq!((table.version(), table.next_offset(&partition(0))), (1, Some(Offset(100))));
+        table
+            .accept_loss(&decided, evidence(&other, LossCause::Deleted, 50))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (table.version(), table.next_offset(&partition(0))),
+            (1, Some(Offset(100)))
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -184,11 +274,15 @@ mod tests {
         let mut late = batch(&table, 0, Some(100), 130).await;
         late.advances[0].topic = Some(OLD);
         let again = decision(100, 0, OLD, NEW);
-        table.accept_loss(&again, evidence(&again, LossCause::Recreated, 0)).await.unwrap();
+        table
+            .accept_loss(&again, evidence(&again, LossCause::Recreated, 0))
+            .await
+            .unwrap();
         commit(&mut table, Some(0), 100, NEW).await.unwrap();
         let refused = table.commit(late.clone()).await.unwrap_err();
         assert!(matches!(refused, CommitError::OffsetsMoved(_)), "{refused}");
-        // A batch of the new topic does not commit either while the table's offset belongs to the old one.
+        // A batch of the new topic does not commit either while the table's offset belongs to the
+        // old one.
         let refused = commit(&mut table, Some(100), 130, OLD).await.unwrap_err();
         assert!(matches!(refused, CommitError::OffsetsMoved(_)), "{refused}");
     }
@@ -202,7 +296,10 @@ mod tests {
         landed.advances[0].topic = Some(OLD);
         let version = table.commit(landed.clone()).await.unwrap();
         let again = decision(130, 0, OLD, NEW);
-        table.accept_loss(&again, evidence(&again, LossCause::Recreated, 0)).await.unwrap();
+        table
+            .accept_loss(&again, evidence(&again, LossCause::Recreated, 0))
+            .await
+            .unwrap();
         commit(&mut table, Some(0), 100, NEW).await.unwrap();
         commit(&mut table, Some(100), 110, NEW).await.unwrap();
         // Its writer asks again after an error: its files must not be treated as uncommitted.

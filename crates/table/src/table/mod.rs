@@ -39,7 +39,8 @@ use super::segment::{EncodedSegment, FileContents, Segment, SegmentLocation};
 use super::spec::TableSpec;
 use ebbtide_base::ids::{Offset, ProfileId, TopicId, TopicMark, TopicPartition};
 
-/// The version of a table's controls: the commit of each control in force raises it. 0 before the first.
+/// The version of a table's controls: the commit of each control in force raises it. 0 before the
+/// first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
 #[serde(transparent)]
 pub struct ControlsVersion(pub i64);
@@ -75,11 +76,23 @@ pub struct IngestCommit {
 pub struct SegmentStore(Arc<dyn ObjectStore>);
 
 impl SegmentStore {
-    /// Writes a segment's file and makes it durable. No reader sees it before the commit that adds it.
+    /// Writes a segment's file and makes it durable. No reader sees it before the commit that adds
+    /// it.
     pub async fn put(&self, segment: EncodedSegment) -> Result<Segment, StoreError> {
-        let EncodedSegment { tags, forms, contents, bytes } = segment;
+        let EncodedSegment {
+            tags,
+            forms,
+            contents,
+            bytes,
+        } = segment;
         let profile_text = Some(tags.profile_text);
-        let home = SegmentLocation { bucket: tags.bucket, profile: tags.profile, profile_text, cells: None, forms };
+        let home = SegmentLocation {
+            bucket: tags.bucket,
+            profile: tags.profile,
+            profile_text,
+            cells: None,
+            forms,
+        };
         self.put_file(home, contents, bytes).await
     }
 
@@ -92,8 +105,15 @@ impl SegmentStore {
     ) -> Result<Segment, StoreError> {
         let (path, size) = (home.path(), bytes.len() as u64);
         let options = PutOptions::from(PutMode::Create);
-        self.0.put_opts(&Path::from(path.as_str()), bytes.into(), options).await?;
-        Ok(Segment { path, home, contents, size })
+        self.0
+            .put_opts(&Path::from(path.as_str()), bytes.into(), options)
+            .await?;
+        Ok(Segment {
+            path,
+            home,
+            contents,
+            size,
+        })
     }
 }
 
@@ -107,43 +127,53 @@ pub struct Table {
     pub(super) state: LogState,
     /// The number of attempts that lost their version to another commit.
     lost_races: u64,
-    /// The newest known checkpoint. There may be a newer one; if that one was deleted, the next checkpoint is delayed
-    /// accordingly.
+    /// The newest known checkpoint. There may be a newer one; if that one was deleted, the next
+    /// checkpoint is delayed accordingly.
     pub(super) checkpointed: Option<u64>,
     /// Files that the last pass of maintenance found due.
     pub(super) last_pass: LastPass,
 }
 
 impl Table {
-    /// The number of tables opened concurrently: while the store answers for one, another is processed.
+    /// The number of tables opened concurrently: while the store answers for one, another is
+    /// processed.
     pub const AT_ONCE: usize = 4;
 
-    /// Opens tables like [`Table::open`], [`Table::AT_ONCE`] at a time, and returns them in the same order.
+    /// Opens tables like [`Table::open`], [`Table::AT_ONCE`] at a time, and returns them in the
+    /// same order.
     ///
     /// Errors with the first that cannot be opened.
-    pub async fn open_all(root: &Root, specs: Vec<Arc<TableSpec>>) -> Result<Vec<Table>, super::OpenError> {
+    pub async fn open_all(
+        root: &Root,
+        specs: Vec<Arc<TableSpec>>,
+    ) -> Result<Vec<Table>, super::OpenError> {
         let opened = stream::iter(specs).map(|spec| Table::open(root, spec));
         opened.buffered(Self::AT_ONCE).try_collect().await
     }
 
-    /// Opens a product's table at its newest version; creates it if there is none, and adds the columns that it lacks.
+    /// Opens a product's table at its newest version; creates it if there is none, and adds the
+    /// columns that it lacks.
     pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, super::OpenError> {
         open::open(root, spec).await
     }
 
-    /// Opens a product's table for reading: creates and changes nothing. `None` if there is none. Errors if it could
-    /// not be given the columns of `spec`.
-    pub async fn existing(root: &Root, spec: Arc<TableSpec>) -> Result<Option<Table>, super::OpenError> {
+    /// Opens a product's table for reading: creates and changes nothing. `None` if there is none.
+    /// Errors if it could not be given the columns of `spec`.
+    pub async fn existing(
+        root: &Root,
+        spec: Arc<TableSpec>,
+    ) -> Result<Option<Table>, super::OpenError> {
         open::existing(root, spec).await
     }
 
-    /// Applies the entries committed since the last call. The cost depends on them and not on the size of the table.
+    /// Applies the entries committed since the last call. The cost depends on them and not on the
+    /// size of the table.
     pub async fn refresh(&mut self) -> Result<(), StoreError> {
         self.state.read_on(&self.log).await.map(drop)
     }
 
-    /// Returns the number of attempts that lost their version to another commit and were repeated, since the table was
-    /// opened.
+    /// Returns the number of attempts that lost their version to another commit and were repeated,
+    /// since the table was opened.
     #[must_use]
     pub fn lost_races(&self) -> u64 {
         self.lost_races
@@ -161,7 +191,8 @@ impl Table {
         self.state.txn(&app_id(partition)).map(Offset)
     }
 
-    /// Returns the mark of the topic that the partition was read from; `None` if the table has not recorded one.
+    /// Returns the mark of the topic that the partition was read from; `None` if the table has not
+    /// recorded one.
     #[must_use]
     pub fn topic_mark(&self, partition: &TopicPartition) -> Option<TopicMark> {
         self.state.txn(&topic_app_id(partition)).map(TopicMark)
@@ -170,8 +201,11 @@ impl Table {
     /// Returns the next offset to read in every partition that the table has records of, sorted.
     #[must_use]
     pub fn next_offsets(&self) -> Vec<(TopicPartition, Offset)> {
-        let mut offsets: Vec<_> =
-            self.state.txns().filter_map(|(app, version)| Some((partition_of(app)?, Offset(version)))).collect();
+        let mut offsets: Vec<_> = self
+            .state
+            .txns()
+            .filter_map(|(app, version)| Some((partition_of(app)?, Offset(version))))
+            .collect();
         offsets.sort();
         offsets
     }
@@ -179,7 +213,10 @@ impl Table {
     /// Returns the partitions that it has records of, in order.
     #[must_use]
     pub fn partitions(&self) -> Vec<TopicPartition> {
-        self.next_offsets().into_iter().map(|(partition, _)| partition).collect()
+        self.next_offsets()
+            .into_iter()
+            .map(|(partition, _)| partition)
+            .collect()
     }
 
     /// Returns the version of the table's controls.
@@ -188,7 +225,8 @@ impl Table {
         ControlsVersion(self.state.controls())
     }
 
-    /// Returns the time at which the newest commit with evidence was made, by the clock of its writer.
+    /// Returns the time at which the newest commit with evidence was made, by the clock of its
+    /// writer.
     #[must_use]
     pub fn newest_commit(&self) -> Option<DateTime<Utc>> {
         self.state.made_at
@@ -198,7 +236,11 @@ impl Table {
     #[must_use]
     pub fn profile_text(&self, profile: &ProfileId) -> Option<&str> {
         let key = format!("ebbtide.profile.{profile}");
-        self.state.metadata.configuration().get(&key).map(String::as_str)
+        self.state
+            .metadata
+            .configuration()
+            .get(&key)
+            .map(String::as_str)
     }
 
     /// Returns the table's columns.
@@ -218,7 +260,8 @@ impl Table {
         SegmentStore(self.log.object_store(None))
     }
 
-    /// Deletes files that were written and never committed. The janitor deletes those that fail here.
+    /// Deletes files that were written and never committed. The janitor deletes those that fail
+    /// here.
     pub async fn discard(&self, segments: Vec<Segment>) {
         let store = self.log.object_store(None);
         for segment in segments {

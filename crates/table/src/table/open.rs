@@ -1,4 +1,5 @@
-//! Opens a table: creates it if it does not exist, adds missing columns, and refuses a table of another kind.
+//! Opens a table: creates it if it does not exist, adds missing columns, and refuses a table of
+//! another kind.
 //!
 //! Every column of the policy has the same type in the table, or the error names it.
 
@@ -8,7 +9,8 @@ use std::sync::Arc;
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake_core::kernel::transaction::TransactionError;
 use deltalake_core::kernel::{
-    Action, CommitInfo, DataType, MetadataExt, Protocol, StructField, StructType, Transaction, new_metadata,
+    Action, CommitInfo, DataType, MetadataExt, Protocol, StructField, StructType, Transaction,
+    new_metadata,
 };
 use deltalake_core::kernel::{Metadata, PrimitiveType};
 use deltalake_core::logstore::CommitOrBytes;
@@ -27,7 +29,8 @@ use ebbtide_base::ids::BucketUnit;
 /// The property that lists the columns whose bounds any engine may write to the log.
 pub const STATS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
 
-/// The number of times that opening starts again because another process created or changed the table meanwhile.
+/// The number of times that opening starts again because another process created or changed the
+/// table meanwhile.
 const ATTEMPTS: usize = 20;
 
 pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError> {
@@ -36,15 +39,22 @@ pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError>
     let control_log = ControlLog::open(root);
     for _ in 0..ATTEMPTS {
         let loaded = LogState::load(&log).await?;
-        // Read after the table: a process that appends a control lists the tables afterwards, so one of the two sees
-        // the other.
+        // Read after the table: a process that appends a control lists the tables afterwards, so
+        // one of the two sees the other.
         let controls = control_log.newest().await?;
         let (version, actions) = match loaded {
             None => (0, creation(&spec, &wanted, controls)?),
             Some(state) => match widened(&spec, &wanted, &state.metadata)? {
-                Some(metadata) => (state.version + 1, vec![info("set columns"), Action::Metadata(metadata)]),
-                None if state.controls() < controls.0 => (state.version + 1, vec![info("controls"), raised(controls)]),
-                None if state.controls() > controls.0 => return Err(lost(state.controls(), controls).into()),
+                Some(metadata) => (
+                    state.version + 1,
+                    vec![info("set columns"), Action::Metadata(metadata)],
+                ),
+                None if state.controls() < controls.0 => {
+                    (state.version + 1, vec![info("controls"), raised(controls)])
+                }
+                None if state.controls() > controls.0 => {
+                    return Err(lost(state.controls(), controls).into());
+                }
                 None => {
                     return Ok(Table {
                         spec,
@@ -58,7 +68,8 @@ pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError>
                 }
             },
         };
-        // In either case the next iteration reads the log again: another process may have done the same.
+        // In either case the next iteration reads the log again: another process may have done the
+        // same.
         match write_entry(&log, version, &actions).await {
             Ok(()) | Err(TransactionError::VersionAlreadyExists(_)) => {}
             Err(error) => return Err(StoreError::from(error).into()),
@@ -67,23 +78,41 @@ pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError>
     Err(StoreError::Refused("the table changed under every attempt to open it".to_owned()).into())
 }
 
-/// Opens the table and writes nothing: `None` if there is none. Errors if it could not be given the columns.
+/// Opens the table and writes nothing: `None` if there is none. Errors if it could not be given the
+/// columns.
 pub async fn existing(root: &Root, spec: Arc<TableSpec>) -> Result<Option<Table>, OpenError> {
     let log = TableLog::of(root, &spec.product);
     let schema = delta_schema(&spec)?;
-    let Some(state) = LogState::load(&log).await? else { return Ok(None) };
+    let Some(state) = LogState::load(&log).await? else {
+        return Ok(None);
+    };
     widened(&spec, &schema, &state.metadata)?;
-    Ok(Some(Table { spec, schema, log, state, lost_races: 0, checkpointed: None, last_pass: LastPass::default() }))
+    Ok(Some(Table {
+        spec,
+        schema,
+        log,
+        state,
+        lost_races: 0,
+        checkpointed: None,
+        last_pass: LastPass::default(),
+    }))
 }
 
 /// Returns the columns in Delta's types.
 pub fn delta_schema(spec: &TableSpec) -> Result<StructType, OpenError> {
     let schema = spec.arrow().as_ref().try_into_kernel();
-    schema.map_err(|error| OpenError::NoDeltaType { table: spec.product.to_string(), why: error.to_string() })
+    schema.map_err(|error| OpenError::NoDeltaType {
+        table: spec.product.to_string(),
+        why: error.to_string(),
+    })
 }
 
 /// Puts an entry under its version if no entry has it: this decides between concurrent writers.
-pub async fn write_entry(log: &TableLog, version: u64, actions: &[Action]) -> Result<(), TransactionError> {
+pub async fn write_entry(
+    log: &TableLog,
+    version: u64,
+    actions: &[Action],
+) -> Result<(), TransactionError> {
     let mut bytes = Vec::new();
     for action in actions {
         let written = serde_json::to_value(action).and_then(|mut action| {
@@ -93,14 +122,21 @@ pub async fn write_entry(log: &TableLog, version: u64, actions: &[Action]) -> Re
         written.map_err(|json_err| TransactionError::SerializeLogJson { json_err })?;
         bytes.push(b'\n');
     }
-    log.write_commit_entry(version, CommitOrBytes::LogBytes(bytes.into()), Uuid::new_v4()).await
+    log.write_commit_entry(
+        version,
+        CommitOrBytes::LogBytes(bytes.into()),
+        Uuid::new_v4(),
+    )
+    .await
 }
 
-/// Escapes the colons of an hour's bucket: paths in a log are URIs, in which a part before a first colon is a scheme
-/// (RFC 2396, section 5). Every reader decodes them; Spark reads no table without the escapes.
+/// Escapes the colons of an hour's bucket: paths in a log are URIs, in which a part before a first
+/// colon is a scheme (RFC 2396, section 5). Every reader decodes them; Spark reads no table without
+/// the escapes.
 fn escape_colons(action: &mut serde_json::Value) {
     for kind in ["add", "remove"] {
-        if let Some(serde_json::Value::String(path)) = action.get_mut(kind).and_then(|file| file.get_mut("path"))
+        if let Some(serde_json::Value::String(path)) =
+            action.get_mut(kind).and_then(|file| file.get_mut("path"))
             && path.contains(':')
         {
             *path = path.replace(':', "%3A");
@@ -129,37 +165,61 @@ fn raised(controls: ControlsVersion) -> Action {
 
 /// Creates the error for a table with controls that the control log does not have.
 fn lost(known: i64, newest: ControlsVersion) -> StoreError {
-    unreadable(newest.next().0, &format!("it is missing, and the table knows {known}"))
+    unreadable(
+        newest.next().0,
+        &format!("it is missing, and the table knows {known}"),
+    )
 }
 
 /// Returns the actions of the first entry. A new table begins with all existing controls.
-pub fn creation(spec: &TableSpec, schema: &StructType, controls: ControlsVersion) -> Result<Vec<Action>, StoreError> {
-    let protocol: Protocol = serde_json::from_value(json!({ "minReaderVersion": 1, "minWriterVersion": 2 }))
-        .map_err(|error| StoreError::Refused(format!("the protocol: {error}")))?;
+pub fn creation(
+    spec: &TableSpec,
+    schema: &StructType,
+    controls: ControlsVersion,
+) -> Result<Vec<Action>, StoreError> {
+    let protocol: Protocol =
+        serde_json::from_value(json!({ "minReaderVersion": 1, "minWriterVersion": 2 }))
+            .map_err(|error| StoreError::Refused(format!("the protocol: {error}")))?;
     let properties = [
         (STATS_COLUMNS, stats_columns(spec)),
         // For engines that do not know the property above: no bounds.
         ("delta.dataSkippingNumIndexedCols", "0".to_owned()),
         ("delta.enableChangeDataFeed", "false".to_owned()),
         ("delta.logRetentionDuration", "interval 30 days".to_owned()),
-        ("delta.deletedFileRetentionDuration", "interval 7 days".to_owned()),
+        (
+            "delta.deletedFileRetentionDuration",
+            "interval 7 days".to_owned(),
+        ),
         ("ebbtide.bucket", unit_name(spec.unit).to_owned()),
     ];
     let metadata = new_metadata(schema, PARTITION_COLUMNS, properties)
         .and_then(|metadata| metadata.with_name(spec.product.to_string()))
         .map_err(|error| StoreError::Delta(Box::new(error.into())))?;
-    let mut actions = vec![info("create table"), Action::Protocol(protocol), Action::Metadata(metadata)];
+    let mut actions = vec![
+        info("create table"),
+        Action::Protocol(protocol),
+        Action::Metadata(metadata),
+    ];
     actions.extend((controls > ControlsVersion(0)).then(|| raised(controls)));
     Ok(actions)
 }
 
 /// Returns the metadata with every column of the policy; `None` if the table has them all.
-pub fn widened(spec: &TableSpec, wanted: &StructType, stored: &Metadata) -> Result<Option<Metadata>, OpenError> {
+pub fn widened(
+    spec: &TableSpec,
+    wanted: &StructType,
+    stored: &Metadata,
+) -> Result<Option<Metadata>, OpenError> {
     let table = || spec.product.to_string();
     let failed = |error: deltalake_core::kernel::Error| StoreError::Delta(Box::new(error.into()));
-    let schema = stored.parse_schema().map_err(|error| StoreError::Delta(Box::new(error.into())))?;
+    let schema = stored
+        .parse_schema()
+        .map_err(|error| StoreError::Delta(Box::new(error.into())))?;
     if stored.partition_columns() != PARTITION_COLUMNS.as_slice() {
-        return Err(OpenError::Partitions { table: table(), found: stored.partition_columns().join(", ") });
+        return Err(OpenError::Partitions {
+            table: table(),
+            found: stored.partition_columns().join(", "),
+        });
     }
     let mut fields: Vec<StructField> = schema.fields().cloned().collect();
     for field in wanted.fields() {
@@ -168,7 +228,11 @@ pub fn widened(spec: &TableSpec, wanted: &StructType, stored: &Metadata) -> Resu
             Some(found) if same_type(found.data_type(), field.data_type()) => {}
             Some(found) if field.name() == "bucket" => {
                 let stored = unit_of(found.data_type());
-                return Err(OpenError::BucketUnit { table: table(), stored, wanted: unit_name(spec.unit) });
+                return Err(OpenError::BucketUnit {
+                    table: table(),
+                    stored,
+                    wanted: unit_name(spec.unit),
+                });
             }
             Some(found) => {
                 return Err(OpenError::ColumnType {
@@ -183,10 +247,15 @@ pub fn widened(spec: &TableSpec, wanted: &StructType, stored: &Metadata) -> Resu
     if fields.len() == schema.fields().len() {
         return Ok(None);
     }
-    let schema = StructType::try_new(fields).map_err(|error| StoreError::Delta(Box::new(error.into())))?;
+    let schema =
+        StructType::try_new(fields).map_err(|error| StoreError::Delta(Box::new(error.into())))?;
     let told = stats_columns(spec);
     let metadata = stored.clone().with_schema(&schema).map_err(failed)?;
-    Ok(Some(metadata.add_config_key(STATS_COLUMNS.to_owned(), told).map_err(failed)?))
+    Ok(Some(
+        metadata
+            .add_config_key(STATS_COLUMNS.to_owned(), told)
+            .map_err(failed)?,
+    ))
 }
 
 /// Returns true if two types have the same values; the nullability of nested fields is ignored.
@@ -209,7 +278,9 @@ pub fn same_type(a: &DataType, b: &DataType) -> bool {
 /// Returns the value of [`STATS_COLUMNS`].
 pub fn stats_columns(spec: &TableSpec) -> String {
     let told = spec.stored().filter(|column| spec.told_in_log(column));
-    told.map(|column| column.name.as_str()).collect::<Vec<_>>().join(",")
+    told.map(|column| column.name.as_str())
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 fn unit_name(unit: BucketUnit) -> &'static str {

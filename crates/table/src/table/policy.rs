@@ -1,8 +1,8 @@
-//! The commit that puts a policy in force in a table: it names the policy, adds the columns that the table lacks and
-//! raises the controls, in one step.
+//! The commit that puts a policy in force in a table: it names the policy, adds the columns that
+//! the table lacks and raises the controls, in one step.
 //!
-//! No commit made under another policy lands after it: every commit of records or rewrites is checked against the
-//! policy that the table names. An older activation never replaces a newer one.
+//! No commit made under another policy lands after it: every commit of records or rewrites is
+//! checked against the policy that the table names. An older activation never replaces a newer one.
 
 use std::sync::Arc;
 
@@ -34,8 +34,8 @@ pub struct PolicyCommit {
 }
 
 impl Table {
-    /// Returns the version of the only policy whose commits the table accepts; `None` if it accepts those of any
-    /// policy.
+    /// Returns the version of the only policy whose commits the table accepts; `None` if it accepts
+    /// those of any policy.
     #[must_use]
     pub fn policy(&self) -> Option<&str> {
         self.state.policy()
@@ -45,13 +45,17 @@ impl Table {
 impl LogState {
     /// Returns the version of the active policy.
     pub fn policy(&self) -> Option<&str> {
-        self.metadata.configuration().get(POLICY).map(String::as_str)
+        self.metadata
+            .configuration()
+            .get(POLICY)
+            .map(String::as_str)
     }
 }
 
-/// Puts a policy in force in the table of a product. `spec` has the table's columns under the policy; `None` if the
-/// policy has no records of the product. Creates the table if the policy has records and there is none. Returns true if
-/// the policy was not in force before; a policy never replaces a later one. May be called again after any error.
+/// Puts a policy in force in the table of a product. `spec` has the table's columns under the
+/// policy; `None` if the policy has no records of the product. Creates the table if the policy has
+/// records and there is none. Returns true if the policy was not in force before; a policy never
+/// replaces a later one. May be called again after any error.
 pub async fn take_force(
     root: &Root,
     (product, spec): (&ProductKey, Option<Arc<TableSpec>>),
@@ -59,12 +63,20 @@ pub async fn take_force(
     evidence: Evidence,
 ) -> Result<bool, CommitError> {
     let log = TableLog::of(root, product);
-    let schema = spec.as_deref().map(delta_schema).transpose().map_err(refused)?;
+    let schema = spec
+        .as_deref()
+        .map(delta_schema)
+        .transpose()
+        .map_err(refused)?;
     let columns = spec.as_deref().zip(schema.as_ref());
     let mut failed: Option<StoreError> = None;
     loop {
         let state = LogState::load(&log).await.map_err(CommitError::Unknown)?;
-        if state.as_ref().is_some_and(|state| state.txn(POLICY_APP).is_some_and(|at| at >= taking.control.0)) {
+        if state.as_ref().is_some_and(|state| {
+            state
+                .txn(POLICY_APP)
+                .is_some_and(|at| at >= taking.control.0)
+        }) {
             return Ok(false);
         }
         // The log was checked: the commit is not in it.
@@ -72,7 +84,10 @@ pub async fn take_force(
             return Err(CommitError::Store(error));
         }
         let (version, actions) = match (&state, columns) {
-            (Some(state), columns) => (state.version + 1, change(state, columns, &taking, &evidence)?),
+            (Some(state), columns) => (
+                state.version + 1,
+                change(state, columns, &taking, &evidence)?,
+            ),
             (None, Some((spec, schema))) => (0, made(spec, schema, &taking)?),
             (None, None) => return Ok(false),
         };
@@ -97,12 +112,20 @@ fn refused(error: OpenError) -> CommitError {
 
 fn txns(taking: &PolicyCommit, controls: i64) -> [Action; 3] {
     // Under the new policy's terms, notices may apply to rows that they did not apply to before.
-    [(POLICY_APP, taking.control.0), (CONTROLS_APP, taking.control.0.max(controls)), (NOTICES_APP, 0)]
-        .map(|(app, version)| Action::Txn(Transaction::new(app.to_owned(), version)))
+    [
+        (POLICY_APP, taking.control.0),
+        (CONTROLS_APP, taking.control.0.max(controls)),
+        (NOTICES_APP, 0),
+    ]
+    .map(|(app, version)| Action::Txn(Transaction::new(app.to_owned(), version)))
 }
 
 /// Returns the metadata with the policy named, and with the columns of its categories.
-fn named(metadata: Metadata, spec: Option<&TableSpec>, taking: &PolicyCommit) -> Result<Metadata, StoreError> {
+fn named(
+    metadata: Metadata,
+    spec: Option<&TableSpec>,
+    taking: &PolicyCommit,
+) -> Result<Metadata, StoreError> {
     let named = metadata.add_config_key(POLICY.to_owned(), taking.policy.to_string());
     let named = named.map_err(|error| StoreError::Delta(Box::new(error.into())))?;
     match spec {
@@ -119,21 +142,32 @@ fn change(
 ) -> Result<Vec<Action>, CommitError> {
     let mut metadata = state.metadata.clone();
     if let Some((spec, schema)) = columns {
-        metadata = widened(spec, schema, &metadata).map_err(refused)?.unwrap_or(metadata);
+        metadata = widened(spec, schema, &metadata)
+            .map_err(refused)?
+            .unwrap_or(metadata);
         // The bounds of a column that became personal are no longer written to the log.
         let told = metadata.add_config_key(STATS_COLUMNS.to_owned(), stats_columns(spec));
-        metadata = told.map_err(|error| CommitError::Store(StoreError::Delta(Box::new(error.into()))))?;
+        metadata =
+            told.map_err(|error| CommitError::Store(StoreError::Delta(Box::new(error.into()))))?;
     }
     let mut evidence = evidence.clone();
     evidence.commit = uuid::Uuid::new_v4();
     evidence.totals = state.totals.unwrap_or_default().plus(&evidence);
     let info = evidence_info(&evidence, state.version).map_err(CommitError::Store)?;
-    let metadata = named(metadata, columns.map(|(spec, _)| spec), taking).map_err(CommitError::Store)?;
-    Ok([info, Action::Metadata(metadata)].into_iter().chain(txns(taking, state.controls())).collect())
+    let metadata =
+        named(metadata, columns.map(|(spec, _)| spec), taking).map_err(CommitError::Store)?;
+    Ok([info, Action::Metadata(metadata)]
+        .into_iter()
+        .chain(txns(taking, state.controls()))
+        .collect())
 }
 
 /// Creates the first entry of a table that begins under the policy.
-fn made(spec: &TableSpec, schema: &StructType, taking: &PolicyCommit) -> Result<Vec<Action>, CommitError> {
+fn made(
+    spec: &TableSpec,
+    schema: &StructType,
+    taking: &PolicyCommit,
+) -> Result<Vec<Action>, CommitError> {
     let made = creation(spec, schema, ControlsVersion(0)).map_err(CommitError::Store)?;
     let mut actions = Vec::with_capacity(made.len() + 3);
     for action in made {

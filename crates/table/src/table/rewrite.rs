@@ -1,7 +1,9 @@
-//! The commit of a rewrite: it replaces segments by others in one step, with the evidence of the rewrite.
+//! The commit of a rewrite: it replaces segments by others in one step, with the evidence of the
+//! rewrite.
 //!
-//! It is the same compare-and-swap as that of ingest. The entries since the version at which the caller listed the
-//! segments show whether these are still active, so that the cost does not grow with the table.
+//! It is the same compare-and-swap as that of ingest. The entries since the version at which the
+//! caller listed the segments show whether these are still active, so that the cost does not grow
+//! with the table.
 
 use std::collections::HashSet;
 
@@ -29,8 +31,8 @@ pub struct RewriteCommit {
     pub adds: Vec<Segment>,
     /// The controls under which the rewrite was made.
     pub controls: ControlsVersion,
-    /// True if its rows come under another policy, by whose terms notices may apply to them that did not apply before:
-    /// the table's record of the notices that its tags reflect is reset.
+    /// True if its rows come under another policy, by whose terms notices may apply to them that
+    /// did not apply before: the table's record of the notices that its tags reflect is reset.
     pub renewed: bool,
     /// The evidence of the commit. A repeated commit is recognised by the id in it.
     pub evidence: Evidence,
@@ -39,22 +41,32 @@ pub struct RewriteCommit {
 impl Table {
     /// Replaces segments by others in one step and returns the version at which the commit landed.
     ///
-    /// Repeats the attempt if another writer was faster. Errors if one of the segments is no longer in the table, if
-    /// the controls or the columns changed, or if the store fails. It may be called again with the same rewrite, in
-    /// another process too: a commit that landed before is found by its id.
+    /// Repeats the attempt if another writer was faster. Errors if one of the segments is no longer
+    /// in the table, if the controls or the columns changed, or if the store fails. It may be
+    /// called again with the same rewrite, in another process too: a commit that landed before is
+    /// found by its id.
     pub async fn commit_rewrite(&mut self, rewrite: RewriteCommit) -> Result<u64, CommitError> {
         check(&rewrite).map_err(CommitError::Store)?;
         let at = rewrite.evidence.at.timestamp_millis();
         let changes = rewrite.evidence.changes_data();
-        let removed = rewrite.removes.iter().map(|segment| Action::Remove(remove(segment, at, changes)));
+        let removed = rewrite
+            .removes
+            .iter()
+            .map(|segment| Action::Remove(remove(segment, at, changes)));
         let change = TableChange {
             segments: &rewrite.adds,
             removes: &rewrite.removes,
             controls: rewrite.controls,
             evidence: &rewrite.evidence,
-            actions: removed.chain(rewrite.renewed.then(|| noted(ControlsVersion(0)))).collect(),
+            actions: removed
+                .chain(rewrite.renewed.then(|| noted(ControlsVersion(0))))
+                .collect(),
         };
-        self.swap(&change, ConflictCheck::Segments(RemovedFilesCheck::new(&rewrite))).await
+        self.swap(
+            &change,
+            ConflictCheck::Segments(RemovedFilesCheck::new(&rewrite)),
+        )
+        .await
     }
 }
 
@@ -68,19 +80,38 @@ pub(super) struct RemovedFilesCheck<'a> {
 
 impl<'a> RemovedFilesCheck<'a> {
     fn new(rewrite: &'a RewriteCommit) -> Self {
-        let removes = rewrite.removes.iter().map(|segment| &*segment.path).collect();
-        Self { commit: rewrite.evidence.commit, removes, at: rewrite.seen_at }
+        let removes = rewrite
+            .removes
+            .iter()
+            .map(|segment| &*segment.path)
+            .collect();
+        Self {
+            commit: rewrite.evidence.commit,
+            removes,
+            at: rewrite.seen_at,
+        }
     }
 
-    /// Reads the log up to `newest`. Returns the version at which this rewrite landed, if it did. Errors if another
-    /// commit removed one of its segments.
-    pub(super) async fn look(&mut self, log: &TableLog, newest: u64) -> Result<Option<u64>, CommitError> {
+    /// Reads the log up to `newest`. Returns the version at which this rewrite landed, if it did.
+    /// Errors if another commit removed one of its segments.
+    pub(super) async fn look(
+        &mut self,
+        log: &TableLog,
+        newest: u64,
+    ) -> Result<Option<u64>, CommitError> {
         while self.at < newest {
             let version = self.at + 1;
-            let cleaned = || StoreError::Refused(format!("entry {version} is gone; read the segments anew"));
-            let entry = next_entry(log, version).await.map_err(CommitError::Unknown)?;
+            let cleaned =
+                || StoreError::Refused(format!("entry {version} is gone; read the segments anew"));
+            let entry = next_entry(log, version)
+                .await
+                .map_err(CommitError::Unknown)?;
             let entry = entry.ok_or_else(cleaned).map_err(CommitError::Unknown)?;
-            if entry.evidence.as_ref().is_some_and(|evidence| evidence.commit == self.commit) {
+            if entry
+                .evidence
+                .as_ref()
+                .is_some_and(|evidence| evidence.commit == self.commit)
+            {
                 return Ok(Some(version));
             }
             for path in &entry.removed {
@@ -117,13 +148,18 @@ fn check(rewrite: &RewriteCommit) -> Result<(), StoreError> {
         return refused("a rewrite that removes nothing could come twice".to_owned());
     }
     let mut paths = HashSet::new();
-    if !rewrite.removes.iter().all(|segment| paths.insert(&*segment.path)) {
+    if !rewrite
+        .removes
+        .iter()
+        .all(|segment| paths.insert(&*segment.path))
+    {
         return refused("a rewrite removes a segment twice".to_owned());
     }
     if rewrite.evidence.read + rewrite.evidence.accounted() > 0 {
         return refused("a rewrite reads nothing from the source".to_owned());
     }
-    let same = (did.rows_in, did.records_in) == (did.rows_out, did.records_out) && did.dropped.is_empty();
+    let same =
+        (did.rows_in, did.records_in) == (did.rows_out, did.records_out) && did.dropped.is_empty();
     if !rewrite.evidence.changes_data() && !same {
         return refused("a compaction changes no row".to_owned());
     }
@@ -140,10 +176,20 @@ fn check(rewrite: &RewriteCommit) -> Result<(), StoreError> {
 /// Returns true if the evidence has the rows and records of these segments.
 fn agrees(did: &RewriteEvidence, rewrite: &RewriteCommit) -> bool {
     let removed = (
-        rewrite.removes.iter().map(|segment| segment.rows).sum::<u64>(),
-        rewrite.removes.iter().map(|segment| segment.records).sum::<u64>(),
+        rewrite
+            .removes
+            .iter()
+            .map(|segment| segment.rows)
+            .sum::<u64>(),
+        rewrite
+            .removes
+            .iter()
+            .map(|segment| segment.records)
+            .sum::<u64>(),
     );
-    let added =
-        (rewrite.adds.iter().map(Segment::rows).sum::<u64>(), rewrite.adds.iter().map(Segment::records).sum::<u64>());
+    let added = (
+        rewrite.adds.iter().map(Segment::rows).sum::<u64>(),
+        rewrite.adds.iter().map(Segment::records).sum::<u64>(),
+    );
     removed == (did.rows_in, did.records_in) && added == (did.rows_out, did.records_out)
 }

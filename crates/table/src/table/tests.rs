@@ -14,7 +14,9 @@ use deltalake_core::kernel::Action;
 use deltalake_core::kernel::{Add, MetadataExt, Transaction};
 use deltalake_core::logstore::{StorageConfig, logstore_with};
 use object_store::path::Path;
-use object_store::{Error, GetOptions, GetResult, ObjectStore, PutOptions, PutPayload, PutResult, Result};
+use object_store::{
+    Error, GetOptions, GetResult, ObjectStore, PutOptions, PutPayload, PutResult, Result,
+};
 
 use super::open::{info, write_entry};
 use crate::durable::DurableFs;
@@ -22,11 +24,14 @@ use crate::reports::audit;
 use crate::spec::{ColumnRole, TableColumn, TableSpec, instant};
 use crate::testing::hook::{HookedStore, StoreHook};
 use crate::testing::{MARKER, batch, encoded, log_bytes, noon, partition, root, roots, rows, spec};
-use crate::{CleanupPlan, CommitError, ControlsVersion, MaintenanceSettings, OpenError, Root, StoreError, Table};
+use crate::{
+    CleanupPlan, CommitError, ControlsVersion, MaintenanceSettings, OpenError, Root, StoreError,
+    Table,
+};
 use ebbtide_base::ids::{BucketUnit, Offset};
 
-/// A store that fails on log entries, by mode: 0 never fails, 1 writes and then reports a failure, 2 fails and writes
-/// nothing, 3 like 1, and reads fail too.
+/// A store that fails on log entries, by mode: 0 never fails, 1 writes and then reports a failure,
+/// 2 fails and writes nothing, 3 like 1, and reads fail too.
 #[derive(Debug, Default)]
 struct Faulty {
     inner: DurableFs,
@@ -34,7 +39,10 @@ struct Faulty {
 }
 
 fn broken() -> Error {
-    Error::Generic { store: "faulty", source: "the cable was pulled".into() }
+    Error::Generic {
+        store: "faulty",
+        source: "the cable was pulled".into(),
+    }
 }
 
 #[async_trait]
@@ -43,7 +51,12 @@ impl StoreHook for Faulty {
         &self.inner
     }
 
-    async fn put(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+    async fn put(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> Result<PutResult> {
         let mode = self.mode.load(Ordering::SeqCst);
         if mode == 0 || !location.as_ref().contains("_delta_log") {
             return self.inner.put_opts(location, payload, opts).await;
@@ -68,14 +81,25 @@ impl StoreHook for Faulty {
 fn with_faults(table: &mut Table) -> Arc<AtomicU8> {
     let store = Faulty::default();
     let mode = store.mode.clone();
-    let store = logstore_with(Arc::new(HookedStore(store)), table.log.root_url(), StorageConfig::default()).unwrap();
+    let store = logstore_with(
+        Arc::new(HookedStore(store)),
+        table.log.root_url(),
+        StorageConfig::default(),
+    )
+    .unwrap();
     table.log = table.log.with(store);
     mode
 }
 
 async fn foreign(table: &Table, actions: Vec<Action>) {
     let mut version = table.version() + 1;
-    while table.log.read_commit_entry(version).await.unwrap().is_some() {
+    while table
+        .log
+        .read_commit_entry(version)
+        .await
+        .unwrap()
+        .is_some()
+    {
         version += 1;
     }
     write_entry(&table.log, version, &actions).await.unwrap();
@@ -85,7 +109,10 @@ async fn foreign(table: &Table, actions: Vec<Action>) {
 async fn what_is_committed_is_there_after_opening_again() {
     let (_folder, root) = root();
     let mut table = Table::open(&root, spec()).await.unwrap();
-    assert_eq!((table.version(), table.next_offset(&partition(0))), (0, None));
+    assert_eq!(
+        (table.version(), table.next_offset(&partition(0))),
+        (0, None)
+    );
     let first = batch(&table, 0, None, 100).await;
     assert_eq!(table.commit(first).await.unwrap(), 1);
     let second = batch(&table, 0, Some(100), 250).await;
@@ -102,7 +129,10 @@ async fn of_two_writers_of_the_same_offsets_one_wins_whole() {
     let (_folder, root) = root();
     let mut one = Table::open(&root, spec()).await.unwrap();
     let mut other = Table::open(&root, spec()).await.unwrap();
-    let (a, b) = (batch(&one, 0, None, 100).await, batch(&other, 0, None, 70).await);
+    let (a, b) = (
+        batch(&one, 0, None, 100).await,
+        batch(&other, 0, None, 70).await,
+    );
     let (a, b) = tokio::join!(one.commit(a), other.commit(b));
     let (won, lost) = if a.is_ok() { (a, b) } else { (b, a) };
     assert_eq!(won.unwrap(), 1);
@@ -123,7 +153,10 @@ async fn a_zombie_that_wakes_after_its_partition_went_on_elsewhere_cannot_commit
         heir.commit(next).await.unwrap();
     }
     let segments = stale.segments.clone();
-    assert!(matches!(zombie.commit(stale).await, Err(CommitError::OffsetsMoved(_))));
+    assert!(matches!(
+        zombie.commit(stale).await,
+        Err(CommitError::OffsetsMoved(_))
+    ));
     zombie.discard(segments).await;
     let found = audit(&root, &"sms".parse().unwrap()).await.unwrap();
     assert_eq!((found.records, found.broken), (30, vec![]));
@@ -137,7 +170,10 @@ async fn a_commit_that_landed_although_the_store_said_no_is_found_and_not_repeat
     let next = batch(&table, 0, None, 100).await;
     mode.store(1, Ordering::SeqCst);
     assert_eq!(table.commit(next).await.unwrap(), 1);
-    assert_eq!((table.version(), table.next_offset(&partition(0))), (1, Some(Offset(100))));
+    assert_eq!(
+        (table.version(), table.next_offset(&partition(0))),
+        (1, Some(Offset(100)))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,8 +183,14 @@ async fn a_commit_of_unknown_outcome_is_looked_for_before_it_is_tried_again() {
     let mode = with_faults(&mut table);
     let next = batch(&table, 0, None, 100).await;
     mode.store(3, Ordering::SeqCst);
-    assert!(matches!(table.commit(next.clone()).await, Err(CommitError::Unknown(_))));
-    assert!(matches!(table.commit(next.clone()).await, Err(CommitError::Unknown(_))));
+    assert!(matches!(
+        table.commit(next.clone()).await,
+        Err(CommitError::Unknown(_))
+    ));
+    assert!(matches!(
+        table.commit(next.clone()).await,
+        Err(CommitError::Unknown(_))
+    ));
     mode.store(0, Ordering::SeqCst);
     // Also after another call reads past it, others commit after it, and the table is opened again.
     table.refresh().await.unwrap();
@@ -157,9 +199,20 @@ async fn a_commit_of_unknown_outcome_is_looked_for_before_it_is_tried_again() {
         table.commit(more).await.unwrap();
     }
     assert_eq!(table.commit(next.clone()).await.unwrap(), 1);
-    assert_eq!(Table::open(&root, spec()).await.unwrap().commit(next).await.unwrap(), 1);
+    assert_eq!(
+        Table::open(&root, spec())
+            .await
+            .unwrap()
+            .commit(next)
+            .await
+            .unwrap(),
+        1
+    );
     assert_eq!(table.version(), 4);
-    assert_eq!(audit(&root, &"sms".parse().unwrap()).await.unwrap().broken, vec![]);
+    assert_eq!(
+        audit(&root, &"sms".parse().unwrap()).await.unwrap().broken,
+        vec![]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,8 +222,14 @@ async fn a_commit_that_did_not_land_may_be_tried_again_with_the_same_batch() {
     let mode = with_faults(&mut table);
     let next = batch(&table, 0, None, 100).await;
     mode.store(2, Ordering::SeqCst);
-    assert!(matches!(table.commit(next.clone()).await, Err(CommitError::Store(_))));
-    assert_eq!((table.version(), table.next_offset(&partition(0))), (0, None));
+    assert!(matches!(
+        table.commit(next.clone()).await,
+        Err(CommitError::Store(_))
+    ));
+    assert_eq!(
+        (table.version(), table.next_offset(&partition(0))),
+        (0, None)
+    );
     mode.store(0, Ordering::SeqCst);
     assert_eq!(table.commit(next).await.unwrap(), 1);
 }
@@ -197,7 +256,10 @@ async fn what_cannot_be_right_is_refused_before_anything_is_tried() {
     let mut more = good.clone();
     more.segments.extend(more.segments.clone());
     for wrong in [backwards, lossy, untold, twice, unbound, more] {
-        assert!(matches!(table.commit(wrong).await, Err(CommitError::Store(StoreError::Refused(_)))));
+        assert!(matches!(
+            table.commit(wrong).await,
+            Err(CommitError::Store(StoreError::Refused(_)))
+        ));
     }
     assert_eq!(table.commit(good).await.unwrap(), 2);
 }
@@ -208,20 +270,36 @@ async fn nobody_who_has_not_seen_a_control_commits_after_it() {
     let mut table = Table::open(&root, spec()).await.unwrap();
     let unaware = batch(&table, 0, None, 100).await;
     let control_log = crate::ControlLog::open(&root);
-    control_log.append(ControlsVersion(1), &serde_json::json!({})).await.unwrap();
-    foreign(&table, vec![info("hold"), Action::Txn(Transaction::new("controls", 1))]).await;
-    assert!(matches!(table.commit(unaware.clone()).await, Err(CommitError::ControlsMoved)));
+    control_log
+        .append(ControlsVersion(1), &serde_json::json!({}))
+        .await
+        .unwrap();
+    foreign(
+        &table,
+        vec![info("hold"), Action::Txn(Transaction::new("controls", 1))],
+    )
+    .await;
+    assert!(matches!(
+        table.commit(unaware.clone()).await,
+        Err(CommitError::ControlsMoved)
+    ));
     assert_eq!(table.controls(), ControlsVersion(1));
     let mut aware = unaware;
     aware.controls = ControlsVersion(1);
     assert_eq!(table.commit(aware).await.unwrap(), 2);
-    assert_eq!(Table::open(&root, spec()).await.unwrap().controls(), ControlsVersion(1));
+    assert_eq!(
+        Table::open(&root, spec()).await.unwrap().controls(),
+        ControlsVersion(1)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn eight_writers_of_their_own_partitions_all_land_exactly_once() {
     let [(_folder, folder), (_, bucket)] = roots();
-    let (one, other) = (tokio::spawn(eight_writers(folder)), tokio::spawn(eight_writers(bucket)));
+    let (one, other) = (
+        tokio::spawn(eight_writers(folder)),
+        tokio::spawn(eight_writers(bucket)),
+    );
     one.await.unwrap();
     other.await.unwrap();
 }
@@ -242,21 +320,39 @@ async fn eight_writers(root: Root) {
     });
     futures::future::try_join_all(writers).await.unwrap();
     let found = audit(&root, &"sms".parse().unwrap()).await.unwrap();
-    assert_eq!((found.version, found.records, found.segments), (48, 8 * 30, 48));
+    assert_eq!(
+        (found.version, found.records, found.segments),
+        (48, 8 * 30, 48)
+    );
     assert_eq!(found.broken, vec![]);
     let table = Table::open(&root, spec()).await.unwrap();
-    assert!(table.next_offsets().iter().all(|(_, next)| *next == Offset(30)));
+    assert!(
+        table
+            .next_offsets()
+            .iter()
+            .all(|(_, next)| *next == Offset(30))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_path_in_the_log_of_a_table_of_hours_reads_as_a_scheme() {
     let (_folder, root) = root();
-    let hourly = Arc::new(TableSpec { unit: ebbtide_base::ids::BucketUnit::Hour, ..(*spec()).clone() });
+    let hourly = Arc::new(TableSpec {
+        unit: ebbtide_base::ids::BucketUnit::Hour,
+        ..(*spec()).clone()
+    });
     let table = Table::open(&root, hourly).await.unwrap();
-    let add = Add { path: "bucket=2026-11-24T14:00:00Z/a.parquet".to_owned(), data_change: true, ..Add::default() };
+    let add = Add {
+        path: "bucket=2026-11-24T14:00:00Z/a.parquet".to_owned(),
+        data_change: true,
+        ..Add::default()
+    };
     foreign(&table, vec![Action::Add(add)]).await;
     let log = String::from_utf8_lossy(&log_bytes(&root)).into_owned();
-    assert!(log.contains("bucket=2026-11-24T14%3A00%3A00Z/a.parquet") && !log.contains("T14:00"), "{log}");
+    assert!(
+        log.contains("bucket=2026-11-24T14%3A00%3A00Z/a.parquet") && !log.contains("T14:00"),
+        "{log}"
+    );
     let index = crate::SegmentIndex::load(&table).await.unwrap();
     let known: Vec<_> = index.unknown().map(ToString::to_string).collect();
     assert_eq!(known, ["bucket=2026-11-24T14:00:00Z/a.parquet"]);
@@ -267,7 +363,8 @@ async fn a_table_opens_at_any_time_beside_busy_writers() {
     let (_folder, root) = root();
     let writing = tokio::spawn(eight_writers(root.clone()));
     while !writing.is_finished() {
-        // A listing of the log that runs in parallel with its writers may miss an entry and show a later one.
+        // A listing of the log that runs in parallel with its writers may miss an entry and show a
+        // later one.
         Table::open(&root, spec()).await.unwrap();
     }
     writing.await.unwrap();
@@ -278,15 +375,30 @@ async fn another_engines_commits_in_between_are_read_past() {
     let (_folder, root) = root();
     let mut table = Table::open(&root, spec()).await.unwrap();
     let ours = batch(&table, 0, None, 100).await;
-    let added = Add { path: "foreign.parquet".to_owned(), data_change: true, ..Add::default() };
+    let added = Add {
+        path: "foreign.parquet".to_owned(),
+        data_change: true,
+        ..Add::default()
+    };
     foreign(&table, vec![Action::Add(added)]).await;
-    let widened = table.state.metadata.clone().add_config_key("owner".to_owned(), "ops".to_owned()).unwrap();
-    foreign(&table, vec![info("SET TBLPROPERTIES"), Action::Metadata(widened)]).await;
+    let widened = table
+        .state
+        .metadata
+        .clone()
+        .add_config_key("owner".to_owned(), "ops".to_owned())
+        .unwrap();
+    foreign(
+        &table,
+        vec![info("SET TBLPROPERTIES"), Action::Metadata(widened)],
+    )
+    .await;
     let log = table.log.object_store(None);
     let strange =
         b"{\"commitInfo\":{\"ebbtide\":7}}\n{\"domainMetadata\":{\"domain\":\"x\"}}\n{\"mystery\":{}}\n".to_vec();
     let path = Path::from("_delta_log/00000000000000000003.json");
-    log.put_opts(&path, strange.into(), PutOptions::default()).await.unwrap();
+    log.put_opts(&path, strange.into(), PutOptions::default())
+        .await
+        .unwrap();
     assert_eq!(table.commit(ours).await.unwrap(), 4);
     assert!(table.state.metadata.configuration().contains_key("owner"));
     assert_eq!(table.state.totals.unwrap().stored, 100);
@@ -298,18 +410,32 @@ async fn a_table_that_lost_a_column_or_gained_a_feature_takes_no_commit() {
     let mut table = Table::open(&root, spec()).await.unwrap();
     let ours = batch(&table, 0, None, 100).await;
     let schema = table.state.metadata.parse_schema().unwrap();
-    let kept = schema.fields().filter(|field| field.name() != "body").cloned();
+    let kept = schema
+        .fields()
+        .filter(|field| field.name() != "body")
+        .cloned();
     let kept = deltalake_core::kernel::StructType::try_new(kept).unwrap();
     let narrowed = table.state.metadata.clone().with_schema(&kept).unwrap();
     foreign(&table, vec![Action::Metadata(narrowed)]).await;
-    assert!(matches!(table.commit(ours.clone()).await, Err(CommitError::SchemaMoved)));
+    assert!(matches!(
+        table.commit(ours.clone()).await,
+        Err(CommitError::SchemaMoved)
+    ));
     let mut table = Table::open(&root, spec()).await.unwrap();
     let forgetful = table.state.metadata.clone();
-    let forgetful =
-        forgetful.add_config_key("delta.setTransactionRetentionDuration".to_owned(), "interval 1 days".to_owned());
+    let forgetful = forgetful.add_config_key(
+        "delta.setTransactionRetentionDuration".to_owned(),
+        "interval 1 days".to_owned(),
+    );
     foreign(&table, vec![Action::Metadata(forgetful.unwrap())]).await;
-    assert!(matches!(table.commit(ours).await, Err(CommitError::Unknown(StoreError::Unsupported(_)))));
-    assert!(matches!(Table::open(&root, spec()).await, Err(OpenError::Store(StoreError::Unsupported(_)))));
+    assert!(matches!(
+        table.commit(ours).await,
+        Err(CommitError::Unknown(StoreError::Unsupported(_)))
+    ));
+    assert!(matches!(
+        Table::open(&root, spec()).await,
+        Err(OpenError::Store(StoreError::Unsupported(_)))
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -320,13 +446,33 @@ async fn no_personal_value_stands_in_the_log_nor_in_a_checkpoint() {
         let work = batch(&table, 0, (from > 0).then_some(from * 40), from * 40 + 40).await;
         table.commit(work).await.unwrap();
     }
-    let upkeep = crate::MaintenanceSettings { checkpoint_every: 2, ..Default::default() };
-    assert_eq!(table.maintain(crate::testing::noon(), &upkeep).await.unwrap().checkpoint, Some(5));
+    let upkeep = crate::MaintenanceSettings {
+        checkpoint_every: 2,
+        ..Default::default()
+    };
+    assert_eq!(
+        table
+            .maintain(crate::testing::noon(), &upkeep)
+            .await
+            .unwrap()
+            .checkpoint,
+        Some(5)
+    );
     let log = log_bytes(&root);
-    let found = |needle: &str| log.windows(needle.len()).any(|window| window == needle.as_bytes());
+    let found = |needle: &str| {
+        log.windows(needle.len())
+            .any(|window| window == needle.as_bytes())
+    };
     assert!(found("numRecords") && found("expires_content") && found("jurisdiction"));
-    // Values of personal columns, of text that is not personal, and of columns that link to the message.
-    for absent in [MARKER, "hello 1", "customer-", "\"source_offset\\\":", "sent_at\\\":"] {
+    // Values of personal columns, of text that is not personal, and of columns that link to the
+    // message.
+    for absent in [
+        MARKER,
+        "hello 1",
+        "customer-",
+        "\"source_offset\\\":",
+        "sent_at\\\":",
+    ] {
         assert!(!found(absent), "{absent} stands in the log");
     }
 }
@@ -341,7 +487,12 @@ async fn a_profile_is_explained_in_the_table_once() {
     }
     let text = table.state.metadata.configuration()["ebbtide.profile.0123456789ab"].clone();
     assert_eq!(text, crate::testing::segment_tags().profile_text);
-    assert_eq!(String::from_utf8_lossy(&log_bytes(&root)).matches("\"metaData\"").count(), 2);
+    assert_eq!(
+        String::from_utf8_lossy(&log_bytes(&root))
+            .matches("\"metaData\"")
+            .count(),
+        2
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -352,12 +503,24 @@ async fn a_new_column_is_added_and_old_segments_stay() {
     table.commit(work).await.unwrap();
     let mut wider = TableSpec::clone(&spec());
     let (role, bloom) = (ColumnRole::Plain, false);
-    let column = TableColumn { name: "carrier".to_owned(), data_type: DataType::Utf8, role, doc: None, bloom };
+    let column = TableColumn {
+        name: "carrier".to_owned(),
+        data_type: DataType::Utf8,
+        role,
+        doc: None,
+        bloom,
+    };
     wider.columns.insert(2, column);
     let wider = Arc::new(wider);
     let table = Table::open(&root, wider.clone()).await.unwrap();
     assert_eq!(table.version(), 2);
-    assert!(table.state.columns().unwrap().contains(&"carrier".to_owned()));
+    assert!(
+        table
+            .state
+            .columns()
+            .unwrap()
+            .contains(&"carrier".to_owned())
+    );
     // A column that the policy no longer names stays in the table; nothing is written for it.
     assert_eq!(Table::open(&root, spec()).await.unwrap().version(), 2);
     assert_eq!(Table::open(&root, wider).await.unwrap().version(), 2);
@@ -368,8 +531,17 @@ async fn a_column_of_another_type_and_another_bucket_unit_are_refused_with_the_m
     let (_folder, root) = root();
     Table::open(&root, spec()).await.unwrap();
     let mut other = TableSpec::clone(&spec());
-    other.columns.iter_mut().find(|column| column.name == "segments").unwrap().data_type = DataType::Utf8;
-    let refused = Table::open(&root, Arc::new(other)).await.err().unwrap().to_string();
+    other
+        .columns
+        .iter_mut()
+        .find(|column| column.name == "segments")
+        .unwrap()
+        .data_type = DataType::Utf8;
+    let refused = Table::open(&root, Arc::new(other))
+        .await
+        .err()
+        .unwrap()
+        .to_string();
     assert_eq!(
         refused,
         "column segments of table sms is integer and the policy's schema makes it string; rename the field in the schema, \
@@ -377,8 +549,17 @@ async fn a_column_of_another_type_and_another_bucket_unit_are_refused_with_the_m
     );
     let mut hourly = TableSpec::clone(&spec());
     hourly.unit = BucketUnit::Hour;
-    hourly.columns.iter_mut().find(|column| column.name == "bucket").unwrap().data_type = instant();
-    let refused = Table::open(&root, Arc::new(hourly)).await.err().unwrap().to_string();
+    hourly
+        .columns
+        .iter_mut()
+        .find(|column| column.name == "bucket")
+        .unwrap()
+        .data_type = instant();
+    let refused = Table::open(&root, Arc::new(hourly))
+        .await
+        .err()
+        .unwrap()
+        .to_string();
     assert_eq!(
         refused,
         "table sms holds buckets of a day and the policy says hour; set `bucket: day` in the policy, or start a new root"
@@ -391,7 +572,10 @@ async fn files_that_vanished_before_the_commit_are_not_listed() {
     let mut table = Table::open(&root, spec()).await.unwrap();
     let work = batch(&table, 0, None, 10).await;
     table.discard(work.segments.clone()).await;
-    assert!(matches!(table.commit(work).await, Err(CommitError::SegmentGone)));
+    assert!(matches!(
+        table.commit(work).await,
+        Err(CommitError::SegmentGone)
+    ));
     assert_eq!(table.version(), 0);
 }
 
@@ -399,10 +583,21 @@ async fn files_that_vanished_before_the_commit_are_not_listed() {
 async fn a_file_that_cannot_be_written_is_said_and_nothing_of_it_stays() {
     let (_folder, root) = root();
     let mut table = Table::open(&root, spec()).await.unwrap();
-    std::fs::write(root.table_folder(&"sms".parse().unwrap()).join("bucket=2026-09-21"), b"in the way").unwrap();
+    std::fs::write(
+        root.table_folder(&"sms".parse().unwrap())
+            .join("bucket=2026-09-21"),
+        b"in the way",
+    )
+    .unwrap();
     assert!(table.put(encoded(&rows(0, 0, 10))).await.is_err());
     assert_eq!(
-        table.plan(noon() + chrono::TimeDelta::days(9999), &MaintenanceSettings::default()).await.unwrap(),
+        table
+            .plan(
+                noon() + chrono::TimeDelta::days(9999),
+                &MaintenanceSettings::default()
+            )
+            .await
+            .unwrap(),
         CleanupPlan::default()
     );
 }
@@ -412,18 +607,41 @@ async fn a_table_of_hours_is_committed_to_and_opened_again() {
     let (_folder, root) = root();
     let mut hourly = TableSpec::clone(&spec());
     hourly.unit = BucketUnit::Hour;
-    hourly.columns.iter_mut().find(|column| column.name == "bucket").unwrap().data_type = instant();
+    hourly
+        .columns
+        .iter_mut()
+        .find(|column| column.name == "bucket")
+        .unwrap()
+        .data_type = instant();
     let hourly = Arc::new(hourly);
     let mut table = Table::open(&root, hourly.clone()).await.unwrap();
     let mut work = batch(&table, 0, None, 10).await;
     let mut one = encoded(&rows(0, 0, 10));
     one.tags.bucket = ebbtide_base::ids::Bucket::Hour(noon());
     work.segments = vec![table.put(one).await.unwrap()];
-    assert!(work.segments[0].path().starts_with("bucket=2026-09-21T14:13:20Z/"), "{}", work.segments[0].path());
+    assert!(
+        work.segments[0]
+            .path()
+            .starts_with("bucket=2026-09-21T14:13:20Z/"),
+        "{}",
+        work.segments[0].path()
+    );
     table.commit(work).await.unwrap();
-    let upkeep = MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() };
-    assert_eq!(table.maintain(noon(), &upkeep).await.unwrap().checkpoint, Some(1));
-    assert_eq!(Table::open(&root, hourly).await.unwrap().next_offset(&partition(0)), Some(Offset(10)));
+    let upkeep = MaintenanceSettings {
+        checkpoint_every: 1,
+        ..MaintenanceSettings::default()
+    };
+    assert_eq!(
+        table.maintain(noon(), &upkeep).await.unwrap().checkpoint,
+        Some(1)
+    );
+    assert_eq!(
+        Table::open(&root, hourly)
+            .await
+            .unwrap()
+            .next_offset(&partition(0)),
+        Some(Offset(10))
+    );
     assert!(audit(&root, &"sms".parse().unwrap()).await.unwrap().holds());
     keep(&root, "hours");
 }
@@ -439,19 +657,35 @@ fn every_call_may_be_made_from_a_task_that_moves_between_threads() {
         let nobody = crate::Predicate::Any(Vec::new());
         table.matches(&old[0], &nobody).await.unwrap();
         table.split(&old[0], &nobody).await.unwrap();
-        table.read_columns(&old, &["body"], Some(&nobody)).unwrap().next().await;
-        table.put_cells(old[0].bucket, &old[0].profile, rows(0, 0, 1)).await.unwrap();
+        table
+            .read_columns(&old, &["body"], Some(&nobody))
+            .unwrap()
+            .next()
+            .await;
+        table
+            .put_cells(old[0].bucket, &old[0].profile, rows(0, 0, 1))
+            .await
+            .unwrap();
         let spliced = table.splice(&old, &Default::default()).await.unwrap();
-        table.commit_rewrite(crate::testing::rewrite(&index, old, spliced.segments)).await.unwrap();
+        table
+            .commit_rewrite(crate::testing::rewrite(&index, old, spliced.segments))
+            .await
+            .unwrap();
     });
 }
 
-/// Keeps a copy of the tables for inspection with other engines, if the environment variable names a folder.
+/// Keeps a copy of the tables for inspection with other engines, if the environment variable names
+/// a folder.
 #[allow(clippy::disallowed_methods, reason = "for a look by hand")]
 fn keep(root: &Root, name: &str) {
     if let Ok(folder) = std::env::var("EBBTIDE_TEST_KEEP") {
         let to = std::path::Path::new(&folder).join(name);
-        std::process::Command::new("cp").arg("-r").arg(root.folder()).arg(to).status().unwrap();
+        std::process::Command::new("cp")
+            .arg("-r")
+            .arg(root.folder())
+            .arg(to)
+            .status()
+            .unwrap();
     }
 }
 
@@ -462,5 +696,8 @@ async fn many_processes_may_create_one_table_at_once() {
         let root = root.clone();
         tokio::spawn(async move { Table::open(&root, spec()).await.unwrap().version() })
     });
-    assert_eq!(futures::future::try_join_all(opened).await.unwrap(), vec![0; 8]);
+    assert_eq!(
+        futures::future::try_join_all(opened).await.unwrap(),
+        vec![0; 8]
+    );
 }

@@ -1,4 +1,5 @@
-//! A store that forwards calls, except those that a test replaces: to fail, to count, or to run an action in between.
+//! A store that forwards calls, except those that a test replaces: to fail, to count, or to run an
+//! action in between.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,8 +10,8 @@ use futures::future::try_join_all;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
 /// The calls of a store that a test may replace.
@@ -32,7 +33,10 @@ pub trait StoreHook: fmt::Debug + Send + Sync + 'static {
     /// Reads ranges of a file.
     async fn ranges(&self, from: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         let of_one = |range: Range<u64>| async move {
-            let options = GetOptions { range: Some(range.into()), ..GetOptions::default() };
+            let options = GetOptions {
+                range: Some(range.into()),
+                ..GetOptions::default()
+            };
             self.get(from, options).await?.bytes().await
         };
         try_join_all(ranges.iter().cloned().map(of_one)).await
@@ -56,11 +60,20 @@ impl<B> fmt::Display for HookedStore<B> {
 
 #[async_trait]
 impl<B: StoreHook> ObjectStore for HookedStore<B> {
-    async fn put_opts(&self, to: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+    async fn put_opts(
+        &self,
+        to: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
         self.0.put(to, payload, options).await
     }
 
-    async fn put_multipart_opts(&self, to: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(
+        &self,
+        to: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
         self.0.inner().put_multipart_opts(to, options).await
     }
 
@@ -72,7 +85,10 @@ impl<B: StoreHook> ObjectStore for HookedStore<B> {
         self.0.ranges(from, ranges).await
     }
 
-    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(
+        &self,
+        paths: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
         self.0.inner().delete_stream(paths)
     }
 

@@ -1,7 +1,8 @@
-//! A real object store (MinIO) for tests of this layer, started once for the whole binary, and a proxy in front of it
-//! that fails as requested.
+//! A real object store (MinIO) for tests of this layer, started once for the whole binary, and a
+//! proxy in front of it that fails as requested.
 //!
-//! The store ends with the test process, however that ends: a guard kills the store when its pipe closes.
+//! The store ends with the test process, however that ends: a guard kills the store when its pipe
+//! closes.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -32,17 +33,35 @@ fn shared() -> &'static Minio {
 
 fn start() -> Minio {
     let repo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let fetched = Command::new(repo.join("tools/servers")).arg("minio").output().unwrap();
-    assert!(fetched.status.success(), "{}", String::from_utf8_lossy(&fetched.stderr));
+    let fetched = Command::new(repo.join("tools/servers"))
+        .arg("minio")
+        .output()
+        .unwrap();
+    assert!(
+        fetched.status.success(),
+        "{}",
+        String::from_utf8_lossy(&fetched.stderr)
+    );
     let program = Path::new(String::from_utf8(fetched.stdout).unwrap().trim()).join("minio");
     let folder = tempfile::tempdir().unwrap().keep();
     for bucket in ["plain", "versioned", "suspended"] {
         std::fs::create_dir_all(folder.join("data").join(bucket)).unwrap();
     }
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let log = || std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let log = || {
+        std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(folder.join("log"))
+            .unwrap()
+    };
     // The guard deletes the folder after the store ends: the test process runs no code at its end.
-    let until_we_end = "\"$0\" \"$1/pid\" \"$2\" server --quiet --address 127.0.0.1:$3 \"$1/data\"; rm -rf \"$1\"";
+    let until_we_end =
+        "\"$0\" \"$1/pid\" \"$2\" server --quiet --address 127.0.0.1:$3 \"$1/data\"; rm -rf \"$1\"";
     let guard = Command::new("sh")
         .args(["-c", until_we_end])
         .args([&repo.join("tests/servers/guard"), &folder, &program])
@@ -56,19 +75,29 @@ fn start() -> Minio {
         .stderr(log())
         .spawn()
         .unwrap();
-    let minio = Minio { port, _guard: guard };
+    let minio = Minio {
+        port,
+        _guard: guard,
+    };
     for _ in 0..600 {
         if status(port, "/minio/health/live") == Some(200) {
             return minio;
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    panic!("no answer of the store: {}", std::fs::read_to_string(folder.join("log")).unwrap_or_default());
+    panic!(
+        "no answer of the store: {}",
+        std::fs::read_to_string(folder.join("log")).unwrap_or_default()
+    );
 }
 
 fn status(port: u16, path: &str) -> Option<u16> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").ok()?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    )
+    .ok()?;
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;
     text.split(' ').nth(1)?.parse().ok()
@@ -99,7 +128,11 @@ fn place(bucket: &str) -> String {
 
 /// Returns the text from which another process can open a root of this one.
 pub fn told(root: &Root) -> String {
-    if root.local().is_some() { root.to_string() } else { format!("{}|{root}", shared().port) }
+    if root.local().is_some() {
+        root.to_string()
+    } else {
+        format!("{}|{root}", shared().port)
+    }
 }
 
 /// Opens the root described by the test that started this process.
@@ -121,7 +154,8 @@ pub fn versioned() -> Root {
     Root::open(&place("versioned"), &settings(shared().port)).unwrap()
 }
 
-/// Returns a root in a separate bucket that kept versions before, and has an old version of a deleted object.
+/// Returns a root in a separate bucket that kept versions before, and has an old version of a
+/// deleted object.
 pub fn suspended() -> Root {
     let root = Root::open(&place("suspended"), &settings(shared().port)).unwrap();
     let object = format!("{}/old", root.to_string().replace("s3://", ""));
@@ -133,7 +167,8 @@ pub fn suspended() -> Root {
 }
 
 fn versioning(bucket: &str, status: &str) {
-    let body = format!("<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>");
+    let body =
+        format!("<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>");
     asked("PUT", &format!("{bucket}?versioning="), &body);
 }
 
@@ -141,21 +176,42 @@ fn versioning(bucket: &str, status: &str) {
 pub fn unfinished(root: &Root) -> usize {
     let prefix = root.to_string().replace("s3://plain/", "");
     // MinIO lists the uploads of one object, or of the whole bucket.
-    asked("GET", "plain?uploads=", "").matches(&format!("<Key>{prefix}/")).count()
+    asked("GET", "plain?uploads=", "")
+        .matches(&format!("<Key>{prefix}/"))
+        .count()
 }
 
 /// Returns the answer to a signed request that the store's client has no call for.
 fn asked(method: &str, what: &str, body: &str) -> String {
     let url = format!("http://127.0.0.1:{}/{what}", shared().port);
-    let hash: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = Sha256::digest(body)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let asked = Command::new("curl")
-        .args(["-sS", "--fail-with-body", "-X", method, "--aws-sigv4", "aws:amz:us-east-1:s3"])
-        .args(["--user", &format!("{KEY}:{KEY}"), "-H", &format!("x-amz-content-sha256: {hash}")])
+        .args([
+            "-sS",
+            "--fail-with-body",
+            "-X",
+            method,
+            "--aws-sigv4",
+            "aws:amz:us-east-1:s3",
+        ])
+        .args([
+            "--user",
+            &format!("{KEY}:{KEY}"),
+            "-H",
+            &format!("x-amz-content-sha256: {hash}"),
+        ])
         .args(["--data-binary", body, &url])
         .output()
         .unwrap();
     let text = String::from_utf8(asked.stdout).unwrap();
-    assert!(asked.status.success(), "{method} {what}: {text}{}", String::from_utf8_lossy(&asked.stderr));
+    assert!(
+        asked.status.success(),
+        "{method} {what}: {text}{}",
+        String::from_utf8_lossy(&asked.stderr)
+    );
     text
 }
 
@@ -215,7 +271,12 @@ fn pass(mut client: TcpStream, store: u16, judging: &Mutex<Arc<RequestRule>>) ->
             RequestOutcome::Lost => break,
             RequestOutcome::Throttled => {
                 let body = "<Error><Code>SlowDown</Code></Error>";
-                write!(client, "HTTP/1.1 503 Slow Down\r\nContent-Length: {}\r\n\r\n{body}", body.len()).ok()?;
+                write!(
+                    client,
+                    "HTTP/1.1 503 Slow Down\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                )
+                .ok()?;
             }
             fate => {
                 let mut server = TcpStream::connect(("127.0.0.1", store)).ok()?;
@@ -234,7 +295,9 @@ fn pass(mut client: TcpStream, store: u16, judging: &Mutex<Arc<RequestRule>>) ->
 /// Reads one message with its body, whose length is in its head.
 fn message(from: &mut TcpStream) -> Option<Vec<u8>> {
     let mut bytes = head(from)?;
-    let length = header(&bytes, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let length = header(&bytes, "content-length")
+        .and_then(|length| length.parse().ok())
+        .unwrap_or(0);
     let start = bytes.len();
     bytes.resize(start + length, 0);
     from.read_exact(&mut bytes[start..]).ok()?;
@@ -254,7 +317,9 @@ fn answer(from: &mut TcpStream, method: &str) -> Option<Vec<u8>> {
         }
         return Some(bytes);
     }
-    let length = header(&bytes, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let length = header(&bytes, "content-length")
+        .and_then(|length| length.parse().ok())
+        .unwrap_or(0);
     let start = bytes.len();
     bytes.resize(start + length, 0);
     from.read_exact(&mut bytes[start..]).ok()?;
@@ -275,7 +340,8 @@ fn header(head: &[u8], name: &str) -> Option<String> {
     let head = String::from_utf8_lossy(head).into_owned();
     head.lines().find_map(|line| {
         let (key, value) = line.split_once(':')?;
-        key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+        key.eq_ignore_ascii_case(name)
+            .then(|| value.trim().to_owned())
     })
 }
 
@@ -289,21 +355,46 @@ pub fn without_deletes(root: &Root, folder: &str) -> Root {
     let url = format!("http://127.0.0.1:{}/", shared().port);
     let policy: String = url::form_urlencoded::byte_serialize(policy.as_bytes()).collect();
     let body = format!("Action=AssumeRole&Version=2011-06-15&DurationSeconds=3600&Policy={policy}");
-    let hash: String = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = Sha256::digest(&body)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let answer = Command::new("curl")
-        .args(["-sS", "--fail-with-body", "-X", "POST", "--aws-sigv4", "aws:amz:us-east-1:sts"])
-        .args(["--user", &format!("{KEY}:{KEY}"), "-H", &format!("x-amz-content-sha256: {hash}")])
-        .args(["-H", "Content-Type: application/x-www-form-urlencoded", "--data-binary", &body, &url])
+        .args([
+            "-sS",
+            "--fail-with-body",
+            "-X",
+            "POST",
+            "--aws-sigv4",
+            "aws:amz:us-east-1:sts",
+        ])
+        .args([
+            "--user",
+            &format!("{KEY}:{KEY}"),
+            "-H",
+            &format!("x-amz-content-sha256: {hash}"),
+        ])
+        .args([
+            "-H",
+            "Content-Type: application/x-www-form-urlencoded",
+            "--data-binary",
+            &body,
+            &url,
+        ])
         .output()
         .unwrap();
     let answer = String::from_utf8(answer.stdout).unwrap();
     let within = |tag: &str| {
-        let (_, rest) = answer.split_once(&format!("<{tag}>")).unwrap_or_else(|| panic!("{answer}"));
+        let (_, rest) = answer
+            .split_once(&format!("<{tag}>"))
+            .unwrap_or_else(|| panic!("{answer}"));
         Secret::new(rest.split_once('<').unwrap().0)
     };
     let mut settings = settings(shared().port);
     (settings.access_key_id, settings.secret_access_key) =
         (Some(within("AccessKeyId")), Some(within("SecretAccessKey")));
-    settings.variables.insert("AWS_SESSION_TOKEN".to_owned(), within("SessionToken"));
+    settings
+        .variables
+        .insert("AWS_SESSION_TOKEN".to_owned(), within("SessionToken"));
     Root::open(&root.to_string(), &settings).unwrap()
 }

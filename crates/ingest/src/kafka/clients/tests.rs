@@ -7,21 +7,47 @@ use ebbtide_config::ConfigInputs;
 
 /// Returns a configuration with those properties, each a line of YAML.
 fn config(properties: &[&str], variables: &[(&str, &str)]) -> Config {
-    let lines: String = properties.iter().map(|line| format!("    {line}\n")).collect();
+    let lines: String = properties
+        .iter()
+        .map(|line| format!("    {line}\n"))
+        .collect();
     let text = format!(
         "policy: p.yaml\nroot: /data\nkafka:\n  bootstrap_servers: localhost:9092\n  properties:\n    client.id: x\n{lines}"
     );
-    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let checked = Config::parse("e.yaml", &text, &ConfigInputs { variables, folder: PathBuf::new() });
-    checked.config.unwrap_or_else(|| panic!("{:?}", checked.problems))
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let checked = Config::parse(
+        "e.yaml",
+        &text,
+        &ConfigInputs {
+            variables,
+            folder: PathBuf::new(),
+        },
+    );
+    checked
+        .config
+        .unwrap_or_else(|| panic!("{:?}", checked.problems))
 }
 
 fn refused(properties: &[&str], variables: &[(&str, &str)]) -> String {
-    refused_properties(&config(properties, variables)).iter().map(|refused| format!("{refused}\n")).collect()
+    refused_properties(&config(properties, variables))
+        .iter()
+        .map(|refused| format!("{refused}\n"))
+        .collect()
 }
 
-const LANE: ClientRole = ClientRole::Lane { number: 3, queue_bytes: 8 << 20 };
-const ALL: [ClientRole; 4] = [LANE, ClientRole::Notices, ClientRole::DeadLetters, ClientRole::Admin];
+const LANE: ClientRole = ClientRole::Lane {
+    number: 3,
+    queue_bytes: 8 << 20,
+};
+const ALL: [ClientRole; 4] = [
+    LANE,
+    ClientRole::Notices,
+    ClientRole::DeadLetters,
+    ClientRole::Admin,
+];
 
 fn values(properties: &[&str], role: ClientRole) -> BTreeMap<String, String> {
     client_config(&config(properties, &[]).kafka, role)
@@ -33,7 +59,11 @@ fn values(properties: &[&str], role: ClientRole) -> BTreeMap<String, String> {
 
 #[test]
 fn a_wrong_property_is_found_by_itself_and_no_secret_is_quoted() {
-    let properties = ["security.protocol: { env: MODE }", "session.timeout.ms: soon", "sasl.passwrod: hunter2"];
+    let properties = [
+        "security.protocol: { env: MODE }",
+        "session.timeout.ms: soon",
+        "sasl.passwrod: hunter2",
+    ];
     let found = refused(&properties, &[("MODE", "hunter2")]);
     assert!(!found.contains("hunter2"), "{found}");
     insta::assert_snapshot!(found, @r#"
@@ -46,11 +76,34 @@ fn a_wrong_property_is_found_by_itself_and_no_secret_is_quoted() {
 #[test]
 fn properties_that_are_wrong_together_are_found_in_the_client_that_has_both() {
     for (properties, name, part) in [
-        (&["ssl.ca.location: /nowhere/ca.pem", "security.protocol: ssl"][..], "ssl.ca.location", "ssl.ca.location"),
-        (&["partition.assignment.strategy: 'cooperative-sticky,range'"], "partition.assignment.strategy", "consumer"),
-        (&["reconnect.backoff.ms: 5000", "reconnect.backoff.max.ms: 100"], "reconnect.backoff.max.ms", "must be >="),
-        (&["queue.buffering.backpressure.threshold: 7"], "queue.buffering.backpressure.threshold", "dead letters"),
-        (&["fetch.max.bytes: 1000"], "fetch.max.bytes", "message.max.bytes"),
+        (
+            &["ssl.ca.location: /nowhere/ca.pem", "security.protocol: ssl"][..],
+            "ssl.ca.location",
+            "ssl.ca.location",
+        ),
+        (
+            &["partition.assignment.strategy: 'cooperative-sticky,range'"],
+            "partition.assignment.strategy",
+            "consumer",
+        ),
+        (
+            &[
+                "reconnect.backoff.ms: 5000",
+                "reconnect.backoff.max.ms: 100",
+            ],
+            "reconnect.backoff.max.ms",
+            "must be >=",
+        ),
+        (
+            &["queue.buffering.backpressure.threshold: 7"],
+            "queue.buffering.backpressure.threshold",
+            "dead letters",
+        ),
+        (
+            &["fetch.max.bytes: 1000"],
+            "fetch.max.bytes",
+            "message.max.bytes",
+        ),
     ] {
         let found = refused(properties, &[]);
         assert!(
@@ -65,10 +118,28 @@ fn what_fits_is_accepted_in_either_group_protocol() {
     for properties in [
         &[][..],
         &["group.protocol: consumer"],
-        &["group.protocol: consumer", "group.remote.assignor: range", "max.poll.interval.ms: 20000"],
-        &["group.protocol: classic", "session.timeout.ms: 10000", "partition.assignment.strategy: cooperative-sticky"],
-        &["receive.message.max.bytes: 2097152", "fetch.wait.max.ms: 50", "linger.ms: 0.5", "compression.type: zstd"],
-        &["group.instance.id: pod-1", "statistics.interval.ms: 1000", "acks: all", "isolation.level: read_committed"],
+        &[
+            "group.protocol: consumer",
+            "group.remote.assignor: range",
+            "max.poll.interval.ms: 20000",
+        ],
+        &[
+            "group.protocol: classic",
+            "session.timeout.ms: 10000",
+            "partition.assignment.strategy: cooperative-sticky",
+        ],
+        &[
+            "receive.message.max.bytes: 2097152",
+            "fetch.wait.max.ms: 50",
+            "linger.ms: 0.5",
+            "compression.type: zstd",
+        ],
+        &[
+            "group.instance.id: pod-1",
+            "statistics.interval.ms: 1000",
+            "acks: all",
+            "isolation.level: read_committed",
+        ],
     ] {
         assert_eq!(refused(properties, &[]), "", "{properties:?}");
     }
@@ -78,12 +149,19 @@ fn what_fits_is_accepted_in_either_group_protocol() {
 fn the_consumer_protocol_gets_no_default_of_the_classic_one() {
     let classic = values(&[], LANE);
     assert_eq!(
-        (classic["session.timeout.ms"].as_str(), classic["partition.assignment.strategy"].as_str()),
+        (
+            classic["session.timeout.ms"].as_str(),
+            classic["partition.assignment.strategy"].as_str()
+        ),
         ("30000", "roundrobin")
     );
     for role in [LANE, ClientRole::Notices] {
         let new = values(&["group.protocol: consumer"], role);
-        for name in ["session.timeout.ms", "partition.assignment.strategy", "heartbeat.interval.ms"] {
+        for name in [
+            "session.timeout.ms",
+            "partition.assignment.strategy",
+            "heartbeat.interval.ms",
+        ] {
             assert!(!new.contains_key(name), "{role:?} {name}");
         }
         assert_eq!(new["group.protocol"], "consumer");
@@ -93,12 +171,19 @@ fn the_consumer_protocol_gets_no_default_of_the_classic_one() {
 #[test]
 fn each_member_of_a_group_has_an_id_of_its_own() {
     let id = ["group.instance.id: pod-1"];
-    let other = ClientRole::Lane { number: 0, queue_bytes: 1 };
-    let ids: Vec<_> =
-        [LANE, other, ClientRole::Notices].map(|role| values(&id, role)["group.instance.id"].clone()).into();
+    let other = ClientRole::Lane {
+        number: 0,
+        queue_bytes: 1,
+    };
+    let ids: Vec<_> = [LANE, other, ClientRole::Notices]
+        .map(|role| values(&id, role)["group.instance.id"].clone())
+        .into();
     assert_eq!(ids, ["pod-1-lane-3", "pod-1-lane-0", "pod-1-notices"]);
     for role in [ClientRole::DeadLetters, ClientRole::Admin] {
-        assert!(!values(&id, role).contains_key("group.instance.id"), "{role:?}");
+        assert!(
+            !values(&id, role).contains_key("group.instance.id"),
+            "{role:?}"
+        );
     }
 }
 
@@ -158,7 +243,8 @@ impl ProducerContext for Complaints {
 #[test]
 fn the_library_has_no_complaint_about_the_properties_of_any_client() {
     let consumers = "fetch.min.bytes: 1, check.crcs: true, max.poll.interval.ms: 400000, fetch.error.backoff.ms: 100";
-    let producers = "linger.ms: 1, retries: 9, batch.size: 1000, partitioner: random, request.timeout.ms: 5000";
+    let producers =
+        "linger.ms: 1, retries: 9, batch.size: 1000, partitioner: random, request.timeout.ms: 5000";
     let lines: Vec<&str> = consumers.split(", ").chain(producers.split(", ")).collect();
     let config = config(&lines, &[]);
     for role in [LANE, ClientRole::Notices, ClientRole::DeadLetters] {
@@ -167,17 +253,36 @@ fn the_library_has_no_complaint_about_the_properties_of_any_client() {
         client.remove("group.id");
         let complaints = Complaints::default();
         if role == ClientRole::DeadLetters {
-            drop(client.create_with_context::<_, BaseProducer<_>>(complaints.clone()).unwrap());
+            drop(
+                client
+                    .create_with_context::<_, BaseProducer<_>>(complaints.clone())
+                    .unwrap(),
+            );
         } else {
-            drop(client.create_with_context::<_, BaseConsumer<_>>(complaints.clone()).unwrap());
+            drop(
+                client
+                    .create_with_context::<_, BaseConsumer<_>>(complaints.clone())
+                    .unwrap(),
+            );
         }
-        assert_eq!(*complaints.0.lock().unwrap(), Vec::<String>::new(), "{role:?}");
+        assert_eq!(
+            *complaints.0.lock().unwrap(),
+            Vec::<String>::new(),
+            "{role:?}"
+        );
     }
 }
 
 #[test]
 fn a_clients_own_complaint_would_quote_the_secret() {
     let mut config = client_config(&config(&["sasl.passwrod: hunter2"], &[]).kafka, LANE);
-    let complaint = config.set("group.id", "g").create_native_config().err().map(|error| error.to_string());
-    assert!(complaint.is_some_and(|complaint| complaint.contains("hunter2")), "the check is no longer needed");
+    let complaint = config
+        .set("group.id", "g")
+        .create_native_config()
+        .err()
+        .map(|error| error.to_string());
+    assert!(
+        complaint.is_some_and(|complaint| complaint.contains("hunter2")),
+        "the check is no longer needed"
+    );
 }

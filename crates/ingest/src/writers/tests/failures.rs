@@ -1,15 +1,27 @@
-//! Ids for which the registry fails: others are found, and the report ends with the last look-up that waits.
+//! Ids for which the registry fails: others are found, and the report ends with the last look-up
+//! that waits.
 
 use super::*;
 
 fn silent(outcome: &Result<Option<Arc<WriterSchema>>, RegistryUnavailable>) -> Duration {
-    outcome.as_ref().map(|found| found.is_some()).unwrap_err().retry_after
+    outcome
+        .as_ref()
+        .map(|found| found.is_some())
+        .unwrap_err()
+        .retry_after
 }
 
 #[tokio::test]
 async fn ids_are_found_while_the_registry_fails_for_one() {
     for code in [500, 503, 429] {
-        let played = FakeRegistry::new(move |id, _| if id == 9 { status(code, "") } else { schema(OTHER) }).await;
+        let played = FakeRegistry::new(move |id, _| {
+            if id == 9 {
+                status(code, "")
+            } else {
+                schema(OTHER)
+            }
+        })
+        .await;
         let tried = with(&played);
         // The failing id is always asked for first, as by the first partition of a lane.
         for _ in 0..6 {
@@ -38,13 +50,20 @@ async fn ids_are_found_while_the_registry_fails_for_one() {
 async fn file_of_the_folder_ends_the_report_of_an_unavailable_registry() {
     let folder = tempfile::tempdir().unwrap();
     let played = FakeRegistry::new(|_, _| status(503, "")).await;
-    let tried = make(Some(config(&played.url, RegistryAuth::None)), Some(folder.path().to_path_buf())).unwrap();
+    let tried = make(
+        Some(config(&played.url, RegistryAuth::None)),
+        Some(folder.path().to_path_buf()),
+    )
+    .unwrap();
     silent(&tried.id(6).await);
     assert!(!tried.around.health.readiness().ready);
     std::fs::write(folder.path().join("6.avsc"), OTHER).unwrap();
     tried.clock.advance(LOOK_AGAIN_AFTER);
     tried.schemas.tend();
-    assert!(!tried.around.health.readiness().ready, "its records still wait");
+    assert!(
+        !tried.around.health.readiness().ready,
+        "its records still wait"
+    );
     assert!(tried.id(6).await.unwrap().is_some());
     assert!(tried.around.health.readiness().ready);
 }
@@ -57,7 +76,10 @@ async fn look_up_that_no_partition_needs_any_more_ends_the_report() {
     for _ in 0..10 {
         tried.clock.advance(wait);
         tried.schemas.tend();
-        assert!(!tried.around.health.readiness().ready, "its records still wait");
+        assert!(
+            !tried.around.health.readiness().ready,
+            "its records still wait"
+        );
         wait = silent(&tried.id(6).await);
     }
     // The partition was revoked.
@@ -68,8 +90,14 @@ async fn look_up_that_no_partition_needs_any_more_ends_the_report() {
 
 #[tokio::test]
 async fn registry_that_answers_for_one_id_is_still_reported_while_another_waits() {
-    let played =
-        FakeRegistry::new(|id, before| if id == 9 && before < 3 { status(500, "") } else { schema(OTHER) }).await;
+    let played = FakeRegistry::new(|id, before| {
+        if id == 9 && before < 3 {
+            status(500, "")
+        } else {
+            schema(OTHER)
+        }
+    })
+    .await;
     let tried = with(&played);
     let wait = silent(&tried.id(9).await);
     tried.clock.advance(wait);

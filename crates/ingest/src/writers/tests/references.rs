@@ -20,13 +20,17 @@ fn answer(schema: &str, references: &[Value]) -> Response {
         .into_response()
 }
 
-/// The root refers to the party and the kind; the party refers to the kind again and to a fixed type.
+/// The root refers to the party and the kind; the party refers to the kind again and to a fixed
+/// type.
 fn tree(path: &str) -> Response {
     match path {
-        "schemas/ids/1" | "schemas/ids/2" => {
-            answer(ROOT, &[link("b.Party", "party/of 2", 3), link("b.Kind", "kind", 1)])
+        "schemas/ids/1" | "schemas/ids/2" => answer(
+            ROOT,
+            &[link("b.Party", "party/of 2", 3), link("b.Kind", "kind", 1)],
+        ),
+        "subjects/party%2Fof%202/versions/3" => {
+            answer(PARTY, &[link("b.Kind", "kind", 1), link("c.F", "fixed", 7)])
         }
-        "subjects/party%2Fof%202/versions/3" => answer(PARTY, &[link("b.Kind", "kind", 1), link("c.F", "fixed", 7)]),
         "subjects/kind/versions/1" => answer(KIND, &[]),
         "subjects/fixed/versions/7" => answer(FIXED, &[]),
         _ => status(404, r#"{"error_code":40401}"#),
@@ -51,7 +55,10 @@ async fn a_reference_that_the_registry_does_not_know_yet_is_waited_for() {
         _ => tree(path),
     };
     let played = FakeRegistry::of_paths(reply).await;
-    let config = Config { unknown_schema_wait: Duration::from_secs(30), ..config(&played.url, RegistryAuth::None) };
+    let config = Config {
+        unknown_schema_wait: Duration::from_secs(30),
+        ..config(&played.url, RegistryAuth::None)
+    };
     let tried = make(Some(config), None).unwrap();
     let mut waits = 0;
     while let Err(LookupDelay::NotYet { retry_after }) = tried.look_up(1).await {
@@ -71,7 +78,10 @@ async fn a_reference_that_fails_is_silence_and_what_was_fetched_is_not_fetched_a
     let played = FakeRegistry::of_paths(reply).await;
     let tried = with(&played);
     let down = tried.id(1).await.unwrap_err();
-    assert_eq!((down.why, played.requests()), (RegistryFailure::Status(500), 4));
+    assert_eq!(
+        (down.why, played.requests()),
+        (RegistryFailure::Status(500), 4)
+    );
     tried.clock.advance(down.retry_after);
     assert!(tried.id(1).await.unwrap().is_some());
     assert_eq!(played.requests(), 6);
@@ -79,7 +89,13 @@ async fn a_reference_that_fails_is_silence_and_what_was_fetched_is_not_fetched_a
 
 #[tokio::test]
 async fn a_404_of_a_reference_that_is_not_the_registrys_own_is_silence() {
-    let reply = |path: &str, _| if path.starts_with("subjects") { status(404, "<html>") } else { tree(path) };
+    let reply = |path: &str, _| {
+        if path.starts_with("subjects") {
+            status(404, "<html>")
+        } else {
+            tree(path)
+        }
+    };
     let played = FakeRegistry::of_paths(reply).await;
     assert_eq!(with(&played).silence(1).await, RegistryFailure::WrongPlace);
 }
@@ -95,11 +111,20 @@ async fn references_in_a_circle_end_and_too_many_are_refused() {
     assert!(with(&played).id(1).await.unwrap().is_some());
 
     let endless = |path: &str, _| {
-        let next = path.rsplit('/').next().and_then(|version| version.parse::<i64>().ok()).unwrap_or(0).max(1000) + 1;
+        let next = path
+            .rsplit('/')
+            .next()
+            .and_then(|version| version.parse::<i64>().ok())
+            .unwrap_or(0)
+            .max(1000)
+            + 1;
         answer(FIXED, &[link("x", "a", next)])
     };
     let played = FakeRegistry::of_paths(endless).await;
-    let long = Config { timeout: Duration::from_secs(60), ..config(&played.url, RegistryAuth::None) };
+    let long = Config {
+        timeout: Duration::from_secs(60),
+        ..config(&played.url, RegistryAuth::None)
+    };
     let tried = make(Some(long), None).unwrap();
     let why = tried.unusable(1).await;
     assert!(why.contains("more than 256"), "{why}");
@@ -108,16 +133,32 @@ async fn references_in_a_circle_end_and_too_many_are_refused() {
 #[tokio::test]
 async fn missing_reference_is_named_by_its_subject_and_version() {
     for (missing, named) in [
-        ("subjects/kind/versions/1", r#"id 1 refers to version 1 of the subject "kind", which is missing"#),
-        ("subjects/fixed/versions/7", r#"id 1 refers to version 7 of the subject "fixed", which is missing"#),
+        (
+            "subjects/kind/versions/1",
+            r#"id 1 refers to version 1 of the subject "kind", which is missing"#,
+        ),
+        (
+            "subjects/fixed/versions/7",
+            r#"id 1 refers to version 7 of the subject "fixed", which is missing"#,
+        ),
         (
             "subjects/party%2Fof%202/versions/3",
             r#"id 1 refers to version 3 of the subject "party/of 2", which is missing"#,
         ),
         ("schemas/ids/1", "id 1"),
     ] {
-        let code = if missing.starts_with("schemas") { NOT_FOUND } else { r#"{"error_code":40402}"# };
-        let reply = move |path: &str, _| if path == missing { status(404, code) } else { tree(path) };
+        let code = if missing.starts_with("schemas") {
+            NOT_FOUND
+        } else {
+            r#"{"error_code":40402}"#
+        };
+        let reply = move |path: &str, _| {
+            if path == missing {
+                status(404, code)
+            } else {
+                tree(path)
+            }
+        };
         let tried = with(&FakeRegistry::of_paths(reply).await);
         // The second answer is remembered.
         for _ in 0..2 {

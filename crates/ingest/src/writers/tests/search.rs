@@ -14,11 +14,19 @@ async fn flood_of_unknown_ids_is_looked_up_beside_the_lane() {
     for ids in [1..40_u32, 100..130, 200..250] {
         let mut search = SchemaSearch::default();
         search.start(&schemas, &product, ids.clone().map(SchemaRef::Id).collect());
-        assert!(search.finish(PATIENCE).await.is_none(), "it does not wait for all answers");
+        assert!(
+            search.finish(PATIENCE).await.is_none(),
+            "it does not wait for all answers"
+        );
         assert!(search.is_running() && search.finish(Duration::ZERO).await.is_none());
         let found = search.finish(Duration::from_secs(30)).await.unwrap();
         assert_eq!(found.len(), ids.len());
-        assert!(found.iter().all(|(_, found)| matches!(found, Ok(SchemaLookup::Unknown(_)))) && !search.is_running());
+        assert!(
+            found
+                .iter()
+                .all(|(_, found)| matches!(found, Ok(SchemaLookup::Unknown(_))))
+                && !search.is_running()
+        );
     }
     assert_eq!(played.requests(), 119, "each id is asked for once");
 }
@@ -28,7 +36,11 @@ async fn search_of_a_revoked_partition_ends() {
     let played = FakeRegistry::new(|_, _| status(404, NOT_FOUND)).await;
     let schemas = Arc::new(with(&played).schemas);
     let mut search = SchemaSearch::default();
-    search.start(&schemas, &ProductKey::new("sms").unwrap(), (1..500).map(SchemaRef::Id).collect());
+    search.start(
+        &schemas,
+        &ProductKey::new("sms").unwrap(),
+        (1..500).map(SchemaRef::Id).collect(),
+    );
     assert!(search.finish(PATIENCE).await.is_none());
     drop(search);
     let asked = played.requests();

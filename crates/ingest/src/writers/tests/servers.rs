@@ -29,7 +29,11 @@ async fn a_server_that_is_silent_is_passed_over_and_the_next_one_stays_preferred
         let asked = broken.requests() + foreign.requests() - before;
         assert!(tried.id(2).await.unwrap().is_some(), "{first}");
         assert_eq!(second.requests(), 2, "{first}");
-        assert_eq!(broken.requests() + foreign.requests() - before, asked, "{first} is asked before one that answered");
+        assert_eq!(
+            broken.requests() + foreign.requests() - before,
+            asked,
+            "{first} is asked before one that answered"
+        );
     }
 }
 
@@ -44,7 +48,10 @@ async fn a_server_that_does_not_answer_leaves_time_for_the_next_one() {
 
 #[tokio::test]
 async fn what_one_server_does_not_know_no_other_is_asked_for() {
-    let (first, second) = (FakeRegistry::new(|_, _| status(404, NOT_FOUND)).await, good().await);
+    let (first, second) = (
+        FakeRegistry::new(|_, _| status(404, NOT_FOUND)).await,
+        good().await,
+    );
     let tried = registry(&[&first.url, &second.url]);
     assert!(tried.id(9).await.unwrap().is_none());
     assert_eq!((first.requests(), second.requests()), (1, 0));
@@ -52,7 +59,16 @@ async fn what_one_server_does_not_know_no_other_is_asked_for() {
 
 #[tokio::test]
 async fn a_registry_all_of_whose_servers_are_silent_is_silent() {
-    let (first, second) = (down().await, FakeRegistry::new(|_, _| status(503, "busy")).await);
-    assert_eq!(registry(&[&first, &second.url]).silence(1).await, RegistryFailure::Status(503));
-    assert!(matches!(registry(&[&second.url, &first]).silence(1).await, RegistryFailure::Unreachable(_)));
+    let (first, second) = (
+        down().await,
+        FakeRegistry::new(|_, _| status(503, "busy")).await,
+    );
+    assert_eq!(
+        registry(&[&first, &second.url]).silence(1).await,
+        RegistryFailure::Status(503)
+    );
+    assert!(matches!(
+        registry(&[&second.url, &first]).silence(1).await,
+        RegistryFailure::Unreachable(_)
+    ));
 }

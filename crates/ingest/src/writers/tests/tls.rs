@@ -1,4 +1,5 @@
-//! The registry with TLS: a server whose certificate is trusted only through the configured authorities.
+//! The registry with TLS: a server whose certificate is trusted only through the configured
+//! authorities.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -24,21 +25,32 @@ fn certificate(name: &str, serial: u32, key: &PKey<Private>) -> X509Builder {
     let subject = subject.build();
     let mut builder = X509::builder().unwrap();
     builder.set_version(2).unwrap();
-    builder.set_serial_number(&BigNum::from_u32(serial).unwrap().to_asn1_integer().unwrap()).unwrap();
+    builder
+        .set_serial_number(&BigNum::from_u32(serial).unwrap().to_asn1_integer().unwrap())
+        .unwrap();
     builder.set_subject_name(&subject).unwrap();
     builder.set_issuer_name(&subject).unwrap();
     builder.set_pubkey(key).unwrap();
-    builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
-    builder.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
+    builder
+        .set_not_before(&Asn1Time::days_from_now(0).unwrap())
+        .unwrap();
+    builder
+        .set_not_after(&Asn1Time::days_from_now(1).unwrap())
+        .unwrap();
     builder
 }
 
-/// Returns an authority in PEM, and the URL of a registry on 127.0.0.1 whose certificate it signed for `name`.
+/// Returns an authority in PEM, and the URL of a registry on 127.0.0.1 whose certificate it signed
+/// for `name`.
 fn registry_for(name: &str) -> (Vec<u8>, String) {
     let authority_key = key();
     let mut authority = certificate("test authority", 1, &authority_key);
-    authority.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
-    authority.sign(&authority_key, MessageDigest::sha256()).unwrap();
+    authority
+        .append_extension(BasicConstraints::new().critical().ca().build().unwrap())
+        .unwrap();
+    authority
+        .sign(&authority_key, MessageDigest::sha256())
+        .unwrap();
     let authority = authority.build();
 
     let server_key = key();
@@ -50,9 +62,13 @@ fn registry_for(name: &str) -> (Vec<u8>, String) {
     } else {
         names.dns(name)
     };
-    let names = names.build(&server.x509v3_context(Some(&authority), None)).unwrap();
+    let names = names
+        .build(&server.x509v3_context(Some(&authority), None))
+        .unwrap();
     server.append_extension(names).unwrap();
-    server.sign(&authority_key, MessageDigest::sha256()).unwrap();
+    server
+        .sign(&authority_key, MessageDigest::sha256())
+        .unwrap();
 
     let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
     acceptor.set_private_key(&server_key).unwrap();
@@ -63,10 +79,15 @@ fn registry_for(name: &str) -> (Vec<u8>, String) {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             // A client that does not trust the certificate ends the handshake.
-            let Ok(mut stream) = acceptor.accept(stream.unwrap()) else { continue };
+            let Ok(mut stream) = acceptor.accept(stream.unwrap()) else {
+                continue;
+            };
             let _ = stream.read(&mut [0; 4096]);
             let body = serde_json::json!({ "schema": OTHER }).to_string();
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
             let _ = stream.write_all((head + &body).as_bytes());
             let _ = stream.shutdown();
         }

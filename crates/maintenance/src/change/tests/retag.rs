@@ -1,4 +1,5 @@
-//! A new policy over a real table: tags are brought up to date, and it decides what is deleted and what stays.
+//! A new policy over a real table: tags are brought up to date, and it decides what is deleted and
+//! what stays.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,10 +24,13 @@ use ebbtide_table::{SegmentIndex, StoredSegment};
 
 /// Returns the text of the first policy with another version and some words replaced.
 fn edited(words: &[(&str, &str)]) -> String {
-    words.iter().fold(policy_text("remove").replace("test-1", "test-2"), |text, (from, to)| {
-        assert!(text.contains(from), "nothing to replace: {from}");
-        text.replace(from, to)
-    })
+    words.iter().fold(
+        policy_text("remove").replace("test-1", "test-2"),
+        |text, (from, to)| {
+            assert!(text.contains(from), "nothing to replace: {from}");
+            text.replace(from, to)
+        },
+    )
 }
 
 fn first() -> CheckedPolicy {
@@ -36,7 +40,11 @@ fn first() -> CheckedPolicy {
 /// Activates a policy and continues under it.
 pub(super) async fn take(world: &mut World, (old, new): (&CheckedPolicy, &CheckedPolicy)) {
     let policy = new.policy.clone().unwrap();
-    let by = CommitIdentity { writer: Uuid::nil(), at: world.clock.now(), policy_version: policy.version.clone() };
+    let by = CommitIdentity {
+        writer: Uuid::nil(),
+        at: world.clock.now(),
+        policy_version: policy.version.clone(),
+    };
     activate(&world.root, (old, new), &by).await.unwrap();
     world.adopt(policy);
 }
@@ -63,8 +71,12 @@ async fn names(world: &World, column: &str) -> bool {
     let table = world.table().await;
     let index = SegmentIndex::load(&table).await.unwrap();
     let folder = world.root.table_folder(&sms());
-    let has =
-        |path: &str| std::fs::read(folder.join(path)).unwrap().windows(column.len()).any(|at| at == column.as_bytes());
+    let has = |path: &str| {
+        std::fs::read(folder.join(path))
+            .unwrap()
+            .windows(column.len())
+            .any(|at| at == column.as_bytes())
+    };
     index.iter().any(|segment| has(&segment.path))
 }
 
@@ -89,11 +101,30 @@ pub(super) async fn swept(world: &World) -> SweepReport {
 async fn a_window_that_shrinks_to_the_past_goes_at_the_next_sweep() {
     let mut world = world().await;
     world.pass(TimeDelta::days(3));
-    take(&mut world, (&first(), &read(&edited(&[("keep: 7 days", "keep: 1 days")])))).await;
+    take(
+        &mut world,
+        (
+            &first(),
+            &read(&edited(&[("keep: 7 days", "keep: 1 days")])),
+        ),
+    )
+    .await;
     let round = swept(&world).await;
-    assert_eq!((round.did.retagged, round.did.dropped.values().sum::<u64>()), (20, 20));
-    assert_eq!((some(&column(&world, "body").await), some(&column(&world, "recipient").await)), (0, 20));
-    assert_eq!(column(&world, "policy_version").await, vec![Some("test-2".to_owned()); 20]);
+    assert_eq!(
+        (round.did.retagged, round.did.dropped.values().sum::<u64>()),
+        (20, 20)
+    );
+    assert_eq!(
+        (
+            some(&column(&world, "body").await),
+            some(&column(&world, "recipient").await)
+        ),
+        (0, 20)
+    );
+    assert_eq!(
+        column(&world, "policy_version").await,
+        vec![Some("test-2".to_owned()); 20]
+    );
     assert_eq!(world.sweep().await.works, 0);
 }
 
@@ -101,7 +132,14 @@ async fn a_window_that_shrinks_to_the_past_goes_at_the_next_sweep() {
 async fn nothing_goes_by_its_old_tag_once_it_is_kept_longer() {
     let mut world = world().await;
     world.pass(TimeDelta::days(6));
-    take(&mut world, (&first(), &read(&edited(&[("keep: 7 days", "keep: 20 days")])))).await;
+    take(
+        &mut world,
+        (
+            &first(),
+            &read(&edited(&[("keep: 7 days", "keep: 20 days")])),
+        ),
+    )
+    .await;
     // No sweep has run since: the old tags say that it is due.
     world.pass(TimeDelta::days(3));
     let round = swept(&world).await;
@@ -116,13 +154,18 @@ async fn nothing_goes_by_its_old_tag_once_it_is_kept_longer() {
 async fn rows_whose_rules_part_are_parted_and_their_neighbours_stay() {
     let mut world = World::new("remove");
     let mut sent = texts(start(), 20);
-    sent.iter_mut().step_by(4).for_each(|sms| sms.recipient = sms.recipient.replace("316", "4915"));
+    sent.iter_mut()
+        .step_by(4)
+        .for_each(|sms| sms.recipient = sms.recipient.replace("316", "4915"));
     world.ingest(&sent).await;
     world.pass(TimeDelta::days(3));
     let german = "  - { id: de, categories: [content], jurisdictions: [DE], keep: 2 days, bases: [eu-gdpr:A6-1-b] }\n";
     take(&mut world, (&first(), &read(&(edited(&[]) + german)))).await;
     let round = swept(&world).await;
-    assert_eq!((round.did.retagged, round.did.dropped.values().sum::<u64>()), (5, 5));
+    assert_eq!(
+        (round.did.retagged, round.did.dropped.values().sum::<u64>()),
+        (5, 5)
+    );
     assert_eq!(some(&column(&world, "body").await), 15);
 }
 
@@ -132,7 +175,8 @@ async fn what_no_rule_changes_is_not_rewritten() {
     let other = "  - { id: fr, jurisdictions: [FR], keep: 5 days, bases: [eu-gdpr:A6-1-b] }\n";
     take(&mut world, (&first(), &read(&(edited(&[]) + other)))).await;
     let round = swept(&world).await;
-    // The segment was checked, since the old profile does not contain the country; no row is French.
+    // The segment was checked, since the old profile does not contain the country; no row is
+    // French.
     assert_eq!((round.commits, round.did.retagged), (0, 0));
     assert_eq!(world.sweep().await.commits, 0);
 }
@@ -141,11 +185,21 @@ async fn what_no_rule_changes_is_not_rewritten() {
 async fn a_field_that_the_policy_no_longer_names_is_gone_from_the_files() {
     let mut world = world().await;
     assert!(names(&world, "status").await);
-    take(&mut world, (&first(), &read(&edited(&[("      status: none\n", "")])))).await;
+    take(
+        &mut world,
+        (&first(), &read(&edited(&[("      status: none\n", "")]))),
+    )
+    .await;
     let round = swept(&world).await;
     assert_eq!((round.did.unclassified, round.did.retagged), (20, 20));
     assert!(!names(&world, "status").await);
-    assert_eq!((some(&column(&world, "body").await), some(&column(&world, "recipient").await)), (20, 20));
+    assert_eq!(
+        (
+            some(&column(&world, "body").await),
+            some(&column(&world, "recipient").await)
+        ),
+        (20, 20)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,8 +208,15 @@ async fn a_policy_of_the_longest_version_is_told_apart_like_any() {
     let mut old = read(&text);
     let mut world = World::of(tempfile::tempdir().unwrap(), old.policy.clone().unwrap());
     world.ingest(&texts(start(), 20)).await;
-    for (version, keep) in [("test-2".to_owned(), "keep: 20 days"), ("w".repeat(64), "keep: 30 days")] {
-        let new = read(&policy_text("remove").replace("test-1", &version).replace("keep: 7 days", keep));
+    for (version, keep) in [
+        ("test-2".to_owned(), "keep: 20 days"),
+        ("w".repeat(64), "keep: 30 days"),
+    ] {
+        let new = read(
+            &policy_text("remove")
+                .replace("test-1", &version)
+                .replace("keep: 7 days", keep),
+        );
         take(&mut world, (&old, &new)).await;
         assert_eq!(swept(&world).await.did.retagged, 20);
         assert_eq!(world.sweep().await.works, 0);
@@ -163,13 +224,16 @@ async fn a_policy_of_the_longest_version_is_told_apart_like_any() {
     }
 }
 
-/// Creates 20 records under a policy that does not name `status`, and 20 under one that does and has the same rules.
-/// Returns also the latter policy, and the former with a new version.
+/// Creates 20 records under a policy that does not name `status`, and 20 under one that does and
+/// has the same rules. Returns also the latter policy, and the former with a new version.
 async fn under_two() -> (World, [CheckedPolicy; 2]) {
     let words = policy_text("remove").replace("      status: none\n", "");
     let (without, again) = (read(&words), read(&words.replace("test-1", "test-3")));
     let with = read(&edited(&[]));
-    let mut world = World::of(tempfile::tempdir().unwrap(), without.policy.clone().unwrap());
+    let mut world = World::of(
+        tempfile::tempdir().unwrap(),
+        without.policy.clone().unwrap(),
+    );
     world.ingest(&texts(start(), 20)).await;
     take(&mut world, (&without, &with)).await;
     world.ingest(&texts(start(), 20)).await;
@@ -193,32 +257,53 @@ async fn a_file_of_rows_of_two_policies_is_brought_up_to_date() {
     let mut table = world.table().await;
     let index = SegmentIndex::load(&table).await.unwrap();
     let old: Vec<_> = index.iter().cloned().collect();
-    let unknown = |segment: &StoredSegment| StoredSegment { policy_version: None, ..segment.clone() };
+    let unknown = |segment: &StoredSegment| StoredSegment {
+        policy_version: None,
+        ..segment.clone()
+    };
     let as_one: Vec<_> = old.iter().map(unknown).collect();
-    let one = table.splice(&as_one, &BTreeSet::new()).await.unwrap().segments;
+    let one = table
+        .splice(&as_one, &BTreeSet::new())
+        .await
+        .unwrap()
+        .segments;
     assert_eq!((old.len(), one.len()), (2, 1));
     let mut work = rewrite(&index, old, one);
-    (work.controls, work.evidence.policy_version) = (table.controls(), world.policy.version.clone());
+    (work.controls, work.evidence.policy_version) =
+        (table.controls(), world.policy.version.clone());
     table.commit_rewrite(work).await.unwrap();
     take(&mut world, (&with, &again)).await;
     assert_eq!(swept(&world).await.did.unclassified, 20);
     assert!(!names(&world, "status").await);
-    assert_eq!(column(&world, "policy_version").await, vec![Some("test-3".to_owned()); 40]);
+    assert_eq!(
+        column(&world, "policy_version").await,
+        vec![Some("test-3".to_owned()); 40]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_of_which_nothing_is_left_in_care_ends_at_the_last_deadline_of_its_profile() {
     // In this policy, numbers expire first.
-    let first = policy_text("remove").replace("keep: 30 days", "keep: 5 days").replace("keep: 7 days", "keep: 20 days");
+    let first = policy_text("remove")
+        .replace("keep: 30 days", "keep: 5 days")
+        .replace("keep: 7 days", "keep: 20 days");
     let first = read(&first);
     let mut world = World::of(tempfile::tempdir().unwrap(), first.policy.clone().unwrap());
     world.ingest(&texts(start(), 20)).await;
     world.pass(TimeDelta::days(6));
     swept(&world).await;
     // Content is no longer stored, and numbers are kept for 30 days; these are already deleted.
-    take(&mut world, (&first, &read(&edited(&[("      body: content\n", "")])))).await;
+    take(
+        &mut world,
+        (&first, &read(&edited(&[("      body: content\n", "")]))),
+    )
+    .await;
     swept(&world).await;
-    assert_eq!(column(&world, "expires_phone_number").await, vec![None; 20], "nothing comes back");
+    assert_eq!(
+        column(&world, "expires_phone_number").await,
+        vec![None; 20],
+        "nothing comes back"
+    );
     world.pass(TimeDelta::days(25));
     let round = swept(&world).await;
     assert_eq!(round.did.removed, 20);
@@ -229,8 +314,14 @@ async fn a_record_of_which_nothing_is_left_in_care_ends_at_the_last_deadline_of_
 async fn a_renamed_field_keeps_its_values_under_the_new_name() {
     let mut world = world().await;
     let before = column(&world, "body").await;
-    let schema = SCHEMA.replace(r#""name": "body""#, r#""name": "message", "aliases": ["body"]"#);
-    let new = read_with(&edited(&[("      body: content\n", "      message: content\n")]), &schema);
+    let schema = SCHEMA.replace(
+        r#""name": "body""#,
+        r#""name": "message", "aliases": ["body"]"#,
+    );
+    let new = read_with(
+        &edited(&[("      body: content\n", "      message: content\n")]),
+        &schema,
+    );
     take(&mut world, (&first(), &new)).await;
     let round = swept(&world).await;
     assert_eq!((round.did.unclassified, round.did.retagged), (0, 20));
@@ -243,12 +334,25 @@ async fn a_renamed_field_keeps_its_values_under_the_new_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_field_whose_category_changes_goes_with_its_new_category() {
     let mut world = world().await;
-    take(&mut world, (&first(), &read(&edited(&[("status: none", "status: content")])))).await;
+    take(
+        &mut world,
+        (
+            &first(),
+            &read(&edited(&[("status: none", "status: content")])),
+        ),
+    )
+    .await;
     swept(&world).await;
     assert_eq!(some(&column(&world, "status").await), 20);
     world.pass(TimeDelta::days(8));
     swept(&world).await;
-    assert_eq!((some(&column(&world, "status").await), some(&column(&world, "recipient").await)), (0, 20));
+    assert_eq!(
+        (
+            some(&column(&world, "status").await),
+            some(&column(&world, "recipient").await)
+        ),
+        (0, 20)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -265,7 +369,13 @@ async fn what_went_with_its_old_category_does_not_come_back_in_the_new_one() {
     take(&mut world, (&first(), &read(&new))).await;
     let round = swept(&world).await;
     assert_eq!(round.did.retagged, 20);
-    assert_eq!((some(&column(&world, "body").await), some(&column(&world, "recipient").await)), (0, 20));
+    assert_eq!(
+        (
+            some(&column(&world, "body").await),
+            some(&column(&world, "recipient").await)
+        ),
+        (0, 20)
+    );
     world.pass(TimeDelta::days(30));
     assert_eq!(swept(&world).await.did.removed, 20);
 }
@@ -273,7 +383,10 @@ async fn what_went_with_its_old_category_does_not_come_back_in_the_new_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_row_keeps_what_the_policy_no_longer_names_until_it_is_released() {
     let mut world = world().await;
-    let scope = Scope { subject: Some(format!("phone:+{}", number(7)).parse().unwrap()), ..Scope::default() };
+    let scope = Scope {
+        subject: Some(format!("phone:+{}", number(7)).parse().unwrap()),
+        ..Scope::default()
+    };
     let hold = world.hold(scope).await;
     let new = edited(&[
         ("      body: content\n", ""),
@@ -283,8 +396,15 @@ async fn a_held_row_keeps_what_the_policy_no_longer_names_until_it_is_released()
     take(&mut world, (&first(), &read(&new))).await;
     world.pass(TimeDelta::days(40));
     let round = swept(&world).await;
-    assert_eq!((round.did.unclassified, round.did.removed), (19, 19), "{round:?}");
-    assert!(names(&world, "body").await, "it is held with all that it had");
+    assert_eq!(
+        (round.did.unclassified, round.did.removed),
+        (19, 19),
+        "{round:?}"
+    );
+    assert!(
+        names(&world, "body").await,
+        "it is held with all that it had"
+    );
     world.release(&hold).await;
     let round = swept(&world).await;
     assert_eq!((round.did.unclassified, round.did.removed), (1, 1));
@@ -295,13 +415,22 @@ async fn a_held_row_keeps_what_the_policy_no_longer_names_until_it_is_released()
 async fn a_sweep_of_the_old_policy_does_nothing_and_says_why() {
     let mut world = world().await;
     let mut old = world.sweeper().await;
-    take(&mut world, (&first(), &read(&edited(&[("keep: 7 days", "keep: 20 days")])))).await;
+    take(
+        &mut world,
+        (
+            &first(),
+            &read(&edited(&[("keep: 7 days", "keep: 20 days")])),
+        ),
+    )
+    .await;
     world.pass(TimeDelta::days(10));
     let round = old.round(None, usize::MAX).await;
     assert_eq!((round.works, round.failed), (0, 1));
     let refused = old.plan(world.clock.now()).await.unwrap_err().to_string();
     assert!(
-        refused.starts_with("policy test-1 is no longer active; test-2 is: restart the instance with it"),
+        refused.starts_with(
+            "policy test-1 is no longer active; test-2 is: restart the instance with it"
+        ),
         "{refused}"
     );
     assert_eq!(some(&column(&world, "body").await), 20);
@@ -312,14 +441,36 @@ async fn instance_with_an_inactive_policy_is_not_ready_and_has_no_overdue_series
     let mut world = world().await;
     let health = Arc::new(Health::starting(Arc::clone(&world.clock) as SharedClock));
     health.over(&Component::Process);
-    let mut watch = world.watch(ReviewCache::default()).await.with_health(Arc::clone(&health));
+    let mut watch = world
+        .watch(ReviewCache::default())
+        .await
+        .with_health(Arc::clone(&health));
     watch.look().await;
-    let has_series = |world: &World| world.metrics.exposition().unwrap().contains("ebbtide_overdue_fields{");
+    let has_series = |world: &World| {
+        world
+            .metrics
+            .exposition()
+            .unwrap()
+            .contains("ebbtide_overdue_fields{")
+    };
     assert!(health.readiness().ready && has_series(&world));
-    take(&mut world, (&first(), &read(&edited(&[("keep: 7 days", "keep: 20 days")])))).await;
+    take(
+        &mut world,
+        (
+            &first(),
+            &read(&edited(&[("keep: 7 days", "keep: 20 days")])),
+        ),
+    )
+    .await;
     watch.look().await;
     let readiness = health.readiness();
-    assert!(!readiness.ready && readiness.troubles[0].reason.contains("test-1 is no longer active"), "{readiness:?}");
+    assert!(
+        !readiness.ready
+            && readiness.troubles[0]
+                .reason
+                .contains("test-1 is no longer active"),
+        "{readiness:?}"
+    );
     assert!(!has_series(&world));
 }
 
@@ -327,14 +478,37 @@ async fn instance_with_an_inactive_policy_is_not_ready_and_has_no_overdue_series
 async fn what_is_overdue_is_told_by_the_active_policy_before_any_tag_is_up_to_date() {
     let mut world = world().await;
     world.pass(TimeDelta::days(5));
-    take(&mut world, (&first(), &read(&edited(&[("keep: 7 days", "keep: 1 days")])))).await;
+    take(
+        &mut world,
+        (
+            &first(),
+            &read(&edited(&[("keep: 7 days", "keep: 1 days")])),
+        ),
+    )
+    .await;
     let board = ReviewCache::default();
     let mut watch = world.watch(board.clone()).await;
     watch.look().await;
-    let overdue = |world: &World| world.metrics.overdue_fields.with_label_values(&["sms", "content"]).get();
-    let stale = |world: &World| world.metrics.stale_tag_records.with_label_values(&["sms"]).get();
+    let overdue = |world: &World| {
+        world
+            .metrics
+            .overdue_fields
+            .with_label_values(&["sms", "content"])
+            .get()
+    };
+    let stale = |world: &World| {
+        world
+            .metrics
+            .stale_tag_records
+            .with_label_values(&["sms"])
+            .get()
+    };
     assert_eq!((overdue(&world), stale(&world)), (20, 20));
-    world.sweeper_with(board).await.round(None, usize::MAX).await;
+    world
+        .sweeper_with(board)
+        .await
+        .round(None, usize::MAX)
+        .await;
     watch.look().await;
     assert_eq!(stale(&world), 0);
     swept(&world).await;
@@ -342,7 +516,8 @@ async fn what_is_overdue_is_told_by_the_active_policy_before_any_tag_is_up_to_da
     assert_eq!((overdue(&world), stale(&world)), (0, 0));
 }
 
-/// Checks that every row has the tags that ingest would give it under `policy`, by resolving each row.
+/// Checks that every row has the tags that ingest would give it under `policy`, by resolving each
+/// row.
 async fn tagged_by_hand(world: &World, policy: &Policy) {
     let calendar = Calendar::new(policy.zone, policy.bucket);
     let resolver = Resolver::new(policy, &sms()).unwrap();
@@ -359,25 +534,55 @@ async fn tagged_by_hand(world: &World, policy: &Policy) {
         "recipient",
     ];
     for segment in index.iter() {
-        let mut rows = table.read_columns(std::slice::from_ref(segment), &columns, None).unwrap();
+        let mut rows = table
+            .read_columns(std::slice::from_ref(segment), &columns, None)
+            .unwrap();
         while let Some(batch) = rows.next().await {
             let batch = batch.unwrap().rows;
             for row in 0..batch.num_rows() {
-                let text = |column: usize| batch.column(column).as_string::<i32>().value(row).to_owned();
+                let text = |column: usize| {
+                    batch
+                        .column(column)
+                        .as_string::<i32>()
+                        .value(row)
+                        .to_owned()
+                };
                 let at = |column: usize| {
-                    let column = batch.column(column).as_primitive::<TimestampMicrosecondType>();
-                    column.is_valid(row).then(|| DateTime::from_timestamp_micros(column.value(row)).unwrap())
+                    let column = batch
+                        .column(column)
+                        .as_primitive::<TimestampMicrosecondType>();
+                    column
+                        .is_valid(row)
+                        .then(|| DateTime::from_timestamp_micros(column.value(row)).unwrap())
                 };
                 let country: Country = text(0).parse().unwrap();
                 let came = at(2).max(at(3)).unwrap();
                 let late = calendar.distance(segment.bucket, calendar.bucket_of(came).unwrap());
-                let profile = resolver.profile(country, resolver.tenant_class(Some(&text(1)))).with_late(late);
-                assert_eq!(segment.profile, profile.id, "{} of {country} {}", segment.bucket, text(1));
+                let profile = resolver
+                    .profile(country, resolver.tenant_class(Some(&text(1))))
+                    .with_late(late);
+                assert_eq!(
+                    segment.profile,
+                    profile.id,
+                    "{} of {country} {}",
+                    segment.bucket,
+                    text(1)
+                );
                 let deadlines = profile.deadlines(&calendar, segment.bucket);
-                let phone = batch.column(7).is_valid(row).then(|| deadlines[1].unwrap().0);
+                let phone = batch
+                    .column(7)
+                    .is_valid(row)
+                    .then(|| deadlines[1].unwrap().0);
                 assert_eq!(at(5), phone);
-                let content = batch.column(6).is_valid(row).then(|| deadlines[0].unwrap().0);
-                assert_eq!(at(4), content, "a tag and what it is about come and go together");
+                let content = batch
+                    .column(6)
+                    .is_valid(row)
+                    .then(|| deadlines[0].unwrap().0);
+                assert_eq!(
+                    at(4),
+                    content,
+                    "a tag and what it is about come and go together"
+                );
             }
         }
     }
@@ -419,8 +624,14 @@ async fn as_many_records_are_tagged_anew_as_was_foretold() {
         let sent = messages(&mut random, world.clock.now(), 60);
         world.ingest(&sent).await;
         let both = (old.policy.as_ref().unwrap(), new.policy.as_ref().unwrap());
-        let effects = survey(&world.root, both, world.clock.now(), |_| {}).await.unwrap();
+        let effects = survey(&world.root, both, world.clock.now(), |_| {})
+            .await
+            .unwrap();
         take(&mut world, (&old, &new)).await;
-        assert_eq!(swept(&world).await.did.retagged, effects.products[0].stale, "seed {seed}");
+        assert_eq!(
+            swept(&world).await.did.retagged,
+            effects.products[0].stale,
+            "seed {seed}"
+        );
     }
 }

@@ -10,7 +10,11 @@ use ebbtide_table::testing::stored_segment;
 const TARGET: u64 = 1 << 20;
 
 fn rule() -> CompactionRule {
-    CompactionRule { target: TARGET, segments: 100, works: 1000 }
+    CompactionRule {
+        target: TARGET,
+        segments: 100,
+        works: 1000,
+    }
 }
 
 fn segment(name: &str, size: u64) -> StoredSegment {
@@ -19,7 +23,11 @@ fn segment(name: &str, size: u64) -> StoredSegment {
         records: size,
         size,
         deadlines: Arc::new(
-            [("content".parse().unwrap(), Deadline(DateTime::from_timestamp(2_000_000_000, 0).unwrap()))].into(),
+            [(
+                "content".parse().unwrap(),
+                Deadline(DateTime::from_timestamp(2_000_000_000, 0).unwrap()),
+            )]
+            .into(),
         ),
         policy_version: Some("v1".parse().unwrap()),
         ..stored_segment(name)
@@ -27,11 +35,19 @@ fn segment(name: &str, size: u64) -> StoredSegment {
 }
 
 fn sizes(merges: &MergePlan) -> Vec<Vec<u64>> {
-    merges.works.iter().map(|merge| merge.segments.iter().map(|segment| segment.size).collect()).collect()
+    merges
+        .works
+        .iter()
+        .map(|merge| merge.segments.iter().map(|segment| segment.size).collect())
+        .collect()
 }
 
 fn chosen(of: &[u64]) -> Vec<Vec<u64>> {
-    let segments: Vec<_> = of.iter().enumerate().map(|(at, size)| segment(&format!("{at:03}"), *size)).collect();
+    let segments: Vec<_> = of
+        .iter()
+        .enumerate()
+        .map(|(at, size)| segment(&format!("{at:03}"), *size))
+        .collect();
     sizes(&choose(&segments, &rule(), |_| true))
 }
 
@@ -61,30 +77,78 @@ fn nothing_becomes_larger_than_the_target() {
 
 #[test]
 fn a_plan_is_bounded_and_begins_where_most_is_gained() {
-    let profiles: Vec<_> = (0..3).map(|n| format!("{n}123456789ab").parse::<ProfileId>().unwrap()).collect();
+    let profiles: Vec<_> = (0..3)
+        .map(|n| format!("{n}123456789ab").parse::<ProfileId>().unwrap())
+        .collect();
     let several = |which: usize, count: usize| {
         let profile = profiles[which].clone();
-        (0..count).map(move |n| StoredSegment { profile: profile.clone(), ..segment(&format!("{which}-{n}"), 100) })
+        (0..count).map(move |n| StoredSegment {
+            profile: profile.clone(),
+            ..segment(&format!("{which}-{n}"), 100)
+        })
     };
-    let all: Vec<_> = several(0, 2).chain(several(1, 4)).chain(several(2, 3)).collect();
+    let all: Vec<_> = several(0, 2)
+        .chain(several(1, 4))
+        .chain(several(2, 3))
+        .collect();
     let merges = choose(&all, &CompactionRule { works: 2, ..rule() }, |_| true);
-    let counts: Vec<usize> = merges.works.iter().map(|merge| merge.segments.len()).collect();
+    let counts: Vec<usize> = merges
+        .works
+        .iter()
+        .map(|merge| merge.segments.len())
+        .collect();
     assert_eq!((counts, merges.more), (vec![4, 3], true));
-    let merges = choose(&all, &CompactionRule { segments: 2, ..rule() }, |_| true);
-    assert!(merges.works.iter().all(|merge| merge.segments.len() == 2) && merges.works.len() == 4 && !merges.more);
+    let merges = choose(
+        &all,
+        &CompactionRule {
+            segments: 2,
+            ..rule()
+        },
+        |_| true,
+    );
+    assert!(
+        merges.works.iter().all(|merge| merge.segments.len() == 2)
+            && merges.works.len() == 4
+            && !merges.more
+    );
 }
 
 #[test]
 fn unlike_segments_cells_and_what_is_not_ready_stay_apart() {
-    let other = |at: &str| StoredSegment { policy_version: Some("v2".parse().unwrap()), ..segment(at, 10) };
-    let cells = |at: &str| StoredSegment { cells: true, ..segment(at, 10) };
-    let early = |at: &str| StoredSegment { deadlines: Arc::default(), ..segment(at, 10) };
-    let all = [segment("a", 10), other("b"), cells("c"), early("d"), segment("e", 10), other("f"), cells("g")];
+    let other = |at: &str| StoredSegment {
+        policy_version: Some("v2".parse().unwrap()),
+        ..segment(at, 10)
+    };
+    let cells = |at: &str| StoredSegment {
+        cells: true,
+        ..segment(at, 10)
+    };
+    let early = |at: &str| StoredSegment {
+        deadlines: Arc::default(),
+        ..segment(at, 10)
+    };
+    let all = [
+        segment("a", 10),
+        other("b"),
+        cells("c"),
+        early("d"),
+        segment("e", 10),
+        other("f"),
+        cells("g"),
+    ];
     let merges = choose(&all, &rule(), |_| true);
-    let paths: Vec<Vec<&str>> =
-        merges.works.iter().map(|merge| merge.segments.iter().map(|of| &*of.path).collect()).collect();
+    let paths: Vec<Vec<&str>> = merges
+        .works
+        .iter()
+        .map(|merge| merge.segments.iter().map(|of| &*of.path).collect())
+        .collect();
     assert_eq!(paths, [["a", "e"], ["b", "f"]]);
-    assert_eq!(choose(&all, &rule(), |segment| &*segment.path != "e").works.len(), 1);
+    assert_eq!(
+        choose(&all, &rule(), |segment| &*segment.path != "e")
+            .works
+            .len(),
+        1
+    );
 }
 
 /// One bucket over its life: segments arrive between two plans, and merges replace them.
@@ -118,13 +182,26 @@ impl Life {
                 return;
             }
             for merge in merges.works {
-                let gone: BTreeSet<_> = merge.segments.iter().map(|segment| segment.path.clone()).collect();
-                let held: Vec<usize> = gone.iter().flat_map(|path| self.holds.remove(path).unwrap()).collect();
+                let gone: BTreeSet<_> = merge
+                    .segments
+                    .iter()
+                    .map(|segment| segment.path.clone())
+                    .collect();
+                let held: Vec<usize> = gone
+                    .iter()
+                    .flat_map(|path| self.holds.remove(path).unwrap())
+                    .collect();
                 held.iter().for_each(|first| self.first[*first].1 += 1);
-                self.segments.retain(|segment| !gone.contains(&segment.path));
+                self.segments
+                    .retain(|segment| !gone.contains(&segment.path));
                 let path = self.name();
                 assert!(merge.bytes() <= TARGET && merge.segments.len() > 1);
-                assert!(merge.segments.iter().all(|segment| grows(segment.size, merge.bytes())));
+                assert!(
+                    merge
+                        .segments
+                        .iter()
+                        .all(|segment| grows(segment.size, merge.bytes()))
+                );
                 self.holds.insert(path.clone(), held);
                 self.segments.push(segment(&path, merge.bytes()));
             }
@@ -132,7 +209,8 @@ impl Life {
     }
 }
 
-/// Returns how often a segment of that size can grow by the factor `growth` before it is larger than the target.
+/// Returns how often a segment of that size can grow by the factor `growth` before it is larger
+/// than the target.
 fn times(size: u64, growth: f64) -> u32 {
     let mut times = 0;
     let mut at = size as f64;
@@ -165,8 +243,8 @@ proptest! {
         }
         let least = life.first.iter().map(|(size, _)| *size).min().unwrap();
         prop_assert!(written <= stored * u64::from(times(least, 1.5) + 1));
-        // The segments that are left: a chain in which each size is three times the one before it, and those that
-        // have no room for another.
+        // The segments that are left: a chain in which each size is three times the one before it,
+        // and those that have no room for another.
         let left = life.segments.len() as u64;
         prop_assert!(left <= u64::from(times(least, 3.0)) + 2 + 3 * stored.div_ceil(TARGET), "{} are left", left);
         prop_assert_eq!(life.segments.iter().map(|segment| segment.size).sum::<u64>(), stored);

@@ -12,7 +12,13 @@ use ebbtide_base::ids::{Bucket, Deadline, ProfileId};
 fn work(action: SweepAction) -> Task {
     let due = Deadline(DateTime::UNIX_EPOCH);
     let bucket = Bucket::Day(due.0.date_naive());
-    Task { bucket, profile: ProfileId::new("0123456789ab").unwrap(), action, due, segments: Vec::new() }
+    Task {
+        bucket,
+        profile: ProfileId::new("0123456789ab").unwrap(),
+        action,
+        due,
+        segments: Vec::new(),
+    }
 }
 
 #[test]
@@ -29,10 +35,18 @@ fn what_begins_is_the_longest_overdue_of_a_free_table_and_one_ending_at_a_time()
         (vec![end(1), drop(1)], vec![(0, true)], None),
         (vec![end(1)], vec![(0, false)], Some(0)),
         (vec![drop(1)], vec![(0, true)], Some(0)),
-        (vec![drop(9)], vec![(0, false), (1, false), (2, false), (3, false)], None),
+        (
+            vec![drop(9)],
+            vec![(0, false), (1, false), (2, false), (3, false)],
+            None,
+        ),
         (vec![], vec![], None),
     ] {
-        assert_eq!(next(&waiting, &under_way), first, "{waiting:?} beside {under_way:?}");
+        assert_eq!(
+            next(&waiting, &under_way),
+            first,
+            "{waiting:?} beside {under_way:?}"
+        );
     }
 }
 
@@ -49,14 +63,18 @@ async fn worlds() -> Vec<World> {
     worlds
 }
 
-/// Carries out what is due in all of the worlds, with a clock whose verdicts are `said` in turn. Returns its last
-/// verdict, and the number of pieces that were done and that failed.
+/// Carries out what is due in all of the worlds, with a clock whose verdicts are `said` in turn.
+/// Returns its last verdict, and the number of pieces that were done and that failed.
 async fn carry_out(worlds: &[World], said: &[ClockStatus]) -> (ClockStatus, usize, usize) {
     let (mut products, mut held, mut todo) = (Vec::new(), BTreeMap::new(), Vec::new());
     for (index, world) in worlds.iter().enumerate() {
         let mut product = world.product().await;
         let version = product.table.controls();
-        let holds = SweepHolds::at(product.controls(&world.controls()).await.unwrap(), world.clock.now(), version);
+        let holds = SweepHolds::at(
+            product.controls(&world.controls()).await.unwrap(),
+            world.clock.now(),
+            version,
+        );
         let plan = product.plan(world.clock.now(), &holds, PlanBounds::default(), |_| false);
         todo.extend(plan.works.into_iter().map(|work| (index, work)));
         held.insert(index, holds);
@@ -72,7 +90,13 @@ async fn carry_out(worlds: &[World], said: &[ClockStatus]) -> (ClockStatus, usiz
     let looks = Cell::new(0);
     let look = |_| said[looks.replace(looks.get() + 1).min(said.len() - 1)];
     let (mut done, mut failed) = (0, 0);
-    let over = |finished: &FinishedTask| if finished.done.is_ok() { done += 1 } else { failed += 1 };
+    let over = |finished: &FinishedTask| {
+        if finished.done.is_ok() {
+            done += 1
+        } else {
+            failed += 1
+        }
+    };
     let verdict = carry_out_all(todo, &mut products, (&held, &by), look, over).await;
     (verdict, done, failed)
 }
@@ -81,7 +105,14 @@ async fn carry_out(worlds: &[World], said: &[ClockStatus]) -> (ClockStatus, usiz
 async fn left(worlds: &[World]) -> usize {
     let mut left = 0;
     for world in worlds {
-        left += world.sweeper().await.plan(world.clock.now()).await.unwrap().0.len();
+        left += world
+            .sweeper()
+            .await
+            .plan(world.clock.now())
+            .await
+            .unwrap()
+            .0
+            .len();
     }
     left
 }
@@ -89,7 +120,10 @@ async fn left(worlds: &[World]) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_that_is_due_of_several_tables_is_done_once() {
     let worlds = worlds().await;
-    assert_eq!(carry_out(&worlds, &[ClockStatus::Trusted]).await, (ClockStatus::Trusted, 4, 0));
+    assert_eq!(
+        carry_out(&worlds, &[ClockStatus::Trusted]).await,
+        (ClockStatus::Trusted, 4, 0)
+    );
     assert_eq!(left(&worlds).await, 0);
     for world in &worlds {
         world.balances().await;
@@ -99,7 +133,12 @@ async fn all_that_is_due_of_several_tables_is_done_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_under_way_when_the_clock_jumps_is_finished_and_nothing_begins() {
     let worlds = worlds().await;
-    let said = [ClockStatus::Trusted, ClockStatus::Trusted, ClockStatus::Jumped, ClockStatus::Trusted];
+    let said = [
+        ClockStatus::Trusted,
+        ClockStatus::Trusted,
+        ClockStatus::Jumped,
+        ClockStatus::Trusted,
+    ];
     assert_eq!(carry_out(&worlds, &said).await, (ClockStatus::Jumped, 2, 0));
     assert_eq!(left(&worlds).await, 2);
 }
@@ -108,11 +147,21 @@ async fn what_is_under_way_when_the_clock_jumps_is_finished_and_nothing_begins()
 async fn a_table_that_fails_keeps_no_other_from_its_work() {
     let worlds = worlds().await;
     let table = worlds[0].root.table_folder(&sms());
-    for file in walkdir::WalkDir::new(table).into_iter().filter_map(Result::ok) {
-        if file.path().extension().is_some_and(|extension| extension == "parquet") {
+    for file in walkdir::WalkDir::new(table)
+        .into_iter()
+        .filter_map(Result::ok)
+    {
+        if file
+            .path()
+            .extension()
+            .is_some_and(|extension| extension == "parquet")
+        {
             std::fs::write(file.path(), b"no rows").unwrap();
         }
     }
-    assert_eq!(carry_out(&worlds, &[ClockStatus::Trusted]).await, (ClockStatus::Trusted, 2, 2));
+    assert_eq!(
+        carry_out(&worlds, &[ClockStatus::Trusted]).await,
+        (ClockStatus::Trusted, 2, 2)
+    );
     assert_eq!(left(&worlds[1..]).await, 0);
 }

@@ -1,7 +1,8 @@
-//! An actor: work on its own thread that stops at named steps until it is instructed to continue, or to die there.
+//! An actor: work on its own thread that stops at named steps until it is instructed to continue,
+//! or to die there.
 //!
-//! It runs only between that instruction and the next step, so the caller decides who runs when. Death unwinds the
-//! thread: what it had written stays, what it had in memory is lost.
+//! It runs only between that instruction and the next step, so the caller decides who runs when.
+//! Death unwinds the thread: what it had written stays, what it had in memory is lost.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -52,12 +53,19 @@ pub fn stop(step: &'static str) {
 /// Makes actors stop at the program's failpoints.
 pub fn watch_steps() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| STEPS.iter().for_each(|step| fail::cfg_callback(*step, || stop(step)).unwrap()));
+    ONCE.call_once(|| {
+        STEPS
+            .iter()
+            .for_each(|step| fail::cfg_callback(*step, || stop(step)).unwrap())
+    });
 }
 
 impl<T: Send + 'static> Actor<T> {
     /// Starts an actor. Returns it with its first report.
-    pub fn start(runtime: &Handle, work: impl Future<Output = T> + Send + 'static) -> (Self, ActorReport<T>) {
+    pub fn start(
+        runtime: &Handle,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> (Self, ActorReport<T>) {
         let (go, going) = channel();
         let (say, said) = channel();
         let runtime = runtime.clone();
@@ -79,7 +87,11 @@ impl<T: Send + 'static> Actor<T> {
             // No one receives it if the scheduler itself has failed.
             let _ = say.send(last);
         });
-        let mut actor = Self { go, said, thread: Some(thread) };
+        let mut actor = Self {
+            go,
+            said,
+            thread: Some(thread),
+        };
         let first = actor.hear();
         (actor, first)
     }

@@ -1,7 +1,7 @@
 //! A model of plain rows, and the changes that are allowed between two checks of the table.
 //!
-//! It does not use segments, plans or commits: only a record, its two deadlines, and the contents of the holds and
-//! the notices.
+//! It does not use segments, plans or commits: only a record, its two deadlines, and the contents
+//! of the holds and the notices.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,7 +42,11 @@ impl Rules {
             RetentionStart::Contract => 2,
             RetentionStart::Consent => 20,
         };
-        Rules { counted, content, number: 30 }
+        Rules {
+            counted,
+            content,
+            number: 30,
+        }
     }
 
     /// Returns the text of the policy with these rules.
@@ -52,9 +56,15 @@ impl Rules {
             RetentionStart::Contract => "contract_end",
             RetentionStart::Consent => "consent_withdrawn",
         };
-        let text = policy_text_of(end, &format!("keep: {} days, trigger: {trigger}", self.content));
+        let text = policy_text_of(
+            end,
+            &format!("keep: {} days, trigger: {trigger}", self.content),
+        );
         text.replace("version: test-1", &format!("version: {version}"))
-            .replace("keep: 30 days, trigger: event", &format!("keep: {} days, trigger: event", self.number))
+            .replace(
+                "keep: 30 days, trigger: event",
+                &format!("keep: {} days, trigger: event", self.number),
+            )
     }
 }
 
@@ -69,11 +79,15 @@ pub struct DeadlineInputs {
 impl DeadlineInputs {
     /// Returns the state before any control.
     pub fn nothing(rules: Rules) -> DeadlineInputs {
-        DeadlineInputs { rules, ends: BTreeMap::new(), withdrawals: Vec::new() }
+        DeadlineInputs {
+            rules,
+            ends: BTreeMap::new(),
+            withdrawals: Vec::new(),
+        }
     }
 
-    /// Returns the state after the controls up to `until`. `policies` has the rules of each policy by its version;
-    /// `first` are the rules before them.
+    /// Returns the state after the controls up to `until`. `policies` has the rules of each policy
+    /// by its version; `first` are the rules before them.
     pub fn by(
         controls: &Controls,
         until: ControlsVersion,
@@ -86,7 +100,8 @@ impl DeadlineInputs {
                     told.ends.insert(end.tenant.clone(), day(end.ended_at));
                 }
                 Control::ConsentWithdrawal(of) => {
-                    told.withdrawals.push((of.subject.canonical().to_owned(), day(of.withdrawn_at)));
+                    told.withdrawals
+                        .push((of.subject.canonical().to_owned(), day(of.withdrawn_at)));
                 }
                 Control::PolicyActivation(activation) => told.rules = policies[&activation.version],
                 _ => {}
@@ -107,8 +122,17 @@ impl DeadlineInputs {
             RetentionStart::Event => Some(of + keep),
             RetentionStart::Contract => self.ends.get(&record.customer).map(|end| *end + keep),
             RetentionStart::Consent => {
-                let withdrew = self.withdrawals.iter().filter(|(who, at)| *who == record.recipient && *at >= of);
-                Some(withdrew.map(|(_, at)| *at).chain([of + keep]).min().unwrap())
+                let withdrew = self
+                    .withdrawals
+                    .iter()
+                    .filter(|(who, at)| *who == record.recipient && *at >= of);
+                Some(
+                    withdrew
+                        .map(|(_, at)| *at)
+                        .chain([of + keep])
+                        .min()
+                        .unwrap(),
+                )
             }
         }
     }
@@ -129,11 +153,25 @@ pub struct OrderedHold {
 impl OrderedHold {
     fn covers(&self, record: &SmsRecord) -> bool {
         let scope = &self.scope;
-        let subject = scope.subject.as_ref().is_none_or(|subject| subject.canonical() == record.recipient);
-        let tenant = scope.tenant.as_ref().is_none_or(|tenant| *tenant == record.customer);
-        let after = |range: &ebbtide_controls::TimeRange| range.from.is_none_or(|from| from <= record.sent_at);
-        let before = |range: &ebbtide_controls::TimeRange| range.to.is_none_or(|to| record.sent_at < to);
-        subject && tenant && scope.events.as_ref().is_none_or(|range| after(range) && before(range))
+        let subject = scope
+            .subject
+            .as_ref()
+            .is_none_or(|subject| subject.canonical() == record.recipient);
+        let tenant = scope
+            .tenant
+            .as_ref()
+            .is_none_or(|tenant| *tenant == record.customer);
+        let after = |range: &ebbtide_controls::TimeRange| {
+            range.from.is_none_or(|from| from <= record.sent_at)
+        };
+        let before =
+            |range: &ebbtide_controls::TimeRange| range.to.is_none_or(|to| record.sent_at < to);
+        subject
+            && tenant
+            && scope
+                .events
+                .as_ref()
+                .is_none_or(|range| after(range) && before(range))
     }
 }
 
@@ -154,13 +192,13 @@ pub struct TableCheck {
     pub next: i64,
     /// Records that a hold in force covers.
     pub held: BTreeSet<i64>,
-    /// The state of policy and triggers that the table was under, and the state after each recorded control that is
-    /// not yet in force in it.
+    /// The state of policy and triggers that the table was under, and the state after each recorded
+    /// control that is not yet in force in it.
     pub told: Vec<DeadlineInputs>,
 }
 
-/// Returns the records that some hold covers. A hold counts if the table is under it, its release has not begun and
-/// it has not ended.
+/// Returns the records that some hold covers. A hold counts if the table is under it, its release
+/// has not begun and it has not ended.
 pub fn held(
     topic: &[SmsRecord],
     orders: &[OrderedHold],
@@ -168,23 +206,38 @@ pub fn held(
     at: DateTime<Utc>,
 ) -> BTreeSet<i64> {
     let (controls, under) = controls;
-    let live = controls.iter().filter_map(|(version, control)| match control {
-        Control::Hold(hold) if *version <= under => Some(hold),
-        _ => None,
-    });
-    let released =
-        |id: &HoldId| controls.iter().any(|(_, control)| matches!(control, Control::Release(by) if by.hold == *id));
+    let live = controls
+        .iter()
+        .filter_map(|(version, control)| match control {
+            Control::Hold(hold) if *version <= under => Some(hold),
+            _ => None,
+        });
+    let released = |id: &HoldId| {
+        controls
+            .iter()
+            .any(|(_, control)| matches!(control, Control::Release(by) if by.hold == *id))
+    };
     let live: Vec<&OrderedHold> = live
         .filter(|hold| !released(&hold.id))
         .filter_map(|hold| orders.iter().find(|order| order.case == hold.case))
         .filter(|order| at < order.until)
         .collect();
-    let covered = topic.iter().enumerate().filter(|(_, record)| live.iter().any(|order| order.covers(record)));
-    covered.map(|(offset, _)| i64::try_from(offset).unwrap()).collect()
+    let covered = topic
+        .iter()
+        .enumerate()
+        .filter(|(_, record)| live.iter().any(|order| order.covers(record)));
+    covered
+        .map(|(offset, _)| i64::try_from(offset).unwrap())
+        .collect()
 }
 
-/// Checks the changes between two checks of the table. Records that were stored meanwhile arrived at `arrived`.
-pub fn judge(topic: &[SmsRecord], (before, after): (&TableCheck, &TableCheck), arrived: DateTime<Utc>) {
+/// Checks the changes between two checks of the table. Records that were stored meanwhile arrived
+/// at `arrived`.
+pub fn judge(
+    topic: &[SmsRecord],
+    (before, after): (&TableCheck, &TableCheck),
+    arrived: DateTime<Utc>,
+) {
     let of = |offset: &i64| &topic[usize::try_from(*offset).unwrap()];
     // An actor has read everything that the table knows, and perhaps more.
     let told = || before.told.iter().chain(&after.told);
@@ -193,22 +246,52 @@ pub fn judge(topic: &[SmsRecord], (before, after): (&TableCheck, &TableCheck), a
         // A hold finds a record by its number, if that is still stored.
         let held = had.number && before.held.contains(offset) && after.held.contains(offset);
         let number_came = || told().any(|told| told.number_due(record) <= after.at);
-        let content_came = || told().any(|told| told.content_due(record).is_some_and(|due| due <= after.at));
-        let has = after.rows.get(offset).copied().unwrap_or(StoredFields { number: false, content: false });
-        assert!(had.number || !has.number, "the number of record {offset} came back");
-        assert!(had.content || !has.content, "the content of record {offset} came back");
+        let content_came =
+            || told().any(|told| told.content_due(record).is_some_and(|due| due <= after.at));
+        let has = after.rows.get(offset).copied().unwrap_or(StoredFields {
+            number: false,
+            content: false,
+        });
+        assert!(
+            had.number || !has.number,
+            "the number of record {offset} came back"
+        );
+        assert!(
+            had.content || !has.content,
+            "the content of record {offset} came back"
+        );
         if had.number && !has.number {
-            assert!(!held, "the number of record {offset} went although it is held");
-            assert!(number_came(), "the number of record {offset} went before it was due");
+            assert!(
+                !held,
+                "the number of record {offset} went although it is held"
+            );
+            assert!(
+                number_came(),
+                "the number of record {offset} went before it was due"
+            );
         }
         if had.content && !has.content {
-            assert!(!held, "the content of record {offset} went although it is held");
-            assert!(content_came(), "the content of record {offset} went before it was due");
+            assert!(
+                !held,
+                "the content of record {offset} went although it is held"
+            );
+            assert!(
+                content_came(),
+                "the content of record {offset} went before it was due"
+            );
         }
     }
-    assert!(before.next <= after.next, "the table went back from offset {} to {}", before.next, after.next);
+    assert!(
+        before.next <= after.next,
+        "the table went back from offset {} to {}",
+        before.next,
+        after.next
+    );
     let new = |offset: &i64| (before.next..after.next).contains(offset);
-    let back = after.rows.keys().find(|offset| !new(offset) && !before.rows.contains_key(offset));
+    let back = after
+        .rows
+        .keys()
+        .find(|offset| !new(offset) && !before.rows.contains_key(offset));
     assert!(back.is_none(), "record {back:?} came back");
     for offset in before.next..after.next {
         let record = of(&offset);
@@ -218,14 +301,22 @@ pub fn judge(topic: &[SmsRecord], (before, after): (&TableCheck, &TableCheck), a
             (number || content).then_some(StoredFields { number, content })
         };
         let found = after.rows.get(&offset).copied();
-        assert!(told().any(|told| expected(told) == found), "record {offset}, just stored, is {found:?}");
+        assert!(
+            told().any(|told| expected(told) == found),
+            "record {offset}, just stored, is {found:?}"
+        );
     }
 }
 
-/// Checks the table after sweeps that found nothing more to do: data that is due and not held must be deleted.
+/// Checks the table after sweeps that found nothing more to do: data that is due and not held must
+/// be deleted.
 pub fn judge_dry(topic: &[SmsRecord], now: &TableCheck) {
     let told = now.told.last().unwrap();
-    for (offset, has) in now.rows.iter().filter(|(offset, has)| !(has.number && now.held.contains(offset))) {
+    for (offset, has) in now
+        .rows
+        .iter()
+        .filter(|(offset, has)| !(has.number && now.held.contains(offset)))
+    {
         let record = &topic[usize::try_from(*offset).unwrap()];
         assert!(
             !has.number || now.at < told.number_due(record),
@@ -233,7 +324,11 @@ pub fn judge_dry(topic: &[SmsRecord], now: &TableCheck) {
         );
         // Without the number of a record, neither a withdrawal nor a hold can be matched to it.
         let nothing = DeadlineInputs::nothing(told.rules);
-        let told = if told.rules.counted == RetentionStart::Consent && !has.number { &nothing } else { told };
+        let told = if told.rules.counted == RetentionStart::Consent && !has.number {
+            &nothing
+        } else {
+            told
+        };
         let due = told.content_due(record);
         let held = now.held.contains(offset);
         assert!(
@@ -241,6 +336,9 @@ pub fn judge_dry(topic: &[SmsRecord], now: &TableCheck) {
             "the content of record {offset} is free, was due at {due:?}, and stays"
         );
         let over = due.is_some_and(|due| due.max(told.number_due(record)) <= now.at);
-        assert!(held || has.number || has.content || !over, "nothing of record {offset} is left, and it has not ended");
+        assert!(
+            held || has.number || has.content || !over,
+            "nothing of record {offset} is left, and it has not ended"
+        );
     }
 }

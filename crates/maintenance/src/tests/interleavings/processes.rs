@@ -1,5 +1,5 @@
-//! The work of actors: each does the work of one process as the program does it, with stops at which other actors may
-//! run.
+//! The work of actors: each does the work of one process as the program does it, with stops at
+//! which other actors may run.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,11 +8,14 @@ use uuid::Uuid;
 
 use super::actor::stop;
 use crate::testing::{ReadBatch, SmsRecord, knowing, sms, source, written};
-use crate::{CommitContext, CompactionRule, CompactionSettings, PlanBounds, SweepHolds, SweptProduct};
+use crate::{
+    CommitContext, CompactionRule, CompactionSettings, PlanBounds, SweepHolds, SweptProduct,
+};
 use ebbtide_base::clock::{Clock, ManualClock, SharedClock};
 use ebbtide_controls::{
-    ActivateError, CommitIdentity, Controls, ControlsEffect, HoldOrder, HoldState, Notice, ReleaseHoldError,
-    SharedControls, activate, changes_ingest, forget, notify, place, release, settle,
+    ActivateError, CommitIdentity, Controls, ControlsEffect, HoldOrder, HoldState, Notice,
+    ReleaseHoldError, SharedControls, activate, changes_ingest, forget, notify, place, release,
+    settle,
 };
 use ebbtide_policy::{CheckedPolicy, Policy};
 use ebbtide_table::{CommitError, ControlsVersion, MaintenanceSettings, Root, Table, TableSpec};
@@ -48,11 +51,16 @@ pub struct SweepState {
 impl SharedState {
     /// Returns the active policy, with which a correct process starts.
     async fn active(&self) -> Arc<CheckedPolicy> {
-        let controls = Controls::load(&self.root, ControlsVersion(0)).await.unwrap();
+        let controls = Controls::load(&self.root, ControlsVersion(0))
+            .await
+            .unwrap();
         let policies = self.policies.lock().unwrap();
-        let active = controls.active().map(|(_, activation)| activation.version.clone());
-        let is_active =
-            |of: &&Arc<CheckedPolicy>| active.is_none() || of.policy.as_ref().map(|of| &of.version) == active.as_ref();
+        let active = controls
+            .active()
+            .map(|(_, activation)| activation.version.clone());
+        let is_active = |of: &&Arc<CheckedPolicy>| {
+            active.is_none() || of.policy.as_ref().map(|of| &of.version) == active.as_ref()
+        };
         Arc::clone(policies.iter().find(is_active).unwrap())
     }
 
@@ -62,23 +70,43 @@ impl SharedState {
 
     pub async fn table(&self) -> Table {
         let policy = self.policy().await;
-        Table::open(&self.root, Arc::new(TableSpec::of(&policy, &sms()).unwrap())).await.unwrap()
+        Table::open(
+            &self.root,
+            Arc::new(TableSpec::of(&policy, &sms()).unwrap()),
+        )
+        .await
+        .unwrap()
     }
 
     async fn signature(&self) -> CommitIdentity {
         let policy_version = self.policy().await.version.clone();
-        CommitIdentity { writer: Uuid::nil(), at: self.clock.now(), policy_version }
+        CommitIdentity {
+            writer: Uuid::nil(),
+            at: self.clock.now(),
+            policy_version,
+        }
     }
 
     async fn sweeping(&self) -> SweepState {
         let policy = self.policy().await;
-        let product = SweptProduct::open(&self.root, &policy, Some(&sms())).await.unwrap().remove(0);
+        let product = SweptProduct::open(&self.root, &policy, Some(&sms()))
+            .await
+            .unwrap()
+            .remove(0);
         SweepState { policy, product }
     }
 
     fn by(&self, policy: &Policy, memory: usize) -> CommitContext {
-        let (clock, policy_version) = (Arc::clone(&self.clock) as SharedClock, policy.version.clone());
-        CommitContext { writer: Uuid::nil(), clock, policy_version, memory }
+        let (clock, policy_version) = (
+            Arc::clone(&self.clock) as SharedClock,
+            policy.version.clone(),
+        );
+        CommitContext {
+            writer: Uuid::nil(),
+            clock,
+            policy_version,
+            memory,
+        }
     }
 
     fn now(&self) -> DateTime<Utc> {
@@ -91,7 +119,11 @@ impl SweepState {
     async fn refresh(&mut self, shared: &SharedState) -> Option<SweepHolds> {
         self.product.refresh().await.unwrap();
         let version = self.product.table.controls();
-        let controls = self.product.controls(&SharedControls::new(shared.root.clone())).await.unwrap();
+        let controls = self
+            .product
+            .controls(&SharedControls::new(shared.root.clone()))
+            .await
+            .unwrap();
         controls.check_active(&self.policy).ok()?;
         let held = SweepHolds::at(controls, shared.now(), version);
         self.product.note_policies(&self.policy);
@@ -105,12 +137,21 @@ pub async fn ingest(shared: SharedState, most: usize) {
     let from = table.next_offset(&source()).map(|offset| offset.0);
     let records: Vec<SmsRecord> = {
         let topic = shared.topic.lock().unwrap();
-        topic.iter().skip(usize::try_from(from.unwrap_or(0)).unwrap()).take(most).cloned().collect()
+        topic
+            .iter()
+            .skip(usize::try_from(from.unwrap_or(0)).unwrap())
+            .take(most)
+            .cloned()
+            .collect()
     };
     if records.is_empty() {
         return;
     }
-    let read = ReadBatch { from, records: &records, at: shared.now() };
+    let read = ReadBatch {
+        from,
+        records: &records,
+        at: shared.now(),
+    };
     let tagger = knowing(&shared.root, &policy, &table).await;
     let controls = SharedControls::new(shared.root.clone());
     let mut batch = written(&table, &policy, &tagger, read).await;
@@ -122,14 +163,20 @@ pub async fn ingest(shared: SharedState, most: usize) {
                 stop("controls-moved");
                 let newest = table.controls();
                 let policy = &batch.evidence.policy_version;
-                let since = changes_ingest(&controls, (batch.controls, newest), policy).await.unwrap();
+                let since = changes_ingest(&controls, (batch.controls, newest), policy)
+                    .await
+                    .unwrap();
                 if since != ControlsEffect::Stands {
                     return table.discard(batch.segments).await;
                 }
                 // The new controls, such as holds, do not change what ingest does.
                 batch.controls = newest;
             }
-            Err(CommitError::OffsetsMoved(_) | CommitError::SegmentGone | CommitError::PolicyMoved { .. }) => {
+            Err(
+                CommitError::OffsetsMoved(_)
+                | CommitError::SegmentGone
+                | CommitError::PolicyMoved { .. },
+            ) => {
                 return table.discard(batch.segments).await;
             }
             Err(error) => panic!("{error}"),
@@ -137,9 +184,13 @@ pub async fn ingest(shared: SharedState, most: usize) {
     }
 }
 
-/// Plans like a sweep and carries out the plan, however old it is by then. A sweep that began under another policy
-/// restarts.
-pub async fn sweep(shared: SharedState, known: Option<Box<SweepState>>, works: usize) -> Box<SweepState> {
+/// Plans like a sweep and carries out the plan, however old it is by then. A sweep that began under
+/// another policy restarts.
+pub async fn sweep(
+    shared: SharedState,
+    known: Option<Box<SweepState>>,
+    works: usize,
+) -> Box<SweepState> {
     let mut known = match known {
         Some(known) => known,
         None => Box::new(shared.sweeping().await),
@@ -152,18 +203,30 @@ pub async fn sweep(shared: SharedState, known: Option<Box<SweepState>>, works: u
         }
     };
     let SweepState { policy, product } = &mut *known;
-    let bounds = PlanBounds { works, segments: 3, ..PlanBounds::default() };
+    let bounds = PlanBounds {
+        works,
+        segments: 3,
+        ..PlanBounds::default()
+    };
     let mut plan = product.plan_retags(shared.now(), bounds, |_| false);
-    plan.works.extend(product.plan(shared.now(), &held, bounds, |_| false).works);
+    plan.works
+        .extend(product.plan(shared.now(), &held, bounds, |_| false).works);
     for work in &plan.works {
         stop("planned");
-        match product.carry_out(work, &held, &shared.by(policy, 1 << 20)).await {
+        match product
+            .carry_out(work, &held, &shared.by(policy, 1 << 20))
+            .await
+        {
             Ok(_) => {}
             Err(error) if error.is_stale() => {}
             Err(error) => panic!("{error}"),
         }
     }
-    match known.product.note(&held, &shared.by(&known.policy, 0)).await {
+    match known
+        .product
+        .note(&held, &shared.by(&known.policy, 0))
+        .await
+    {
         Ok(_) => {}
         Err(error) if error.is_stale() => {}
         Err(error) => panic!("{error}"),
@@ -175,9 +238,16 @@ pub async fn sweep(shared: SharedState, known: Option<Box<SweepState>>, works: u
 pub async fn compact(shared: SharedState, works: usize) {
     let mut known = shared.sweeping().await;
     let held = known.refresh(&shared).await.unwrap();
-    let SweepState { policy, mut product } = known;
+    let SweepState {
+        policy,
+        mut product,
+    } = known;
     let how = CompactionSettings {
-        rule: CompactionRule { target: 1 << 30, segments: 4, works },
+        rule: CompactionRule {
+            target: 1 << 30,
+            segments: 4,
+            works,
+        },
         memory: 1,
         late: TimeDelta::zero(),
         every: std::time::Duration::ZERO,
@@ -185,7 +255,10 @@ pub async fn compact(shared: SharedState, works: usize) {
     let merges = product.merges(shared.now(), &how, &held, |_| false);
     for merge in &merges.works {
         stop("planned");
-        match product.merge(merge, &held, &shared.by(&policy, how.memory)).await {
+        match product
+            .merge(merge, &held, &shared.by(&policy, how.memory))
+            .await
+        {
             Ok(_) => {}
             Err(error) if error.is_stale() => {}
             Err(error) => panic!("{error}"),
@@ -199,8 +272,16 @@ pub async fn sweep_dry(shared: SharedState) {
     for _ in 0..40 {
         let mut open = sweep(shared.clone(), known, 16).await;
         let held = open.refresh(&shared).await.unwrap();
-        let stale = open.product.plan_retags(shared.now(), PlanBounds::default(), |_| false).works;
-        if stale.is_empty() && open.product.plan(shared.now(), &held, PlanBounds::default(), |_| false).works.is_empty()
+        let stale = open
+            .product
+            .plan_retags(shared.now(), PlanBounds::default(), |_| false)
+            .works;
+        if stale.is_empty()
+            && open
+                .product
+                .plan(shared.now(), &held, PlanBounds::default(), |_| false)
+                .works
+                .is_empty()
         {
             return;
         }
@@ -220,20 +301,39 @@ pub async fn take(shared: SharedState, new: Arc<CheckedPolicy>) {
 
 /// Applies a notice, which may be refused.
 pub async fn note(shared: SharedState, notice: Notice) {
-    notify(&shared.root, &*shared.policy().await, vec![notice], &shared.signature().await).await.unwrap();
+    notify(
+        &shared.root,
+        &*shared.policy().await,
+        vec![notice],
+        &shared.signature().await,
+    )
+    .await
+    .unwrap();
 }
 
 /// Places a hold.
 pub async fn hold(shared: SharedState, order: HoldOrder) {
-    place(&shared.root, order, &shared.signature().await).await.unwrap();
+    place(&shared.root, order, &shared.signature().await)
+        .await
+        .unwrap();
 }
 
 /// Releases one of the holds in force, if there is one.
 pub async fn free(shared: SharedState, which: usize) {
-    let controls = Controls::load(&shared.root, ControlsVersion(0)).await.unwrap();
+    let controls = Controls::load(&shared.root, ControlsVersion(0))
+        .await
+        .unwrap();
     let holds = controls.holds(shared.now());
-    let live: Vec<_> = holds.iter().filter(|known| known.state == HoldState::InForce).collect();
-    let Some(id) = live.get(which % live.len().max(1)).map(|known| known.id().clone()) else { return };
+    let live: Vec<_> = holds
+        .iter()
+        .filter(|known| known.state == HoldState::InForce)
+        .collect();
+    let Some(id) = live
+        .get(which % live.len().max(1))
+        .map(|known| known.id().clone())
+    else {
+        return;
+    };
     match release(&shared.root, &id, &shared.signature().await).await {
         Ok(_) | Err(ReleaseHoldError::Ended(_)) => {}
         Err(error) => panic!("{error}"),
@@ -242,17 +342,36 @@ pub async fn free(shared: SharedState, which: usize) {
 
 /// Puts controls in force that other processes recorded and did not finish.
 pub async fn finish(shared: SharedState) {
-    settle(&shared.root, &shared.signature().await).await.unwrap();
+    settle(&shared.root, &shared.signature().await)
+        .await
+        .unwrap();
 }
 
 /// Runs one pass of the janitor.
 pub async fn upkeep_pass(shared: SharedState) {
     forget(&shared.root, shared.now()).await.unwrap();
-    shared.table().await.maintain(shared.now(), &upkeep()).await.unwrap();
+    shared
+        .table()
+        .await
+        .maintain(shared.now(), &upkeep())
+        .await
+        .unwrap();
 }
 
 /// Runs the janitor until nothing is left to delete.
 pub async fn keep_to_the_end(shared: &SharedState) {
-    let (mut table, upkeep) = (shared.table().await, MaintenanceSettings { limit: 1000, ..upkeep() });
-    while table.maintain(shared.now(), &upkeep).await.unwrap().deleted.more {}
+    let (mut table, upkeep) = (
+        shared.table().await,
+        MaintenanceSettings {
+            limit: 1000,
+            ..upkeep()
+        },
+    );
+    while table
+        .maintain(shared.now(), &upkeep)
+        .await
+        .unwrap()
+        .deleted
+        .more
+    {}
 }

@@ -1,4 +1,5 @@
-//! An attacker who has the cells, and knows all records except those of one person, searches for that person.
+//! An attacker who has the cells, and knows all records except those of one person, searches for
+//! that person.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,9 @@ fn crowd() -> Vec<TestRecord> {
         ..TestRecord::default()
     };
     let large = (0..27).map(|at| record(["acme", "globex", "initech"][at as usize % 3], at));
-    large.chain((0..4).map(|at| record(["hooli", "umbrella"][at as usize % 2], 100 + at))).collect()
+    large
+        .chain((0..4).map(|at| record(["hooli", "umbrella"][at as usize % 2], 100 + at)))
+        .collect()
 }
 
 /// Returns a record of the person who is searched for.
@@ -37,35 +40,62 @@ fn planted(tenant: &str, segments: i32) -> TestRecord {
 }
 
 fn by_key(batch: &RecordBatch) -> BTreeMap<CellKey, PublishedRow> {
-    rows(batch).into_iter().map(|row| (row.key.clone(), row)).collect()
+    rows(batch)
+        .into_iter()
+        .map(|row| (row.key.clone(), row))
+        .collect()
 }
 
 /// Returns every byte in the batch.
 fn bytes(batch: &RecordBatch) -> Vec<u8> {
     let columns = batch.columns().iter().map(|column| column.to_data());
-    columns.flat_map(|data| data.buffers().iter().flat_map(|buffer| buffer.to_vec()).collect::<Vec<_>>()).collect()
+    columns
+        .flat_map(|data| {
+            data.buffers()
+                .iter()
+                .flat_map(|buffer| buffer.to_vec())
+                .collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 fn holds(batch: &RecordBatch, text: &str) -> bool {
-    bytes(batch).windows(text.len()).any(|window| window == text.as_bytes())
+    bytes(batch)
+        .windows(text.len())
+        .any(|window| window == text.as_bytes())
 }
 
 #[test]
 fn a_cell_that_is_there_for_one_person_only_is_not_there() {
     let mut records = crowd();
-    records.extend([planted("vandelay", 31_337), planted("vandelay", 31_337), planted("hooli", 1)]);
+    records.extend([
+        planted("vandelay", 31_337),
+        planted("vandelay", 31_337),
+        planted("hooli", 1),
+    ]);
     let with = made(&plan(K), usize::MAX, &batches(&records, 7));
     let without = made(&plan(K), usize::MAX, &batches(&crowd(), 7));
-    assert!(by_key(&with.rows).keys().all(|(tenant, ..)| !matches!(tenant.as_deref(), Some("vandelay" | "hooli"))));
+    assert!(
+        by_key(&with.rows)
+            .keys()
+            .all(|(tenant, ..)| !matches!(tenant.as_deref(), Some("vandelay" | "hooli")))
+    );
     assert!(!holds(&with.rows, "vandelay") && holds(&with.rows, "globex"));
     for row in rows(&without.rows) {
-        assert_eq!(by_key(&with.rows).get(&row.key), Some(&row), "a cell without them changed");
+        assert_eq!(
+            by_key(&with.rows).get(&row.key),
+            Some(&row),
+            "a cell without them changed"
+        );
     }
-    // Four people under `k` were suppressed. Together with the planted person they are now `other`, and the planted
-    // person has most of it.
+    // Four people under `k` were suppressed. Together with the planted person they are now `other`,
+    // and the planted person has most of it.
     let other = &by_key(&with.rows)[&CellKey::default()];
     assert_eq!((without.counts.suppressed, with.counts.suppressed), (4, 0));
-    assert_eq!((other.records, other.segments, other.price), (7, None, Some(525)));
+    assert_eq!(
+        (other.records, other.segments, other.price),
+        (7, None, Some(525))
+    );
 }
 
 #[test]
@@ -74,12 +104,21 @@ fn one_person_in_a_crowd_changes_the_count_and_the_sums_by_their_own_records_and
     records.insert(13, planted("acme", 2));
     let with = made(&plan(K), usize::MAX, &batches(&records, 7));
     let without = made(&plan(K), usize::MAX, &batches(&crowd(), 7));
-    let order = |batch: &RecordBatch| rows(batch).into_iter().map(|row| row.key).collect::<Vec<_>>();
+    let order = |batch: &RecordBatch| {
+        rows(batch)
+            .into_iter()
+            .map(|row| row.key)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(order(&with.rows), order(&without.rows));
     let (mut with_rows, without_rows) = (by_key(&with.rows), by_key(&without.rows));
     let acme: CellKey = (Some("acme".to_owned()), Some(1), None);
     let row = with_rows.get_mut(&acme).unwrap();
-    (row.records, row.segments, row.price) = (row.records - 1, row.segments.map(|n| n - 2), row.price.map(|n| n - 75));
+    (row.records, row.segments, row.price) = (
+        row.records - 1,
+        row.segments.map(|n| n - 2),
+        row.price.map(|n| n - 75),
+    );
     assert_eq!(with_rows, without_rows);
     assert_eq!(with.counts.suppressed, without.counts.suppressed);
 }
@@ -88,7 +127,14 @@ fn one_person_in_a_crowd_changes_the_count_and_the_sums_by_their_own_records_and
 fn where_the_person_stood_among_the_records_cannot_be_told() {
     let at = |place: usize| {
         let mut records = crowd();
-        records.splice(place..place, [planted("acme", 9), planted("globex", 2), planted("vandelay", 3)]);
+        records.splice(
+            place..place,
+            [
+                planted("acme", 9),
+                planted("globex", 2),
+                planted("vandelay", 3),
+            ],
+        );
         made(&plan(K), usize::MAX, &batches(&records, 5))
     };
     let first = at(0);
@@ -107,9 +153,17 @@ fn neither_the_number_nor_a_value_of_theirs_alone_is_in_the_output() {
         let found = made(&plan(K), usize::MAX, &batches(&records, 7));
         assert!(!holds(&found.rows, NUMBER));
         let sums = rows(&found.rows).into_iter().filter_map(|row| row.segments);
-        assert!(sums.clone().all(|sum| sum < 31_337), "{:?}", sums.collect::<Vec<_>>());
+        assert!(
+            sums.clone().all(|sum| sum < 31_337),
+            "{:?}",
+            sums.collect::<Vec<_>>()
+        );
         for number in [31_337_i32.to_le_bytes().as_slice(), NUMBER.as_bytes()] {
-            assert!(!bytes(&found.rows).windows(number.len()).any(|window| window == number));
+            assert!(
+                !bytes(&found.rows)
+                    .windows(number.len())
+                    .any(|window| window == number)
+            );
         }
     }
 }
@@ -120,16 +174,31 @@ fn a_cell_under_k_that_stands_alone_is_suppressed_whole() {
     records.retain(|record| !matches!(record.tenant.as_deref(), Some("hooli" | "umbrella")));
     records.extend((0..4).map(|at| planted("vandelay", at)));
     let found = made(&plan(K), usize::MAX, &batches(&records, 7));
-    assert_eq!((found.counts.cells, found.counts.suppressed, found.counts.other), (3, 4, false));
+    assert_eq!(
+        (
+            found.counts.cells,
+            found.counts.suppressed,
+            found.counts.other
+        ),
+        (3, 4, false)
+    );
 }
 
 #[test]
 fn records_of_nobody_make_no_crowd_and_may_be_anybodys() {
-    let nobody = |at: i32| TestRecord { recipient: None, ..planted("acme", at) };
+    let nobody = |at: i32| TestRecord {
+        recipient: None,
+        ..planted("acme", at)
+    };
     let only_nobody: Vec<TestRecord> = (0..50).map(nobody).collect();
-    assert_eq!(made(&plan(K), usize::MAX, &batches(&only_nobody, 7)).counts.suppressed, 50);
-    // Nine people have two segments each. Six more segments have no subject and may all belong to one of the nine;
-    // seven are too many.
+    assert_eq!(
+        made(&plan(K), usize::MAX, &batches(&only_nobody, 7))
+            .counts
+            .suppressed,
+        50
+    );
+    // Nine people have two segments each. Six more segments have no subject and may all belong to
+    // one of the nine; seven are too many.
     let acme: CellKey = (Some("acme".to_owned()), Some(1), None);
     for (segments, told) in [(0, Some(18)), (6, Some(24)), (7, None)] {
         let mut records = crowd();
@@ -142,30 +211,50 @@ fn records_of_nobody_make_no_crowd_and_may_be_anybodys() {
 #[test]
 fn a_subject_near_half_of_a_sum_is_weighed_exactly_in_one_more_reading() {
     for (segments, told) in [(49, Some(100)), (51, Some(102)), (52, None)] {
-        let person = |at: i32| TestRecord { recipient: Some(format!("3161234{at:04}")), ..planted("acme", 1) };
+        let person = |at: i32| TestRecord {
+            recipient: Some(format!("3161234{at:04}")),
+            ..planted("acme", 1)
+        };
         let mut records: Vec<TestRecord> = (0..51).map(person).collect();
         records.push(planted("acme", segments));
         let batches = batches(&records, 7);
-        // The random keys decide whether the summary is sufficient. What is published does not depend on them.
-        let found: Vec<_> = (0..100).map(|_| made(&plan(K), usize::MAX, &batches)).collect();
-        assert!(found.iter().all(|found| rows(&found.rows)[0].segments == told), "{segments}");
-        assert!(found.iter().any(|found| found.work.passes == 2), "{segments}");
+        // The random keys decide whether the summary is sufficient. What is published does not
+        // depend on them.
+        let found: Vec<_> = (0..100)
+            .map(|_| made(&plan(K), usize::MAX, &batches))
+            .collect();
+        assert!(
+            found
+                .iter()
+                .all(|found| rows(&found.rows)[0].segments == told),
+            "{segments}"
+        );
+        assert!(
+            found.iter().any(|found| found.work.passes == 2),
+            "{segments}"
+        );
     }
 }
 
 #[test]
 fn what_a_subject_has_in_other_cells_does_not_weigh_in_the_merged_one() {
-    // The merged small cells have a hundred segments. The planted person has 49 of them, and more in a published cell.
+    // The merged small cells have a hundred segments. The planted person has 49 of them, and more
+    // in a published cell.
     let small = (0..51).map(|at| TestRecord {
         recipient: Some(format!("3161234{at:04}")),
         ..planted(["hooli", "umbrella", "stark", "wayne", "tyrell"][at % 5], 1)
     });
-    let small = small.enumerate().map(|(at, record)| TestRecord { status: Some(at as i32 / 10), ..record });
+    let small = small.enumerate().map(|(at, record)| TestRecord {
+        status: Some(at as i32 / 10),
+        ..record
+    });
     let mut records: Vec<TestRecord> = crowd().into_iter().take(27).chain(small).collect();
     records.extend((0..9).map(|_| planted("acme", 1)));
     records.push(planted("vandelay", 49));
     let batches = batches(&records, 7);
-    let found: Vec<_> = (0..100).map(|_| made(&plan(K), usize::MAX, &batches)).collect();
+    let found: Vec<_> = (0..100)
+        .map(|_| made(&plan(K), usize::MAX, &batches))
+        .collect();
     for found in &found {
         assert_eq!(by_key(&found.rows)[&CellKey::default()].segments, Some(100));
     }

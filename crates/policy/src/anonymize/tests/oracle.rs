@@ -13,8 +13,8 @@ impl<'a> Cell<'a> {
         self.0.iter().filter_map(|record| person(record)).collect()
     }
 
-    /// Returns true if one person may have more than half of the sum of `weight`, given that unnamed people are that
-    /// person.
+    /// Returns true if one person may have more than half of the sum of `weight`, given that
+    /// unnamed people are that person.
     fn is_dominated(&self, weight: impl Fn(&TestRecord) -> f64) -> bool {
         let mut people: BTreeMap<Option<&str>, f64> = BTreeMap::new();
         for record in &self.0 {
@@ -31,14 +31,22 @@ impl<'a> Cell<'a> {
             let any = self.0.iter().any(|record| weight(record).is_some());
             any && !self.is_dominated(|record| weight(record).unwrap_or(0.0))
         };
-        let segments: i64 = self.0.iter().filter_map(|record| record.segments).map(i64::from).sum();
+        let segments: i64 = self
+            .0
+            .iter()
+            .filter_map(|record| record.segments)
+            .map(i64::from)
+            .sum();
         let price: i128 = self.0.iter().filter_map(|record| record.price).sum();
         let score: f64 = self.0.iter().filter_map(|record| record.score).sum();
         PublishedRow {
             key,
-            segments: i32::try_from(segments).ok().filter(|_| told(|record| record.segments.map(f64::from))),
-            price: Some(price)
-                .filter(|price| *price < 1_000_000_000 && told(|record| record.price.map(|price| price as f64))),
+            segments: i32::try_from(segments)
+                .ok()
+                .filter(|_| told(|record| record.segments.map(f64::from))),
+            price: Some(price).filter(|price| {
+                *price < 1_000_000_000 && told(|record| record.price.map(|price| price as f64))
+            }),
             score: Some(score).filter(|score| score.is_finite() && told(|record| record.score)),
             records: self.0.len() as i64,
         }
@@ -47,12 +55,18 @@ impl<'a> Cell<'a> {
 
 /// Returns the person whose record it is.
 fn person(record: &TestRecord) -> Option<&str> {
-    record.recipient.as_deref().filter(|recipient| !recipient.is_empty())
+    record
+        .recipient
+        .as_deref()
+        .filter(|recipient| !recipient.is_empty())
 }
 
 /// Returns the number of distinct people of each cell in the records.
 pub fn people(records: &[TestRecord]) -> BTreeMap<CellKey, usize> {
-    by_key(records).into_iter().map(|(key, cell)| (key, cell.subjects().len())).collect()
+    by_key(records)
+        .into_iter()
+        .map(|(key, cell)| (key, cell.subjects().len()))
+        .collect()
 }
 
 fn by_key(records: &[TestRecord]) -> BTreeMap<CellKey, Cell<'_>> {
@@ -74,7 +88,11 @@ pub fn expected(k: usize, records: &[TestRecord]) -> (Vec<PublishedRow>, u64) {
             rows.push(cell.row(key));
         }
     }
-    let suppressed = if other.subjects().len() < k { other.0.len() as u64 } else { 0 };
+    let suppressed = if other.subjects().len() < k {
+        other.0.len() as u64
+    } else {
+        0
+    };
     if other.subjects().len() >= k {
         rows.insert(0, other.row(CellKey::default()));
     }

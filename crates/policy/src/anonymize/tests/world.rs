@@ -4,7 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int32Array, RecordBatch, StringArray,
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int32Array, RecordBatch,
+    StringArray,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int32Type, Int64Type};
@@ -44,7 +45,8 @@ impl TestRecord {
     }
 }
 
-/// Returns the plan for cells of tenant, status and sandbox that count recipients and sum the other columns.
+/// Returns the plan for cells of tenant, status and sandbox that count recipients and sum the other
+/// columns.
 pub fn plan(k: u32) -> CellPlan {
     let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     let anonymize = Anonymize {
@@ -60,47 +62,120 @@ pub fn plan(k: u32) -> CellPlan {
     .unwrap()
 }
 
-/// Returns the records as one batch. If `coded` is true, its text and status columns are dictionaries.
+/// Returns the records as one batch. If `coded` is true, its text and status columns are
+/// dictionaries.
 pub fn batch(records: &[TestRecord], coded: bool) -> RecordBatch {
     let dictionary = |column: ArrayRef| {
-        let wanted = DataType::Dictionary(Box::new(DataType::Int32), Box::new(column.data_type().clone()));
-        if coded { cast(&column, &wanted).unwrap() } else { column }
+        let wanted = DataType::Dictionary(
+            Box::new(DataType::Int32),
+            Box::new(column.data_type().clone()),
+        );
+        if coded {
+            cast(&column, &wanted).unwrap()
+        } else {
+            column
+        }
     };
-    let text =
-        |of: fn(&TestRecord) -> Option<&str>| Arc::new(records.iter().map(of).collect::<StringArray>()) as ArrayRef;
+    let text = |of: fn(&TestRecord) -> Option<&str>| {
+        Arc::new(records.iter().map(of).collect::<StringArray>()) as ArrayRef
+    };
     let price: Decimal128Array = records.iter().map(|record| record.price).collect();
     RecordBatch::try_from_iter_with_nullable([
-        ("source_offset", Arc::new(Int32Array::from_iter_values(0..records.len() as i32)) as ArrayRef, true),
-        ("tenant", dictionary(text(|record| record.tenant.as_deref())), true),
-        ("status", dictionary(Arc::new(records.iter().map(|record| record.status).collect::<Int32Array>())), true),
-        ("sandbox", Arc::new(records.iter().map(|record| record.sandbox).collect::<BooleanArray>()), true),
-        ("recipient", dictionary(text(|record| record.recipient.as_deref())), true),
-        ("segments", Arc::new(records.iter().map(|record| record.segments).collect::<Int32Array>()), true),
-        ("price", Arc::new(price.with_precision_and_scale(9, 2).unwrap()), true),
-        ("score", Arc::new(records.iter().map(|record| record.score).collect::<Float64Array>()), true),
+        (
+            "source_offset",
+            Arc::new(Int32Array::from_iter_values(0..records.len() as i32)) as ArrayRef,
+            true,
+        ),
+        (
+            "tenant",
+            dictionary(text(|record| record.tenant.as_deref())),
+            true,
+        ),
+        (
+            "status",
+            dictionary(Arc::new(
+                records
+                    .iter()
+                    .map(|record| record.status)
+                    .collect::<Int32Array>(),
+            )),
+            true,
+        ),
+        (
+            "sandbox",
+            Arc::new(
+                records
+                    .iter()
+                    .map(|record| record.sandbox)
+                    .collect::<BooleanArray>(),
+            ),
+            true,
+        ),
+        (
+            "recipient",
+            dictionary(text(|record| record.recipient.as_deref())),
+            true,
+        ),
+        (
+            "segments",
+            Arc::new(
+                records
+                    .iter()
+                    .map(|record| record.segments)
+                    .collect::<Int32Array>(),
+            ),
+            true,
+        ),
+        (
+            "price",
+            Arc::new(price.with_precision_and_scale(9, 2).unwrap()),
+            true,
+        ),
+        (
+            "score",
+            Arc::new(
+                records
+                    .iter()
+                    .map(|record| record.score)
+                    .collect::<Float64Array>(),
+            ),
+            true,
+        ),
     ])
     .unwrap()
 }
 
 /// Returns batches of `size` records. Every second batch has dictionaries.
 pub fn batches(records: &[TestRecord], size: usize) -> Vec<RecordBatch> {
-    records.chunks(size.max(1)).enumerate().map(|(at, some)| batch(some, at % 2 == 1)).collect()
+    records
+        .chunks(size.max(1))
+        .enumerate()
+        .map(|(at, some)| batch(some, at % 2 == 1))
+        .collect()
 }
 
 /// Returns the cells of the batches.
 pub fn made(plan: &CellPlan, budget: usize, batches: &[RecordBatch]) -> Cells {
-    let result: Result<_, CellsError<Infallible>> = cells(plan, budget, || batches.iter().cloned().map(Ok));
+    let result: Result<_, CellsError<Infallible>> =
+        cells(plan, budget, || batches.iter().cloned().map(Ok));
     result.unwrap()
 }
 
 /// Returns the published rows.
 pub fn rows(batch: &RecordBatch) -> Vec<PublishedRow> {
     let column = |name: &str| batch.column_by_name(name).unwrap();
-    let (tenant, sandbox) = (column("tenant").as_string::<i32>(), column("sandbox").as_boolean());
-    let (status, segments) =
-        (column("status").as_primitive::<Int32Type>(), column("segments").as_primitive::<Int32Type>());
-    let (price, score) =
-        (column("price").as_primitive::<Decimal128Type>(), column("score").as_primitive::<Float64Type>());
+    let (tenant, sandbox) = (
+        column("tenant").as_string::<i32>(),
+        column("sandbox").as_boolean(),
+    );
+    let (status, segments) = (
+        column("status").as_primitive::<Int32Type>(),
+        column("segments").as_primitive::<Int32Type>(),
+    );
+    let (price, score) = (
+        column("price").as_primitive::<Decimal128Type>(),
+        column("score").as_primitive::<Float64Type>(),
+    );
     let records = column("records").as_primitive::<Int64Type>();
     let row = |at: usize| PublishedRow {
         key: (
@@ -116,7 +191,8 @@ pub fn rows(batch: &RecordBatch) -> Vec<PublishedRow> {
     (0..batch.num_rows()).map(row).collect()
 }
 
-/// Generates records with few distinct values. Some subjects are far more frequent and heavier than others.
+/// Generates records with few distinct values. Some subjects are far more frequent and heavier than
+/// others.
 pub fn records() -> impl Strategy<Value = Vec<TestRecord>> {
     let kinds = (1_u8..6, 1_i32..5, 1_u32..60, 0_u32..4);
     kinds.prop_flat_map(|(tenants, statuses, people, skew)| {

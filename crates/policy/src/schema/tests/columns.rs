@@ -9,7 +9,8 @@ fn refused(json: &str) -> String {
 
 #[test]
 fn columns_have_the_order_the_paths_and_the_docs_of_the_schema() {
-    let sender = r#"{"type":"record","name":"P","fields":[{"name":"id","type":"string","doc":"who"}]}"#;
+    let sender =
+        r#"{"type":"record","name":"P","fields":[{"name":"id","type":"string","doc":"who"}]}"#;
     let json = record(&[
         r#""name":"at","type":{"type":"long","logicalType":"timestamp-millis"}"#,
         &format!(r#""name":"sender","type":["null",{sender}]"#),
@@ -17,7 +18,14 @@ fn columns_have_the_order_the_paths_and_the_docs_of_the_schema() {
     ]);
     let schema = Schema::parse(&json).unwrap();
     assert_eq!(schema.name, "R");
-    let columns = schema.columns.iter().map(|c| (c.name.as_str(), c.path.join("."), c.nullable, c.doc.as_deref()));
+    let columns = schema.columns.iter().map(|c| {
+        (
+            c.name.as_str(),
+            c.path.join("."),
+            c.nullable,
+            c.doc.as_deref(),
+        )
+    });
     assert_eq!(
         columns.collect::<Vec<_>>(),
         [
@@ -26,43 +34,74 @@ fn columns_have_the_order_the_paths_and_the_docs_of_the_schema() {
             ("tags", "tags".to_owned(), false, None),
         ]
     );
-    assert_eq!(Schema::parse(schema.text()).unwrap().columns, schema.columns);
+    assert_eq!(
+        Schema::parse(schema.text()).unwrap().columns,
+        schema.columns
+    );
 }
 
 #[test]
 fn each_type_that_no_table_holds_is_refused_by_its_path_with_the_mend() {
     let inner = |avro: &str| {
-        let inner = format!(r#"{{"type":"record","name":"I","fields":[{{"name":"x","type":{avro}}}]}}"#);
+        let inner =
+            format!(r#"{{"type":"record","name":"I","fields":[{{"name":"x","type":{avro}}}]}}"#);
         refused(&of(&inner))
     };
     for (avro, part) in [
-        (r#"["null","int","string"]"#, "a union of anything but null and one other type"),
+        (
+            r#"["null","int","string"]"#,
+            "a union of anything but null and one other type",
+        ),
         (r#"["null","I"]"#, "the record holds itself"),
         (r#"{"type":"array","items":"I"}"#, "the record holds itself"),
-        (r#"{"type":"fixed","name":"D","size":12,"logicalType":"duration"}"#, "a duration"),
+        (
+            r#"{"type":"fixed","name":"D","size":12,"logicalType":"duration"}"#,
+            "a duration",
+        ),
         (r#""null""#, "always null"),
         (r#"["null"]"#, "always null"),
         (r#"{"type":"array","items":"null"}"#, "always null"),
-        (r#"{"type":"bytes","logicalType":"big-decimal"}"#, "big-decimal"),
-        (r#"{"type":"bytes","logicalType":"decimal","precision":39}"#, "39 digits"),
-        (r#"{"type":"map","values":{"type":"record","name":"E","fields":[]}}"#, "a record without fields"),
+        (
+            r#"{"type":"bytes","logicalType":"big-decimal"}"#,
+            "big-decimal",
+        ),
+        (
+            r#"{"type":"bytes","logicalType":"decimal","precision":39}"#,
+            "39 digits",
+        ),
+        (
+            r#"{"type":"map","values":{"type":"record","name":"E","fields":[]}}"#,
+            "a record without fields",
+        ),
     ] {
         let told = inner(avro);
-        assert!(told.starts_with("v.x: ") && told.contains(part) && told.contains("; "), "{avro}: {told}");
+        assert!(
+            told.starts_with("v.x: ") && told.contains(part) && told.contains("; "),
+            "{avro}: {told}"
+        );
     }
 }
 
 #[test]
 fn names_that_flatten_to_one_column_are_refused_in_any_case_of_letters() {
     let party = r#"{"type":"record","name":"P","fields":[{"name":"Id","type":"string"}]}"#;
-    let json = record(&[r#""name":"sender_id","type":"string""#, &format!(r#""name":"sender","type":{party}"#)]);
+    let json = record(&[
+        r#""name":"sender_id","type":"string""#,
+        &format!(r#""name":"sender","type":{party}"#),
+    ]);
     let told = refused(&json);
-    assert!(told.contains("`sender.Id` and `sender_id` both flatten to the column `sender_Id`"), "{told}");
+    assert!(
+        told.contains("`sender.Id` and `sender_id` both flatten to the column `sender_Id`"),
+        "{told}"
+    );
 }
 
 #[test]
 fn all_that_is_unfit_is_told_at_once() {
-    let json = record(&[r#""name":"a","type":"null""#, r#""name":"b","type":["int","string"]"#]);
+    let json = record(&[
+        r#""name":"a","type":"null""#,
+        r#""name":"b","type":["int","string"]"#,
+    ]);
     assert_eq!(Schema::parse(&json).unwrap_err().found.len(), 2);
 }
 
@@ -78,7 +117,9 @@ fn what_is_no_record_and_what_is_no_avro_is_refused() {
 fn records_may_not_nest_without_end() {
     let nest = |depth: usize| {
         let inner = |of: String, level: usize| {
-            format!(r#"{{"type":"record","name":"L{level}","fields":[{{"name":"v","type":{of}}}]}}"#)
+            format!(
+                r#"{{"type":"record","name":"L{level}","fields":[{{"name":"v","type":{of}}}]}}"#
+            )
         };
         (0..depth).fold(r#""int""#.to_owned(), inner)
     };

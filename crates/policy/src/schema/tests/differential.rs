@@ -1,5 +1,5 @@
-//! One case of the comparison with apache-avro: a random pair of schemas, and a series of valid, damaged and arbitrary
-//! bodies through one decoder.
+//! One case of the comparison with apache-avro: a random pair of schemas, and a series of valid,
+//! damaged and arbitrary bodies through one decoder.
 //!
 //! A case depends only on its seed. Used by the tests and by the fuzzer.
 
@@ -32,17 +32,29 @@ pub fn case(seed: u64, bodies: usize) -> Result<CaseResult, String> {
 /// Runs bodies of a pair of schemas, chosen by the seed, through one decoder.
 pub fn run(pair: &Pair, seed: u64, bodies: usize) -> Result<CaseResult, String> {
     let mut rng = SmallRng::seed_from_u64(seed);
-    let [writer, reader, oracle_writer, oracle_reader] =
-        [&pair.writer, &pair.reader, &pair.oracle_writer, &pair.oracle_reader].map(ToString::to_string);
-    let tell =
-        |what: &str, body: &[u8]| format!("seed {seed}: {what}\nwriter {writer}\nreader {reader}\nbody {body:02X?}");
-    let oracle = Oracle::new(&oracle_writer, &oracle_reader).map_err(|error| tell(&error.to_string(), &[]))?;
+    let [writer, reader, oracle_writer, oracle_reader] = [
+        &pair.writer,
+        &pair.reader,
+        &pair.oracle_writer,
+        &pair.oracle_reader,
+    ]
+    .map(ToString::to_string);
+    let tell = |what: &str, body: &[u8]| {
+        format!("seed {seed}: {what}\nwriter {writer}\nreader {reader}\nbody {body:02X?}")
+    };
+    let oracle = Oracle::new(&oracle_writer, &oracle_reader)
+        .map_err(|error| tell(&error.to_string(), &[]))?;
     let schema = Schema::parse(&reader).map_err(|error| tell(&error.to_string(), &[]))?;
     let written = WriterSchema::parse(&writer).map_err(|error| tell(&error.to_string(), &[]))?;
-    let every: BTreeSet<String> = schema.columns.iter().map(|column| column.name.clone()).collect();
-    let mut decoder = Decoder::new(&written, &schema, &every).map_err(|error| tell(&error.to_string(), &[]))?;
-    let mut checker =
-        Decoder::new(&written, &schema, &BTreeSet::new()).map_err(|error| tell(&error.to_string(), &[]))?;
+    let every: BTreeSet<String> = schema
+        .columns
+        .iter()
+        .map(|column| column.name.clone())
+        .collect();
+    let mut decoder =
+        Decoder::new(&written, &schema, &every).map_err(|error| tell(&error.to_string(), &[]))?;
+    let mut checker = Decoder::new(&written, &schema, &BTreeSet::new())
+        .map_err(|error| tell(&error.to_string(), &[]))?;
     let mut names = json!({});
     named(&pair.writer, &mut names);
 
@@ -61,15 +73,23 @@ pub fn run(pair: &Pair, seed: u64, bodies: usize) -> Result<CaseResult, String> 
         let ours = decoder.push(&bytes);
         ran.bodies += 1;
         match (oracle.read(&bytes), ours) {
-            (OracleResult::Read(value), Ok(())) if fits(&value, &pair.reader) => expected.push((value, bytes)),
+            (OracleResult::Read(value), Ok(())) if fits(&value, &pair.reader) => {
+                expected.push((value, bytes))
+            }
             (OracleResult::Read(value), Err(_)) if !fits(&value, &pair.reader) => {}
             (OracleResult::Refused | OracleResult::Unresolved, Err(_)) => {}
             // A duplicate key of a map: the oracle discards the first value before it resolves it.
-            (OracleResult::Read(_), Err(_)) if writer.contains("\"map\"") && checker.push(&bytes).is_ok() => {}
+            (OracleResult::Read(_), Err(_))
+                if writer.contains("\"map\"") && checker.push(&bytes).is_ok() => {}
             (OracleResult::Read(_), ours) => {
-                return Err(tell(&format!("apache-avro reads it, we say {ours:?}"), &bytes));
+                return Err(tell(
+                    &format!("apache-avro reads it, we say {ours:?}"),
+                    &bytes,
+                ));
             }
-            (OracleResult::Refused, Ok(())) => return Err(tell("apache-avro refuses it, we accept it", &bytes)),
+            (OracleResult::Refused, Ok(())) => {
+                return Err(tell("apache-avro refuses it, we accept it", &bytes));
+            }
             (OracleResult::Unresolved, Ok(())) => {
                 return Err(tell("apache-avro cannot resolve it, we accept it", &bytes));
             }
@@ -80,28 +100,46 @@ pub fn run(pair: &Pair, seed: u64, bodies: usize) -> Result<CaseResult, String> 
         let flushed = decoder.flush();
         if !flushed.faults.is_empty() || flushed.batch.num_rows() != expected.len() {
             let rows = flushed.batch.num_rows();
-            return Err(tell(&format!("{rows} rows for {} accepted, {round}", expected.len()), &[]));
+            return Err(tell(
+                &format!("{rows} rows for {} accepted, {round}", expected.len()),
+                &[],
+            ));
         }
         for (row, (value, bytes)) in expected.iter().enumerate() {
             if let Comparison::Differs(path) = compare(value, &pair.reader, &flushed.batch, row) {
-                return Err(tell(&format!("row {row} differs at {path}, {round}: {value:?}"), bytes));
+                return Err(tell(
+                    &format!("row {row} differs at {path}, {round}: {value:?}"),
+                    bytes,
+                ));
             }
         }
-        if let Some((_, bytes)) = expected.iter().find(|(_, bytes)| decoder.push(bytes).is_err()) {
+        if let Some((_, bytes)) = expected
+            .iter()
+            .find(|(_, bytes)| decoder.push(bytes).is_err())
+        {
             return Err(tell("it is refused when it comes again", bytes));
         }
     }
     // Keep only some columns: their values are the same, whatever is dropped.
     let whole = decoder.flush().batch;
     let some: BTreeSet<String> = every.into_iter().filter(|_| rng.random_bool(0.5)).collect();
-    let mut decoder = Decoder::new(&written, &schema, &some).map_err(|error| tell(&error.to_string(), &[]))?;
-    if let Some((_, bytes)) = expected.iter().find(|(_, bytes)| decoder.push(bytes).is_err()) {
+    let mut decoder =
+        Decoder::new(&written, &schema, &some).map_err(|error| tell(&error.to_string(), &[]))?;
+    if let Some((_, bytes)) = expected
+        .iter()
+        .find(|(_, bytes)| decoder.push(bytes).is_err())
+    {
         return Err(tell("it is refused where fewer columns are kept", bytes));
     }
     let part = decoder.flush().batch;
-    let same = some.iter().all(|name| part.column_by_name(name) == whole.column_by_name(name));
+    let same = some
+        .iter()
+        .all(|name| part.column_by_name(name) == whole.column_by_name(name));
     if part.num_columns() != some.len() || !same {
-        return Err(tell(&format!("fewer columns are other columns: {some:?}"), &[]));
+        return Err(tell(
+            &format!("fewer columns are other columns: {some:?}"),
+            &[],
+        ));
     }
     Ok(ran)
 }

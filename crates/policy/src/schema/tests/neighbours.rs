@@ -49,25 +49,59 @@ fn bad() -> Vec<(&'static str, Vec<u8>, Fault)> {
     let mut cases = vec![
         ("no bytes at all", Vec::new(), Fault::Truncated),
         ("a byte left over", with(23, &[0, 0]), Fault::TrailingBytes),
-        ("twice the record", [GOOD, GOOD].concat(), Fault::TrailingBytes),
-        ("an int of more than 32 bits", with(0, &[0xFE, 0xFF, 0xFF, 0xFF, 0x1F]), Fault::BadBody),
+        (
+            "twice the record",
+            [GOOD, GOOD].concat(),
+            Fault::TrailingBytes,
+        ),
+        (
+            "an int of more than 32 bits",
+            with(0, &[0xFE, 0xFF, 0xFF, 0xFF, 0x1F]),
+            Fault::BadBody,
+        ),
         ("a number without end", with(0, &[0x80; 11]), Fault::BadBody),
         ("a negative length", with(1, &[1]), Fault::BadBody),
-        ("a length beyond the end", with(1, &[0x7E]), Fault::Truncated),
+        (
+            "a length beyond the end",
+            with(1, &[0x7E]),
+            Fault::Truncated,
+        ),
         ("the largest length", with(1, &huge), Fault::Truncated),
         ("text that is not UTF-8", with(2, &[0xFF]), Fault::BadUtf8),
-        ("a block of more than there is", with(4, &huge), Fault::Truncated),
-        ("the least block count", with(4, &[&least[..], &[0]].concat()), Fault::BadBody),
+        (
+            "a block of more than there is",
+            with(4, &huge),
+            Fault::Truncated,
+        ),
+        (
+            "the least block count",
+            with(4, &[&least[..], &[0]].concat()),
+            Fault::BadBody,
+        ),
         ("a key that is not UTF-8", with(9, &[0xC3]), Fault::BadUtf8),
         ("a boolean of two", with(13, &[2]), Fault::BadBody),
         ("a branch that is not there", with(14, &[4]), Fault::BadBody),
         ("a negative branch", with(14, &[1]), Fault::BadBody),
         ("a symbol that is not there", with(15, &[4]), Fault::BadBody),
-        ("a decimal of more digits", with(17, &[4, 0x7F]), Fault::BadBody),
-        ("a time beyond any calendar", with(19, &huge), Fault::BadBody),
-        ("a uuid that is none", with(20, &[2, 2, b'x']), Fault::BadBody),
+        (
+            "a decimal of more digits",
+            with(17, &[4, 0x7F]),
+            Fault::BadBody,
+        ),
+        (
+            "a time beyond any calendar",
+            with(19, &huge),
+            Fault::BadBody,
+        ),
+        (
+            "a uuid that is none",
+            with(20, &[2, 2, b'x']),
+            Fault::BadBody,
+        ),
     ];
-    cases.extend((0..GOOD.len()).map(|end| ("an early end", GOOD[..end].to_vec(), Fault::Truncated)));
+    cases.extend(
+        (0..GOOD.len()).map(|end| ("an early end", GOOD[..end].to_vec(), Fault::Truncated)),
+    );
     cases
 }
 
@@ -83,9 +117,15 @@ fn a_bad_message_is_named_and_its_neighbours_stay_whole_and_in_order() {
         assert_eq!(decoder.len(), 3, "{what}");
         let flushed = decoder.flush();
         assert!(flushed.faults.is_empty() && decoder.is_empty(), "{what}");
-        assert_eq!(flushed.batch.column(0).as_primitive::<Int32Type>().values(), &[1, 2, 3], "{what}");
+        assert_eq!(
+            flushed.batch.column(0).as_primitive::<Int32Type>().values(),
+            &[1, 2, 3],
+            "{what}"
+        );
         let mut alone = super::decoder(&schema, &schema).unwrap();
-        [2, 4, 6].iter().for_each(|n| alone.push(&with(0, &[*n])).unwrap());
+        [2, 4, 6]
+            .iter()
+            .for_each(|n| alone.push(&with(0, &[*n])).unwrap());
         assert_eq!(flushed.batch, alone.flush().batch, "{what}");
     }
 }

@@ -1,4 +1,5 @@
-//! Random pairs of a writer's and a product's schema, random bodies of them, and random damage to a body.
+//! Random pairs of a writer's and a product's schema, random bodies of them, and random damage to a
+//! body.
 //!
 //! The result depends only on the seed. The encoder is separate, so that no tested code is used.
 
@@ -6,7 +7,8 @@ use rand::Rng;
 use rand::rngs::SmallRng;
 use serde_json::{Value as Json, json};
 
-/// One type in four schemas: the writer's, the product's, and both as given to the oracle (which avoids its quirks).
+/// One type in four schemas: the writer's, the product's, and both as given to the oracle (which
+/// avoids its quirks).
 #[derive(Clone)]
 pub struct Pair {
     /// The writer's schema.
@@ -15,19 +17,35 @@ pub struct Pair {
     pub reader: Json,
     /// The writer's schema for the oracle: decimals are plain bytes, UUIDs plain text.
     pub oracle_writer: Json,
-    /// The product's schema for the oracle: fields have the writer's names, because it does not support aliases.
+    /// The product's schema for the oracle: fields have the writer's names, because it does not
+    /// support aliases.
     pub oracle_reader: Json,
 }
 
 impl Pair {
     fn of(writer: Json, reader: Json) -> Self {
-        Self { oracle_writer: writer.clone(), oracle_reader: reader.clone(), writer, reader }
+        Self {
+            oracle_writer: writer.clone(),
+            oracle_reader: reader.clone(),
+            writer,
+            reader,
+        }
     }
 
     fn map(self, mut f: impl FnMut(Json) -> Json) -> Self {
-        let [writer, reader, oracle_writer, oracle_reader] =
-            [self.writer, self.reader, self.oracle_writer, self.oracle_reader].map(&mut f);
-        Self { writer, reader, oracle_writer, oracle_reader }
+        let [writer, reader, oracle_writer, oracle_reader] = [
+            self.writer,
+            self.reader,
+            self.oracle_writer,
+            self.oracle_reader,
+        ]
+        .map(&mut f);
+        Self {
+            writer,
+            reader,
+            oracle_writer,
+            oracle_reader,
+        }
     }
 }
 
@@ -53,7 +71,9 @@ impl<'r> Schemas<'r> {
     }
 
     fn plain(&mut self) -> Pair {
-        const SAME: [&str; 7] = ["boolean", "int", "long", "float", "double", "bytes", "string"];
+        const SAME: [&str; 7] = [
+            "boolean", "int", "long", "float", "double", "bytes", "string",
+        ];
         const PROMOTED: [(&str, &str); 8] = [
             ("int", "long"),
             ("int", "float"),
@@ -85,13 +105,24 @@ impl<'r> Schemas<'r> {
             }
             9..=11 => {
                 let (base, of) = TIMES[self.rng.random_range(0..TIMES.len())];
-                let writer = if self.rng.random_bool(0.7) { logical(base, of) } else { json!(base) };
+                let writer = if self.rng.random_bool(0.7) {
+                    logical(base, of)
+                } else {
+                    json!(base)
+                };
                 Pair::of(writer, logical(base, of))
             }
             12 => {
                 let of = logical("string", "uuid");
-                let writer = if self.rng.random_bool(0.5) { of.clone() } else { json!("string") };
-                Pair { oracle_writer: json!("string"), ..Pair::of(writer, of) }
+                let writer = if self.rng.random_bool(0.5) {
+                    of.clone()
+                } else {
+                    json!("string")
+                };
+                Pair {
+                    oracle_writer: json!("string"),
+                    ..Pair::of(writer, of)
+                }
             }
             13 => {
                 let (name, size) = (self.name(), self.rng.random_range(0..20));
@@ -115,7 +146,12 @@ impl<'r> Schemas<'r> {
         of["logicalType"] = json!("decimal");
         of["precision"] = json!(precision);
         of["scale"] = json!(scale);
-        Pair { writer: of.clone(), reader: of, oracle_writer: base.clone(), oracle_reader: base }
+        Pair {
+            writer: of.clone(),
+            reader: of,
+            oracle_writer: base.clone(),
+            oracle_reader: base,
+        }
     }
 
     fn enumeration(&mut self) -> Pair {
@@ -137,8 +173,12 @@ impl<'r> Schemas<'r> {
             return self.plain();
         }
         match self.rng.random_range(0..12) {
-            0 => self.nullable(depth - 1).map(|of| json!({ "type": "array", "items": of })),
-            1 => self.nullable(depth - 1).map(|of| json!({ "type": "map", "values": of })),
+            0 => self
+                .nullable(depth - 1)
+                .map(|of| json!({ "type": "array", "items": of })),
+            1 => self
+                .nullable(depth - 1)
+                .map(|of| json!({ "type": "map", "values": of })),
             2 => self.record(depth - 1),
             _ => self.plain(),
         }
@@ -152,14 +192,23 @@ impl<'r> Schemas<'r> {
             0..=1 => of.map(first),
             2 => of.map(last),
             // The writer always sends it, the product allows null.
-            3 => Pair { reader: first(of.reader), oracle_reader: first(of.oracle_reader), ..of },
+            3 => Pair {
+                reader: first(of.reader),
+                oracle_reader: first(of.oracle_reader),
+                ..of
+            },
             // The writer may send null, which the product does not accept.
-            4 => Pair { writer: last(of.writer), oracle_writer: last(of.oracle_writer), ..of },
+            4 => Pair {
+                writer: last(of.writer),
+                oracle_writer: last(of.oracle_writer),
+                ..of
+            },
             _ => of,
         }
     }
 
-    /// Returns a type that only a writer may have, which is checked and dropped; and its counterpart for the oracle.
+    /// Returns a type that only a writer may have, which is checked and dropped; and its
+    /// counterpart for the oracle.
     fn foreign(&mut self) -> (Json, Json) {
         let name = self.name();
         let of = match self.rng.random_range(0..6) {
@@ -168,7 +217,9 @@ impl<'r> Schemas<'r> {
             2 => json!({ "type": "record", "name": name, "fields": [
                 { "name": "value", "type": "int" }, { "name": "next", "type": ["null", name] } ] }),
             3 => json!({ "type": "fixed", "name": name, "size": 12, "logicalType": "duration" }),
-            4 => json!({ "type": "array", "items": { "type": "record", "name": name, "fields": [] } }),
+            4 => {
+                json!({ "type": "array", "items": { "type": "record", "name": name, "fields": [] } })
+            }
             _ => {
                 let of = self.any(1);
                 return (of.writer, of.oracle_writer);
@@ -177,10 +228,12 @@ impl<'r> Schemas<'r> {
         (of.clone(), of)
     }
 
-    /// Returns a record and the record as which it is read: with dropped, added, renamed and moved fields.
+    /// Returns a record and the record as which it is read: with dropped, added, renamed and moved
+    /// fields.
     pub fn record(&mut self, depth: usize) -> Pair {
         let name = self.name();
-        let [mut writer, mut reader, mut oracle_writer, mut oracle_reader] = [const { Vec::new() }; 4];
+        let [mut writer, mut reader, mut oracle_writer, mut oracle_reader] =
+            [const { Vec::new() }; 4];
         for index in 0..self.rng.random_range(1..6) {
             let (own, new) = (format!("f{index}"), format!("g{index}"));
             let field = |name: &str, of: &Json| json!({ "name": name, "type": of });
@@ -216,7 +269,8 @@ impl<'r> Schemas<'r> {
             reader.push(added.clone());
             oracle_reader.push(added);
         }
-        let record = |fields: Vec<Json>| json!({ "type": "record", "name": name, "fields": fields });
+        let record =
+            |fields: Vec<Json>| json!({ "type": "record", "name": name, "fields": fields });
         Pair {
             writer: record(writer),
             reader: record(reader),
@@ -232,7 +286,10 @@ impl<'r> Schemas<'r> {
             2 => (json!("long"), json!(-5)),
             3 => (json!("double"), json!(2.5)),
             4 => (json!({ "type": "array", "items": "int" }), json!([1, 2])),
-            5 => (json!({ "type": "map", "values": "string" }), json!({ "k": "v" })),
+            5 => (
+                json!({ "type": "map", "values": "string" }),
+                json!({ "k": "v" }),
+            ),
             _ => (logical("long", "timestamp-millis"), json!(1000)),
         }
     }
@@ -247,10 +304,18 @@ fn varint(value: i64, to: &mut Vec<u8>) {
     to.push(rest as u8);
 }
 
-/// Appends a random value of a schema, sometimes in an encoding that writers do not need but every reader accepts.
+/// Appends a random value of a schema, sometimes in an encoding that writers do not need but every
+/// reader accepts.
 pub fn body(rng: &mut SmallRng, of: &Json, names: &Json, to: &mut Vec<u8>) {
     let text = |rng: &mut SmallRng, to: &mut Vec<u8>| {
-        const TEXTS: [&str; 6] = ["", "a", "31612345678", "é€😀", "k", "67e55044-10b1-426f-9247-bb680e5fe0c8"];
+        const TEXTS: [&str; 6] = [
+            "",
+            "a",
+            "31612345678",
+            "é€😀",
+            "k",
+            "67e55044-10b1-426f-9247-bb680e5fe0c8",
+        ];
         let text = TEXTS[rng.random_range(0..TEXTS.len())];
         varint(text.len() as i64, to);
         to.extend_from_slice(text.as_bytes());
@@ -273,13 +338,20 @@ pub fn body(rng: &mut SmallRng, of: &Json, names: &Json, to: &mut Vec<u8>) {
     match kind {
         "null" => {}
         "boolean" => to.push(rng.random_range(0..2)),
-        "int" => varint(i64::from(rng.random::<i32>() >> rng.random_range(0..31)), to),
+        "int" => varint(
+            i64::from(rng.random::<i32>() >> rng.random_range(0..31)),
+            to,
+        ),
         "long" => varint(long(rng), to),
         "float" => to.extend_from_slice(&rng.random::<f32>().to_le_bytes()),
         "double" => to.extend_from_slice(&rng.random::<f64>().to_le_bytes()),
         "string" if of["logicalType"] == "uuid" => {
             let uuid = uuid::Uuid::from_u128(rng.random());
-            let text = if rng.random_bool(0.8) { uuid.hyphenated().to_string() } else { uuid.simple().to_string() };
+            let text = if rng.random_bool(0.8) {
+                uuid.hyphenated().to_string()
+            } else {
+                uuid.simple().to_string()
+            };
             varint(text.len() as i64, to);
             to.extend_from_slice(text.as_bytes());
         }
@@ -295,7 +367,10 @@ pub fn body(rng: &mut SmallRng, of: &Json, names: &Json, to: &mut Vec<u8>) {
             let fill = if rng.random_bool(0.5) { 0 } else { 0xFF };
             to.extend((0..size).map(|index| if index < 14 { fill } else { rng.random::<u8>() }));
         }
-        "enum" => varint(rng.random_range(0..of["symbols"].as_array().map_or(1, Vec::len)) as i64, to),
+        "enum" => varint(
+            rng.random_range(0..of["symbols"].as_array().map_or(1, Vec::len)) as i64,
+            to,
+        ),
         "array" | "map" => blocks(rng, of, names, to),
         "record" => {
             for field in of["fields"].as_array().into_iter().flatten() {
@@ -315,7 +390,12 @@ fn blocks(rng: &mut SmallRng, of: &Json, names: &Json, to: &mut Vec<u8>) {
             if keyed {
                 items.extend_from_slice(&[2, rng.random_range(b'a'..=b'e')]);
             }
-            body(rng, if keyed { &of["values"] } else { &of["items"] }, names, &mut items);
+            body(
+                rng,
+                if keyed { &of["values"] } else { &of["items"] },
+                names,
+                &mut items,
+            );
         }
         if rng.random_bool(0.3) {
             varint(-count, to);
@@ -336,8 +416,14 @@ pub fn named(of: &Json, to: &mut Json) {
             if let Some(name) = of["name"].as_str() {
                 to[name] = of.clone();
             }
-            of["fields"].as_array().into_iter().flatten().for_each(|field| named(&field["type"], to));
-            ["items", "values"].iter().for_each(|key| named(&of[*key], to));
+            of["fields"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .for_each(|field| named(&field["type"], to));
+            ["items", "values"]
+                .iter()
+                .for_each(|key| named(&of[*key], to));
         }
         _ => {}
     }

@@ -37,7 +37,9 @@ fn sample(hir: &Hir, random: &mut SmallRng, to: &mut String) {
         }
         HirKind::Capture(capture) => sample(&capture.sub, random, to),
         HirKind::Concat(parts) => parts.iter().for_each(|part| sample(part, random, to)),
-        HirKind::Alternation(parts) => sample(&parts[random.random_range(0..parts.len())], random, to),
+        HirKind::Alternation(parts) => {
+            sample(&parts[random.random_range(0..parts.len())], random, to)
+        }
         HirKind::Repetition(times) => {
             let most = times.max.unwrap();
             (0..random.random_range(times.min..=most)).for_each(|_| sample(&times.sub, random, to));
@@ -46,24 +48,37 @@ fn sample(hir: &Hir, random: &mut SmallRng, to: &mut String) {
     }
 }
 
-/// Returns the region by all digits of the national number, as the crate's validation finds it. The crate's `country()`
-/// uses the number without leading zeros, and so finds no region for the fixed lines of Italy, although it considers
-/// them valid.
+/// Returns the region by all digits of the national number, as the crate's validation finds it. The
+/// crate's `country()` uses the number without leading zeros, and so finds no region for the fixed
+/// lines of Italy, although it considers them valid.
 fn region(code: u16, national: &str) -> Option<&'static str> {
     let regions = DATABASE.region(&code)?;
     let valid = |region: &&&str| {
         let meta = DATABASE.by_id(**region).unwrap();
-        meta.descriptors().general().is_match(national) && generator::kinds(meta).any(|kind| kind.is_match(national))
+        meta.descriptors().general().is_match(national)
+            && generator::kinds(meta).any(|kind| kind.is_match(national))
     };
-    let first = regions.iter().find(|region| match DATABASE.by_id(**region).unwrap().leading_digits() {
-        Some(leading) => leading.find(national).is_some_and(|found| found.start() == 0),
-        None => valid(region),
-    });
-    let first = if regions.len() == 1 { regions.first() } else { first };
-    first.filter(valid).map(|region| DATABASE.by_id(*region).unwrap().id())
+    let first =
+        regions.iter().find(
+            |region| match DATABASE.by_id(**region).unwrap().leading_digits() {
+                Some(leading) => leading
+                    .find(national)
+                    .is_some_and(|found| found.start() == 0),
+                None => valid(region),
+            },
+        );
+    let first = if regions.len() == 1 {
+        regions.first()
+    } else {
+        first
+    };
+    first
+        .filter(valid)
+        .map(|region| DATABASE.by_id(*region).unwrap().id())
 }
 
-/// Calls `then` with random numbers of every kind of every region: the number, its calling code, and its national part.
+/// Calls `then` with random numbers of every kind of every region: the number, its calling code,
+/// and its national part.
 fn numbers(each: u32, mut then: impl FnMut(&str, u16, &str)) {
     let mut random = SmallRng::seed_from_u64(20_261_124);
     let mut metas: Vec<_> = DATABASE.iter().collect();
@@ -77,9 +92,10 @@ fn numbers(each: u32, mut then: impl FnMut(&str, u16, &str)) {
                 number.push_str(&format!("+{}", meta.country_code()));
                 let code = number.len();
                 sample(&pattern, &mut random, &mut number);
-                // For the crate a pattern matches the beginning of a number: a longer number of a possible length is
-                // valid.
-                let length = kind.possible_length()[random.random_range(0..kind.possible_length().len())];
+                // For the crate a pattern matches the beginning of a number: a longer number of a
+                // possible length is valid.
+                let length =
+                    kind.possible_length()[random.random_range(0..kind.possible_length().len())];
                 while number.len() < code + usize::from(length) {
                     number.push(char::from(b'0' + random.random_range(0..10)));
                 }
@@ -93,11 +109,16 @@ fn numbers(each: u32, mut then: impl FnMut(&str, u16, &str)) {
 fn a_million_random_valid_numbers_have_the_country_that_the_crate_tells() {
     // The crate compiles a pattern again if more than 100 others were used since.
     DATABASE.cache().lock().unwrap().set_capacity(100_000);
-    let kinds: usize = DATABASE.iter().map(|meta| generator::kinds(meta).count()).sum();
+    let kinds: usize = DATABASE
+        .iter()
+        .map(|meta| generator::kinds(meta).count())
+        .sum();
     let (mut valid, mut told) = (0_u32, BTreeSet::new());
     numbers(1_070_000 / kinds as u32, |number, code, national| {
         // The crate cannot represent all numbers of 17 digits.
-        let Ok(parsed) = phonenumber::parse(None, number) else { return };
+        let Ok(parsed) = phonenumber::parse(None, number) else {
+            return;
+        };
         let by_crate = parsed.is_valid().then(|| parsed.country().id()).flatten();
         let region = match by_crate {
             Some(region) => id(region.as_ref()),
@@ -115,8 +136,15 @@ fn a_million_random_valid_numbers_have_the_country_that_the_crate_tells() {
         }
     });
     assert!(valid >= 1_000_000, "{valid}");
-    let never = DATABASE.iter().map(|meta| meta.id()).filter(|region| *region != "001" && !told.contains(&id(region)));
-    assert_eq!(never.collect::<Vec<_>>(), ["EH"], "the crate gives all of +212 to Morocco");
+    let never = DATABASE
+        .iter()
+        .map(|meta| meta.id())
+        .filter(|region| *region != "001" && !told.contains(&id(region)));
+    assert_eq!(
+        never.collect::<Vec<_>>(),
+        ["EH"],
+        "the crate gives all of +212 to Morocco"
+    );
 }
 
 #[test]
@@ -182,7 +210,11 @@ fn what_is_no_number_or_no_countrys_is_unknown() {
     for text in texts {
         assert_eq!(country_of(text), Country::UNKNOWN, "{text:?}");
     }
-    assert_eq!(country_of(&"31".repeat(12)), Country::UNKNOWN, "longer than any number");
+    assert_eq!(
+        country_of(&"31".repeat(12)),
+        Country::UNKNOWN,
+        "longer than any number"
+    );
 }
 
 #[test]
@@ -201,9 +233,14 @@ fn a_number_that_nobody_has_goes_by_its_first_digits() {
 
 #[test]
 fn the_mark_and_separators_do_not_matter() {
-    for number in
-        ["31612345678", "+31612345678", "0031612345678", "+31 (6) 1234-5678", " 00 31 6.12345678 ", "31 6 12 34 56 78"]
-    {
+    for number in [
+        "31612345678",
+        "+31612345678",
+        "0031612345678",
+        "+31 (6) 1234-5678",
+        " 00 31 6.12345678 ",
+        "31 6 12 34 56 78",
+    ] {
         assert_eq!(country_of(number), id("NL"), "{number:?}");
     }
 }

@@ -66,7 +66,8 @@ fn a_domain_is_that_of_the_canonical_address() {
     ];
     for (address, wanted) in table {
         let mut to = b"before".to_vec();
-        let found = write_domain(address, &mut to).then(|| String::from_utf8(to[6..].to_vec()).unwrap());
+        let found =
+            write_domain(address, &mut to).then(|| String::from_utf8(to[6..].to_vec()).unwrap());
         assert_eq!(found.as_deref(), wanted, "{address}");
         assert!(wanted.is_some() || to == b"before");
     }

@@ -112,17 +112,32 @@ fn what_is_not_a_whole_number_stays_text() {
         ("Bank +31612345678", "Bank +31612345678"),
         ("GSM 900", "GSM 900"),
         ("Phone 2 0612345678", "Phone 2 0612345678"),
-        ("sip:mob.01234567@pbx.example", "sip:mob.01234567@pbx.example"),
-        ("mob.+31612345678@example.org", "mob.+31612345678@example.org"),
-        ("xmpp:cell 0612345678@example.org", "xmpp:cell 0612345678@example.org"),
+        (
+            "sip:mob.01234567@pbx.example",
+            "sip:mob.01234567@pbx.example",
+        ),
+        (
+            "mob.+31612345678@example.org",
+            "mob.+31612345678@example.org",
+        ),
+        (
+            "xmpp:cell 0612345678@example.org",
+            "xmpp:cell 0612345678@example.org",
+        ),
         ("3.90612E+11", "3.90612E+11"),
         ("3.90612345E11", "3.90612345E11"),
         ("sip:1001@pbx.example", "sip:1001@pbx.example"),
         ("sip:bob@example.org", "sip:bob@example.org"),
         ("sip:198.51.100.7", "sip:198.51.100.7"),
         ("12345678@qq.example", "12345678@qq.example"),
-        ("tel:7042;phone-context=example.com", "tel:7042;phone-context=example.com"),
-        ("tel:0612345678;phone-context=example.com", "tel:0612345678;phone-context=example.com"),
+        (
+            "tel:7042;phone-context=example.com",
+            "tel:7042;phone-context=example.com",
+        ),
+        (
+            "tel:0612345678;phone-context=example.com",
+            "tel:0612345678;phone-context=example.com",
+        ),
         ("+31612345678;+31612345679", "+31612345678;+31612345679"),
         ("+31612345678,+31612345679", "+31612345678,+31612345679"),
         ("++31612345678", "++31612345678"),
@@ -154,7 +169,8 @@ fn national_numbers_are_read_by_the_default_country() {
         ("RU", "8 (916) 123-45-67", "79161234567"),
         ("RU", "8 10 39 06 1234 5678", "390612345678"),
         ("RU", "810390612345678", "390612345678"),
-        // Without the plus this number of Japan reads as Russia's international prefix and a number.
+        // Without the plus this number of Japan reads as Russia's international prefix and a
+        // number.
         ("RU", "+81 010000000", "+81010000000"),
         ("KZ", "+81010000000", "+81010000000"),
         ("GB", "(0)20 7946 0958", "442079460958"),
@@ -170,7 +186,8 @@ fn national_numbers_are_read_by_the_default_country() {
         ("RU", "8 10 31 612345678", "31612345678"),
         ("RU", "8 10 1 212 555 0123", "12125550123"),
         ("RU", "8101 2125550123", "12125550123"),
-        // After 00 these countries dial the digits of a carrier, and the rest is not a number of any country.
+        // After 00 these countries dial the digits of a carrier, and the rest is not a number of
+        // any country.
         ("BR", "0021 31 6 12345678", "002131612345678"),
         ("KR", "001 31 612345678", "00131612345678"),
         ("SG", "001 31 612345678", "00131612345678"),
@@ -230,13 +247,19 @@ fn a_foreign_number_that_reads_like_a_national_one_keeps_its_plus() {
     assert_eq!(form.canonical("+3212345678"), "+3212345678");
     assert_eq!(form.country("+3212345678").as_str(), "BE");
     let stored = |text: &str| crate::tag::text::written(|to| _ = form.write_stored(text, to));
-    assert_eq!(stored("3212345678"), "+3212345678", "what is stored was E.164");
+    assert_eq!(
+        stored("3212345678"),
+        "+3212345678",
+        "what is stored was E.164"
+    );
 }
 
 /// Returns a text as the crate reads it in a country; `None` if the crate considers it invalid.
 fn by_crate(country: &str, text: &str) -> Option<String> {
     let parsed = phonenumber::parse(Some(country.parse().unwrap()), text).ok()?;
-    parsed.is_valid().then(|| parsed.format().mode(phonenumber::Mode::E164).to_string()[1..].to_owned())
+    parsed
+        .is_valid()
+        .then(|| parsed.format().mode(phonenumber::Mode::E164).to_string()[1..].to_owned())
 }
 
 #[test]
@@ -246,24 +269,38 @@ fn example_numbers_of_all_countries_are_read_as_the_crate_reads_them() {
     metas.sort_by_key(|meta| meta.id());
     for meta in metas {
         let all = meta.descriptors();
-        let examples = [all.fixed_line(), all.mobile()].into_iter().flatten().filter_map(|kind| kind.example());
+        let examples = [all.fixed_line(), all.mobile()]
+            .into_iter()
+            .flatten()
+            .filter_map(|kind| kind.example());
         for example in examples {
-            let trunk = meta.national_prefix().filter(|prefix| prefix.bytes().all(|byte| byte.is_ascii_digit()));
+            let trunk = meta
+                .national_prefix()
+                .filter(|prefix| prefix.bytes().all(|byte| byte.is_ascii_digit()));
             let national = format!("{}{example}", trunk.unwrap_or_default());
             let international = format!("+{} {example}", meta.country_code());
             for text in [national, international, example.to_owned()] {
-                let Some(wanted) = by_crate(meta.id(), &text) else { continue };
+                let Some(wanted) = by_crate(meta.id(), &text) else {
+                    continue;
+                };
                 compared += 1;
                 let found = home(meta.id()).canonical(&text);
                 if found != wanted {
-                    other.push(format!("{text} in {}: {found}, and {wanted} to the crate", meta.id()));
+                    other.push(format!(
+                        "{text} in {}: {found}, and {wanted} to the crate",
+                        meta.id()
+                    ));
                 }
             }
         }
     }
     assert!(compared > 1000, "{compared}");
     // Without its national prefix a number may be an international one.
-    assert!(other.len() * 50 < compared, "{} of {compared}: {other:#?}", other.len());
+    assert!(
+        other.len() * 50 < compared,
+        "{} of {compared}: {other:#?}",
+        other.len()
+    );
 }
 
 const SPELLINGS: &str = "(tel:|sip:|<|\"|Tel\\. |Phone |Mobile: |sip:mob\\.)?[+]?(00|011)?[-0-9 ().+/A;:@'\"=,eE<>x#%\u{A0}\u{2013}\u{200B}\u{663}]{0,26}";

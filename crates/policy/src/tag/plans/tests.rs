@@ -4,7 +4,9 @@ use super::*;
 use crate::tag::country::tests::generator;
 
 fn plan(country: &str) -> &'static NumberingPlan {
-    NumberingPlans::shared().of(Country::new(country).unwrap()).unwrap()
+    NumberingPlans::shared()
+        .of(Country::new(country).unwrap())
+        .unwrap()
 }
 
 #[test]
@@ -16,13 +18,27 @@ fn the_table_is_what_its_generator_prints() {
 
 #[test]
 fn plans_tell_prefixes_and_how_numbers_begin() {
-    assert_eq!((plan("NL").code, plan("NL").trunk, plan("NL").abroad), (&b"31"[..], &b"0"[..], &b"00"[..]));
-    assert_eq!((plan("US").code, plan("US").trunk, plan("US").abroad), (&b"1"[..], &b"1"[..], &b"011"[..]));
+    assert_eq!(
+        (plan("NL").code, plan("NL").trunk, plan("NL").abroad),
+        (&b"31"[..], &b"0"[..], &b"00"[..])
+    );
+    assert_eq!(
+        (plan("US").code, plan("US").trunk, plan("US").abroad),
+        (&b"1"[..], &b"1"[..], &b"011"[..])
+    );
     assert_eq!((plan("IT").trunk, plan("RU").trunk), (&b""[..], &b"8"[..]));
     assert!(plan("BR").abroad_varies && plan("BR").abroad.is_empty());
     assert!(plan("AU").abroad_varies && plan("AU").abroad == b"0011" && !plan("NL").abroad_varies);
-    assert!(plan("NL").holds(b"612345678") && !plan("NL").holds(b"0612345678") && !plan("NL").holds(b"61234567"));
-    assert!(plan("IT").holds(b"0612345678") && plan("US").holds(b"2025550123") && !plan("US").holds(b"1025550123"));
+    assert!(
+        plan("NL").holds(b"612345678")
+            && !plan("NL").holds(b"0612345678")
+            && !plan("NL").holds(b"61234567")
+    );
+    assert!(
+        plan("IT").holds(b"0612345678")
+            && plan("US").holds(b"2025550123")
+            && !plan("US").holds(b"1025550123")
+    );
 }
 
 #[test]
@@ -39,6 +55,9 @@ fn a_national_prefix_is_found_only_where_the_number_needs_it_gone() {
         ("31012", None),
     ] {
         assert_eq!(plans.trunk_in(digits.as_bytes()), wanted, "{digits}");
-        assert!(wanted.is_none() || plans.may_have_trunk(digits.as_bytes()), "{digits}");
+        assert!(
+            wanted.is_none() || plans.may_have_trunk(digits.as_bytes()),
+            "{digits}"
+        );
     }
 }

@@ -8,7 +8,9 @@ use chrono::{DateTime, TimeDelta, Timelike, Utc};
 
 use super::world::{SmsRow, sms};
 use crate::tag::{TaggedBatch, Triggers, country_of};
-use crate::{Calendar, ColumnClass, Jurisdiction, Platform, Policy, RecordTriggers, Resolver, SubjectKind};
+use crate::{
+    Calendar, ColumnClass, Jurisdiction, Platform, Policy, RecordTriggers, Resolver, SubjectKind,
+};
 use ebbtide_base::ids::{Bucket, Category, Country, Deadline, ProfileId};
 use ebbtide_base::record::Fault;
 
@@ -31,7 +33,8 @@ pub struct ExpectedBatch {
     pub expired: u64,
 }
 
-/// Returns a tagged batch as an outcome. The rows of each group must be in the order of their offsets.
+/// Returns a tagged batch as an outcome. The rows of each group must be in the order of their
+/// offsets.
 pub fn outcome(tagged: &TaggedBatch) -> ExpectedBatch {
     let mut outcome = ExpectedBatch {
         faults: tagged.faults.clone(),
@@ -71,10 +74,18 @@ pub fn cells(rows: &RecordBatch) -> Vec<BTreeMap<String, Option<String>>> {
     let cell = |row: usize, column: usize| {
         let array = rows.column(column);
         let formatter = ArrayFormatter::try_new(array.as_ref(), &options).unwrap();
-        let value = array.is_valid(row).then(|| formatter.value(row).to_string());
+        let value = array
+            .is_valid(row)
+            .then(|| formatter.value(row).to_string());
         (schema.field(column).name().clone(), value)
     };
-    (0..rows.num_rows()).map(|row| (0..rows.num_columns()).map(|column| cell(row, column)).collect()).collect()
+    (0..rows.num_rows())
+        .map(|row| {
+            (0..rows.num_columns())
+                .map(|column| cell(row, column))
+                .collect()
+        })
+        .collect()
 }
 
 /// The known triggers, as lists.
@@ -82,8 +93,8 @@ pub fn cells(rows: &RecordBatch) -> Vec<BTreeMap<String, Option<String>>> {
 pub struct KnownTriggers {
     /// The tenants whose contracts ended, and when.
     pub ends: Vec<(String, Bucket)>,
-    /// The subjects that withdrew consent, by the column and the canonical form, the tenant from which they withdrew it
-    /// (`None` for all), and when.
+    /// The subjects that withdrew consent, by the column and the canonical form, the tenant from
+    /// which they withdrew it (`None` for all), and when.
     pub withdrawals: Vec<(String, String, Option<String>, Bucket)>,
 }
 
@@ -91,7 +102,9 @@ impl KnownTriggers {
     /// Returns the triggers in the tagger's form.
     pub fn triggers(&self) -> Triggers {
         let mut triggers = Triggers::default();
-        self.ends.iter().for_each(|(tenant, at)| triggers.end(tenant, *at));
+        self.ends
+            .iter()
+            .for_each(|(tenant, at)| triggers.end(tenant, *at));
         for (column, canonical, tenant, at) in &self.withdrawals {
             triggers.withdraw(column, canonical, tenant.as_deref(), *at);
         }
@@ -106,14 +119,21 @@ impl KnownTriggers {
     ) -> RecordTriggers {
         let records = policy.products[&sms()].records.as_ref().unwrap();
         let tenant = records.tenant.as_ref().and(row.customer_id.as_ref());
-        let ended = self.ends.iter().rfind(|(of, _)| Some(of) == tenant).map(|(_, at)| *at);
+        let ended = self
+            .ends
+            .iter()
+            .rfind(|(of, _)| Some(of) == tenant)
+            .map(|(_, at)| *at);
         let withdrew = self.withdrawals.iter().filter(|(column, who, from, at)| {
             // A record of a later bucket belongs to another consent.
             *at >= bucket
                 && canonical(policy, column, raw).as_ref() == Some(who)
                 && from.as_ref().is_none_or(|from| Some(from) == tenant)
         });
-        RecordTriggers { contract_end: ended, withdrawn: withdrew.map(|(.., at)| *at).min() }
+        RecordTriggers {
+            contract_end: ended,
+            withdrawn: withdrew.map(|(.., at)| *at).min(),
+        }
     }
 }
 
@@ -138,9 +158,15 @@ pub fn oracle(
             }
         };
         let jurisdiction = match &records.jurisdiction {
-            Jurisdiction::CountryOf(column) => raw[column].as_deref().map_or(Country::UNKNOWN, country_of),
+            Jurisdiction::CountryOf(column) => {
+                raw[column].as_deref().map_or(Country::UNKNOWN, country_of)
+            }
             Jurisdiction::Column(column) => {
-                let code = raw[column].as_deref().unwrap_or_default().trim().to_uppercase();
+                let code = raw[column]
+                    .as_deref()
+                    .unwrap_or_default()
+                    .trim()
+                    .to_uppercase();
                 Country::new(&code).unwrap_or(Country::UNKNOWN)
             }
             Jurisdiction::Fixed(country) => *country,
@@ -150,8 +176,16 @@ pub fn oracle(
         let profile = resolver.profile(jurisdiction, resolver.tenant_class(tenant));
         let bucket = calendar.bucket_of(event.min(at)).unwrap();
         let later = calendar.bucket_of(event.max(at)).unwrap();
-        let late = if profile.has_minimum() { calendar.distance(bucket, later) } else { 0 };
-        let profile = profile.with_late(late).with_triggered(told.of(policy, row, (&raw, bucket)), &calendar, bucket);
+        let late = if profile.has_minimum() {
+            calendar.distance(bucket, later)
+        } else {
+            0
+        };
+        let profile = profile.with_late(late).with_triggered(
+            told.of(policy, row, (&raw, bucket)),
+            &calendar,
+            bucket,
+        );
         let deadlines = profile.deadlines(&calendar, bucket);
         let due: Vec<&Category> = profile
             .terms
@@ -174,18 +208,42 @@ pub fn oracle(
             }
         }
         let text = |value: String| Some(value);
-        let number = |column: &str| raw[column].as_deref().map_or(Country::UNKNOWN, country_of).to_string();
+        let number = |column: &str| {
+            raw[column]
+                .as_deref()
+                .map_or(Country::UNKNOWN, country_of)
+                .to_string()
+        };
         columns.insert("recipient_country".into(), text(number("recipient")));
         columns.insert("originator_country".into(), text(number("originator")));
-        columns.insert("sent_hour".into(), text(event.with_timezone(&policy.zone).hour().to_string()));
-        let domain = row.mail.as_deref().and_then(|mail| mail.trim().rsplit_once('@')).map(|(_, it)| in_dns(it));
-        columns.insert("mail_domain".into(), domain.filter(|domain| !domain.is_empty()));
+        columns.insert(
+            "sent_hour".into(),
+            text(event.with_timezone(&policy.zone).hour().to_string()),
+        );
+        let domain = row
+            .mail
+            .as_deref()
+            .and_then(|mail| mail.trim().rsplit_once('@'))
+            .map(|(_, it)| in_dns(it));
+        columns.insert(
+            "mail_domain".into(),
+            domain.filter(|domain| !domain.is_empty()),
+        );
         columns.insert("jurisdiction".into(), text(jurisdiction.to_string()));
-        columns.insert("ingested_at".into(), text(at.format("%Y-%m-%dT%H:%M:%SZ").to_string()));
+        columns.insert(
+            "ingested_at".into(),
+            text(at.format("%Y-%m-%dT%H:%M:%SZ").to_string()),
+        );
         columns.insert("source_topic".into(), text("traffic.sms".into()));
         columns.insert("source_partition".into(), text("3".into()));
         columns.insert("source_offset".into(), text((10 * index).to_string()));
-        let stored = StoredRow { bucket, profile: profile.id.clone(), late: profile.late, deadlines, columns };
+        let stored = StoredRow {
+            bucket,
+            profile: profile.id.clone(),
+            late: profile.late,
+            deadlines,
+            columns,
+        };
         outcome.stored.insert(10 * index as i64, stored);
     }
     outcome
@@ -197,13 +255,24 @@ fn event(row: &SmsRow, at: DateTime<Utc>, tolerance: TimeDelta) -> Result<DateTi
     if event < super::world::at("1990-01-01T00:00:00Z") {
         return Err(Fault::AbsurdEventTime);
     }
-    if event > at + tolerance { Err(Fault::FutureEventTime) } else { Ok(event) }
+    if event > at + tolerance {
+        Err(Fault::FutureEventTime)
+    } else {
+        Ok(event)
+    }
 }
 
-fn canonical(policy: &Policy, name: &str, raw: &BTreeMap<String, Option<String>>) -> Option<String> {
+fn canonical(
+    policy: &Policy,
+    name: &str,
+    raw: &BTreeMap<String, Option<String>>,
+) -> Option<String> {
     let value = raw[name].as_deref()?;
     let records = policy.products[&sms()].records.as_ref().unwrap();
-    let subject = records.subjects.iter().find(|subject| subject.column == name);
+    let subject = records
+        .subjects
+        .iter()
+        .find(|subject| subject.column == name);
     Some(match subject.map(|subject| &subject.kind) {
         None => value.to_owned(),
         Some(SubjectKind::Phone) => phone(value),
@@ -218,7 +287,8 @@ fn canonical(policy: &Policy, name: &str, raw: &BTreeMap<String, Option<String>>
     })
 }
 
-/// Returns a text in lower case, with the only domain of the records that is not ASCII in its DNS form.
+/// Returns a text in lower case, with the only domain of the records that is not ASCII in its DNS
+/// form.
 fn in_dns(text: &str) -> String {
     text.to_lowercase().replace("ü.de", "xn--tda.de")
 }
@@ -226,18 +296,28 @@ fn in_dns(text: &str) -> String {
 /// Returns a number without the national prefix `0` after the calling code of these countries.
 fn without_trunk(called: &str) -> String {
     let codes = ["31", "32", "33", "41", "43", "44", "49", "91"];
-    let national = codes.iter().find_map(|code| Some((code, called.strip_prefix(code)?.strip_prefix('0')?)));
+    let national = codes
+        .iter()
+        .find_map(|code| Some((code, called.strip_prefix(code)?.strip_prefix('0')?)));
     national.map_or_else(|| called.to_owned(), |(code, rest)| format!("{code}{rest}"))
 }
 
 fn phone(value: &str) -> String {
-    let bare: String = value.trim().chars().filter(|c| !" -./()".contains(*c)).collect();
+    let bare: String = value
+        .trim()
+        .chars()
+        .filter(|c| !" -./()".contains(*c))
+        .collect();
     let digits = bare.strip_prefix('+').unwrap_or(&bare);
     if digits.is_empty() || digits.len() > 22 || !digits.chars().all(|c| c.is_ascii_digit()) {
         return value.trim().to_owned();
     }
     let plus = bare.starts_with('+');
-    let called = if plus { Some(digits) } else { digits.strip_prefix("00") };
+    let called = if plus {
+        Some(digits)
+    } else {
+        digits.strip_prefix("00")
+    };
     match called.filter(|called| (7..=20).contains(&called.len()) && !called.starts_with('0')) {
         Some(called) => without_trunk(called),
         None if plus => value.trim().to_owned(),

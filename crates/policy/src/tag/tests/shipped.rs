@@ -22,7 +22,11 @@ impl SchemaSource for Shipped {
 
 /// Returns two records: one with a time and all texts, one with a time only.
 fn batch(tagger: &Tagger, records: &Records) -> RecordBatch {
-    let columns = records.schema.columns.iter().filter(|column| tagger.columns().contains(&column.name));
+    let columns = records
+        .schema
+        .columns
+        .iter()
+        .filter(|column| tagger.columns().contains(&column.name));
     let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = columns
         .map(|column| {
             let array: ArrayRef = match &column.data_type {
@@ -33,7 +37,10 @@ fn batch(tagger: &Tagger, records: &Records) -> RecordBatch {
                 DataType::Utf8 => Arc::new(StringArray::from(vec![Some("+39 347 1234567"), None])),
                 other => new_null_array(other, 2),
             };
-            (Field::new(&column.name, column.data_type.clone(), true), array)
+            (
+                Field::new(&column.name, column.data_type.clone(), true),
+                array,
+            )
         })
         .unzip();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap()
@@ -41,7 +48,13 @@ fn batch(tagger: &Tagger, records: &Records) -> RecordBatch {
 
 #[test]
 fn a_batch_of_every_product_of_the_shipped_policy_is_tagged_with_all_its_columns() {
-    let policy = parse("policy.yaml", &Shipped.load("policy.yaml").unwrap(), &Shipped).policy.unwrap();
+    let policy = parse(
+        "policy.yaml",
+        &Shipped.load("policy.yaml").unwrap(),
+        &Shipped,
+    )
+    .policy
+    .unwrap();
     let mut tagged_products = 0;
     for (key, product) in &policy.products {
         let Some(records) = &product.records else {
@@ -50,16 +63,46 @@ fn a_batch_of_every_product_of_the_shipped_policy_is_tagged_with_all_its_columns
         };
         let tagger = Tagger::new(&policy, key).unwrap();
         let source = source();
-        let from = Arrivals { source: &source, offsets: &[7, 8], at: at("2026-11-24T10:00:01Z") };
-        let tagged = tagger.tag(&batch(&tagger, records), &from, TimeDelta::zero()).unwrap();
-        let stored: usize = tagged.groups.iter().map(|group| group.rows.num_rows()).sum();
-        assert_eq!((stored, tagged.expired, tagged.faults.len()), (2, 0, 0), "{key}");
+        let from = Arrivals {
+            source: &source,
+            offsets: &[7, 8],
+            at: at("2026-11-24T10:00:01Z"),
+        };
+        let tagged = tagger
+            .tag(&batch(&tagger, records), &from, TimeDelta::zero())
+            .unwrap();
+        let stored: usize = tagged
+            .groups
+            .iter()
+            .map(|group| group.rows.num_rows())
+            .sum();
+        assert_eq!(
+            (stored, tagged.expired, tagged.faults.len()),
+            (2, 0, 0),
+            "{key}"
+        );
         let schema = tagged.groups[0].rows.schema();
-        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let in_schema = records.schema.columns.iter().map(|column| column.name.as_str());
-        let mut wanted: Vec<&str> = in_schema.filter(|name| records.fields.contains_key(*name)).collect();
+        let names: Vec<&str> = schema
+            .fields()
+            .iter()
+            .map(|field| field.name().as_str())
+            .collect();
+        let in_schema = records
+            .schema
+            .columns
+            .iter()
+            .map(|column| column.name.as_str());
+        let mut wanted: Vec<&str> = in_schema
+            .filter(|name| records.fields.contains_key(*name))
+            .collect();
         wanted.extend(records.derive.iter().map(|derived| derived.name.as_str()));
-        wanted.extend(["jurisdiction", "ingested_at", "source_topic", "source_partition", "source_offset"]);
+        wanted.extend([
+            "jurisdiction",
+            "ingested_at",
+            "source_topic",
+            "source_partition",
+            "source_offset",
+        ]);
         assert_eq!(names, wanted, "{key}");
         tagged_products += 1;
     }

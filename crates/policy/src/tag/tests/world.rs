@@ -9,11 +9,12 @@ use chrono_tz::Tz;
 
 use crate::schema::Schema;
 use crate::{
-    Boundary, ColumnClass, Derivation, DerivedColumn, EndRule, Jurisdiction, OtherRecords, Platform, Policy, Product,
-    Records, RetentionPeriod, Rule, SubjectColumn, SubjectKind, Trigger,
+    Boundary, ColumnClass, Derivation, DerivedColumn, EndRule, Jurisdiction, OtherRecords,
+    Platform, Policy, Product, Records, RetentionPeriod, Rule, SubjectColumn, SubjectKind, Trigger,
 };
 use ebbtide_base::ids::{
-    BucketUnit, Category, Country, Partition, PolicyVersion, ProductKey, RuleId, Topic, TopicPartition,
+    BucketUnit, Category, Country, Partition, PolicyVersion, ProductKey, RuleId, Topic,
+    TopicPartition,
 };
 
 const SCHEMA: &str = r#"{"type": "record", "name": "Sms", "fields": [
@@ -62,16 +63,21 @@ pub fn row(sent_at: &str) -> SmsRow {
 
 /// Returns an instant in RFC 3339 format.
 pub fn at(text: &str) -> DateTime<Utc> {
-    DateTime::parse_from_rfc3339(text).unwrap().with_timezone(&Utc)
+    DateTime::parse_from_rfc3339(text)
+        .unwrap()
+        .with_timezone(&Utc)
 }
 
 /// Returns a batch of `rows`, with a column `extra` that the policy does not name.
 pub fn batch(rows: &[SmsRow]) -> RecordBatch {
     let text = |of: fn(&SmsRow) -> &Option<String>| -> ArrayRef {
-        Arc::new(StringArray::from_iter(rows.iter().map(|row| of(row).as_deref())))
+        Arc::new(StringArray::from_iter(
+            rows.iter().map(|row| of(row).as_deref()),
+        ))
     };
     let ids: Vec<String> = (0..rows.len()).map(|row| format!("m{row}")).collect();
-    let sent_at = TimestampMicrosecondArray::from_iter(rows.iter().map(|row| row.sent_at)).with_timezone("UTC");
+    let sent_at = TimestampMicrosecondArray::from_iter(rows.iter().map(|row| row.sent_at))
+        .with_timezone("UTC");
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("message_id", Arc::new(StringArray::from(ids))),
         ("recipient", text(|row| &row.recipient)),
@@ -83,14 +89,25 @@ pub fn batch(rows: &[SmsRow]) -> RecordBatch {
         ("sent_at", Arc::new(sent_at)),
         ("customer_id", text(|row| &row.customer_id)),
         ("country", text(|row| &row.country)),
-        ("segments", Arc::new(Int32Array::from_iter_values(0..rows.len() as i32))),
+        (
+            "segments",
+            Arc::new(Int32Array::from_iter_values(0..rows.len() as i32)),
+        ),
         ("extra", text(|row| &row.body)),
     ];
-    let fields: Vec<Field> =
-        columns.iter().map(|(name, column)| Field::new(*name, column.data_type().clone(), true)).collect();
-    assert_eq!(fields[7].data_type(), &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())));
-    RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), columns.into_iter().map(|(_, column)| column).collect())
-        .unwrap()
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|(name, column)| Field::new(*name, column.data_type().clone(), true))
+        .collect();
+    assert_eq!(
+        fields[7].data_type(),
+        &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+    );
+    RecordBatch::try_new(
+        Arc::new(ArrowSchema::new(fields)),
+        columns.into_iter().map(|(_, column)| column).collect(),
+    )
+    .unwrap()
 }
 
 pub fn sms() -> ProductKey {
@@ -98,7 +115,10 @@ pub fn sms() -> ProductKey {
 }
 
 pub fn source() -> TopicPartition {
-    TopicPartition { topic: Topic::new("traffic.sms").unwrap(), partition: Partition(3) }
+    TopicPartition {
+        topic: Topic::new("traffic.sms").unwrap(),
+        partition: Partition(3),
+    }
 }
 
 /// Returns a rule for everything.
@@ -127,7 +147,8 @@ pub fn country(code: &str) -> Country {
     Country::new(code).unwrap()
 }
 
-/// Returns the definition of the tests' records; `extra` is not named, so it must never be in the output.
+/// Returns the definition of the tests' records; `extra` is not named, so it must never be in the
+/// output.
 pub fn records() -> Records {
     let personal = |name: &str| ColumnClass::Personal(category(name));
     let fields = [
@@ -142,8 +163,15 @@ pub fn records() -> Records {
         ("country", ColumnClass::NotPersonal),
         ("segments", ColumnClass::NotPersonal),
     ];
-    let subject = |column: &str, kind| SubjectColumn { column: column.into(), kind };
-    let derived = |name: &str, how, of: &str| DerivedColumn { name: name.into(), how, of: of.into() };
+    let subject = |column: &str, kind| SubjectColumn {
+        column: column.into(),
+        kind,
+    };
+    let derived = |name: &str, how, of: &str| DerivedColumn {
+        name: name.into(),
+        how,
+        of: of.into(),
+    };
     Records {
         topics: vec![Topic::new("traffic.sms").unwrap()],
         schema: Arc::new(Schema::parse(SCHEMA).unwrap()),
@@ -155,10 +183,16 @@ pub fn records() -> Records {
             subject("recipient", SubjectKind::Phone),
             subject("originator", SubjectKind::Phone),
             subject("mail", SubjectKind::Email),
-            subject("channel", SubjectKind::Channel(Platform::Column("platform".into()))),
+            subject(
+                "channel",
+                SubjectKind::Channel(Platform::Column("platform".into())),
+            ),
         ],
         default_country: None,
-        fields: fields.into_iter().map(|(name, class)| (name.to_owned(), class)).collect(),
+        fields: fields
+            .into_iter()
+            .map(|(name, class)| (name.to_owned(), class))
+            .collect(),
         derive: vec![
             derived("recipient_country", Derivation::CountryOf, "recipient"),
             derived("originator_country", Derivation::CountryOf, "originator"),
@@ -172,15 +206,25 @@ pub fn records() -> Records {
 
 /// Returns a policy of one product.
 pub fn policy(zone: Tz, bucket: BucketUnit, records: Records, rules: Vec<Rule>) -> Policy {
-    let product = Product { key: sms(), title: None, records: Some(records) };
+    let product = Product {
+        key: sms(),
+        title: None,
+        records: Some(records),
+    };
     Policy {
         version: PolicyVersion::new("1").unwrap(),
         digest: crate::PolicyText::default().digest(),
         zone,
         bucket,
-        categories: ["traffic_data", "phone_number", "email_address", "channel_id", "content"]
-            .map(|name| (category(name), "pd:Thing".to_owned()))
-            .into(),
+        categories: [
+            "traffic_data",
+            "phone_number",
+            "email_address",
+            "channel_id",
+            "content",
+        ]
+        .map(|name| (category(name), "pd:Thing".to_owned()))
+        .into(),
         products: [(sms(), product)].into(),
         rules,
     }

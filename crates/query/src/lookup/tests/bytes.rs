@@ -21,8 +21,16 @@ async fn segments(table: &Table, count: i64, sorted: bool) -> Vec<StoredSegment>
     for number in 0..count {
         let start = number * ROWS;
         let made = rows(0, start, start + ROWS);
-        let person = |row: i64| if sorted { row / 3 } else { (row * 7919) % (ROWS / 3) };
-        let people = StringArray::from_iter_values((0..ROWS).map(|row| format!("{number}-{:09}", person(row))));
+        let person = |row: i64| {
+            if sorted {
+                row / 3
+            } else {
+                (row * 7919) % (ROWS / 3)
+            }
+        };
+        let people = StringArray::from_iter_values(
+            (0..ROWS).map(|row| format!("{number}-{:09}", person(row))),
+        );
         let mut columns: Vec<ArrayRef> = made.columns().to_vec();
         columns[0] = Arc::new(people);
         let made = RecordBatch::try_new(made.schema(), columns).unwrap();
@@ -46,8 +54,15 @@ async fn segments(table: &Table, count: i64, sorted: bool) -> Vec<StoredSegment>
 }
 
 fn of(value: &str) -> RecordFilter {
-    let text = TextCondition { columns: vec!["recipient".to_owned()], value: value.to_owned(), subject: None };
-    RecordFilter { texts: vec![text], within: None }
+    let text = TextCondition {
+        columns: vec!["recipient".to_owned()],
+        value: value.to_owned(),
+        subject: None,
+    };
+    RecordFilter {
+        texts: vec![text],
+        within: None,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,20 +71,32 @@ async fn of_somebody_who_is_not_there_a_block_of_each_bloom_filter_is_read_and_n
     let table = Table::open(&root, spec()).await.unwrap();
     let segments = segments(&table, 4, false).await;
     let size: u64 = segments.iter().map(|segment| segment.size).sum();
-    // Within the bounds of all segments, and in no bloom filter: the filters answer maybe for one in a hundred.
+    // Within the bounds of all segments, and in no bloom filter: the filters answer maybe for one
+    // in a hundred.
     let (mut cold, mut warm) = (Vec::new(), Vec::new());
     for number in 0..20 {
         let (files, counting) = files(&root, 64 << 20);
         let absent = of(&format!("2-00000{number:04}x"));
         let columns = table.spec().arrow();
-        assert!(found(&root, &files, looks(&segments, &absent), columns.clone()).await.unwrap().is_empty());
+        assert!(
+            found(&root, &files, looks(&segments, &absent), columns.clone())
+                .await
+                .unwrap()
+                .is_empty()
+        );
         cold.push(counting.take());
-        assert!(found(&root, &files, looks(&segments, &absent), columns).await.unwrap().is_empty());
+        assert!(
+            found(&root, &files, looks(&segments, &absent), columns)
+                .await
+                .unwrap()
+                .is_empty()
+        );
         warm.push(counting.take());
     }
     cold.sort_unstable();
     warm.sort_unstable();
-    // The bounds leave one segment. Read are the tail of each file, one header of a bloom filter and one block of it.
+    // The bounds leave one segment. Read are the tail of each file, one header of a bloom filter
+    // and one block of it.
     assert!(cold[10] <= 4 * (32 << 10) + 64, "{cold:?} of {size}");
     assert_eq!(warm[10], 32, "{warm:?}");
 }
@@ -82,14 +109,22 @@ async fn of_a_sorted_segment_only_the_pages_with_somebody_are_read() {
     let (files, counting) = files(&root, 64 << 20);
     let person = of("0-000010000");
     let columns = table.spec().arrow();
-    let rows = found(&root, &files, looks(&segments, &person), columns.clone()).await.unwrap();
+    let rows = found(&root, &files, looks(&segments, &person), columns.clone())
+        .await
+        .unwrap();
     assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
     counting.take();
-    let again = found(&root, &files, looks(&segments, &person), columns).await.unwrap();
+    let again = found(&root, &files, looks(&segments, &person), columns)
+        .await
+        .unwrap();
     assert_eq!(rows, again);
     let read = counting.take();
     // About one page in three of each column; the rows differ in size.
-    assert!(read < segments[0].size * 2 / 3, "{read} of {}", segments[0].size);
+    assert!(
+        read < segments[0].size * 2 / 3,
+        "{read} of {}",
+        segments[0].size
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,11 +133,28 @@ async fn tags_that_the_footer_tells_are_not_read() {
     let (table, segments) = filled(&root, 3).await;
     let all = table.spec().arrow();
     let tags = ["policy_version", "expires_content", "records"];
-    let columns = Arc::new(all.project(&tags.map(|name| all.index_of(name).unwrap())).unwrap());
+    let columns = Arc::new(
+        all.project(&tags.map(|name| all.index_of(name).unwrap()))
+            .unwrap(),
+    );
     let (files, counting) = files(&root, 64 << 20);
-    found(&root, &files, looks(&segments, &RecordFilter::default()), all).await.unwrap();
+    found(
+        &root,
+        &files,
+        looks(&segments, &RecordFilter::default()),
+        all,
+    )
+    .await
+    .unwrap();
     counting.take();
-    let told = found(&root, &files, looks(&segments, &RecordFilter::default()), columns.clone()).await.unwrap();
+    let told = found(
+        &root,
+        &files,
+        looks(&segments, &RecordFilter::default()),
+        columns.clone(),
+    )
+    .await
+    .unwrap();
     assert_eq!(counting.take(), 0, "something is read");
     let mut read = table.read_columns(&segments, &tags, None).unwrap();
     let mut stored = Vec::new();
@@ -110,7 +162,10 @@ async fn tags_that_the_footer_tells_are_not_read() {
         stored.push(rows.unwrap().rows);
     }
     assert_eq!(told.iter().map(RecordBatch::num_rows).sum::<usize>(), 300);
-    assert_eq!(concat_batches(&columns, &told).unwrap(), concat_batches(&columns, &stored).unwrap());
+    assert_eq!(
+        concat_batches(&columns, &told).unwrap(),
+        concat_batches(&columns, &stored).unwrap()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,18 +174,38 @@ async fn footers_stay_within_their_memory() {
     let (table, segments) = filled(&root, 20).await;
     let one = {
         let (files, _) = files(&root, usize::MAX);
-        found(&root, &files, looks(&segments[..1], &RecordFilter::default()), table.spec().arrow()).await.unwrap();
+        found(
+            &root,
+            &files,
+            looks(&segments[..1], &RecordFilter::default()),
+            table.spec().arrow(),
+        )
+        .await
+        .unwrap();
         files.footers.bytes()
     };
     for limit in [0, one / 2, one * 3, one * 100] {
         let (files, counting) = files(&root, limit);
         for _ in 0..2 {
-            let rows =
-                found(&root, &files, looks(&segments, &RecordFilter::default()), table.spec().arrow()).await.unwrap();
+            let rows = found(
+                &root,
+                &files,
+                looks(&segments, &RecordFilter::default()),
+                table.spec().arrow(),
+            )
+            .await
+            .unwrap();
             assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 2000);
-            assert!(files.footers.bytes() <= limit, "{} of {limit}", files.footers.bytes());
+            assert!(
+                files.footers.bytes() <= limit,
+                "{} of {limit}",
+                files.footers.bytes()
+            );
         }
-        assert!(limit < one * 100 || files.footers.bytes() > one * 10, "nothing is kept");
+        assert!(
+            limit < one * 100 || files.footers.bytes() > one * 10,
+            "nothing is kept"
+        );
         counting.take();
     }
 }
@@ -143,11 +218,19 @@ async fn nothing_is_read_far_ahead_of_whoever_takes_the_rows() {
     let (files, counting) = files(&root, 64 << 20);
     let finder = RecordFinder::new(root.clone(), 0);
     let looked = Arc::new(AtomicU64::new(0));
-    let mut rows = finder.find_in(files, looks(&segments, &RecordFilter::default()), table.spec().arrow(), looked);
+    let mut rows = finder.find_in(
+        files,
+        looks(&segments, &RecordFilter::default()),
+        table.spec().arrow(),
+        looked,
+    );
     assert!(rows.next().await.unwrap().is_ok());
     tokio::time::sleep(Duration::from_millis(300)).await;
     let ahead = counting.take();
-    assert!(ahead < size * 3 / 4, "{ahead} of {size} bytes are read for one of 60 segments");
+    assert!(
+        ahead < size * 3 / 4,
+        "{ahead} of {size} bytes are read for one of 60 segments"
+    );
     let mut count = 1;
     while let Some(found) = rows.next().await {
         assert_eq!(found.unwrap().rows.num_rows(), 100);

@@ -20,7 +20,10 @@ pub struct CountingStore {
 
 impl CountingStore {
     pub fn new(inner: Arc<dyn ObjectStore>) -> Self {
-        Self { inner, bytes: Arc::default() }
+        Self {
+            inner,
+            bytes: Arc::default(),
+        }
     }
 
     /// Returns the number of bytes that were read since the last call.
@@ -37,13 +40,17 @@ impl StoreHook for CountingStore {
 
     async fn get(&self, from: &Path, options: GetOptions) -> Result<GetResult> {
         let got = self.inner.get_opts(from, options).await?;
-        self.bytes.fetch_add(got.range.end - got.range.start, Ordering::SeqCst);
+        self.bytes
+            .fetch_add(got.range.end - got.range.start, Ordering::SeqCst);
         Ok(got)
     }
 
     async fn ranges(&self, from: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         let got = self.inner.get_ranges(from, ranges).await?;
-        self.bytes.fetch_add(got.iter().map(|bytes| bytes.len() as u64).sum(), Ordering::SeqCst);
+        self.bytes.fetch_add(
+            got.iter().map(|bytes| bytes.len() as u64).sum(),
+            Ordering::SeqCst,
+        );
         Ok(got)
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
 };
 use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
 use arrow::datatypes::{DataType, SchemaRef, TimestampMicrosecondType};
@@ -45,48 +46,108 @@ type Row = (Option<u8>, Option<u8>, u8, Option<u16>, Option<u16>);
 /// A file: its style, its rows, and the columns that it has.
 type File = (Style, Vec<Row>, [bool; 5]);
 
-/// The searched rows: people by columns, a tenant, a range of times, and true if rows without a time are in the range.
-type Sought = (Option<(u8, u8)>, Option<u8>, Option<(Option<u16>, Option<u16>, bool)>);
+/// The searched rows: people by columns, a tenant, a range of times, and true if rows without a
+/// time are in the range.
+type Sought = (
+    Option<(u8, u8)>,
+    Option<u8>,
+    Option<(Option<u16>, Option<u16>, bool)>,
+);
 
 fn cases() -> impl Strategy<Value = (Vec<File>, Vec<Sought>)> {
     let flags = (any::<[bool; 7]>(), prop::bool::weighted(0.2));
-    let style = (flags, 0u8..3, 20usize..200, 5usize..60).prop_map(|(flags, statistics, group_rows, page_rows)| {
-        let ([compressed, dictionary, second, blooms, offsets, sorted, truncated], alike) = flags;
-        let pages = (group_rows, page_rows);
-        Style { compressed, dictionary, second, blooms, offsets, sorted, alike, statistics, truncated, pages }
-    });
+    let style = (flags, 0u8..3, 20usize..200, 5usize..60).prop_map(
+        |(flags, statistics, group_rows, page_rows)| {
+            let (
+                [
+                    compressed,
+                    dictionary,
+                    second,
+                    blooms,
+                    offsets,
+                    sorted,
+                    truncated,
+                ],
+                alike,
+            ) = flags;
+            let pages = (group_rows, page_rows);
+            Style {
+                compressed,
+                dictionary,
+                second,
+                blooms,
+                offsets,
+                sorted,
+                alike,
+                statistics,
+                truncated,
+                pages,
+            }
+        },
+    );
     let person = || prop::option::weighted(0.9, 0u8..40);
-    let row =
-        (person(), person(), 0u8..4, prop::option::weighted(0.8, 0u16..500), prop::option::weighted(0.9, 0u16..500));
+    let row = (
+        person(),
+        person(),
+        0u8..4,
+        prop::option::weighted(0.8, 0u16..500),
+        prop::option::weighted(0.9, 0u16..500),
+    );
     let has = prop::array::uniform5(prop::bool::weighted(0.85));
     let file = (style, prop::collection::vec(row, 1..400), has);
-    let range = (prop::option::of(0u16..500), prop::option::of(0u16..500), any::<bool>());
+    let range = (
+        prop::option::of(0u16..500),
+        prop::option::of(0u16..500),
+        any::<bool>(),
+    );
     let sought = (
         prop::option::weighted(0.9, (0u8..44, 1u8..4)),
         prop::option::weighted(0.3, 0u8..5),
         prop::option::weighted(0.4, range),
     );
-    (prop::collection::vec(file, 1..5), prop::collection::vec(sought, 1..5))
+    (
+        prop::collection::vec(file, 1..5),
+        prop::collection::vec(sought, 1..5),
+    )
 }
 
 fn spec() -> Arc<TableSpec> {
     let phone = || ColumnRole::Personal("phone_number".parse().unwrap());
     let column = |name: &str, data_type: DataType, role: ColumnRole| {
         let name = name.to_owned();
-        TableColumn { name, data_type, role, doc: None, bloom: false }
+        TableColumn {
+            name,
+            data_type,
+            role,
+            doc: None,
+            bloom: false,
+        }
     };
     let mut columns = vec![
         column("caller", DataType::Utf8, phone()),
         column("callee", DataType::Utf8, phone()),
         column("tenant", DataType::Utf8, ColumnRole::Plain),
         column("at", instant(), phone()),
-        column("media", array(10, &[]).data_type().clone(), ColumnRole::Plain),
+        column(
+            "media",
+            array(10, &[]).data_type().clone(),
+            ColumnRole::Plain,
+        ),
     ];
-    columns.extend(tags(&["phone_number".parse().unwrap()].into(), BucketUnit::Day));
-    Arc::new(TableSpec { product: "sms".parse().unwrap(), unit: BucketUnit::Day, columns, forms: None })
+    columns.extend(tags(
+        &["phone_number".parse().unwrap()].into(),
+        BucketUnit::Day,
+    ));
+    Arc::new(TableSpec {
+        product: "sms".parse().unwrap(),
+        unit: BucketUnit::Day,
+        columns,
+        forms: None,
+    })
 }
 
-/// Returns a person's text. Some are long, so that their bounds are truncated, and differ only at their ends.
+/// Returns a person's text. Some are long, so that their bounds are truncated, and differ only at
+/// their ends.
 fn person(number: u8) -> String {
     match number % 4 {
         0 => format!("{}{number:03}", "4915".repeat(20)),
@@ -107,11 +168,14 @@ fn batch(number: usize, file: &File) -> RecordBatch {
     }
     if style.alike {
         let first = rows[0];
-        rows.iter_mut().for_each(|row| *row = (first.0, row.1, first.2, first.3, row.4));
+        rows.iter_mut()
+            .for_each(|row| *row = (first.0, row.1, first.2, first.3, row.4));
     }
-    let texts =
-        |of: &dyn Fn(&Row) -> Option<String>| -> ArrayRef { Arc::new(StringArray::from_iter(rows.iter().map(of))) };
-    let at = TimestampMicrosecondArray::from_iter(rows.iter().map(|row| row.3.map(time))).with_timezone("UTC");
+    let texts = |of: &dyn Fn(&Row) -> Option<String>| -> ArrayRef {
+        Arc::new(StringArray::from_iter(rows.iter().map(of)))
+    };
+    let at = TimestampMicrosecondArray::from_iter(rows.iter().map(|row| row.3.map(time)))
+        .with_timezone("UTC");
     let seeds: Vec<Option<u16>> = rows.iter().map(|row| row.4).collect();
     let first = i64::try_from(number * 1000).unwrap();
     let offsets = Int64Array::from_iter_values(first..first + i64::try_from(rows.len()).unwrap());
@@ -122,19 +186,36 @@ fn batch(number: usize, file: &File) -> RecordBatch {
         ("at", Arc::new(at)),
         ("media", array(10, &seeds)),
     ];
-    let some = columns.into_iter().zip(has).filter(|(_, has)| **has).map(|(column, _)| column);
+    let some = columns
+        .into_iter()
+        .zip(has)
+        .filter(|(_, has)| **has)
+        .map(|(column, _)| column);
     let with_offset = some.chain([("source_offset", Arc::new(offsets) as ArrayRef)]);
-    RecordBatch::try_from_iter_with_nullable(with_offset.map(|(name, column)| (name, column, true))).unwrap()
+    RecordBatch::try_from_iter_with_nullable(with_offset.map(|(name, column)| (name, column, true)))
+        .unwrap()
 }
 
 fn written(style: &Style, rows: &RecordBatch) -> Vec<u8> {
     let level = ZstdLevel::try_new(1).unwrap();
-    let compression = if style.compressed { Compression::ZSTD(level) } else { Compression::UNCOMPRESSED };
-    let statistics = [EnabledStatistics::None, EnabledStatistics::Chunk, EnabledStatistics::Page];
+    let compression = if style.compressed {
+        Compression::ZSTD(level)
+    } else {
+        Compression::UNCOMPRESSED
+    };
+    let statistics = [
+        EnabledStatistics::None,
+        EnabledStatistics::Chunk,
+        EnabledStatistics::Page,
+    ];
     let properties = WriterProperties::builder()
         .set_compression(compression)
         .set_dictionary_enabled(style.dictionary)
-        .set_writer_version(if style.second { WriterVersion::PARQUET_2_0 } else { WriterVersion::PARQUET_1_0 })
+        .set_writer_version(if style.second {
+            WriterVersion::PARQUET_2_0
+        } else {
+            WriterVersion::PARQUET_1_0
+        })
         .set_statistics_enabled(statistics[usize::from(style.statistics)])
         .set_statistics_truncate_length(style.truncated.then_some(5))
         .set_column_index_truncate_length(style.truncated.then_some(5))
@@ -153,9 +234,16 @@ fn written(style: &Style, rows: &RecordBatch) -> Vec<u8> {
 fn filter((subject, tenant, range): &Sought) -> RecordFilter {
     let mut filter = RecordFilter::default();
     if let Some((number, columns)) = subject {
-        let named = ["caller", "callee"].into_iter().enumerate().filter(|(at, _)| columns & (1 << at) != 0);
+        let named = ["caller", "callee"]
+            .into_iter()
+            .enumerate()
+            .filter(|(at, _)| columns & (1 << at) != 0);
         let columns = named.map(|(_, name)| name.to_owned()).collect();
-        filter.texts.push(TextCondition { columns, value: person(*number), subject: None });
+        filter.texts.push(TextCondition {
+            columns,
+            value: person(*number),
+            subject: None,
+        });
     }
     if let Some(tenant) = tenant {
         filter.texts.push(TextCondition {
@@ -184,23 +272,32 @@ fn matches(rows: &RecordBatch, row: usize, (subject, tenant, range): &Sought) ->
         texts.is_valid(row).then(|| texts.value(row).to_owned())
     };
     let subject = subject.is_none_or(|(number, columns)| {
-        let is = |at: u8, column: &str| columns & (1 << at) != 0 && text(column) == Some(person(number));
+        let is =
+            |at: u8, column: &str| columns & (1 << at) != 0 && text(column) == Some(person(number));
         is(0, "caller") || is(1, "callee")
     });
     let tenant = tenant.is_none_or(|tenant| text("tenant") == Some(format!("customer-{tenant}")));
     let range = range.is_none_or(|(from, to, nulls)| {
-        let at = rows.column_by_name("at").unwrap().as_primitive::<TimestampMicrosecondType>();
+        let at = rows
+            .column_by_name("at")
+            .unwrap()
+            .as_primitive::<TimestampMicrosecondType>();
         if at.is_null(row) {
             return nulls;
         }
-        from.is_none_or(|from| time(from) <= at.value(row)) && to.is_none_or(|to| at.value(row) < time(to))
+        from.is_none_or(|from| time(from) <= at.value(row))
+            && to.is_none_or(|to| at.value(row) < time(to))
     });
     subject && tenant && range
 }
 
 /// Returns all rows of the segments, from the reader that reads everything.
 async fn everything(table: &Table, segments: &[StoredSegment], columns: &SchemaRef) -> RecordBatch {
-    let names: Vec<&str> = columns.fields().iter().map(|field| field.name().as_str()).collect();
+    let names: Vec<&str> = columns
+        .fields()
+        .iter()
+        .map(|field| field.name().as_str())
+        .collect();
     let mut rows = table.read_columns(segments, &names, None).unwrap();
     let mut all = Vec::new();
     while let Some(some) = rows.next().await {

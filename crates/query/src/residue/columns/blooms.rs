@@ -1,7 +1,7 @@
 //! Bloom filters: their answers for values that their own column does not contain.
 //!
-//! A filter answers "maybe" for some values by chance, at a rate that follows from how full it is. Only a number of
-//! answers that chance cannot explain is a finding; the other answers are counted.
+//! A filter answers "maybe" for some values by chance, at a rate that follows from how full it is.
+//! Only a number of answers that chance cannot explain is a finding; the other answers are counted.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,8 @@ use super::super::values::{ListLine, SearchValues};
 use super::chunk::ChunkSearch;
 use super::spot;
 
-/// The probability below which chance is excluded as an explanation, although thousands of filters are asked.
+/// The probability below which chance is excluded as an explanation, although thousands of filters
+/// are asked.
 const OUT_OF_THE_QUESTION: f64 = 1e-9;
 
 /// The size of a filter's block in bytes.
@@ -27,7 +28,9 @@ pub fn search(
     values: &SearchValues,
     found: &mut FileFindings,
 ) -> Result<()> {
-    let Some(filter) = Sbbf::read_from_column_chunk(chunk.meta, chunk.file.as_ref())? else { return Ok(()) };
+    let Some(filter) = Sbbf::read_from_column_chunk(chunk.meta, chunk.file.as_ref())? else {
+        return Ok(());
+    };
     let odds = odds(&filter)?;
     let (mut asked, mut maybe) = (0_u32, Vec::new());
     let mut ask = |line: ListLine, says: &dyn Fn() -> bool| {
@@ -40,11 +43,16 @@ pub fn search(
     };
     match chunk.meta.column_type() {
         Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY => {
-            values.wholes.iter().for_each(|(bytes, line)| ask(*line, &|| filter.check(bytes.as_slice())));
+            values
+                .wholes
+                .iter()
+                .for_each(|(bytes, line)| ask(*line, &|| filter.check(bytes.as_slice())));
         }
         Type::INT64 => {
             for (number, lines) in values.typed.wholes() {
-                lines.iter().for_each(|line| ask(*line, &|| filter.check(&number)));
+                lines
+                    .iter()
+                    .for_each(|line| ask(*line, &|| filter.check(&number)));
             }
         }
         _ => {}
@@ -56,20 +64,26 @@ pub fn search(
     found.blooms.maybe += maybe.len() as u64;
     found.blooms.expected += expected;
     if beyond_chance(maybe.len() as u64, expected) {
-        maybe
-            .into_iter()
-            .for_each(|line| found.hit(line, spot(LocationKind::Bloom, &chunk.name, chunk.row_group), None));
+        maybe.into_iter().for_each(|line| {
+            found.hit(
+                line,
+                spot(LocationKind::Bloom, &chunk.name, chunk.row_group),
+                None,
+            )
+        });
     }
     Ok(())
 }
 
-/// Returns the probability that a filter answers "maybe" for a value that was never inserted: in one block, each of the
-/// eight words must have the one bit set that the value's hash selects.
+/// Returns the probability that a filter answers "maybe" for a value that was never inserted: in
+/// one block, each of the eight words must have the one bit set that the value's hash selects.
 fn odds(filter: &Sbbf) -> Result<f64> {
     let mut bits = Vec::new();
     filter.write_bitset(&mut bits)?;
     let block = |block: &[u8]| {
-        let words = block.chunks_exact(4).map(|word| word.iter().map(|byte| byte.count_ones()).sum::<u32>());
+        let words = block
+            .chunks_exact(4)
+            .map(|word| word.iter().map(|byte| byte.count_ones()).sum::<u32>());
         words.map(|set| f64::from(set) / 32.0).product::<f64>()
     };
     let blocks = bits.chunks_exact(BLOCK);
@@ -77,8 +91,8 @@ fn odds(filter: &Sbbf) -> Result<f64> {
     Ok(blocks.map(block).sum::<f64>() / all)
 }
 
-/// Returns true if `times` or more occurrences of an event that is expected `expected` times cannot be explained by
-/// chance. Rare and independent events follow a Poisson distribution.
+/// Returns true if `times` or more occurrences of an event that is expected `expected` times cannot
+/// be explained by chance. Rare and independent events follow a Poisson distribution.
 pub fn beyond_chance(times: u64, expected: f64) -> bool {
     let count = |times: u64| f64::from(u32::try_from(times).unwrap_or(u32::MAX));
     if times == 0 || count(times) <= expected {
@@ -114,7 +128,9 @@ mod tests {
     fn the_odds_of_a_filter_are_those_that_it_shows() {
         let mut filter = Sbbf::new_with_ndv_fpp(1000, 0.05).unwrap();
         (0..1000).for_each(|number| filter.insert(format!("in {number}").as_str()));
-        let said = (0..100_000).filter(|number| filter.check(format!("out {number}").as_str())).count();
+        let said = (0..100_000)
+            .filter(|number| filter.check(format!("out {number}").as_str()))
+            .count();
         let odds = odds(&filter).unwrap();
         let share = said as f64 / 100_000.0;
         assert!((share - odds).abs() < 0.2 * odds, "{share} {odds}");

@@ -1,7 +1,7 @@
 //! One column of one row group: every page is unpacked and every value is decoded, in one pass.
 //!
-//! Pages are searched whole, including unused entries of a dictionary, even if their values cannot be decoded. Only one
-//! page and a few rows are in memory at a time.
+//! Pages are searched whole, including unused entries of a dictionary, even if their values cannot
+//! be decoded. Only one page and a few rows are in memory at a time.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,20 +42,47 @@ pub struct ChunkSearch<'a> {
 
 impl<'a> ChunkSearch<'a> {
     /// Creates a column of a row group of `rows` rows.
-    pub fn of(file: &'a Arc<StoreFile>, meta: &'a ColumnChunkMetaData, row_group: usize, rows: i64) -> ChunkSearch<'a> {
-        let (name, kind) = (meta.column_path().string().into(), ValueType::of(meta.column_descr()));
-        ChunkSearch { file, meta, name, row_group, rows: usize::try_from(rows).unwrap_or(0), kind }
+    pub fn of(
+        file: &'a Arc<StoreFile>,
+        meta: &'a ColumnChunkMetaData,
+        row_group: usize,
+        rows: i64,
+    ) -> ChunkSearch<'a> {
+        let (name, kind) = (
+            meta.column_path().string().into(),
+            ValueType::of(meta.column_descr()),
+        );
+        ChunkSearch {
+            file,
+            meta,
+            name,
+            row_group,
+            rows: usize::try_from(rows).unwrap_or(0),
+            kind,
+        }
     }
 
-    fn pages(&self, values: &Arc<SearchValues>, hits: &Arc<Mutex<Hits>>, skip: usize) -> Result<SearchedPages> {
+    fn pages(
+        &self,
+        values: &Arc<SearchValues>,
+        hits: &Arc<Mutex<Hits>>,
+        skip: usize,
+    ) -> Result<SearchedPages> {
         let pages = pages(self.file, self.meta, self.rows)?;
         let (values, hits) = (Arc::clone(values), Arc::clone(hits));
-        Ok(SearchedPages { pages, values, hits, kind: self.kind, physical: self.meta.column_type(), skip })
+        Ok(SearchedPages {
+            pages,
+            values,
+            hits,
+            kind: self.kind,
+            physical: self.meta.column_type(),
+            skip,
+        })
     }
 }
 
-/// Searches a column's pages, values and bloom filter. `cuts` are the beginnings of searched values in the column's
-/// bounds in the footer.
+/// Searches a column's pages, values and bloom filter. `cuts` are the beginnings of searched values
+/// in the column's bounds in the footer.
 pub fn search(
     chunk: &ChunkSearch<'_>,
     mut cuts: Vec<TruncatedBound>,
@@ -63,10 +90,16 @@ pub fn search(
     found: &mut FileFindings,
 ) {
     let hits = Arc::new(Mutex::new(Hits::default()));
-    let place =
-        |what: &str, why: String| format!("row group {}: {what} of column {}: {why}", chunk.row_group, chunk.name);
-    let decoded =
-        chunk.kind.may_hold(values).then(|| guarded(|| decode(chunk, chunk.pages(values, &hits, 0)?, values, &hits)));
+    let place = |what: &str, why: String| {
+        format!(
+            "row group {}: {what} of column {}: {why}",
+            chunk.row_group, chunk.name
+        )
+    };
+    let decoded = chunk
+        .kind
+        .may_hold(values)
+        .then(|| guarded(|| decode(chunk, chunk.pages(values, &hits, 0)?, values, &hits)));
     if decoded != Some(Ok(())) {
         if let Some(Err(why)) = decoded {
             found.missed(place("the values", why));
@@ -83,10 +116,18 @@ pub fn search(
         }
     }
     let hits = std::mem::take(&mut *locked(&hits));
-    let held: HashSet<ListLine> =
-        hits.lines.keys().filter(|(_, place)| *place != LocationKind::PageBounds).map(|(line, _)| *line).collect();
+    let held: HashSet<ListLine> = hits
+        .lines
+        .keys()
+        .filter(|(_, place)| *place != LocationKind::PageBounds)
+        .map(|(line, _)| *line)
+        .collect();
     for ((line, place), times) in hits.lines {
-        found.seen.entry((line, spot(place, &chunk.name, chunk.row_group))).or_default().times += times;
+        found
+            .seen
+            .entry((line, spot(place, &chunk.name, chunk.row_group)))
+            .or_default()
+            .times += times;
     }
     cuts.extend(hits.cuts);
     cuts::search(chunk, cuts, found);
@@ -101,8 +142,16 @@ pub fn pages(
     meta: &ColumnChunkMetaData,
     rows: usize,
 ) -> Result<SerializedPageReader<StoreFile>> {
-    let properties = ReaderProperties::builder().set_read_page_statistics(true).build();
-    SerializedPageReader::new_with_properties(Arc::clone(file), meta, rows, None, Arc::new(properties))
+    let properties = ReaderProperties::builder()
+        .set_read_page_statistics(true)
+        .build();
+    SerializedPageReader::new_with_properties(
+        Arc::clone(file),
+        meta,
+        rows,
+        None,
+        Arc::new(properties),
+    )
 }
 
 /// The findings in a column so far.
@@ -142,14 +191,33 @@ impl SearchedPages {
         }
         let mut hits = locked(&self.hits);
         hits.pages += 1;
-        let place = if page.is_dictionary_page() { LocationKind::Dictionary } else { LocationKind::Page };
-        self.values.automaton.search(page.buffer(), |line, _| hits.hit(line, place));
-        let Some(bounds) = page.statistics() else { return };
-        for (bytes, upper) in [(bounds.min_bytes_opt(), false), (bounds.max_bytes_opt(), true)] {
+        let place = if page.is_dictionary_page() {
+            LocationKind::Dictionary
+        } else {
+            LocationKind::Page
+        };
+        self.values
+            .automaton
+            .search(page.buffer(), |line, _| hits.hit(line, place));
+        let Some(bounds) = page.statistics() else {
+            return;
+        };
+        for (bytes, upper) in [
+            (bounds.min_bytes_opt(), false),
+            (bounds.max_bytes_opt(), true),
+        ] {
             let Some(bytes) = bytes else { continue };
             let lines = self.kind.bound(self.physical, bytes, &self.values);
-            lines.into_iter().for_each(|line| hits.hit(line, LocationKind::PageBounds));
-            hits.cuts.extend(TruncatedBound::of(self.physical, bytes, upper, LocationKind::PageBounds, &self.values));
+            lines
+                .into_iter()
+                .for_each(|line| hits.hit(line, LocationKind::PageBounds));
+            hits.cuts.extend(TruncatedBound::of(
+                self.physical,
+                bytes,
+                upper,
+                LocationKind::PageBounds,
+                &self.values,
+            ));
         }
     }
 }
@@ -185,21 +253,34 @@ impl Iterator for SearchedPages {
     }
 }
 
-fn decode(chunk: &ChunkSearch<'_>, pages: SearchedPages, values: &SearchValues, hits: &Mutex<Hits>) -> Result<()> {
+fn decode(
+    chunk: &ChunkSearch<'_>,
+    pages: SearchedPages,
+    values: &SearchValues,
+    hits: &Mutex<Hits>,
+) -> Result<()> {
     let kind = chunk.kind;
     let hit = |line| locked(hits).hit(line, LocationKind::Value);
     match get_column_reader(chunk.meta.column_descr_ptr(), Box::new(pages)) {
         ColumnReader::BoolColumnReader(reader) => each(reader, |_| {}),
-        ColumnReader::Int32ColumnReader(reader) => each(reader, |number| kind.integer((*number).into(), values, hit)),
-        ColumnReader::Int64ColumnReader(reader) => each(reader, |number| kind.integer(*number, values, hit)),
-        ColumnReader::Int96ColumnReader(reader) => each(reader, |at| kind.integer(micros(at), values, hit)),
-        ColumnReader::FloatColumnReader(reader) => {
-            each(reader, |number| values.typed.single(*number).iter().copied().for_each(hit))
+        ColumnReader::Int32ColumnReader(reader) => {
+            each(reader, |number| kind.integer((*number).into(), values, hit))
         }
-        ColumnReader::DoubleColumnReader(reader) => {
-            each(reader, |number| values.typed.real(*number).iter().copied().for_each(hit))
+        ColumnReader::Int64ColumnReader(reader) => {
+            each(reader, |number| kind.integer(*number, values, hit))
         }
-        ColumnReader::ByteArrayColumnReader(reader) => each(reader, |bytes| kind.bytes(bytes.data(), values, hit)),
+        ColumnReader::Int96ColumnReader(reader) => {
+            each(reader, |at| kind.integer(micros(at), values, hit))
+        }
+        ColumnReader::FloatColumnReader(reader) => each(reader, |number| {
+            values.typed.single(*number).iter().copied().for_each(hit)
+        }),
+        ColumnReader::DoubleColumnReader(reader) => each(reader, |number| {
+            values.typed.real(*number).iter().copied().for_each(hit)
+        }),
+        ColumnReader::ByteArrayColumnReader(reader) => {
+            each(reader, |bytes| kind.bytes(bytes.data(), values, hit))
+        }
         ColumnReader::FixedLenByteArrayColumnReader(reader) => {
             each(reader, |bytes| kind.bytes(bytes.data(), values, hit))
         }
@@ -207,13 +288,21 @@ fn decode(chunk: &ChunkSearch<'_>, pages: SearchedPages, values: &SearchValues, 
 }
 
 /// Calls `see` with every value that is not null.
-pub fn each<T: DataType>(mut reader: ColumnReaderImpl<T>, mut see: impl FnMut(&T::T)) -> Result<()> {
+pub fn each<T: DataType>(
+    mut reader: ColumnReaderImpl<T>,
+    mut see: impl FnMut(&T::T),
+) -> Result<()> {
     let (mut definitions, mut repetitions, mut values) = (Vec::new(), Vec::new(), Vec::new());
     loop {
         definitions.clear();
         repetitions.clear();
         values.clear();
-        let (rows, ..) = reader.read_records(ROWS, Some(&mut definitions), Some(&mut repetitions), &mut values)?;
+        let (rows, ..) = reader.read_records(
+            ROWS,
+            Some(&mut definitions),
+            Some(&mut repetitions),
+            &mut values,
+        )?;
         values.iter().for_each(&mut see);
         if rows == 0 {
             return Ok(());

@@ -20,8 +20,9 @@ pub struct TruncatedBound {
 }
 
 impl TruncatedBound {
-    /// Returns the searched values that begin with a bound. A truncated upper bound has its last byte or character
-    /// incremented, so only the part before that is also the beginning of the value.
+    /// Returns the searched values that begin with a bound. A truncated upper bound has its last
+    /// byte or character incremented, so only the part before that is also the beginning of the
+    /// value.
     pub fn of(
         physical: Type,
         bound: &[u8],
@@ -32,11 +33,18 @@ impl TruncatedBound {
         if !matches!(physical, Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY) {
             return Vec::new();
         }
-        let last = (0..bound.len()).rev().find(|at| bound[*at] & 0xc0 != 0x80).unwrap_or(0);
+        let last = (0..bound.len())
+            .rev()
+            .find(|at| bound[*at] & 0xc0 != 0x80)
+            .unwrap_or(0);
         let starts = [Some(bound), upper.then_some(&bound[..last])];
         let cuts = starts.into_iter().flatten().map(|start| {
             let lines = values.begun_by(start);
-            TruncatedBound { start: start.to_vec(), place, lines }
+            TruncatedBound {
+                start: start.to_vec(),
+                place,
+                lines,
+            }
         });
         cuts.filter(|cut| !cut.lines.is_empty()).collect()
     }
@@ -49,10 +57,13 @@ pub fn search(chunk: &ChunkSearch<'_>, mut cuts: Vec<TruncatedBound>, found: &mu
     if cuts.is_empty() {
         return;
     }
-    // If the values cannot be decoded, that is already reported, and the bounds cannot be explained.
+    // If the values cannot be decoded, that is already reported, and the bounds cannot be
+    // explained.
     if guarded(|| explain(chunk, &mut cuts)).is_ok() {
         for cut in cuts {
-            cut.lines.iter().for_each(|line| found.hit(*line, spot(cut.place, &chunk.name, chunk.row_group), None));
+            cut.lines.iter().for_each(|line| {
+                found.hit(*line, spot(cut.place, &chunk.name, chunk.row_group), None)
+            });
         }
     }
 }
@@ -63,7 +74,9 @@ fn explain(chunk: &ChunkSearch<'_>, cuts: &mut Vec<TruncatedBound>) -> Result<()
     let mut see = |value: &[u8]| cuts.retain(|cut| !value.starts_with(&cut.start));
     match get_column_reader(chunk.meta.column_descr_ptr(), pages) {
         ColumnReader::ByteArrayColumnReader(reader) => each(reader, |value| see(value.data())),
-        ColumnReader::FixedLenByteArrayColumnReader(reader) => each(reader, |value| see(value.data())),
+        ColumnReader::FixedLenByteArrayColumnReader(reader) => {
+            each(reader, |value| see(value.data()))
+        }
         _ => Ok(()),
     }
 }

@@ -19,13 +19,23 @@ use super::spot;
 /// The beginnings of searched values in the bounds of each column, by row group and column.
 pub type TruncatedBounds = HashMap<(usize, usize), Vec<TruncatedBound>>;
 
-/// Searches the bounds of columns and the key-value metadata. Returns the beginnings of searched values among the
-/// bounds.
-pub fn search(meta: &ParquetMetaData, values: &SearchValues, found: &mut FileFindings) -> TruncatedBounds {
-    for pair in meta.file_metadata().key_value_metadata().into_iter().flatten() {
+/// Searches the bounds of columns and the key-value metadata. Returns the beginnings of searched
+/// values among the bounds.
+pub fn search(
+    meta: &ParquetMetaData,
+    values: &SearchValues,
+    found: &mut FileFindings,
+) -> TruncatedBounds {
+    for pair in meta
+        .file_metadata()
+        .key_value_metadata()
+        .into_iter()
+        .flatten()
+    {
         for text in [Some(&pair.key), pair.value.as_ref()].into_iter().flatten() {
-            ValueType::Bytes
-                .bytes(text.as_bytes(), values, |line| found.hit(line, LocationKind::KeyValue.into(), None));
+            ValueType::Bytes.bytes(text.as_bytes(), values, |line| {
+                found.hit(line, LocationKind::KeyValue.into(), None)
+            });
         }
     }
     let mut cuts = TruncatedBounds::new();
@@ -33,11 +43,18 @@ pub fn search(meta: &ParquetMetaData, values: &SearchValues, found: &mut FileFin
         for (at, column) in group.columns().iter().enumerate() {
             let mut bounds = Bounds::of(column, number, LocationKind::Bounds, values);
             if column.file_path().is_some() {
-                found.missed(format!("row group {number}: column {} lies in another file", bounds.name));
+                found.missed(format!(
+                    "row group {number}: column {} lies in another file",
+                    bounds.name
+                ));
             }
             if let Some(told) = column.statistics() {
-                told.min_bytes_opt().into_iter().for_each(|bytes| bounds.see(bytes, false, found));
-                told.max_bytes_opt().into_iter().for_each(|bytes| bounds.see(bytes, true, found));
+                told.min_bytes_opt()
+                    .into_iter()
+                    .for_each(|bytes| bounds.see(bytes, false, found));
+                told.max_bytes_opt()
+                    .into_iter()
+                    .for_each(|bytes| bounds.see(bytes, true, found));
             }
             cuts.insert((number, at), bounds.cuts);
         }
@@ -45,7 +62,8 @@ pub fn search(meta: &ParquetMetaData, values: &SearchValues, found: &mut FileFin
     cuts
 }
 
-/// Searches the bounds of pages in the column indexes. Adds the beginnings of searched values among them to `cuts`.
+/// Searches the bounds of pages in the column indexes. Adds the beginnings of searched values among
+/// them to `cuts`.
 pub fn search_indexes(
     meta: &ParquetMetaData,
     values: &SearchValues,
@@ -57,16 +75,25 @@ pub fn search_indexes(
         for (at, (column, index)) in group.columns().iter().zip(indexes).enumerate() {
             let mut bounds = Bounds::of(column, number, LocationKind::ColumnIndex, values);
             match index {
-                ColumnIndexMetaData::BYTE_ARRAY(pages) | ColumnIndexMetaData::FIXED_LEN_BYTE_ARRAY(pages) => {
-                    pages.min_values_iter().flatten().for_each(|bytes| bounds.see(bytes, false, found));
-                    pages.max_values_iter().flatten().for_each(|bytes| bounds.see(bytes, true, found));
+                ColumnIndexMetaData::BYTE_ARRAY(pages)
+                | ColumnIndexMetaData::FIXED_LEN_BYTE_ARRAY(pages) => {
+                    pages
+                        .min_values_iter()
+                        .flatten()
+                        .for_each(|bytes| bounds.see(bytes, false, found));
+                    pages
+                        .max_values_iter()
+                        .flatten()
+                        .for_each(|bytes| bounds.see(bytes, true, found));
                 }
                 ColumnIndexMetaData::INT32(pages) => bounds.see_all(pages, found),
                 ColumnIndexMetaData::INT64(pages) => bounds.see_all(pages, found),
                 ColumnIndexMetaData::FLOAT(pages) => bounds.see_all(pages, found),
                 ColumnIndexMetaData::DOUBLE(pages) => bounds.see_all(pages, found),
                 // No searched value is a boolean, and no writer writes bounds for INT96.
-                ColumnIndexMetaData::NONE | ColumnIndexMetaData::BOOLEAN(_) | ColumnIndexMetaData::INT96(_) => {}
+                ColumnIndexMetaData::NONE
+                | ColumnIndexMetaData::BOOLEAN(_)
+                | ColumnIndexMetaData::INT96(_) => {}
             }
             cuts.entry((number, at)).or_default().extend(bounds.cuts);
         }
@@ -85,15 +112,39 @@ struct Bounds<'a> {
 }
 
 impl<'a> Bounds<'a> {
-    fn of(column: &ColumnChunkMetaData, row_group: usize, place: LocationKind, values: &'a SearchValues) -> Bounds<'a> {
-        let (kind, name) = (ValueType::of(column.column_descr()), column.column_path().string().into());
-        Bounds { kind, physical: column.column_type(), name, row_group, place, values, cuts: Vec::new() }
+    fn of(
+        column: &ColumnChunkMetaData,
+        row_group: usize,
+        place: LocationKind,
+        values: &'a SearchValues,
+    ) -> Bounds<'a> {
+        let (kind, name) = (
+            ValueType::of(column.column_descr()),
+            column.column_path().string().into(),
+        );
+        Bounds {
+            kind,
+            physical: column.column_type(),
+            name,
+            row_group,
+            place,
+            values,
+            cuts: Vec::new(),
+        }
     }
 
     fn see(&mut self, bytes: &[u8], upper: bool, found: &mut FileFindings) {
         let lines = self.kind.bound(self.physical, bytes, self.values);
-        lines.into_iter().for_each(|line| found.hit(line, spot(self.place, &self.name, self.row_group), None));
-        self.cuts.extend(TruncatedBound::of(self.physical, bytes, upper, self.place, self.values));
+        lines
+            .into_iter()
+            .for_each(|line| found.hit(line, spot(self.place, &self.name, self.row_group), None));
+        self.cuts.extend(TruncatedBound::of(
+            self.physical,
+            bytes,
+            upper,
+            self.place,
+            self.values,
+        ));
     }
 
     fn see_all<T: AsBytes>(&mut self, pages: &PrimitiveColumnIndex<T>, found: &mut FileFindings) {

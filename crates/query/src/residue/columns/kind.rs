@@ -1,6 +1,7 @@
 //! The types of a column's numbers and bytes, and the searched values that they match.
 //!
-//! A decoded value and a bound of a column, whose bytes are in `PLAIN` encoding, give the same result.
+//! A decoded value and a bound of a column, whose bytes are in `PLAIN` encoding, give the same
+//! result.
 
 use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type};
 use parquet::data_type::Int96;
@@ -35,9 +36,15 @@ impl ValueType {
     /// Returns the type of a column's values from its descriptor.
     pub fn of(column: &ColumnDescriptor) -> ValueType {
         let scale = || u32::try_from(column.type_scale()).unwrap_or(0);
-        match (column.logical_type_ref(), column.converted_type(), column.physical_type()) {
+        match (
+            column.logical_type_ref(),
+            column.converted_type(),
+            column.physical_type(),
+        ) {
             (_, _, Type::BOOLEAN) => ValueType::Boolean,
-            (Some(LogicalType::Decimal(_)), ..) | (_, ConvertedType::DECIMAL, _) => ValueType::Decimal(scale()),
+            (Some(LogicalType::Decimal(_)), ..) | (_, ConvertedType::DECIMAL, _) => {
+                ValueType::Decimal(scale())
+            }
             (_, _, Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY) => ValueType::Bytes,
             (Some(LogicalType::Timestamp(at)), ..) => match at.unit {
                 TimeUnit::MILLIS => ValueType::Millis,
@@ -82,8 +89,14 @@ impl ValueType {
     pub fn bytes(self, bytes: &[u8], values: &SearchValues, mut hit: impl FnMut(ListLine)) {
         if let (ValueType::Decimal(scale), 1..=16) = (self, bytes.len()) {
             let start: i128 = if bytes[0] & 0x80 == 0 { 0 } else { -1 };
-            let digits = bytes.iter().fold(start, |digits, byte| digits << 8 | i128::from(*byte));
-            values.typed.decimal(DecimalValue::new(digits, scale)).iter().for_each(|line| hit(*line));
+            let digits = bytes
+                .iter()
+                .fold(start, |digits, byte| digits << 8 | i128::from(*byte));
+            values
+                .typed
+                .decimal(DecimalValue::new(digits, scale))
+                .iter()
+                .for_each(|line| hit(*line));
         }
         values.automaton.search(bytes, |line, _| hit(line));
         let _: Option<()> = escapes::search(bytes, |layer| {
@@ -97,17 +110,26 @@ impl ValueType {
         let mut lines = Vec::new();
         let hit = |line| lines.push(line);
         match (physical, bytes) {
-            (Type::INT32, [a, b, c, d]) => self.integer(i32::from_le_bytes([*a, *b, *c, *d]).into(), values, hit),
-            (Type::FLOAT, [a, b, c, d]) => lines.extend(values.typed.single(f32::from_le_bytes([*a, *b, *c, *d]))),
+            (Type::INT32, [a, b, c, d]) => {
+                self.integer(i32::from_le_bytes([*a, *b, *c, *d]).into(), values, hit)
+            }
+            (Type::FLOAT, [a, b, c, d]) => {
+                lines.extend(values.typed.single(f32::from_le_bytes([*a, *b, *c, *d])))
+            }
             (Type::INT64 | Type::DOUBLE, bytes) if bytes.len() == 8 => {
-                let bits = bytes.iter().rev().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+                let bits = bytes
+                    .iter()
+                    .rev()
+                    .fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
                 if physical == Type::INT64 {
                     self.integer(bits.cast_signed(), values, hit);
                 } else {
                     lines.extend(values.typed.real(f64::from_bits(bits)));
                 }
             }
-            (Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY, bytes) => self.bytes(bytes, values, hit),
+            (Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY, bytes) => {
+                self.bytes(bytes, values, hit)
+            }
             _ => {}
         }
         lines.sort_unstable();

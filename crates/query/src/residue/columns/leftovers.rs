@@ -1,8 +1,8 @@
-//! Bytes of a Parquet file that its footer does not name. A column that was removed from the footer only would still be
-//! there.
+//! Bytes of a Parquet file that its footer does not name. A column that was removed from the footer
+//! only would still be there.
 //!
-//! Pages of any codec are unpacked. Bytes are reported if they are not pages, not metadata that some writers repeat,
-//! and not empty.
+//! Pages of any codec are unpacked. Bytes are reported if they are not pages, not metadata that
+//! some writers repeat, and not empty.
 
 use std::io;
 use std::ops::Range;
@@ -74,7 +74,9 @@ fn as_pages(
     found: &mut FileFindings,
 ) -> bool {
     let read = guarded(|| {
-        let schema = Arc::new(parse_message_type("message leftover { optional binary column; }")?);
+        let schema = Arc::new(parse_message_type(
+            "message leftover { optional binary column; }",
+        )?);
         let meta = ColumnChunkMetaData::builder(SchemaDescriptor::new(schema).column(0))
             .set_compression(codec)
             .set_data_page_offset(i64::try_from(gap.start)?)
@@ -82,16 +84,17 @@ fn as_pages(
             .build()?;
         let mut pages = pages(file, &meta, 0)?;
         while let Some(page) = pages.get_next_page()? {
-            ValueType::Bytes
-                .bytes(page.buffer(), values, |line| found.hit(line, LocationKind::Unnamed.into(), Some(gap.start)));
+            ValueType::Bytes.bytes(page.buffer(), values, |line| {
+                found.hit(line, LocationKind::Unnamed.into(), Some(gap.start))
+            });
         }
         Ok(())
     });
     read.is_ok()
 }
 
-/// Returns true if a range contains only metadata, which some writers repeat after a column. Its text was already
-/// searched as bytes.
+/// Returns true if a range contains only metadata, which some writers repeat after a column. Its
+/// text was already searched as bytes.
 fn repeats_metadata(file: &StoreFile, gap: &Range<u64>) -> io::Result<bool> {
     if gap.end - gap.start > MOST_METADATA {
         return Ok(false);

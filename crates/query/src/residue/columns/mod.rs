@@ -1,7 +1,8 @@
-//! Searches every part of a Parquet file: its bytes, and the contents of its codecs, encodings, footer and filters.
+//! Searches every part of a Parquet file: its bytes, and the contents of its codecs, encodings,
+//! footer and filters.
 //!
-//! Each part is searched even if another is damaged, and a damaged part is reported. The file may come from any source,
-//! so a library that panics on it must not end the search.
+//! Each part is searched even if another is damaged, and a damaged part is reported. The file may
+//! come from any source, so a library that panics on it must not end the search.
 
 pub(super) mod blooms;
 mod chunk;
@@ -37,7 +38,9 @@ pub fn search(
     let meta = match footer {
         Ok(meta) => meta,
         Err(why) => {
-            found.missed(format!("its footer cannot be read, so only its bytes were searched, as they are: {why}"));
+            found.missed(format!(
+                "its footer cannot be read, so only its bytes were searched, as they are: {why}"
+            ));
             bytes(&file, &FileRegions::default(), values, meter, found)?;
             return Ok(());
         }
@@ -52,7 +55,12 @@ pub fn search(
     for (number, group) in meta.row_groups().iter().enumerate() {
         for (at, column) in group.columns().iter().enumerate() {
             let cuts = cuts.remove(&(number, at)).unwrap_or_default();
-            chunk::search(&chunk::ChunkSearch::of(&file, column, number, group.num_rows()), cuts, values, found);
+            chunk::search(
+                &chunk::ChunkSearch::of(&file, column, number, group.num_rows()),
+                cuts,
+                values,
+                found,
+            );
         }
     }
     leftovers::search(&file, &regions, values, found)
@@ -67,21 +75,30 @@ fn bytes(
     found: &mut FileFindings,
 ) -> io::Result<()> {
     let read = |bytes: &[u8]| meter.read(bytes.len());
-    found.bytes = values.automaton.stream(file.read_from(0), read, |line, at| {
-        let spot = regions.at(at).cloned().unwrap_or_else(|| FileLocation::from(regions.elsewhere()));
-        found.hit(line, spot, Some(at));
-    })?;
+    found.bytes = values
+        .automaton
+        .stream(file.read_from(0), read, |line, at| {
+            let spot = regions
+                .at(at)
+                .cloned()
+                .unwrap_or_else(|| FileLocation::from(regions.elsewhere()));
+            found.hit(line, spot, Some(at));
+        })?;
     Ok(())
 }
 
-fn with_indexes(meta: &ParquetMetaData, file: &Arc<StoreFile>) -> Result<ParquetMetaData, ParquetError> {
-    let mut reader =
-        ParquetMetaDataReader::new_with_metadata(meta.clone()).with_page_index_policy(PageIndexPolicy::Optional);
+fn with_indexes(
+    meta: &ParquetMetaData,
+    file: &Arc<StoreFile>,
+) -> Result<ParquetMetaData, ParquetError> {
+    let mut reader = ParquetMetaDataReader::new_with_metadata(meta.clone())
+        .with_page_index_policy(PageIndexPolicy::Optional);
     reader.read_page_indexes(file.as_ref())?;
     reader.finish()
 }
 
-/// Returns the result of `work`, or the reason why it failed: an error, or a panic of a library on unexpected bytes.
+/// Returns the result of `work`, or the reason why it failed: an error, or a panic of a library on
+/// unexpected bytes.
 fn guarded<T>(work: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => Ok(done),
@@ -92,5 +109,9 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, Strin
 
 /// Creates a spot of a column in a row group.
 fn spot(place: LocationKind, column: &Arc<str>, row_group: usize) -> FileLocation {
-    FileLocation { place, column: Some(Arc::clone(column)), row_group: Some(row_group) }
+    FileLocation {
+        place,
+        column: Some(Arc::clone(column)),
+        row_group: Some(row_group),
+    }
 }

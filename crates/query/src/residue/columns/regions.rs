@@ -28,14 +28,28 @@ impl FileRegions {
                     let from = offset.and_then(|offset| u64::try_from(offset).ok());
                     let bytes = bytes.and_then(|bytes| u64::try_from(bytes).ok());
                     if let (Some(from), Some(bytes)) = (from, bytes) {
-                        named.push((from..from.saturating_add(bytes).min(length), spot(place, &name, number)));
+                        named.push((
+                            from..from.saturating_add(bytes).min(length),
+                            spot(place, &name, number),
+                        ));
                     }
                 };
-                let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
-                add(LocationKind::Chunk, Some(start), Some(column.compressed_size()));
-                // A filter without a length ends at the start of the next part at the latest: that is filled in below.
+                let start = column
+                    .dictionary_page_offset()
+                    .unwrap_or(column.data_page_offset());
+                add(
+                    LocationKind::Chunk,
+                    Some(start),
+                    Some(column.compressed_size()),
+                );
+                // A filter without a length ends at the start of the next part at the latest: that
+                // is filled in below.
                 let bloom = column.bloom_filter_length().map_or(0, i64::from);
-                add(LocationKind::Bytes, column.bloom_filter_offset(), Some(bloom));
+                add(
+                    LocationKind::Bytes,
+                    column.bloom_filter_offset(),
+                    Some(bloom),
+                );
                 add(
                     LocationKind::ColumnIndex,
                     column.column_index_offset(),
@@ -50,7 +64,9 @@ impl FileRegions {
         }
         let mut tail = [0; 8];
         let footer = file.read_exact_at(&mut tail, length.saturating_sub(8)).ok();
-        let footer = footer.and_then(|()| FooterTail::try_new(&tail).ok()).map_or(0, |tail| tail.metadata_length());
+        let footer = footer
+            .and_then(|()| FooterTail::try_new(&tail).ok())
+            .map_or(0, |tail| tail.metadata_length());
         let footer = length.saturating_sub(8 + footer as u64);
         named.push((footer..length, FileLocation::from(LocationKind::Footer)));
         named.sort_by_key(|(at, _)| (at.start, at.end));
@@ -65,12 +81,20 @@ impl FileRegions {
     /// Returns the part that contains a byte.
     pub fn at(&self, byte: u64) -> Option<&FileLocation> {
         let behind = self.named.partition_point(|(at, _)| at.start <= byte);
-        self.named[..behind].iter().rev().find(|(at, _)| at.contains(&byte)).map(|(_, spot)| spot)
+        self.named[..behind]
+            .iter()
+            .rev()
+            .find(|(at, _)| at.contains(&byte))
+            .map(|(_, spot)| spot)
     }
 
     /// Returns the kind of place of a byte that is in no part.
     pub fn elsewhere(&self) -> LocationKind {
-        if self.named.is_empty() { LocationKind::Bytes } else { LocationKind::Unnamed }
+        if self.named.is_empty() {
+            LocationKind::Bytes
+        } else {
+            LocationKind::Unnamed
+        }
     }
 
     /// Returns the ranges that are in no part.

@@ -1,4 +1,5 @@
-//! A table as Ebbtide writes it: only stored values are found, and its log contains no personal value.
+//! A table as Ebbtide writes it: only stored values are found, and its log contains no personal
+//! value.
 
 use super::*;
 use ebbtide_table::Table;
@@ -13,7 +14,13 @@ async fn filled() -> (tempfile::TempDir, ebbtide_table::Root) {
         table.commit(work).await.unwrap();
     }
     let made = table
-        .maintain(noon(), &MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() })
+        .maintain(
+            noon(),
+            &MaintenanceSettings {
+                checkpoint_every: 1,
+                ..MaintenanceSettings::default()
+            },
+        )
         .await
         .unwrap();
     assert!(made.checkpoint.is_some());
@@ -23,10 +30,19 @@ async fn filled() -> (tempfile::TempDir, ebbtide_table::Root) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_table_does_not_hold_is_not_found_in_it() {
     let (folder, _root) = filled().await;
-    let values: Vec<String> = (0..2000).map(|number| format!("canary-{number:05}@example.net")).collect();
-    let residue = searched(folder.path(), &values.iter().map(String::as_str).collect::<Vec<_>>());
+    let values: Vec<String> = (0..2000)
+        .map(|number| format!("canary-{number:05}@example.net"))
+        .collect();
+    let residue = searched(
+        folder.path(),
+        &values.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
     assert_eq!(
-        (residue.verdict(), &residue.unsearched[..], &residue.findings[..]),
+        (
+            residue.verdict(),
+            &residue.unsearched[..],
+            &residue.findings[..]
+        ),
         (ResidueOutcome::Clean, [].as_slice(), [].as_slice())
     );
     // Three segments; four versions of the log; a checkpoint and its hint file.
@@ -40,16 +56,33 @@ async fn what_a_table_holds_is_found_in_its_segments_alone() {
     let recipient = format!("{MARKER}-42");
     let body = format!("{MARKER} hello 42");
     let media = format!("{MARKER}-41-1");
-    let residue = searched(folder.path(), &[&recipient, &body, &media, &noon().to_rfc3339()]);
+    let residue = searched(
+        folder.path(),
+        &[&recipient, &body, &media, &noon().to_rfc3339()],
+    );
     let told = |line: u32| {
-        let of = residue.findings.iter().filter(move |f| f.line.0 == line && f.place == LocationKind::Value);
-        of.map(|f| f.column.clone().unwrap()).collect::<std::collections::BTreeSet<_>>()
+        let of = residue
+            .findings
+            .iter()
+            .filter(move |f| f.line.0 == line && f.place == LocationKind::Value);
+        of.map(|f| f.column.clone().unwrap())
+            .collect::<std::collections::BTreeSet<_>>()
     };
     assert!(told(1).contains("recipient"), "{:?}", told(1));
     assert_eq!(told(2).into_iter().collect::<Vec<_>>(), ["body"]);
-    assert!(told(3).iter().any(|column| column.starts_with("media")), "{:?}", told(3));
-    assert!(told(4).contains("sent_at") && told(4).contains("ingested_at"), "{:?}", told(4));
-    let in_log = |finding: &&crate::residue::Finding| finding.file.contains("_delta_log") && finding.line.0 < 4;
+    assert!(
+        told(3).iter().any(|column| column.starts_with("media")),
+        "{:?}",
+        told(3)
+    );
+    assert!(
+        told(4).contains("sent_at") && told(4).contains("ingested_at"),
+        "{:?}",
+        told(4)
+    );
+    let in_log = |finding: &&crate::residue::Finding| {
+        finding.file.contains("_delta_log") && finding.line.0 < 4
+    };
     assert_eq!(residue.findings.iter().filter(in_log).count(), 0);
     assert_eq!(residue.unsearched, []);
 }

@@ -16,7 +16,11 @@ enum Hiding {
     Bytes(usize),
     Json,
     Name,
-    Parquet { codec: usize, encoding: usize, second: bool },
+    Parquet {
+        codec: usize,
+        encoding: usize,
+        second: bool,
+    },
 }
 
 fn hiding() -> impl Strategy<Value = Hiding> {
@@ -24,10 +28,12 @@ fn hiding() -> impl Strategy<Value = Hiding> {
         (0..200_usize).prop_map(Hiding::Bytes),
         Just(Hiding::Json),
         Just(Hiding::Name),
-        (0..CODECS.len(), 0..4_usize, any::<bool>()).prop_map(|(codec, encoding, second)| Hiding::Parquet {
-            codec,
-            encoding,
-            second
+        (0..CODECS.len(), 0..4_usize, any::<bool>()).prop_map(|(codec, encoding, second)| {
+            Hiding::Parquet {
+                codec,
+                encoding,
+                second,
+            }
         }),
     ]
 }

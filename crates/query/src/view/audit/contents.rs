@@ -1,7 +1,8 @@
-//! The check of every byte of a segment: against the digest of the file in the log, and page by page against the
-//! checksum in the page's header.
+//! The check of every byte of a segment: against the digest of the file in the log, and page by
+//! page against the checksum in the page's header.
 //!
-//! A file of another engine, or of a version before checksums, is at least decompressed page by page.
+//! A file of another engine, or of a version before checksums, is at least decompressed page by
+//! page.
 
 use std::hash::Hasher;
 use std::io::Read;
@@ -12,7 +13,9 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use parquet::column::page::PageReader;
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{
+    ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader,
+};
 use parquet::file::serialized_reader::SerializedPageReader;
 use twox_hash::XxHash64;
 
@@ -51,7 +54,8 @@ pub async fn check_contents(
     };
     let asked = source.clone();
     let checked = tokio::task::spawn_blocking(move || check(&Arc::new(asked), digest)).await;
-    let checked = checked.map_err(|error| StoreError::Refused(format!("reading {path} was stopped: {error}")))?;
+    let checked = checked
+        .map_err(|error| StoreError::Refused(format!("reading {path} was stopped: {error}")))?;
     match source.failure() {
         Some(error) => Err(error.into()),
         None => Ok(Some(checked)),
@@ -59,7 +63,10 @@ pub async fn check_contents(
 }
 
 fn check(source: &Arc<StoreFile>, digest: Option<u64>) -> CheckedContents {
-    let mut checked = CheckedContents { has_digest: digest.is_some(), ..CheckedContents::default() };
+    let mut checked = CheckedContents {
+        has_digest: digest.is_some(),
+        ..CheckedContents::default()
+    };
     let of_pages = catch_unwind(AssertUnwindSafe(|| check_pages(source, &mut checked)));
     let wrong = match of_pages {
         Ok(Ok(())) => None,
@@ -72,8 +79,13 @@ fn check(source: &Arc<StoreFile>, digest: Option<u64>) -> CheckedContents {
     checked
 }
 
-fn check_digest(source: &StoreFile, digest: Option<u64>, checked: &mut CheckedContents) -> Result<()> {
-    let (mut reader, mut hash, mut step) = (source.read_from(0), XxHash64::default(), vec![0; STEP]);
+fn check_digest(
+    source: &StoreFile,
+    digest: Option<u64>,
+    checked: &mut CheckedContents,
+) -> Result<()> {
+    let (mut reader, mut hash, mut step) =
+        (source.read_from(0), XxHash64::default(), vec![0; STEP]);
     loop {
         let read = reader.read(&mut step)?;
         if read == 0 {
@@ -89,11 +101,15 @@ fn check_digest(source: &StoreFile, digest: Option<u64>, checked: &mut CheckedCo
 }
 
 fn check_pages(source: &Arc<StoreFile>, checked: &mut CheckedContents) -> Result<()> {
-    let metadata: ParquetMetaData =
-        ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional).parse_and_finish(&**source)?;
+    let metadata: ParquetMetaData = ParquetMetaDataReader::new()
+        .with_page_index_policy(PageIndexPolicy::Optional)
+        .parse_and_finish(&**source)?;
     for (number, group) in metadata.row_groups().iter().enumerate() {
         for chunk in group.columns() {
-            let (column, rows) = (chunk.column_path(), usize::try_from(group.num_rows()).unwrap_or(0));
+            let (column, rows) = (
+                chunk.column_path(),
+                usize::try_from(group.num_rows()).unwrap_or(0),
+            );
             check_chunk(source, chunk, rows, checked)
                 .map_err(|error| wrong(&format!("row group {number}, column {column}: {error}")))?;
         }
@@ -107,9 +123,12 @@ fn check_chunk(
     rows: usize,
     checked: &mut CheckedContents,
 ) -> Result<()> {
-    let begins = chunk.dictionary_page_offset().filter(|offset| *offset > 0 && *offset < chunk.data_page_offset());
+    let begins = chunk
+        .dictionary_page_offset()
+        .filter(|offset| *offset > 0 && *offset < chunk.data_page_offset());
     let outside = || wrong("it is outside of the file");
-    let mut at = u64::try_from(begins.unwrap_or(chunk.data_page_offset())).map_err(|_| outside())?;
+    let mut at =
+        u64::try_from(begins.unwrap_or(chunk.data_page_offset())).map_err(|_| outside())?;
     let length = u64::try_from(chunk.compressed_size()).map_err(|_| outside())?;
     let end = at.checked_add(length).ok_or_else(outside)?;
     let mut without = 0;
@@ -117,12 +136,15 @@ fn check_chunk(
         if at >= end {
             break;
         }
-        let checksum = page_checksum(source, at..end).map_err(|error| wrong(&format!("page {page}: {error}")))?;
+        let checksum = page_checksum(source, at..end)
+            .map_err(|error| wrong(&format!("page {page}: {error}")))?;
         match checksum {
             ChecksumResult::Right { next } => (at, checked.pages) = (next, checked.pages + 1),
             ChecksumResult::Missing { next } => (at, without) = (next, without + 1),
             ChecksumResult::Wrong => {
-                return Err(wrong(&format!("page {page} does not have the checksum of its header")));
+                return Err(wrong(&format!(
+                    "page {page} does not have the checksum of its header"
+                )));
             }
         }
     }

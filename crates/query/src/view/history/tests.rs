@@ -6,7 +6,9 @@ use ebbtide_table::testing::{batch, noon, rewrite, root, spec};
 use ebbtide_table::{Root, SegmentIndex, Table};
 
 async fn told(root: &Root, wanted: CommitFilter) -> Vec<CommitRecord> {
-    let (span, found) = history(root, &"sms".parse().unwrap(), wanted).await.unwrap();
+    let (span, found) = history(root, &"sms".parse().unwrap(), wanted)
+        .await
+        .unwrap();
     assert_eq!((span.oldest_entry, span.version), (0, 3));
     found.try_collect().await.unwrap()
 }
@@ -29,24 +31,52 @@ async fn commits_are_told_oldest_first_and_only_those_that_are_wanted() {
     table.commit_rewrite(gone).await.unwrap();
 
     let all = told(&root, CommitFilter::default()).await;
-    assert_eq!(all.iter().map(|commit| commit.version).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    assert_eq!(
+        all.iter().map(|commit| commit.version).collect::<Vec<_>>(),
+        [0, 1, 2, 3]
+    );
     assert_eq!(all[0].did, CommitKind::Untold { foreign: false });
     assert_eq!((all[3].added, all[3].removed), (0, 1));
-    let CommitKind::Evidence(did) = &all[3].did else { panic!() };
+    let CommitKind::Evidence(did) = &all[3].did else {
+        panic!()
+    };
     assert_eq!(did.rewrite.as_ref().unwrap().removed, records);
 
-    let versions =
-        async |wanted: CommitFilter| told(&root, wanted).await.iter().map(|commit| commit.version).collect::<Vec<_>>();
-    assert_eq!(versions(CommitFilter { operation: Some("remove".to_owned()), ..CommitFilter::default() }).await, [3]);
+    let versions = async |wanted: CommitFilter| {
+        told(&root, wanted)
+            .await
+            .iter()
+            .map(|commit| commit.version)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(
-        versions(CommitFilter { since: Some(noon() + TimeDelta::hours(5)), ..CommitFilter::default() }).await,
+        versions(CommitFilter {
+            operation: Some("remove".to_owned()),
+            ..CommitFilter::default()
+        })
+        .await,
+        [3]
+    );
+    assert_eq!(
+        versions(CommitFilter {
+            since: Some(noon() + TimeDelta::hours(5)),
+            ..CommitFilter::default()
+        })
+        .await,
         [2, 3]
     );
     assert_eq!(
-        versions(CommitFilter { until: Some(noon() + TimeDelta::hours(5)), ..CommitFilter::default() }).await,
+        versions(CommitFilter {
+            until: Some(noon() + TimeDelta::hours(5)),
+            ..CommitFilter::default()
+        })
+        .await,
         [1]
     );
-    let bucket = |text: &str| CommitFilter { bucket: Some(text.parse().unwrap()), ..CommitFilter::default() };
+    let bucket = |text: &str| CommitFilter {
+        bucket: Some(text.parse().unwrap()),
+        ..CommitFilter::default()
+    };
     assert_eq!(versions(bucket("2026-09-21")).await, [1, 2, 3]);
     assert!(versions(bucket("2026-09-22")).await.is_empty());
 }

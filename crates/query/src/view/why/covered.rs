@@ -8,8 +8,8 @@ use ebbtide_table::log::TableLog;
 use ebbtide_table::rewrite::{OpenedSegment, Predicate, blocking};
 use ebbtide_table::root::Root;
 
-/// Returns for each predicate whether it matches the record of `source` in the segment at `path`. Without a source,
-/// returns whether it matches any row of the segment, so that no hold is missed.
+/// Returns for each predicate whether it matches the record of `source` in the segment at `path`.
+/// Without a source, returns whether it matches any row of the segment, so that no hold is missed.
 pub async fn takes_in(
     root: &Root,
     product: &ProductKey,
@@ -20,7 +20,9 @@ pub async fn takes_in(
     let log = TableLog::of(root, product);
     let opened = OpenedSegment::open(&log.object_store(None), path).await?;
     let found = blocking(move || {
-        let source = source.as_ref().map(|(partition, offset)| (partition, *offset));
+        let source = source
+            .as_ref()
+            .map(|(partition, offset)| (partition, *offset));
         find::takes_in(&opened, source, &predicates)
     });
     Ok(found.await?)

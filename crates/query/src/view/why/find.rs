@@ -1,7 +1,7 @@
 //! Finds a record's row in a segment, and reads its tags.
 //!
-//! Bounds and bloom filters are checked first. Only the necessary columns are read: no personal column except the one
-//! that the caller names.
+//! Bounds and bloom filters are checked first. Only the necessary columns are read: no personal
+//! column except the one that the caller names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,9 @@ use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
 
 use super::RecordHints;
-use ebbtide_base::ids::{Category, Country, Deadline, Offset, Partition, PolicyVersion, TopicPartition};
+use ebbtide_base::ids::{
+    Category, Country, Deadline, Offset, Partition, PolicyVersion, TopicPartition,
+};
 use ebbtide_table::log::TableLog;
 use ebbtide_table::rewrite::{OpenedSegment, Predicate, RewriteError, blocking};
 use ebbtide_table::segment::{SegmentError, cell_records};
@@ -45,14 +47,19 @@ pub(super) async fn by_source(
     let opened = OpenedSegment::open(&log.object_store(None), path).await?;
     let (partition, tenant) = (partition.clone(), known.tenant.clone());
     blocking(move || {
-        let reading = SegmentSearch { opened: &opened, tenant: tenant.as_deref() };
+        let reading = SegmentSearch {
+            opened: &opened,
+            tenant: tenant.as_deref(),
+        };
         let row = reading.row_of(&partition, offset)?;
-        row.map(|(group, row)| reading.found(group, row)).transpose()
+        row.map(|(group, row)| reading.found(group, row))
+            .transpose()
     })
     .await
 }
 
-/// Returns for each predicate whether it matches the row of an offset or, without an offset, any row.
+/// Returns for each predicate whether it matches the row of an offset or, without an offset, any
+/// row.
 pub(super) fn takes_in(
     opened: &OpenedSegment,
     record: Option<(&TopicPartition, Offset)>,
@@ -60,7 +67,12 @@ pub(super) fn takes_in(
 ) -> Result<Vec<bool>, RewriteError> {
     let row = match record {
         None => None,
-        Some((partition, offset)) => match (SegmentSearch { opened, tenant: None }).row_of(partition, offset)? {
+        Some((partition, offset)) => match (SegmentSearch {
+            opened,
+            tenant: None,
+        })
+        .row_of(partition, offset)?
+        {
             None => return Ok(vec![false; predicates.len()]),
             found => found,
         },
@@ -68,7 +80,9 @@ pub(super) fn takes_in(
     let takes = |predicate: &Predicate| {
         let selected = opened.select(predicate)?;
         let of_group = |group: usize| selected.groups.get(group).and_then(Option::as_ref);
-        Ok(row.map_or(selected.matched > 0, |(group, row)| of_group(group).is_some_and(|bits| bits.value(row))))
+        Ok(row.map_or(selected.matched > 0, |(group, row)| {
+            of_group(group).is_some_and(|bits| bits.value(row))
+        }))
     };
     predicates.iter().map(takes).collect()
 }
@@ -87,15 +101,28 @@ pub(super) async fn by_value(
     let opened = OpenedSegment::open(&log.object_store(None), path).await?;
     let (column, value, tenant) = (column.to_owned(), value.to_owned(), known.tenant.clone());
     blocking(move || {
-        let reading = SegmentSearch { opened: &opened, tenant: tenant.as_deref() };
-        let Some(field) = opened.metadata.schema().fields().iter().find(|field| *field.name() == column) else {
+        let reading = SegmentSearch {
+            opened: &opened,
+            tenant: tenant.as_deref(),
+        };
+        let Some(field) = opened
+            .metadata
+            .schema()
+            .fields()
+            .iter()
+            .find(|field| *field.name() == column)
+        else {
             return Ok(Vec::new());
         };
         let mut found = Vec::new();
         if *field.data_type() == DataType::Utf8 {
             let predicate = Predicate::Is { column, value };
             for (number, bits) in opened.select(&predicate)?.groups.iter().enumerate() {
-                for row in bits.iter().flat_map(|bits| bits.set_indices()).take(most - found.len()) {
+                for row in bits
+                    .iter()
+                    .flat_map(|bits| bits.set_indices())
+                    .take(most - found.len())
+                {
                     found.push(reading.found(number, row)?);
                 }
             }
@@ -103,9 +130,12 @@ pub(super) async fn by_value(
         }
         for number in 0..opened.metadata.metadata().num_row_groups() {
             let is_it = |rows: &RecordBatch, row: usize| {
-                let texts =
-                    rows.column_by_name(&column).and_then(|column| cast(&column.slice(row, 1), &DataType::Utf8).ok());
-                texts.is_some_and(|texts| texts.is_valid(0) && texts.as_string::<i32>().value(0) == value)
+                let texts = rows
+                    .column_by_name(&column)
+                    .and_then(|column| cast(&column.slice(row, 1), &DataType::Utf8).ok());
+                texts.is_some_and(|texts| {
+                    texts.is_valid(0) && texts.as_string::<i32>().value(0) == value
+                })
             };
             for row in reading.rows(number, &[column.as_str()], is_it, most - found.len())? {
                 found.push(reading.found(number, row)?);
@@ -118,11 +148,15 @@ pub(super) async fn by_value(
 
 /// Returns true if a row group may contain an offset, by its bounds.
 fn may_hold(group: &RowGroupMetaData, offset: Offset) -> bool {
-    let column = group.columns().iter().find(|chunk| chunk.column_path().string() == "source_offset");
+    let column = group
+        .columns()
+        .iter()
+        .find(|chunk| chunk.column_path().string() == "source_offset");
     match column.map(|column| column.statistics()) {
         None => false,
         Some(Some(Statistics::Int64(of))) => {
-            of.min_opt().is_none_or(|least| *least <= offset.0) && of.max_opt().is_none_or(|most| offset.0 <= *most)
+            of.min_opt().is_none_or(|least| *least <= offset.0)
+                && of.max_opt().is_none_or(|most| offset.0 <= *most)
         }
         Some(_) => true,
     }
@@ -136,12 +170,25 @@ struct SegmentSearch<'a> {
 
 impl SegmentSearch<'_> {
     /// Returns the row group of an offset, and its row in the group.
-    fn row_of(&self, partition: &TopicPartition, offset: Offset) -> Result<Option<(usize, usize)>, RewriteError> {
-        for (number, group) in self.opened.metadata.metadata().row_groups().iter().enumerate() {
+    fn row_of(
+        &self,
+        partition: &TopicPartition,
+        offset: Offset,
+    ) -> Result<Option<(usize, usize)>, RewriteError> {
+        for (number, group) in self
+            .opened
+            .metadata
+            .metadata()
+            .row_groups()
+            .iter()
+            .enumerate()
+        {
             if !may_hold(group, offset) {
                 continue;
             }
-            let is_it = |rows: &RecordBatch, row: usize| source(rows, row) == (Some(partition.clone()), Some(offset));
+            let is_it = |rows: &RecordBatch, row: usize| {
+                source(rows, row) == (Some(partition.clone()), Some(offset))
+            };
             if let Some(row) = self.rows(number, &SOURCE_COLUMNS, is_it, 1)?.first() {
                 return Ok(Some((number, *row)));
             }
@@ -149,7 +196,8 @@ impl SegmentSearch<'_> {
         Ok(None)
     }
 
-    /// Returns the first `most` rows of a row group for which `is_it` returns true. It gets these columns.
+    /// Returns the first `most` rows of a row group for which `is_it` returns true. It gets these
+    /// columns.
     fn rows(
         &self,
         group: usize,
@@ -161,7 +209,9 @@ impl SegmentSearch<'_> {
         let reader = self.opened.reader(vec![group], Some(columns)).build();
         for rows in reader.map_err(|error| self.opened.damaged(&error))? {
             let rows = rows.map_err(|error| self.opened.damaged(&error.into()))?;
-            let here = (0..rows.num_rows()).filter(|row| is_it(&rows, *row)).take(most - found.len());
+            let here = (0..rows.num_rows())
+                .filter(|row| is_it(&rows, *row))
+                .take(most - found.len());
             found.extend(here.map(|row| at + row));
             if found.len() >= most {
                 break;
@@ -174,15 +224,28 @@ impl SegmentSearch<'_> {
     /// Returns the tags of one row.
     fn found(&self, group: usize, row: usize) -> Result<FoundRow, RewriteError> {
         let schema = self.opened.metadata.schema();
-        let columns: BTreeSet<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+        let columns: BTreeSet<String> = schema
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect();
         let tells = |name: &str| {
             name.starts_with("expires_")
                 || SOURCE_COLUMNS.contains(&name)
                 || ["policy_version", "jurisdiction"].contains(&name)
                 || Some(name) == self.tenant
         };
-        let wanted: Vec<&str> = columns.iter().map(String::as_str).filter(|name| tells(name)).collect();
-        let reader = self.opened.reader(vec![group], Some(&wanted)).with_offset(row).with_limit(1).build();
+        let wanted: Vec<&str> = columns
+            .iter()
+            .map(String::as_str)
+            .filter(|name| tells(name))
+            .collect();
+        let reader = self
+            .opened
+            .reader(vec![group], Some(&wanted))
+            .with_offset(row)
+            .with_limit(1)
+            .build();
         let rows = reader.map_err(|error| self.opened.damaged(&error))?.next();
         let rows = rows.transpose().map_err(SegmentError::from)?;
         let rows = rows.unwrap_or_else(|| RecordBatch::new_empty(schema.clone()));
@@ -191,7 +254,9 @@ impl SegmentSearch<'_> {
             (rows.num_rows() > 0 && texts.is_valid(0)).then(|| texts.value(0).to_owned())
         };
         let deadline = |column: &String| {
-            let instants = rows.column_by_name(column)?.as_primitive_opt::<TimestampMicrosecondType>()?;
+            let instants = rows
+                .column_by_name(column)?
+                .as_primitive_opt::<TimestampMicrosecondType>()?;
             let at = (rows.num_rows() > 0 && instants.is_valid(0)).then(|| instants.value(0))?;
             Some((
                 Category::new(column.strip_prefix("expires_")?).ok()?,
@@ -216,13 +281,25 @@ impl SegmentSearch<'_> {
 fn source(rows: &RecordBatch, row: usize) -> (Option<TopicPartition>, Option<Offset>) {
     let found = || {
         let [topic, partition, offset] = SOURCE_COLUMNS.map(|name| rows.column_by_name(name));
-        let (topic, partition) = (topic?.as_string_opt::<i32>()?, partition?.as_primitive_opt::<Int32Type>()?);
+        let (topic, partition) = (
+            topic?.as_string_opt::<i32>()?,
+            partition?.as_primitive_opt::<Int32Type>()?,
+        );
         let offset = offset?.as_primitive_opt::<Int64Type>()?;
-        if row >= rows.num_rows() || topic.is_null(row) || partition.is_null(row) || offset.is_null(row) {
+        if row >= rows.num_rows()
+            || topic.is_null(row)
+            || partition.is_null(row)
+            || offset.is_null(row)
+        {
             return None;
         }
-        let of = TopicPartition { topic: topic.value(row).parse().ok()?, partition: Partition(partition.value(row)) };
+        let of = TopicPartition {
+            topic: topic.value(row).parse().ok()?,
+            partition: Partition(partition.value(row)),
+        };
         Some((of, Offset(offset.value(row))))
     };
-    found().map_or((None, None), |(partition, offset)| (Some(partition), Some(offset)))
+    found().map_or((None, None), |(partition, offset)| {
+        (Some(partition), Some(offset))
+    })
 }

@@ -5,7 +5,9 @@ use chrono::TimeDelta;
 use super::{CategoryState, RecordHints, RecordHistory, RecordKey, RecordStatus, why};
 use ebbtide_base::ids::{Category, Offset, ProductKey};
 use ebbtide_table::testing::{batch, filled, noon, partition, rewrite, root, segment, spec};
-use ebbtide_table::{ColumnRole, IngestCommit, MaintenanceSettings, OffsetAdvance, Root, SegmentIndex, Table};
+use ebbtide_table::{
+    ColumnRole, IngestCommit, MaintenanceSettings, OffsetAdvance, Root, SegmentIndex, Table,
+};
 
 fn sms() -> ProductKey {
     "sms".parse().unwrap()
@@ -17,10 +19,17 @@ fn category(name: &str) -> Category {
 
 /// Returns the knowledge of the product that a policy gives.
 fn known() -> RecordHints {
-    let mut known = RecordHints { tenant: Some("customer_id".to_owned()), ..RecordHints::default() };
+    let mut known = RecordHints {
+        tenant: Some("customer_id".to_owned()),
+        ..RecordHints::default()
+    };
     for column in &spec().columns {
         if let ColumnRole::Personal(category) = &column.role {
-            known.fields.entry(category.clone()).or_default().insert(column.name.clone());
+            known
+                .fields
+                .entry(category.clone())
+                .or_default()
+                .insert(column.name.clone());
         }
     }
     known
@@ -30,20 +39,35 @@ fn known() -> RecordHints {
 async fn drop_content(table: &mut Table) -> u64 {
     let index = SegmentIndex::load(table).await.unwrap();
     let sources: Vec<_> = index.iter().cloned().collect();
-    let spliced = table.splice(&sources, &BTreeSet::from([category("content")])).await.unwrap();
-    table.commit_rewrite(rewrite(&index, sources, spliced.segments)).await.unwrap()
+    let spliced = table
+        .splice(&sources, &BTreeSet::from([category("content")]))
+        .await
+        .unwrap();
+    table
+        .commit_rewrite(rewrite(&index, sources, spliced.segments))
+        .await
+        .unwrap()
 }
 
 async fn of(root: &Root, number: i32, offset: i64, known: &RecordHints) -> RecordHistory {
-    let sought = RecordKey::Source { partition: partition(number), offset: Offset(offset) };
+    let sought = RecordKey::Source {
+        partition: partition(number),
+        offset: Offset(offset),
+    };
     let mut stories = why(root, &sms(), &sought, known).await.unwrap();
     assert_eq!(stories.len(), 1);
     stories.remove(0)
 }
 
 fn states(story: &RecordHistory) -> Vec<(&str, &CategoryState)> {
-    let RecordStatus::Here(place) = &story.fate else { panic!("{:?}", story.fate) };
-    place.categories.iter().map(|standing| (standing.category.as_str(), &standing.state)).collect()
+    let RecordStatus::Here(place) = &story.fate else {
+        panic!("{:?}", story.fate)
+    };
+    place
+        .categories
+        .iter()
+        .map(|standing| (standing.category.as_str(), &standing.state))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,14 +77,26 @@ async fn a_record_that_stands_tells_until_when_and_which_commit_read_it() {
     for (offset, version) in [(0, 1), (99, 1), (100, 2), (250, 3), (499, 5)] {
         let story = of(&root, 0, offset, &RecordHints::default()).await;
         assert_eq!(story.ingest.as_ref().unwrap().version, version);
-        let found: Vec<_> = states(&story).into_iter().map(|(category, state)| (category, state.clone())).collect();
-        let due =
-            |days| CategoryState::Here { until: Some(ebbtide_base::ids::Deadline(noon() + TimeDelta::days(days))) };
+        let found: Vec<_> = states(&story)
+            .into_iter()
+            .map(|(category, state)| (category, state.clone()))
+            .collect();
+        let due = |days| CategoryState::Here {
+            until: Some(ebbtide_base::ids::Deadline(noon() + TimeDelta::days(days))),
+        };
         assert_eq!(found, [("content", due(90)), ("phone_number", due(180))]);
     }
-    let RecordStatus::Here(place) = of(&root, 0, 250, &known()).await.fate else { panic!() };
+    let RecordStatus::Here(place) = of(&root, 0, 250, &known()).await.fate else {
+        panic!()
+    };
     assert_eq!(place.tenant.as_deref(), Some("customer-5"));
-    assert_eq!((place.jurisdiction.unwrap().as_str(), place.policy_version.unwrap().as_str()), ("NL", "2026-09-01"));
+    assert_eq!(
+        (
+            place.jurisdiction.unwrap().as_str(),
+            place.policy_version.unwrap().as_str()
+        ),
+        ("NL", "2026-09-01")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,26 +108,48 @@ async fn a_category_that_went_is_told_with_the_commit_that_took_it() {
         let story = of(&root, 0, 150, &known).await;
         assert_eq!(story.ingest.as_ref().unwrap().version, 2);
         let found = states(&story);
-        let CategoryState::Gone { by: Some(by) } = found[0].1 else { panic!("{found:?}") };
+        let CategoryState::Gone { by: Some(by) } = found[0].1 else {
+            panic!("{found:?}")
+        };
         assert_eq!((by.version, by.operation.as_deref()), (4, Some("drop")));
         assert!(matches!(found[1].1, CategoryState::Here { until: Some(_) }));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_ended_is_told_with_the_commit_that_ended_it_however_often_it_was_rewritten() {
+async fn a_record_that_ended_is_told_with_the_commit_that_ended_it_however_often_it_was_rewritten()
+{
     let (_folder, root) = root();
     let mut table = filled(&root, 2).await;
     drop_content(&mut table).await;
     let more = batch(&table, 0, Some(200), 300).await;
     table.commit(more).await.unwrap();
     let index = SegmentIndex::load(&table).await.unwrap();
-    let old: Vec<_> = index.iter().filter(|segment| segment.rows == 200).cloned().collect();
-    let version = table.commit_rewrite(rewrite(&index, old, Vec::new())).await.unwrap();
+    let old: Vec<_> = index
+        .iter()
+        .filter(|segment| segment.rows == 200)
+        .cloned()
+        .collect();
+    let version = table
+        .commit_rewrite(rewrite(&index, old, Vec::new()))
+        .await
+        .unwrap();
     let story = of(&root, 0, 150, &known()).await;
-    let RecordStatus::Gone { by, perhaps_never_stored: false } = &story.fate else { panic!("{:?}", story.fate) };
-    assert_eq!(by.iter().map(|step| step.version).collect::<Vec<_>>(), [version]);
-    assert!(matches!(of(&root, 0, 250, &known()).await.fate, RecordStatus::Here(_)));
+    let RecordStatus::Gone {
+        by,
+        perhaps_never_stored: false,
+    } = &story.fate
+    else {
+        panic!("{:?}", story.fate)
+    };
+    assert_eq!(
+        by.iter().map(|step| step.version).collect::<Vec<_>>(),
+        [version]
+    );
+    assert!(matches!(
+        of(&root, 0, 250, &known()).await.fate,
+        RecordStatus::Here(_)
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,8 +159,12 @@ async fn a_record_that_was_never_stored_is_told_apart_from_one_that_was_not_read
     let mut work = batch(&table, 0, Some(100), 110).await;
     work.evidence.partitions[0].records = 15;
     work.evidence.partitions[0].next = Offset(115);
-    work.advances =
-        vec![OffsetAdvance { partition: partition(0), from: Some(Offset(100)), next: Offset(115), topic: None }];
+    work.advances = vec![OffsetAdvance {
+        partition: partition(0),
+        from: Some(Offset(100)),
+        next: Offset(115),
+        topic: None,
+    }];
     (work.evidence.read, work.evidence.expired) = (15, 3);
     work.evidence.dead_letters = [("corrupt".to_owned(), 2)].into();
     table.commit(IngestCommit { ..work }).await.unwrap();
@@ -110,10 +172,22 @@ async fn a_record_that_was_never_stored_is_told_apart_from_one_that_was_not_read
     assert_eq!(story.ingest.unwrap().version, 2);
     assert_eq!(
         story.fate,
-        RecordStatus::NeverStored { expired: 3, skipped: 0, dead_letters: [("corrupt".to_owned(), 2)].into() }
+        RecordStatus::NeverStored {
+            expired: 3,
+            skipped: 0,
+            dead_letters: [("corrupt".to_owned(), 2)].into()
+        }
     );
-    assert_eq!(of(&root, 0, 115, &known()).await.fate, RecordStatus::NotRead { next: Some(Offset(115)) });
-    assert_eq!(of(&root, 7, 0, &known()).await.fate, RecordStatus::NotRead { next: None });
+    assert_eq!(
+        of(&root, 0, 115, &known()).await.fate,
+        RecordStatus::NotRead {
+            next: Some(Offset(115))
+        }
+    );
+    assert_eq!(
+        of(&root, 7, 0, &known()).await.fate,
+        RecordStatus::NotRead { next: None }
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,7 +197,9 @@ async fn a_category_that_was_due_on_arrival_was_never_stored() {
     let mut work = batch(&table, 0, None, 100).await;
     let whole = ebbtide_table::testing::rows(0, 0, 100);
     let kept: Vec<usize> = (0..whole.num_columns())
-        .filter(|column| !["body", "media"].contains(&whole.schema().field(*column).name().as_str()))
+        .filter(|column| {
+            !["body", "media"].contains(&whole.schema().field(*column).name().as_str())
+        })
         .collect();
     let mut tags = ebbtide_table::testing::segment_tags();
     tags.deadlines[0].1 = None;
@@ -132,8 +208,14 @@ async fn a_category_that_was_due_on_arrival_was_never_stored() {
     writer.write(&whole.project(&kept).unwrap()).unwrap();
     work.segments = vec![table.put(writer.finish().unwrap()).await.unwrap()];
     table.commit(work).await.unwrap();
-    assert_eq!(states(&of(&root, 0, 5, &known()).await)[0].1, &CategoryState::LeftOut);
-    assert_eq!(states(&of(&root, 0, 5, &RecordHints::default()).await)[0].1, &CategoryState::Unsure);
+    assert_eq!(
+        states(&of(&root, 0, 5, &known()).await)[0].1,
+        &CategoryState::LeftOut
+    );
+    assert_eq!(
+        states(&of(&root, 0, 5, &RecordHints::default()).await)[0].1,
+        &CategoryState::Unsure
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,15 +224,44 @@ async fn a_record_is_found_by_a_value_of_text_or_of_another_type() {
     let mut table = filled(&root, 3).await;
     drop_content(&mut table).await;
     let find = async |column: &str, value: &str, known: RecordHints| {
-        let sought = RecordKey::Value { column: column.to_owned(), value: value.to_owned() };
+        let sought = RecordKey::Value {
+            column: column.to_owned(),
+            value: value.to_owned(),
+        };
         why(&root, &sms(), &sought, &known).await
     };
     let found = find("source_offset", "123", known()).await.unwrap();
-    assert_eq!((found.len(), found[0].offset, found[0].ingest.as_ref().unwrap().version), (1, Some(Offset(123)), 2));
-    assert_eq!(find("customer_id", "customer-3", known()).await.unwrap().len(), super::MOST);
-    assert!(find("customer_id", "customer-33", known()).await.unwrap().is_empty());
-    let elsewhere = RecordHints { bucket: Some("2026-09-22".parse().unwrap()), ..known() };
-    assert!(find("source_offset", "123", elsewhere).await.unwrap().is_empty());
+    assert_eq!(
+        (
+            found.len(),
+            found[0].offset,
+            found[0].ingest.as_ref().unwrap().version
+        ),
+        (1, Some(Offset(123)), 2)
+    );
+    assert_eq!(
+        find("customer_id", "customer-3", known())
+            .await
+            .unwrap()
+            .len(),
+        super::MOST
+    );
+    assert!(
+        find("customer_id", "customer-33", known())
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let elsewhere = RecordHints {
+        bucket: Some("2026-09-22".parse().unwrap()),
+        ..known()
+    };
+    assert!(
+        find("source_offset", "123", elsewhere)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(
         find("nothing", "1", known()).await.unwrap_err().to_string(),
         "table sms has no column nothing to find a record by"
@@ -165,14 +276,25 @@ async fn where_the_entries_are_cleaned_away_it_says_so() {
     let index = SegmentIndex::load(&table).await.unwrap();
     let part = segment(&table, 0, 100, 200).await;
     let old: Vec<_> = index.iter().cloned().collect();
-    table.commit_rewrite(rewrite(&index, old, vec![part])).await.unwrap();
-    let upkeep = MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() };
+    table
+        .commit_rewrite(rewrite(&index, old, vec![part]))
+        .await
+        .unwrap();
+    let upkeep = MaintenanceSettings {
+        checkpoint_every: 1,
+        ..MaintenanceSettings::default()
+    };
     table.maintain(noon(), &upkeep).await.unwrap();
     let more = batch(&table, 1, None, 10).await;
     table.commit(more).await.unwrap();
-    table.maintain(noon() + TimeDelta::days(36_500), &upkeep).await.unwrap();
+    table
+        .maintain(noon() + TimeDelta::days(36_500), &upkeep)
+        .await
+        .unwrap();
     let gone = of(&root, 0, 50, &known()).await;
-    let RecordStatus::Untold { oldest_entry } = gone.fate else { panic!("{:?}", gone.fate) };
+    let RecordStatus::Untold { oldest_entry } = gone.fate else {
+        panic!("{:?}", gone.fate)
+    };
     assert!(oldest_entry > 2);
     let here = of(&root, 0, 150, &known()).await;
     assert!((matches!(here.fate, RecordStatus::Here(_)), here.ingest) == (true, None));

@@ -1,7 +1,8 @@
-//! Follows the records of one ingest commit through the log: the files that it added, and those that replaced them.
+//! Follows the records of one ingest commit through the log: the files that it added, and those
+//! that replaced them.
 //!
-//! If the record is stored, its file is among those that are found. A rewrite of several segments is followed within
-//! each bucket, since no rewrite changes the bucket of a row.
+//! If the record is stored, its file is among those that are found. A rewrite of several segments
+//! is followed within each bucket, since no rewrite changes the bucket of a row.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -23,7 +24,9 @@ fn decoded(path: &str) -> String {
 fn partition_value(path: &str, column: &str) -> Option<String> {
     let path = decoded(path);
     // A value may itself be encoded like the path.
-    let value = path.split('/').find_map(|part| part.strip_prefix(column)?.strip_prefix('='))?;
+    let value = path
+        .split('/')
+        .find_map(|part| part.strip_prefix(column)?.strip_prefix('='))?;
     Some(decoded(value))
 }
 
@@ -37,8 +40,8 @@ pub(super) fn profile_of(path: &str) -> Option<ProfileId> {
     partition_value(path, "profile")?.parse().ok()
 }
 
-/// Returns the entry of the commit that read an offset, among those of versions `oldest..=newest`; `None` if it is not
-/// among them. Uses a binary search: a partition only moves forwards.
+/// Returns the entry of the commit that read an offset, among those of versions `oldest..=newest`;
+/// `None` if it is not among them. Uses a binary search: a partition only moves forwards.
 pub(super) async fn ingest(
     log: &TableLog,
     (oldest, newest): (u64, u64),
@@ -64,7 +67,9 @@ pub(super) async fn ingest(
             }
         };
         match moved {
-            Some(((first, next), entry)) if first <= offset && offset < next => return Ok(Some(entry)),
+            Some(((first, next), entry)) if first <= offset && offset < next => {
+                return Ok(Some(entry));
+            }
             Some(((_, next), _)) if next <= offset => from = at + 1,
             _ => until = middle,
         }
@@ -73,7 +78,10 @@ pub(super) async fn ingest(
 }
 
 fn moved(evidence: &Evidence, partition: &TopicPartition) -> Option<(Offset, Offset)> {
-    let moved = evidence.partitions.iter().find(|moved| moved.partition == *partition)?;
+    let moved = evidence
+        .partitions
+        .iter()
+        .find(|moved| moved.partition == *partition)?;
     Some((moved.from.unwrap_or(Offset::ZERO), moved.next))
 }
 
@@ -96,8 +104,15 @@ struct File {
 
 impl CommitTrail {
     /// Follows the files that `ingest` added through the entries after it, up to `newest`.
-    pub(super) async fn follow(log: &TableLog, ingest: &LogEntry, newest: u64) -> Result<CommitTrail, StoreError> {
-        let mut trail = CommitTrail { files: HashMap::new(), rewrites: Vec::new() };
+    pub(super) async fn follow(
+        log: &TableLog,
+        ingest: &LogEntry,
+        newest: u64,
+    ) -> Result<CommitTrail, StoreError> {
+        let mut trail = CommitTrail {
+            files: HashMap::new(),
+            rewrites: Vec::new(),
+        };
         trail.add(ingest, |_| Some(Vec::new()));
         for version in ingest.version + 1..=newest {
             if let Some(entry) = read_entry(log, version).await? {
@@ -109,20 +124,33 @@ impl CommitTrail {
 
     fn enter(&mut self, entry: &LogEntry) {
         let removed = entry.removed.iter().map(|path| decoded(path));
-        let removed: Vec<String> = removed.filter(|path| self.files.contains_key(path)).collect();
+        let removed: Vec<String> = removed
+            .filter(|path| self.files.contains_key(path))
+            .collect();
         if removed.is_empty() {
             return;
         }
         let before = |path: &str| {
             let (bucket, profile) = (bucket_of(path), profile_of(path));
-            let from: Vec<String> = removed.iter().filter(|removed| bucket_of(removed) == bucket).cloned().collect();
+            let from: Vec<String> = removed
+                .iter()
+                .filter(|removed| bucket_of(removed) == bucket)
+                .cloned()
+                .collect();
             // A file has rows of another profile's files only if their profile changed.
-            let alike: Vec<String> = from.iter().filter(|from| profile_of(from) == profile).cloned().collect();
+            let alike: Vec<String> = from
+                .iter()
+                .filter(|from| profile_of(from) == profile)
+                .cloned()
+                .collect();
             let from = if alike.is_empty() { from } else { alike };
             (!from.is_empty()).then_some(from)
         };
         self.add(entry, before);
-        let did = entry.evidence.as_ref().and_then(|evidence| evidence.rewrite.clone());
+        let did = entry
+            .evidence
+            .as_ref()
+            .and_then(|evidence| evidence.rewrite.clone());
         self.rewrites.push((RecordCommit::of(entry), did, removed));
     }
 
@@ -130,9 +158,20 @@ impl CommitTrail {
         for added in &entry.added {
             let path = decoded(&added.path);
             let Some(from) = from(&path) else { continue };
-            let stats = added.stats.as_deref().and_then(|stats| serde_json::from_str::<Value>(stats).ok());
-            let least = stats.and_then(|mut stats| serde_json::from_value(stats["minValues"].take()).ok());
-            self.files.insert(path, File { made: RecordCommit::of(entry), from, least: least.unwrap_or_default() });
+            let stats = added
+                .stats
+                .as_deref()
+                .and_then(|stats| serde_json::from_str::<Value>(stats).ok());
+            let least =
+                stats.and_then(|mut stats| serde_json::from_value(stats["minValues"].take()).ok());
+            self.files.insert(
+                path,
+                File {
+                    made: RecordCommit::of(entry),
+                    from,
+                    least: least.unwrap_or_default(),
+                },
+            );
         }
     }
 
@@ -141,14 +180,17 @@ impl CommitTrail {
         self.files.contains_key(path)
     }
 
-    /// Returns the commit that removed a category from the file's rows; `None` if none of the followed commits did.
+    /// Returns the commit that removed a category from the file's rows; `None` if none of the
+    /// followed commits did.
     pub(super) fn took(&self, path: &str, category: &Category) -> Option<RecordCommit> {
         let column = expires_column(category);
         let mut at = path;
         loop {
             let file = self.files.get(at)?;
             let had = file.from.iter().find(|before| {
-                self.files.get(before.as_str()).is_some_and(|before| before.least.contains_key(&column))
+                self.files
+                    .get(before.as_str())
+                    .is_some_and(|before| before.least.contains_key(&column))
             });
             match had {
                 Some(_) => return Some(file.made.clone()),
@@ -161,7 +203,9 @@ impl CommitTrail {
     /// Returns the followed commits that removed records from files that `looked` accepts.
     pub(super) fn ends(&self, looked: impl Fn(&str) -> bool) -> Vec<RecordCommit> {
         let ended = self.rewrites.iter().filter(|(_, did, removed)| {
-            let ends = did.as_ref().is_none_or(|did| did.removed + did.suppressed + did.cell_records > 0);
+            let ends = did
+                .as_ref()
+                .is_none_or(|did| did.removed + did.suppressed + did.cell_records > 0);
             ends && removed.iter().any(|path| looked(path))
         });
         ended.map(|(step, ..)| step.clone()).collect()

@@ -12,10 +12,20 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     if !(listen.ip().is_loopback() || listen.ip().is_unspecified()) {
         return Vec::new();
     }
-    let taken = servers(config).into_iter().find(|(_, server)| is_here(server, listen.port()));
+    let taken = servers(config)
+        .into_iter()
+        .find(|(_, server)| is_here(server, listen.port()));
     let problem = |(key, _): (&str, Url)| {
-        let what = format!("{listen} is the address of a server on this machine (`{key}`, {})", config.origins.of(key));
-        error(config, KEY, what, "write another port, such as 9464".to_owned())
+        let what = format!(
+            "{listen} is the address of a server on this machine (`{key}`, {})",
+            config.origins.of(key)
+        );
+        error(
+            config,
+            KEY,
+            what,
+            "write another port, such as 9464".to_owned(),
+        )
     };
     taken.map(problem).into_iter().collect()
 }
@@ -27,12 +37,29 @@ fn servers(config: &Config) -> Vec<(&'static str, Url)> {
     } else {
         "kafka.properties.bootstrap.servers"
     };
-    let brokers = config.kafka.properties.get("bootstrap.servers").map_or("", Property::expose);
-    let broker = |text: &str| Url::parse(&format!("kafka://{}", text.rsplit("://").next()?.trim())).ok();
-    let mut found: Vec<(&str, Url)> = brokers.split(',').filter_map(broker).map(|url| (key, url)).collect();
-    let registries = config.schemas.registry.iter().flat_map(|registry| registry.urls.iter().cloned());
+    let brokers = config
+        .kafka
+        .properties
+        .get("bootstrap.servers")
+        .map_or("", Property::expose);
+    let broker =
+        |text: &str| Url::parse(&format!("kafka://{}", text.rsplit("://").next()?.trim())).ok();
+    let mut found: Vec<(&str, Url)> = brokers
+        .split(',')
+        .filter_map(broker)
+        .map(|url| (key, url))
+        .collect();
+    let registries = config
+        .schemas
+        .registry
+        .iter()
+        .flat_map(|registry| registry.urls.iter().cloned());
     found.extend(registries.map(|url| ("schemas.registry.url", url)));
-    let endpoint = config.store.endpoint.as_deref().and_then(|text| Url::parse(text).ok());
+    let endpoint = config
+        .store
+        .endpoint
+        .as_deref()
+        .and_then(|text| Url::parse(text).ok());
     found.extend(endpoint.map(|url| ("store.endpoint", url)));
     found
 }

@@ -15,21 +15,35 @@ async fn turn(root: &Root, table: &mut Table, index: &mut SegmentIndex, number: 
     let all: Vec<StoredSegment> = index.iter().cloned().collect();
     let customer = format!("customer-{}", number % 7);
     let (old, new) = if all.len() > 5 {
-        (all.clone(), table.splice(&all, &BTreeSet::new()).await.unwrap().segments)
+        (
+            all.clone(),
+            table.splice(&all, &BTreeSet::new()).await.unwrap().segments,
+        )
     } else {
         let one = all[number % all.len()].clone();
-        let predicate = Predicate::Is { column: "customer_id".to_owned(), value: customer };
+        let predicate = Predicate::Is {
+            column: "customer_id".to_owned(),
+            value: customer,
+        };
         match table.split(&one, &predicate).await.unwrap() {
             SplitResult::Both { matching, rest } => (vec![one], vec![matching, rest]),
-            SplitResult::None | SplitResult::All => {
-                (all.clone(), table.splice(&all, &BTreeSet::new()).await.unwrap().segments)
-            }
+            SplitResult::None | SplitResult::All => (
+                all.clone(),
+                table.splice(&all, &BTreeSet::new()).await.unwrap().segments,
+            ),
         }
     };
-    table.commit_rewrite(rewrite(index, old.clone(), new)).await.unwrap();
+    table
+        .commit_rewrite(rewrite(index, old.clone(), new))
+        .await
+        .unwrap();
     index.refresh().await.unwrap();
     for segment in old {
-        std::fs::remove_file(root.table_folder(&"sms".parse().unwrap()).join(&*segment.path)).unwrap();
+        std::fs::remove_file(
+            root.table_folder(&"sms".parse().unwrap())
+                .join(&*segment.path),
+        )
+        .unwrap();
     }
 }
 
@@ -43,11 +57,18 @@ async fn while_the_table_turns(desk: RecordSearch, turns: usize) -> (usize, usiz
             let (desk, over) = (Arc::clone(&desk), Arc::clone(&over));
             tokio::spawn(async move {
                 let (mut whole, mut not) = (0, 0);
-                let expected: Vec<i64> = (0..6).map(|hundred| hundred * 100 + i64::from(number)).collect();
+                let expected: Vec<i64> = (0..6)
+                    .map(|hundred| hundred * 100 + i64::from(number))
+                    .collect();
                 while !over.load(Ordering::SeqCst) {
                     match ask(&desk, &person(number), noon()).await {
                         Ok(answer) => {
-                            assert_eq!(answer.offsets(), expected, "of version {:?}", answer.version);
+                            assert_eq!(
+                                answer.offsets(),
+                                expected,
+                                "of version {:?}",
+                                answer.version
+                            );
                             whole += 1;
                         }
                         Err(FindError::Moved { .. } | FindError::Segment { .. }) => not += 1,
@@ -76,7 +97,10 @@ async fn while_the_table_turns(desk: RecordSearch, turns: usize) -> (usize, usiz
 async fn an_answer_that_is_gathered_begins_again_and_is_never_wrong_nor_doubled() {
     let (_folder, root) = root();
     let (whole, not) = while_the_table_turns(desk(&root), 40).await;
-    assert!(whole > 30 && not * 5 < whole, "{whole} whole answers, {not} that were not");
+    assert!(
+        whole > 30 && not * 5 < whole,
+        "{whole} whole answers, {not} that were not"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

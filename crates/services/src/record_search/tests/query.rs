@@ -16,7 +16,9 @@ use ebbtide_table::testing::{noon, segment_tags};
 /// Returns a segment with deadlines in these numbers of days.
 fn segment(deadlines: &[(&str, i64)]) -> StoredSegment {
     let tags = segment_tags();
-    let deadlines = deadlines.iter().map(|(category, in_days)| (category.parse().unwrap(), Deadline(days(*in_days))));
+    let deadlines = deadlines
+        .iter()
+        .map(|(category, in_days)| (category.parse().unwrap(), Deadline(days(*in_days))));
     StoredSegment {
         path: "bucket=2026-09-21/profile=0123456789ab/a.parquet".into(),
         bucket: tags.bucket,
@@ -35,13 +37,24 @@ fn terms(inquiry: &SearchRequest) -> ProductQuery {
 }
 
 fn columns(filter: &RecordFilter) -> Vec<&str> {
-    filter.texts.iter().flat_map(|text| &text.columns).map(String::as_str).collect()
+    filter
+        .texts
+        .iter()
+        .flat_map(|text| &text.columns)
+        .map(String::as_str)
+        .collect()
 }
 
 #[test]
 fn cells_are_of_nobody_and_never_looked_into() {
-    let cells = StoredSegment { cells: true, ..segment(&[]) };
-    let all = SearchRequest { jurisdiction: Some("NL".parse().unwrap()), ..SearchRequest::default() };
+    let cells = StoredSegment {
+        cells: true,
+        ..segment(&[])
+    };
+    let all = SearchRequest {
+        jurisdiction: Some("NL".parse().unwrap()),
+        ..SearchRequest::default()
+    };
     for inquiry in [person(1), all] {
         assert_eq!(terms(&inquiry).look(&cells, true, true), None);
         assert!(terms(&inquiry).look(&segment(&[]), false, false).is_some());
@@ -53,37 +66,76 @@ fn a_number_past_its_deadline_finds_only_what_may_be_held() {
     let due = segment(&[("phone_number", 0), ("content", 1)]);
     let terms = terms(&person(1));
     assert_eq!(terms.look(&due, false, false), None);
-    assert_eq!(columns(&terms.look(&due, true, false).unwrap()), ["originator", "recipient"]);
+    assert_eq!(
+        columns(&terms.look(&due, true, false).unwrap()),
+        ["originator", "recipient"]
+    );
     let not_yet = segment(&[("phone_number", 1), ("content", 0)]);
-    assert_eq!(columns(&terms.look(&not_yet, false, false).unwrap()), ["originator", "recipient"]);
+    assert_eq!(
+        columns(&terms.look(&not_yet, false, false).unwrap()),
+        ["originator", "recipient"]
+    );
 }
 
 #[test]
 fn a_segment_whose_records_have_ended_is_looked_into_only_where_it_may_be_held_or_is_open() {
-    let inquiry = SearchRequest { tenant: Some("acme".to_owned()), ..SearchRequest::default() };
-    let (ended, terms) = (segment(&[("phone_number", -1), ("content", -2)]), terms(&inquiry));
+    let inquiry = SearchRequest {
+        tenant: Some("acme".to_owned()),
+        ..SearchRequest::default()
+    };
+    let (ended, terms) = (
+        segment(&[("phone_number", -1), ("content", -2)]),
+        terms(&inquiry),
+    );
     assert_eq!(terms.look(&ended, false, false), None);
     assert!(terms.look(&ended, true, false).is_some() && terms.look(&ended, false, true).is_some());
-    assert!(terms.look(&segment(&[]), false, false).is_some(), "what has no deadline left has not ended");
+    assert!(
+        terms.look(&segment(&[]), false, false).is_some(),
+        "what has no deadline left has not ended"
+    );
 }
 
 #[test]
 fn where_the_events_time_is_gone_its_bucket_decides() {
     let at = |text: &str| -> Option<DateTime<Utc>> { Some(text.parse().unwrap()) };
-    let range = |from, to| terms(&SearchRequest { events: Some(TimeRange { from, to }), ..person(1) });
+    let range = |from, to| {
+        terms(&SearchRequest {
+            events: Some(TimeRange { from, to }),
+            ..person(1)
+        })
+    };
     let stands = segment(&[("traffic_data", 1)]);
     let due = segment(&[("traffic_data", 0), ("phone_number", 1)]);
     // The bucket is 21 September in Amsterdam: 22:00 on the 20th to 22:00 on the 21st.
     let (start, end) = (at("2026-09-20T22:00:00Z"), at("2026-09-21T22:00:00Z"));
-    for (from, to, meets) in [(start, None, true), (end, None, false), (None, start, false), (None, end, true)] {
+    for (from, to, meets) in [
+        (start, None, true),
+        (end, None, false),
+        (None, start, false),
+        (None, end, true),
+    ] {
         let terms = range(from, to);
         let within = terms.look(&stands, false, false).unwrap().within.unwrap();
         assert_eq!((within.column.as_str(), within.nulls), ("sent_at", meets));
-        assert_eq!(terms.look(&due, false, false).map(|filter| filter.within), meets.then_some(None));
-        assert_eq!(terms.look(&due, true, false).unwrap().within, None, "a held row still has its time");
+        assert_eq!(
+            terms.look(&due, false, false).map(|filter| filter.within),
+            meets.then_some(None)
+        );
+        assert_eq!(
+            terms.look(&due, true, false).unwrap().within,
+            None,
+            "a held row still has its time"
+        );
         assert_eq!(terms.exact(&due).within.unwrap().nulls, meets);
     }
     let far = range(at("2026-09-25T22:00:01Z"), None);
-    assert_eq!((far.look(&stands, false, false), far.look(&due, true, false)), (None, None));
-    assert!(range(None, Some(noon() + TimeDelta::days(90))).look(&stands, false, false).is_some());
+    assert_eq!(
+        (far.look(&stands, false, false), far.look(&due, true, false)),
+        (None, None)
+    );
+    assert!(
+        range(None, Some(noon() + TimeDelta::days(90)))
+            .look(&stands, false, false)
+            .is_some()
+    );
 }

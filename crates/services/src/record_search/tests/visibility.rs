@@ -15,7 +15,8 @@ use ebbtide_query::{RecordFilter, TextCondition};
 use ebbtide_table::TableSpec;
 use ebbtide_table::testing::{MARKER, noon, rows, spec};
 
-/// For each row: the hours until content and numbers are due, and whether each of two holds covers it.
+/// For each row: the hours until content and numbers are due, and whether each of two holds covers
+/// it.
 type Rows = Vec<Row>;
 
 type Row = (Option<i8>, Option<i8>, bool, bool);
@@ -26,16 +27,22 @@ fn batch(spec: &TableSpec, of: &Rows) -> RecordBatch {
     let made = rows(0, 0, count);
     let deadlines = |pick: &dyn Fn(&Row) -> Option<i8>| -> ArrayRef {
         let micros = |hours: i8| (noon() + TimeDelta::hours(i64::from(hours))).timestamp_micros();
-        Arc::new(TimestampMicrosecondArray::from_iter(of.iter().map(|row| pick(row).map(micros))).with_timezone("UTC"))
+        Arc::new(
+            TimestampMicrosecondArray::from_iter(of.iter().map(|row| pick(row).map(micros)))
+                .with_timezone("UTC"),
+        )
     };
-    let columns = spec.columns.iter().map(|column| match column.name.as_str() {
-        "expires_content" => deadlines(&|row| row.0),
-        "expires_phone_number" => deadlines(&|row| row.1),
-        name => match made.column_by_name(name) {
-            Some(found) => found.clone(),
-            None => arrow::array::new_null_array(&column.data_type, of.len()),
-        },
-    });
+    let columns = spec
+        .columns
+        .iter()
+        .map(|column| match column.name.as_str() {
+            "expires_content" => deadlines(&|row| row.0),
+            "expires_phone_number" => deadlines(&|row| row.1),
+            name => match made.column_by_name(name) {
+                Some(found) => found.clone(),
+                None => arrow::array::new_null_array(&column.data_type, of.len()),
+            },
+        });
     RecordBatch::try_new(spec.arrow(), columns.collect()).unwrap()
 }
 

@@ -57,11 +57,25 @@ async fn what_is_committed_while_the_folder_is_listed_is_no_orphan() {
     let commits = async move {
         other.commit(in_flight).await.unwrap();
     };
-    let store = HookedStore(ListingHook { inner: DurableFs::default(), happens: Mutex::new(Some(commits.boxed())) });
-    let store = logstore_with(Arc::new(store), table.log.root_url(), StorageConfig::default()).unwrap();
+    let store = HookedStore(ListingHook {
+        inner: DurableFs::default(),
+        happens: Mutex::new(Some(commits.boxed())),
+    });
+    let store = logstore_with(
+        Arc::new(store),
+        table.log.root_url(),
+        StorageConfig::default(),
+    )
+    .unwrap();
     table.log = table.log.with(store);
     // By a clock that shows the file as in flight for too long.
     let late = noon() + chrono::TimeDelta::days(36_500);
-    assert_eq!(table.plan(late, &MaintenanceSettings::default()).await.unwrap(), CleanupPlan::default());
+    assert_eq!(
+        table
+            .plan(late, &MaintenanceSettings::default())
+            .await
+            .unwrap(),
+        CleanupPlan::default()
+    );
     assert_eq!(table.version(), 1, "it was committed");
 }

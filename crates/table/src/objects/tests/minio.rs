@@ -10,10 +10,13 @@ use object_store::ObjectStore;
 
 use crate::reports::residue::{ResidueOutcome, SearchValues, search};
 use crate::reports::{audit, from_above};
-use crate::testing::minio::{FaultProxy, RequestOutcome, behind, root, suspended, unfinished, versioned};
+use crate::testing::minio::{
+    FaultProxy, RequestOutcome, behind, root, suspended, unfinished, versioned,
+};
 use crate::testing::{MARKER, batch, filled, noon, rewrite, spec};
 use crate::{
-    CommitError, MaintenanceSettings, ProbeError, RewriteError, Root, SegmentIndex, SegmentRows, StoredSegment, Table,
+    CommitError, MaintenanceSettings, ProbeError, RewriteError, Root, SegmentIndex, SegmentRows,
+    StoredSegment, Table,
 };
 
 async fn index(table: &Table) -> (SegmentIndex, Vec<StoredSegment>) {
@@ -30,14 +33,31 @@ async fn records(root: &Root) -> u64 {
 }
 
 async fn objects(root: &Root) -> BTreeSet<String> {
-    let listed: Vec<_> = root.store().list(Some(root.at())).try_collect().await.unwrap();
-    listed.into_iter().map(|object| object.location.to_string()).collect()
+    let listed: Vec<_> = root
+        .store()
+        .list(Some(root.at()))
+        .try_collect()
+        .await
+        .unwrap();
+    listed
+        .into_iter()
+        .map(|object| object.location.to_string())
+        .collect()
 }
 
 /// Searches all bytes under the root for a value.
 async fn told(root: &Root, value: &str) -> ResidueOutcome {
-    let (root, values) = (root.clone(), Arc::new(SearchValues::of_texts(&[value], false).unwrap()));
-    tokio::task::spawn_blocking(move || search(&from_above(&root), &values, &|_| {}).unwrap().verdict()).await.unwrap()
+    let (root, values) = (
+        root.clone(),
+        Arc::new(SearchValues::of_texts(&[value], false).unwrap()),
+    );
+    tokio::task::spawn_blocking(move || {
+        search(&from_above(&root), &values, &|_| {})
+            .unwrap()
+            .verdict()
+    })
+    .await
+    .unwrap()
 }
 
 /// Returns an upkeep that keeps nothing.
@@ -55,21 +75,37 @@ fn at_once() -> MaintenanceSettings {
 async fn what_is_due_goes_from_every_byte_of_the_bucket_and_the_rest_stays_to_be_read() {
     let root = root();
     root.check().await.unwrap();
-    assert_eq!(objects(&root).await, BTreeSet::new(), "the trial left something");
+    assert_eq!(
+        objects(&root).await,
+        BTreeSet::new(),
+        "the trial left something"
+    );
     let mut table = filled(&root, 3).await;
-    assert_eq!(ebbtide_query::products(&from_above(&root)).await.unwrap(), vec!["sms".parse().unwrap()]);
+    assert_eq!(
+        ebbtide_query::products(&from_above(&root)).await.unwrap(),
+        vec!["sms".parse().unwrap()]
+    );
     let body = format!("{MARKER} hello 250");
     assert_eq!(told(&root, &body).await, ResidueOutcome::Found);
 
     let (index_before, old) = index(&table).await;
     let content = "content".parse().unwrap();
     let spliced = table.splice(&old, &[content].into()).await.unwrap();
-    table.commit_rewrite(rewrite(&index_before, old, spliced.segments)).await.unwrap();
+    table
+        .commit_rewrite(rewrite(&index_before, old, spliced.segments))
+        .await
+        .unwrap();
     assert_eq!(records(&root).await, 300);
     let later = noon() + TimeDelta::days(36_500);
     let done = table.maintain(later, &at_once()).await.unwrap();
     // By the store's clock they were removed so long ago that the checkpoint no longer names them.
-    assert_eq!((done.checkpoint, done.deleted.replaced.len() + done.deleted.orphans.len()), (Some(4), 3));
+    assert_eq!(
+        (
+            done.checkpoint,
+            done.deleted.replaced.len() + done.deleted.orphans.len()
+        ),
+        (Some(4), 3)
+    );
     table.maintain(later, &at_once()).await.unwrap();
     assert_eq!(told(&root, &body).await, ResidueOutcome::Clean);
     assert_eq!(unfinished(&root), 0);
@@ -77,12 +113,17 @@ async fn what_is_due_goes_from_every_byte_of_the_bucket_and_the_rest_stays_to_be
     // A new reader sees the table from the checkpoint alone.
     let mut anew = Table::open(&root, spec()).await.unwrap();
     let (_, left) = index(&anew).await;
-    let mut rows = anew.read_columns(&left, &["recipient", "source_offset", "body"], None).unwrap();
+    let mut rows = anew
+        .read_columns(&left, &["recipient", "source_offset", "body"], None)
+        .unwrap();
     let mut read = 0;
     while let Some(batch) = rows.next().await {
         let SegmentRows { rows, .. } = batch.unwrap();
         read += rows.num_rows();
-        assert_eq!(rows.column_by_name("body").unwrap().null_count(), rows.num_rows());
+        assert_eq!(
+            rows.column_by_name("body").unwrap().null_count(),
+            rows.num_rows()
+        );
         assert_eq!(rows.column_by_name("recipient").unwrap().null_count(), 0);
     }
     assert_eq!(read, 300);
@@ -96,7 +137,12 @@ async fn a_bucket_that_keeps_old_versions_is_refused_with_the_mend() {
     let root = versioned();
     let error = root.check().await.unwrap_err();
     assert!(matches!(error, ProbeError::Versioned { .. }), "{error}");
-    assert!(error.to_string().contains("switch the bucket's versioning off"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("switch the bucket's versioning off"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,11 +193,17 @@ async fn a_put_whose_answer_is_lost_lands_once() {
             Ok(spliced) => break spliced,
             Err(error) => {
                 tries += 1;
-                assert!(matches!(error, RewriteError::Store(_)) && tries < 5, "{error}");
+                assert!(
+                    matches!(error, RewriteError::Store(_)) && tries < 5,
+                    "{error}"
+                );
             }
         }
     };
-    table.commit_rewrite(rewrite(&index, old, spliced.segments)).await.unwrap();
+    table
+        .commit_rewrite(rewrite(&index, old, spliced.segments))
+        .await
+        .unwrap();
     assert_eq!((table.version(), records(&root).await), (4, 300));
     assert!(lost.load(Ordering::Relaxed) > 6);
 }
@@ -163,11 +215,20 @@ async fn an_entry_that_may_land_yet_keeps_its_files_and_the_same_batch_finds_it_
     let work = batch(&table, 0, Some(100), 200).await;
     let path = work.segments[0].path().to_owned();
     door.judge(|method, path| {
-        if method == "PUT" && path.contains("_delta_log") { RequestOutcome::Lost } else { RequestOutcome::Answered }
+        if method == "PUT" && path.contains("_delta_log") {
+            RequestOutcome::Lost
+        } else {
+            RequestOutcome::Answered
+        }
     });
     let error = table.commit(work.clone()).await.unwrap_err();
     assert!(matches!(error, CommitError::Unknown(_)), "{error}");
-    assert!(objects(&root).await.iter().any(|object| object.ends_with(&path)));
+    assert!(
+        objects(&root)
+            .await
+            .iter()
+            .any(|object| object.ends_with(&path))
+    );
     door.judge(|_, _| RequestOutcome::Answered);
     assert_eq!(table.commit(work.clone()).await.unwrap(), 2);
     assert_eq!(table.commit(work).await.unwrap(), 2);
@@ -179,9 +240,18 @@ async fn an_upload_that_fails_half_way_leaves_nothing_in_the_bucket() {
     let (root, door) = (root(), FaultProxy::ajar());
     let table = filled(&behind(&root, &door), 2).await;
     let before = objects(&root).await;
-    door.judge(|_, path| if path.contains("partNumber=") { RequestOutcome::Lost } else { RequestOutcome::Answered });
+    door.judge(|_, path| {
+        if path.contains("partNumber=") {
+            RequestOutcome::Lost
+        } else {
+            RequestOutcome::Answered
+        }
+    });
     let (_, old) = index(&table).await;
-    let error = table.splice(&old, &["content".parse().unwrap()].into()).await.unwrap_err();
+    let error = table
+        .splice(&old, &["content".parse().unwrap()].into())
+        .await
+        .unwrap_err();
     assert!(matches!(error, RewriteError::Store(_)), "{error}");
     assert_eq!(objects(&root).await, before);
     assert_eq!(unfinished(&root), 0);
@@ -193,9 +263,16 @@ async fn a_store_that_fails_in_the_middle_of_a_segment_is_not_taken_for_a_damage
     let table = filled(&behind(&root, &door), 1).await;
     let (_, old) = index(&table).await;
     door.judge(|method, path| {
-        if method == "GET" && path.contains(".parquet") { RequestOutcome::Lost } else { RequestOutcome::Answered }
+        if method == "GET" && path.contains(".parquet") {
+            RequestOutcome::Lost
+        } else {
+            RequestOutcome::Answered
+        }
     });
-    let error = table.splice(&old, &["content".parse().unwrap()].into()).await.unwrap_err();
+    let error = table
+        .splice(&old, &["content".parse().unwrap()].into())
+        .await
+        .unwrap_err();
     assert!(matches!(error, RewriteError::Store(_)), "{error}");
 }
 
@@ -205,5 +282,8 @@ async fn bucket_says_its_own_time() {
     let first = root.store_time().await.unwrap().unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     let second = root.store_time().await.unwrap().unwrap();
-    assert!(second > first && second - first < TimeDelta::minutes(1), "{first} {second}");
+    assert!(
+        second > first && second - first < TimeDelta::minutes(1),
+        "{first} {second}"
+    );
 }

@@ -1,7 +1,8 @@
 //! The columns of several segments together, and the conversion of one segment's rows to them.
 //!
-//! No value is changed: columns of one name are refused if their types differ in more than the names of nested fields.
-//! To shuffle rows, each gets a random number in an extra column, which is never written to a file.
+//! No value is changed: columns of one name are refused if their types differ in more than the
+//! names of nested fields. To shuffle rows, each gets a random number in an extra column, which is
+//! never written to a file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -41,35 +42,50 @@ struct MergedColumn {
 }
 
 impl MergedColumns {
-    /// Reads the segments' footers, and ignores the columns in `without`. Errors if a segment's number of rows differs
-    /// from the log's, or if a column has another type than in an earlier segment.
+    /// Reads the segments' footers, and ignores the columns in `without`. Errors if a segment's
+    /// number of rows differs from the log's, or if a column has another type than in an earlier
+    /// segment.
     pub fn of(
         spec: &TableSpec,
         (sources, without): (&[(Arc<str>, u64)], &BTreeSet<String>),
         open: OpenSegment<'_>,
     ) -> Result<MergedColumns, RewriteError> {
-        let (mut seen, mut order, mut rows) = (BTreeMap::<String, MergedColumn>::new(), Vec::new(), 0);
+        let (mut seen, mut order, mut rows) =
+            (BTreeMap::<String, MergedColumn>::new(), Vec::new(), 0);
         let mut ordered_by = BTreeSet::new();
         for (path, told) in sources {
             let opened = open(path)?;
             let groups = opened.metadata.metadata().row_groups();
-            let found: u64 = groups.iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).sum();
+            let found: u64 = groups
+                .iter()
+                .map(|group| u64::try_from(group.num_rows()).unwrap_or(0))
+                .sum();
             if found != *told {
                 let why = format!("it has {found} rows and the log tells {told}");
-                return Err(RewriteError::Damaged { path: path.to_string(), why });
+                return Err(RewriteError::Damaged {
+                    path: path.to_string(),
+                    why,
+                });
             }
             rows += found;
             ordered_by.extend(told_order(opened.metadata.metadata()));
             let fields = opened.metadata.schema().fields().iter();
             for field in fields.filter(|field| !without.contains(field.name())) {
-                let (name, whole) = (field.name(), usize::from(has_no_null(&opened, field.name())));
+                let (name, whole) = (
+                    field.name(),
+                    usize::from(has_no_null(&opened, field.name())),
+                );
                 match seen.get_mut(name) {
                     Some(before) if before.field.data_type().equals_datatype(field.data_type()) => {
                         before.whole += whole
                     }
                     Some(_) => {
-                        let why = "segments that would become one have it of several types".to_owned();
-                        return Err(RewriteError::Column { column: name.clone(), why });
+                        let why =
+                            "segments that would become one have it of several types".to_owned();
+                        return Err(RewriteError::Column {
+                            column: name.clone(),
+                            why,
+                        });
                     }
                     None => {
                         order.push(name.clone());
@@ -80,24 +96,43 @@ impl MergedColumns {
             }
         }
         // In the table's order, followed by columns that no policy names any more.
-        let place = |name: &String| spec.columns.iter().position(|column| column.name == *name).unwrap_or(usize::MAX);
+        let place = |name: &String| {
+            spec.columns
+                .iter()
+                .position(|column| column.name == *name)
+                .unwrap_or(usize::MAX)
+        };
         order.sort_by_key(place);
-        let runs = seen.values().filter(|seen| seen.whole == sources.len() && shared(spec, &seen.field));
+        let runs = seen
+            .values()
+            .filter(|seen| seen.whole == sources.len() && shared(spec, &seen.field));
         let mut runs: Vec<String> = runs.map(|seen| seen.field.name().clone()).collect();
         if runs.len() == order.len() {
             // The encoders need at least one column, even if all are tags.
             runs.clear();
         }
-        let fields: Vec<Field> = order.iter().filter_map(|name| Some(seen.get(name)?.field.clone())).collect();
+        let fields: Vec<Field> = order
+            .iter()
+            .filter_map(|name| Some(seen.get(name)?.field.clone()))
+            .collect();
         let schema = Arc::new(Schema::new(fields));
-        Ok(MergedColumns { rows_schema: schema.clone(), schema, runs, rows, ordered_by })
+        Ok(MergedColumns {
+            rows_schema: schema.clone(),
+            schema,
+            runs,
+            rows,
+            ordered_by,
+        })
     }
 
     /// Adds the column of random numbers, for rows that are to be shuffled.
     pub fn with_lots(self) -> MergedColumns {
         let lot = Arc::new(Field::new(LOT, DataType::UInt64, true));
         let fields: Vec<Arc<Field>> = self.schema.fields().iter().cloned().chain([lot]).collect();
-        MergedColumns { rows_schema: Arc::new(Schema::new(fields)), ..self }
+        MergedColumns {
+            rows_schema: Arc::new(Schema::new(fields)),
+            ..self
+        }
     }
 
     /// Returns the columns, in the order of the new file.
@@ -105,7 +140,8 @@ impl MergedColumns {
         &self.schema
     }
 
-    /// Returns the columns of rows in memory: those of the new file, and the random numbers if there are any.
+    /// Returns the columns of rows in memory: those of the new file, and the random numbers if
+    /// there are any.
     pub fn rows_schema(&self) -> &SchemaRef {
         &self.rows_schema
     }
@@ -145,24 +181,43 @@ impl MergedColumns {
                 Some(found) => Ok(cast(found, field.data_type()).map_err(SegmentError::from)?),
             }
         };
-        let columns = self.rows_schema.fields().iter().map(column).collect::<Result<_, _>>()?;
+        let columns = self
+            .rows_schema
+            .fields()
+            .iter()
+            .map(column)
+            .collect::<Result<_, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
         let rows = RecordBatch::try_new_with_options(self.rows_schema.clone(), columns, &options);
         Ok(rows.map_err(SegmentError::from)?)
     }
 }
 
-/// Returns true if a tag is the same, or nearly so, on all rows of a bucket, profile and policy, in any order.
+/// Returns true if a tag is the same, or nearly so, on all rows of a bucket, profile and policy, in
+/// any order.
 fn shared(spec: &TableSpec, field: &Field) -> bool {
     let name = field.name().as_str();
-    let is_tag = spec.column(name).is_some_and(|column| column.role == ColumnRole::Tag);
+    let is_tag = spec
+        .column(name)
+        .is_some_and(|column| column.role == ColumnRole::Tag);
     let alike = name.starts_with("expires_") || matches!(name, "policy_version" | "records");
-    is_tag && alike && matches!(field.data_type(), DataType::Int64 | DataType::Utf8 | DataType::Timestamp(..))
+    is_tag
+        && alike
+        && matches!(
+            field.data_type(),
+            DataType::Int64 | DataType::Utf8 | DataType::Timestamp(..)
+        )
 }
 
 fn has_no_null(opened: &OpenedSegment, name: &str) -> bool {
     opened.metadata.metadata().row_groups().iter().all(|group| {
-        let chunk = group.columns().iter().find(|chunk| chunk.column_path().parts() == [name]);
-        chunk.and_then(|chunk| chunk.statistics()).and_then(Statistics::null_count_opt) == Some(0)
+        let chunk = group
+            .columns()
+            .iter()
+            .find(|chunk| chunk.column_path().parts() == [name]);
+        chunk
+            .and_then(|chunk| chunk.statistics())
+            .and_then(Statistics::null_count_opt)
+            == Some(0)
     })
 }

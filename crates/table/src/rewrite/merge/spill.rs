@@ -1,7 +1,8 @@
 //! Sorted rows on the disk that wait for their merge.
 //!
-//! They do not outlive the process: the file loses its name before its first byte is written, so the file system frees
-//! it however the process ends. A crash between the two leaves an empty orphan, which the janitor deletes.
+//! They do not outlive the process: the file loses its name before its first byte is written, so
+//! the file system frees it however the process ends. A crash between the two leaves an empty
+//! orphan, which the janitor deletes.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, BufWriter, Seek, SeekFrom, Write};
@@ -39,10 +40,17 @@ impl SpillWriter {
     pub fn create(folder: &Path, schema: &SchemaRef) -> Result<SpillWriter, RewriteError> {
         // The janitor recognises an orphan by this name.
         let path = folder.join(format!("{}.parquet", Uuid::new_v4()));
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(StoreError::from)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(StoreError::from)?;
         std::fs::remove_file(&path).map_err(StoreError::from)?;
         let packed = zstd::Encoder::new(BufWriter::new(file), LEVEL).map_err(StoreError::from)?;
-        Ok(SpillWriter(StreamWriter::try_new(packed, schema).map_err(failed)?))
+        Ok(SpillWriter(
+            StreamWriter::try_new(packed, schema).map_err(failed)?,
+        ))
     }
 
     /// Appends rows.
@@ -55,7 +63,9 @@ impl SpillWriter {
         let packed = self.0.into_inner().map_err(failed)?;
         let mut buffered = packed.finish().map_err(StoreError::from)?;
         buffered.flush().map_err(StoreError::from)?;
-        let file = buffered.into_inner().map_err(|error| StoreError::from(error.into_error()))?;
+        let file = buffered
+            .into_inner()
+            .map_err(|error| StoreError::from(error.into_error()))?;
         failpoint::reach("merge-spilled");
         Ok(Spill(file))
     }
@@ -67,7 +77,9 @@ impl Spill {
         let Spill(mut file) = self;
         file.seek(SeekFrom::Start(0)).map_err(StoreError::from)?;
         let rows = zstd::Decoder::new(file).map_err(StoreError::from)?;
-        Ok(SpillReader(StreamReader::try_new_buffered(rows, None).map_err(failed)?))
+        Ok(SpillReader(
+            StreamReader::try_new_buffered(rows, None).map_err(failed)?,
+        ))
     }
 }
 

@@ -14,7 +14,8 @@ use super::keys::SortKeys;
 use super::spill::{Spill, SpillReader};
 use crate::segment::SegmentError;
 
-/// Memory in bytes of one spill while it is read: one or two batches with their keys, the decoder's window and buffers.
+/// Memory in bytes of one spill while it is read: one or two batches with their keys, the decoder's
+/// window and buffers.
 const WAY_BYTES: usize = 2 << 20;
 
 /// The number of batches that are read before the picked rows are passed on.
@@ -43,13 +44,23 @@ pub fn merge(
     spills: Vec<Spill>,
     take: &mut dyn FnMut(&RecordBatch) -> Result<(), RewriteError>,
 ) -> Result<(), RewriteError> {
-    let mut merging = SpillMerge { keys, ways: Vec::new(), held: Vec::new(), picked: Vec::new() };
+    let mut merging = SpillMerge {
+        keys,
+        ways: Vec::new(),
+        held: Vec::new(),
+        picked: Vec::new(),
+    };
     for spill in spills {
         let mut reader = spill.read()?;
         if let Some(batch) = reader.next()? {
             let (held, keys) = (merging.held.len(), keys.rows(&batch)?);
             merging.held.push(batch);
-            merging.ways.push(SpillCursor { reader, held, keys, at: 0 });
+            merging.ways.push(SpillCursor {
+                reader,
+                held,
+                keys,
+                at: 0,
+            });
         }
     }
     for place in (0..merging.ways.len() / 2).rev() {
@@ -68,7 +79,8 @@ pub fn merge(
 struct SpillMerge<'k> {
     keys: &'k SortKeys,
     ways: Vec<SpillCursor>,
-    /// The current batches of the spills, and earlier ones of which picked rows are not passed on yet.
+    /// The current batches of the spills, and earlier ones of which picked rows are not passed on
+    /// yet.
     held: Vec<RecordBatch>,
     /// The picked rows in order, each by its batch and row.
     picked: Vec<(usize, usize)>,
@@ -77,13 +89,16 @@ struct SpillMerge<'k> {
 impl SpillMerge<'_> {
     /// Picks the least row of all spills. Returns false if there are no more.
     fn pick(&mut self) -> Result<bool, RewriteError> {
-        let Some(first) = self.ways.first_mut() else { return Ok(false) };
+        let Some(first) = self.ways.first_mut() else {
+            return Ok(false);
+        };
         self.picked.push((first.held, first.at));
         first.at += 1;
         if first.at == first.keys.num_rows() {
             match first.reader.next()? {
                 Some(batch) => {
-                    (first.held, first.at, first.keys) = (self.held.len(), 0, self.keys.rows(&batch)?);
+                    (first.held, first.at, first.keys) =
+                        (self.held.len(), 0, self.keys.rows(&batch)?);
                     self.held.push(batch);
                 }
                 None => drop(self.ways.swap_remove(0)),
@@ -116,7 +131,10 @@ impl SpillMerge<'_> {
     }
 
     /// Passes on the picked rows, and drops the batches that no spill uses any more.
-    fn give(&mut self, take: &mut dyn FnMut(&RecordBatch) -> Result<(), RewriteError>) -> Result<(), RewriteError> {
+    fn give(
+        &mut self,
+        take: &mut dyn FnMut(&RecordBatch) -> Result<(), RewriteError>,
+    ) -> Result<(), RewriteError> {
         if self.picked.is_empty() {
             return Ok(());
         }

@@ -1,13 +1,15 @@
-//! Divides the rows of a segment among several targets: they are decoded, tagged, and encoded to one segment for each
-//! target.
+//! Divides the rows of a segment among several targets: they are decoded, tagged, and encoded to
+//! one segment for each target.
 //!
-//! Memory is bounded: a few targets at a time, and the rows are read once for each few. If a category's deadline is
-//! null on some rows and set on others, the rows with null have lost the category and get no deadline for it.
+//! Memory is bounded: a few targets at a time, and the rows are read once for each few. If a
+//! category's deadline is null on some rows and set on others, the rows with null have lost the
+//! category and get no deadline for it.
 
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions,
+    TimestampMicrosecondArray,
 };
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, Schema, TimestampMicrosecondType};
@@ -32,7 +34,8 @@ const AT_ONCE: usize = 4;
 type RetagTarget = (Option<NewTags>, Vec<u64>);
 
 impl Table {
-    /// Divides the rows of a segment by their targets. After an error nothing of the new segments is left.
+    /// Divides the rows of a segment by their targets. After an error nothing of the new segments
+    /// is left.
     pub(super) async fn retag_parted(
         &self,
         opened: &OpenedSegment,
@@ -52,18 +55,25 @@ impl Table {
         let mut parts = Vec::with_capacity(targets.len());
         for few in targets.chunks(AT_ONCE) {
             match self.retag_few(opened, source, (by, few)).await {
-                Ok(segments) => parts.extend(few.iter().map(|(tags, _)| tags.clone()).zip(segments)),
+                Ok(segments) => {
+                    parts.extend(few.iter().map(|(tags, _)| tags.clone()).zip(segments))
+                }
                 Err(error) => {
-                    self.discard(parts.into_iter().map(|(_, segment)| segment).collect()).await;
+                    self.discard(parts.into_iter().map(|(_, segment)| segment).collect())
+                        .await;
                     return Err(error);
                 }
             }
         }
         let written: u64 = parts.iter().map(|(_, segment)| segment.rows()).sum();
         if written != source.rows {
-            self.discard(parts.into_iter().map(|(_, segment)| segment).collect()).await;
+            self.discard(parts.into_iter().map(|(_, segment)| segment).collect())
+                .await;
             let why = format!("of {} rows {written} were written", source.rows);
-            return Err(RewriteError::Damaged { path: source.path.to_string(), why });
+            return Err(RewriteError::Damaged {
+                path: source.path.to_string(),
+                why,
+            });
         }
         Ok(parts)
     }
@@ -78,20 +88,37 @@ impl Table {
         let store = self.log.object_store(None);
         let homes: Vec<SegmentLocation> = few
             .iter()
-            .map(|(tags, _)| tags.as_ref().map_or_else(|| SegmentLocation::of(source), |tags| tags.home(source)))
+            .map(|(tags, _)| {
+                tags.as_ref()
+                    .map_or_else(|| SegmentLocation::of(source), |tags| tags.home(source))
+            })
             .collect();
         let paths: Vec<String> = homes.iter().map(SegmentLocation::path).collect();
-        let (mut sinks, mut uploads): (Vec<PartWriter>, Vec<(&str, SegmentUpload)>) = (Vec::new(), Vec::new());
+        let (mut sinks, mut uploads): (Vec<PartWriter>, Vec<(&str, SegmentUpload)>) =
+            (Vec::new(), Vec::new());
         for path in &paths {
             let (parts, upload) = upload::begin(store.clone(), path).await?;
             sinks.push(parts);
             uploads.push((path, upload));
         }
-        let (of, with, spec, targets) = (opened.clone(), Arc::clone(by), Arc::clone(self.spec()), few.to_vec());
-        let worked = blocking(move || part(&spec, &of, with.as_ref(), targets.into_iter().zip(sinks))).await;
+        let (of, with, spec, targets) = (
+            opened.clone(),
+            Arc::clone(by),
+            Arc::clone(self.spec()),
+            few.to_vec(),
+        );
+        let worked =
+            blocking(move || part(&spec, &of, with.as_ref(), targets.into_iter().zip(sinks))).await;
         let written = upload::all_finished(&store, uploads, worked).await?;
         let whole = paths.iter().zip(homes).zip(written);
-        Ok(whole.map(|((path, home), (contents, size))| Segment { path: path.clone(), home, contents, size }).collect())
+        Ok(whole
+            .map(|((path, home), (contents, size))| Segment {
+                path: path.clone(),
+                home,
+                contents,
+                size,
+            })
+            .collect())
     }
 }
 
@@ -100,7 +127,8 @@ struct TargetOutput {
     numbers: Vec<u64>,
     /// The old file's columns that are dropped.
     goes: Vec<String>,
-    /// The deadlines, in microseconds, of columns that are null on some rows only: those rows stay null.
+    /// The deadlines, in microseconds, of columns that are null on some rows only: those rows stay
+    /// null.
     masked: Vec<(String, i64)>,
     writer: RowWriter<PartWriter>,
 }
@@ -118,7 +146,10 @@ fn part(
     let columns = by.columns();
     let decides = wanted(spec, &columns)?;
     for number in 0..opened.metadata.metadata().num_row_groups() {
-        let reader = opened.reader(vec![number], None).build().map_err(|error| opened.damaged(&error))?;
+        let reader = opened
+            .reader(vec![number], None)
+            .build()
+            .map_err(|error| opened.damaged(&error))?;
         for rows in reader {
             let rows = rows.map_err(|error| opened.damaged(&error.into()))?;
             let assigned = by.assign(&of_table(&rows, &decides)?)?;
@@ -142,9 +173,18 @@ fn begin(
     sink: PartWriter,
 ) -> Result<TargetOutput, RewriteError> {
     let file = opened.metadata.metadata();
-    let goes: Vec<String> = tags.map(|tags| tags.columns().into_iter().collect()).unwrap_or_default();
-    let fields = opened.metadata.schema().fields().iter().map(|field| brought(field));
-    let mut fields: Vec<Field> = fields.filter(|field| !goes.contains(field.name())).collect();
+    let goes: Vec<String> = tags
+        .map(|tags| tags.columns().into_iter().collect())
+        .unwrap_or_default();
+    let fields = opened
+        .metadata
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| brought(field));
+    let mut fields: Vec<Field> = fields
+        .filter(|field| !goes.contains(field.name()))
+        .collect();
     let runs = runs(spec, file, &fields);
     let mut masked: Vec<(String, i64)> = Vec::new();
     let mut constants: Vec<(Field, RunValue)> = Vec::new();
@@ -160,20 +200,31 @@ fn begin(
     }
     let is_run = |name: &str| runs.iter().any(|run| run == name);
     let writer = RowWriter::new(spec.clone(), fields, is_run, constants, sink);
-    Ok(TargetOutput { numbers, goes, masked, writer })
+    Ok(TargetOutput {
+        numbers,
+        goes,
+        masked,
+        writer,
+    })
 }
 
 /// Returns true if a column is null on some rows of the file and not on others.
 fn some_are_null(opened: &OpenedSegment, column: &str) -> bool {
     let groups = opened.metadata.metadata().row_groups();
     let mut tagged = groups.iter().map(|group| TagCoverage::of(group, column));
-    let Some(first) = tagged.next() else { return false };
+    let Some(first) = tagged.next() else {
+        return false;
+    };
     first.differs() || tagged.any(|other| other != first)
 }
 
 impl TargetOutput {
     fn take(&mut self, rows: &RecordBatch, assigned: &[u64]) -> Result<(), RewriteError> {
-        let ours = BooleanArray::from_iter(assigned.iter().map(|number| Some(self.numbers.contains(number))));
+        let ours = BooleanArray::from_iter(
+            assigned
+                .iter()
+                .map(|number| Some(self.numbers.contains(number))),
+        );
         if ours.true_count() == 0 {
             return Ok(());
         }
@@ -190,16 +241,25 @@ impl TargetOutput {
             }
         }
         for (name, at) in &self.masked {
-            let Some(old) = rows.column_by_name(name) else { continue };
-            let wrong = || RewriteError::Column { column: name.clone(), why: "it holds no instants".to_owned() };
-            let old = old.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(wrong)?;
+            let Some(old) = rows.column_by_name(name) else {
+                continue;
+            };
+            let wrong = || RewriteError::Column {
+                column: name.clone(),
+                why: "it holds no instants".to_owned(),
+            };
+            let old = old
+                .as_primitive_opt::<TimestampMicrosecondType>()
+                .ok_or_else(wrong)?;
             let new = (0..old.len()).map(|row| old.is_valid(row).then_some(*at));
-            let new: ArrayRef = Arc::new(TimestampMicrosecondArray::from_iter(new).with_timezone("UTC"));
+            let new: ArrayRef =
+                Arc::new(TimestampMicrosecondArray::from_iter(new).with_timezone("UTC"));
             fields.push(Field::new(name, new.data_type().clone(), true));
             columns.push(new);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-        let rows = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options);
+        let rows =
+            RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options);
         Ok(self.writer.write(&rows.map_err(SegmentError::from)?)?)
     }
 }

@@ -1,6 +1,7 @@
 //! Copies the kept column chunks one after the other, and writes a new footer.
 //!
-//! The footer describes only the kept chunks: nothing of the old footer is carried over but their own metadata.
+//! The footer describes only the kept chunks: nothing of the old footer is carried over but their
+//! own metadata.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -34,13 +35,15 @@ pub struct CopyCounts {
     pub dropped: BTreeMap<Category, u64>,
 }
 
-/// The segments to copy from, each with its path and its number of rows by the log, and the function that opens one.
+/// The segments to copy from, each with its path and its number of rows by the log, and the
+/// function that opens one.
 pub struct CopySources<F> {
     pub old: Vec<(Arc<str>, u64)>,
     pub open: F,
 }
 
-/// Copies the kept columns of the segments to a new file. Returns its contents, its size in bytes, and the counts.
+/// Copies the kept columns of the segments to a new file. Returns its contents, its size in bytes,
+/// and the counts.
 pub fn copy(
     spec: &TableSpec,
     layout: &FileLayout,
@@ -48,8 +51,12 @@ pub fn copy(
     sources: CopySources<impl Fn(&str) -> Result<StoreFile, RewriteError>>,
     parts: PartWriter,
 ) -> Result<(FileContents, u64, CopyCounts), RewriteError> {
-    let failed = |error: ParquetError| RewriteError::from(StoreError::from(std::io::Error::other(error)));
-    let schema = Type::group_type_builder("segment").with_fields(layout.fields.clone()).build().map_err(failed)?;
+    let failed =
+        |error: ParquetError| RewriteError::from(StoreError::from(std::io::Error::other(error)));
+    let schema = Type::group_type_builder("segment")
+        .with_fields(layout.fields.clone())
+        .build()
+        .map_err(failed)?;
     let properties = WriterProperties::builder()
         .set_created_by(format!("ebbtide {}", env!("CARGO_PKG_VERSION")))
         // The bloom filters follow their row group, so that they need not be kept in memory.
@@ -57,18 +64,26 @@ pub fn copy(
         // The copied rows keep their order, which a later drop of columns must know.
         .set_key_value_metadata(tell_order(&layout.ordered_by))
         .build();
-    let mut file = SerializedFileWriter::new(parts, Arc::new(schema), Arc::new(properties)).map_err(failed)?;
+    let mut file =
+        SerializedFileWriter::new(parts, Arc::new(schema), Arc::new(properties)).map_err(failed)?;
     let leaves = file.schema_descr().columns().to_vec();
     let mut copied = CopyCounts::default();
     let mut rows = 0;
     for (path, told) in sources.old {
         let source = (sources.open)(&path)?;
         let old = Old::new(metadata(&source, &path, layout.indexed)?, source, layout);
-        let found: u64 =
-            old.metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).sum();
+        let found: u64 = old
+            .metadata
+            .row_groups()
+            .iter()
+            .map(|group| u64::try_from(group.num_rows()).unwrap_or(0))
+            .sum();
         if found != told {
             let why = format!("it has {found} rows and the log tells {told}");
-            return Err(RewriteError::Damaged { path: path.to_string(), why });
+            return Err(RewriteError::Damaged {
+                path: path.to_string(),
+                why,
+            });
         }
         rows += found;
         for number in 0..old.metadata.num_row_groups() {
@@ -83,8 +98,21 @@ pub fn copy(
     let xxh64 = parts.xxh64();
     let size = parts.finish().map_err(StoreError::from)?;
     failpoint::reach("segment-encoded");
-    let columns: BTreeSet<String> = layout.fields.iter().map(|field| field.name().to_owned()).collect();
-    Ok((FileContents { columns, rows, stats: stats(spec, &metadata), xxh64 }, size, copied))
+    let columns: BTreeSet<String> = layout
+        .fields
+        .iter()
+        .map(|field| field.name().to_owned())
+        .collect();
+    Ok((
+        FileContents {
+            columns,
+            rows,
+            stats: stats(spec, &metadata),
+            xxh64,
+        },
+        size,
+        copied,
+    ))
 }
 
 /// A segment to copy from.
@@ -92,17 +120,31 @@ struct Old<'a> {
     source: StoreFile,
     metadata: ParquetMetaData,
     layout: &'a FileLayout,
-    /// The replaced tags whose old values show which row groups had the category. The others were open: their old
-    /// values show nothing, and every row gets the tag, as on arrival.
+    /// The replaced tags whose old values show which row groups had the category. The others were
+    /// open: their old values show nothing, and every row gets the tag, as on arrival.
     told: BTreeSet<&'a str>,
 }
 
 impl Old<'_> {
     fn new(metadata: ParquetMetaData, source: StoreFile, layout: &FileLayout) -> Old<'_> {
-        let told =
-            |tag: &&str| metadata.row_groups().iter().any(|group| TagCoverage::of(group, tag) != TagCoverage::NoRow);
-        let told = layout.written.iter().map(|written| written.column.as_str()).filter(told).collect();
-        Old { source, metadata, layout, told }
+        let told = |tag: &&str| {
+            metadata
+                .row_groups()
+                .iter()
+                .any(|group| TagCoverage::of(group, tag) != TagCoverage::NoRow)
+        };
+        let told = layout
+            .written
+            .iter()
+            .map(|written| written.column.as_str())
+            .filter(told)
+            .collect();
+        Old {
+            source,
+            metadata,
+            layout,
+            told,
+        }
     }
 
     fn copy(
@@ -113,13 +155,26 @@ impl Old<'_> {
         copied: &mut CopyCounts,
     ) -> Result<(), ParquetError> {
         let group = self.metadata.row_group(number);
-        let chunks = group.columns().iter().enumerate().map(|(at, chunk)| (chunk.column_path().parts(), (at, chunk)));
+        let chunks = group
+            .columns()
+            .iter()
+            .enumerate()
+            .map(|(at, chunk)| (chunk.column_path().parts(), (at, chunk)));
         let chunks: HashMap<&[String], (usize, &ColumnChunkMetaData)> = chunks.collect();
         for leaf in leaves {
-            let anew = self.layout.written.iter().find(|written| leaf.path().parts() == [written.column.as_str()]);
-            let keeps = |tag: &str| !self.told.contains(tag) || TagCoverage::of(group, tag) != TagCoverage::NoRow;
+            let anew = self
+                .layout
+                .written
+                .iter()
+                .find(|written| leaf.path().parts() == [written.column.as_str()]);
+            let keeps = |tag: &str| {
+                !self.told.contains(tag) || TagCoverage::of(group, tag) != TagCoverage::NoRow
+            };
             let parts = self.old_parts(leaf);
-            match (anew, chunks.get(parts.as_slice()).filter(|_| anew.is_none())) {
+            match (
+                anew,
+                chunks.get(parts.as_slice()).filter(|_| anew.is_none()),
+            ) {
                 (Some(written), _) if keeps(&written.column) => {
                     let runs = ColumnRuns::one(written.value.clone(), rows_of(group)?);
                     let (bytes, close) = chunk_of_runs(leaf.clone(), &runs)?;
@@ -132,7 +187,10 @@ impl Old<'_> {
                         true => Cow::Borrowed(*chunk),
                         false => Cow::Owned(under(chunk, leaf)?),
                     };
-                    into.append_column(&ChunkedFile(&self.source), self.close(number, *at, &chunk, start)?)?;
+                    into.append_column(
+                        &ChunkedFile(&self.source),
+                        self.close(number, *at, &chunk, start)?,
+                    )?;
                 }
                 _ => {
                     let (bytes, close) = nulls(leaf.clone(), rows_of(group)?)?;
@@ -163,7 +221,8 @@ impl Old<'_> {
         close
     }
 
-    /// Creates the description of a chunk that the writer would have if it had written the chunk itself.
+    /// Creates the description of a chunk that the writer would have if it had written the chunk
+    /// itself.
     fn close(
         &self,
         group: usize,
@@ -173,11 +232,19 @@ impl Old<'_> {
     ) -> Result<ColumnCloseResult, ParquetError> {
         let rows = self.metadata.row_group(group).num_rows();
         let mut metadata = chunk.clone().into_builder();
-        if chunk.dictionary_page_offset().and_then(|offset| u64::try_from(offset).ok()) != Some(start) {
+        if chunk
+            .dictionary_page_offset()
+            .and_then(|offset| u64::try_from(offset).ok())
+            != Some(start)
+        {
             // Some writers set it to a meaningless value.
             metadata = metadata.set_dictionary_page_offset(None);
         }
-        let (column_index, offset_index) = if self.layout.indexed { self.indexes(group, at)? } else { (None, None) };
+        let (column_index, offset_index) = if self.layout.indexed {
+            self.indexes(group, at)?
+        } else {
+            (None, None)
+        };
         Ok(ColumnCloseResult {
             bytes_written: u64::try_from(chunk.compressed_size()).unwrap_or(0),
             rows_written: u64::try_from(rows).map_err(|_| wrong("less than no rows"))?,
@@ -189,27 +256,53 @@ impl Old<'_> {
     }
 
     fn indexes(&self, group: usize, at: usize) -> Result<Indexes, ParquetError> {
-        let column = self.metadata.column_index().and_then(|index| index.get(group)?.get(at)).cloned();
-        let offset = self.metadata.offset_index().and_then(|index| index.get(group)?.get(at)).cloned();
+        let column = self
+            .metadata
+            .column_index()
+            .and_then(|index| index.get(group)?.get(at))
+            .cloned();
+        let offset = self
+            .metadata
+            .offset_index()
+            .and_then(|index| index.get(group)?.get(at))
+            .cloned();
         let offset = offset.ok_or_else(|| wrong("an offset index is missing"))?;
-        Ok((column.filter(|index| !matches!(index, ColumnIndexMetaData::NONE)), Some(offset)))
+        Ok((
+            column.filter(|index| !matches!(index, ColumnIndexMetaData::NONE)),
+            Some(offset),
+        ))
     }
 }
 
-type Indexes = (Option<ColumnIndexMetaData>, Option<parquet::file::page_index::offset_index::OffsetIndexMetaData>);
+type Indexes = (
+    Option<ColumnIndexMetaData>,
+    Option<parquet::file::page_index::offset_index::OffsetIndexMetaData>,
+);
 
 impl CopyCounts {
     /// Counts the parts of a row group that are dropped.
     pub fn leave_out(&mut self, group: &RowGroupMetaData, due: &DueColumns) {
         let mut seen = BTreeSet::new();
         for chunk in group.columns() {
-            let Some(root) = chunk.column_path().parts().first().filter(|root| due.has(root)) else { continue };
+            let Some(root) = chunk
+                .column_path()
+                .parts()
+                .first()
+                .filter(|root| due.has(root))
+            else {
+                continue;
+            };
             self.bytes_dropped += u64::try_from(chunk.compressed_size()).unwrap_or(0);
-            let Some(category) = due.category(root) else { continue };
+            let Some(category) = due.category(root) else {
+                continue;
+            };
             if seen.insert(root.clone()) {
                 let rows = u64::try_from(group.num_rows()).unwrap_or(0);
                 let nulls = match chunk.column_path().parts().len() {
-                    1 => chunk.statistics().and_then(|statistics| statistics.null_count_opt()).unwrap_or(0),
+                    1 => chunk
+                        .statistics()
+                        .and_then(|statistics| statistics.null_count_opt())
+                        .unwrap_or(0),
                     _ => 0,
                 };
                 *self.dropped.entry(category.clone()).or_default() += rows.saturating_sub(nulls);
@@ -219,7 +312,10 @@ impl CopyCounts {
 }
 
 /// Returns the metadata of a chunk as that of a column of another name.
-fn under(chunk: &ColumnChunkMetaData, leaf: &ColumnDescPtr) -> Result<ColumnChunkMetaData, ParquetError> {
+fn under(
+    chunk: &ColumnChunkMetaData,
+    leaf: &ColumnDescPtr,
+) -> Result<ColumnChunkMetaData, ParquetError> {
     let mut to = ColumnChunkMetaData::builder(leaf.clone())
         .set_encodings_mask(*chunk.encodings_mask())
         .set_compression(chunk.compression())
@@ -249,11 +345,15 @@ fn rows_of(group: &RowGroupMetaData) -> Result<u32, ParquetError> {
 /// Returns the offset of a chunk and its length in bytes. Errors if it is not within the file.
 fn within(chunk: &ColumnChunkMetaData, source: &StoreFile) -> Result<(u64, u64), ParquetError> {
     let size = parquet::file::reader::Length::len(source);
-    let begins = chunk.dictionary_page_offset().filter(|offset| *offset > 0 && *offset < chunk.data_page_offset());
+    let begins = chunk
+        .dictionary_page_offset()
+        .filter(|offset| *offset > 0 && *offset < chunk.data_page_offset());
     let start = u64::try_from(begins.unwrap_or_else(|| chunk.data_page_offset())).ok();
     let length = u64::try_from(chunk.compressed_size()).ok();
     match start.zip(length) {
-        Some((start, length)) if start.checked_add(length).is_some_and(|end| end <= size) => Ok((start, length)),
+        Some((start, length)) if start.checked_add(length).is_some_and(|end| end <= size) => {
+            Ok((start, length))
+        }
         _ => Err(wrong("a chunk lies outside of it")),
     }
 }

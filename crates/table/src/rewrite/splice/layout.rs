@@ -1,8 +1,9 @@
 //! Decides the columns of the new files, and which segments can share one.
 //!
-//! Segments with different columns read the same in one file as before: a column that one lacks must be nullable, and
-//! columns of one name must have one type. Segments of two policies must never share a file: it would have columns that
-//! only one policy names, and the log would not show which policy that was.
+//! Segments with different columns read the same in one file as before: a column that one lacks
+//! must be nullable, and columns of one name must have one type. Segments of two policies must
+//! never share a file: it would have columns that only one policy names, and the log would not show
+//! which policy that was.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,15 +37,33 @@ pub struct FooterSummary {
 
 impl FooterSummary {
     /// Reads the needed parts of a segment's footer.
-    pub fn read(source: &StoreFile, segment: &StoredSegment, due: &DueColumns) -> Result<FooterSummary, RewriteError> {
+    pub fn read(
+        source: &StoreFile,
+        segment: &StoredSegment,
+        due: &DueColumns,
+    ) -> Result<FooterSummary, RewriteError> {
         let metadata = metadata(source, &segment.path, false)?;
-        let fields = metadata.file_metadata().schema_descr().root_schema().get_fields();
-        let fields: Vec<TypePtr> = fields.iter().filter(|field| !due.has(field.name())).cloned().collect();
+        let fields = metadata
+            .file_metadata()
+            .schema_descr()
+            .root_schema()
+            .get_fields();
+        let fields: Vec<TypePtr> = fields
+            .iter()
+            .filter(|field| !due.has(field.name()))
+            .cloned()
+            .collect();
         if fields.is_empty() {
             let why = "no column of it would stay".to_owned();
-            return Err(RewriteError::Damaged { path: segment.path.to_string(), why });
+            return Err(RewriteError::Damaged {
+                path: segment.path.to_string(),
+                why,
+            });
         }
-        let mut chunks = metadata.row_groups().iter().flat_map(|group| group.columns());
+        let mut chunks = metadata
+            .row_groups()
+            .iter()
+            .flat_map(|group| group.columns());
         let indexed = chunks.all(|chunk| chunk.offset_index_offset().is_some());
         Ok(FooterSummary {
             policy_version: segment.policy_version.clone(),
@@ -71,8 +90,8 @@ pub struct FileLayout {
     groups: usize,
 }
 
-/// A tag that is written again with the same value on every row. It stays null in a row group where it was null if
-/// other row groups of the file had it.
+/// A tag that is written again with the same value on every row. It stays null in a row group where
+/// it was null if other row groups of the file had it.
 #[derive(Debug, Clone)]
 pub struct RewrittenTag {
     pub column: String,
@@ -85,7 +104,10 @@ pub fn layouts(footers: Vec<FooterSummary>) -> Vec<FileLayout> {
     for (number, footer) in footers.into_iter().enumerate() {
         match layouts.iter_mut().find(|layout| layout.takes(&footer)) {
             Some(layout) => layout.add(number, footer),
-            None => layouts.push(FileLayout { members: vec![number], ..FileLayout::of(footer) }),
+            None => layouts.push(FileLayout {
+                members: vec![number],
+                ..FileLayout::of(footer)
+            }),
         }
     }
     layouts
@@ -127,7 +149,10 @@ impl FileLayout {
     }
 
     fn takes(&self, footer: &FooterSummary) -> bool {
-        let fits = |fields: &[TypePtr], of: &TypePtr| match fields.iter().find(|field| field.name() == of.name()) {
+        let fits = |fields: &[TypePtr], of: &TypePtr| match fields
+            .iter()
+            .find(|field| field.name() == of.name())
+        {
             Some(found) => found == of,
             None => of.is_optional(),
         };
@@ -138,8 +163,13 @@ impl FileLayout {
     }
 
     fn add(&mut self, number: usize, footer: FooterSummary) {
-        let known = |fields: &[TypePtr], of: &TypePtr| fields.iter().any(|field| field.name() == of.name());
-        let new: Vec<TypePtr> = footer.fields.into_iter().filter(|field| !known(&self.fields, field)).collect();
+        let known =
+            |fields: &[TypePtr], of: &TypePtr| fields.iter().any(|field| field.name() == of.name());
+        let new: Vec<TypePtr> = footer
+            .fields
+            .into_iter()
+            .filter(|field| !known(&self.fields, field))
+            .collect();
         self.fields.extend(new);
         self.members.push(number);
         self.groups += footer.groups;
@@ -151,20 +181,28 @@ impl FileLayout {
 /// Returns the same type under another name.
 fn named(of: &Type, name: &str) -> Result<Type, ParquetError> {
     let info = of.get_basic_info();
-    let (repetition, logical, converted) = (info.repetition(), info.logical_type_ref().cloned(), info.converted_type());
+    let (repetition, logical, converted) = (
+        info.repetition(),
+        info.logical_type_ref().cloned(),
+        info.converted_type(),
+    );
     let id = info.has_id().then(|| info.id());
     match of {
-        Type::PrimitiveType { physical_type, type_length, scale, precision, .. } => {
-            Type::primitive_type_builder(name, *physical_type)
-                .with_repetition(repetition)
-                .with_logical_type(logical)
-                .with_converted_type(converted)
-                .with_length(*type_length)
-                .with_precision(*precision)
-                .with_scale(*scale)
-                .with_id(id)
-                .build()
-        }
+        Type::PrimitiveType {
+            physical_type,
+            type_length,
+            scale,
+            precision,
+            ..
+        } => Type::primitive_type_builder(name, *physical_type)
+            .with_repetition(repetition)
+            .with_logical_type(logical)
+            .with_converted_type(converted)
+            .with_length(*type_length)
+            .with_precision(*precision)
+            .with_scale(*scale)
+            .with_id(id)
+            .build(),
         Type::GroupType { fields, .. } => Type::group_type_builder(name)
             .with_repetition(repetition)
             .with_logical_type(logical)

@@ -1,10 +1,12 @@
-//! Splice and merge of random schemas, encodings and sets of categories: kept values are equal, no byte of dropped ones
-//! is left.
+//! Splice and merge of random schemas, encodings and sets of categories: kept values are equal, no
+//! byte of dropped ones is left.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray, new_null_array,
+};
 use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take};
 use arrow::datatypes::DataType;
 use parquet::arrow::ArrowWriter;
@@ -40,13 +42,27 @@ type File = (Style, Vec<Option<u16>>, Vec<bool>);
 type Case = (Vec<(u8, u8)>, Vec<File>);
 
 fn cases() -> impl Strategy<Value = Case> {
-    let style = (any::<[bool; 5]>(), 20usize..200, 64usize..2048).prop_map(|(flags, group_rows, page_bytes)| {
-        let [compressed, dictionary, second, indexed, blooms] = flags;
-        Style { compressed, dictionary, second, indexed, blooms, group_rows, page_bytes }
-    });
+    let style = (any::<[bool; 5]>(), 20usize..200, 64usize..2048).prop_map(
+        |(flags, group_rows, page_bytes)| {
+            let [compressed, dictionary, second, indexed, blooms] = flags;
+            Style {
+                compressed,
+                dictionary,
+                second,
+                indexed,
+                blooms,
+                group_rows,
+                page_bytes,
+            }
+        },
+    );
     prop::collection::vec((0u8..14, 0u8..3), 1..7).prop_flat_map(move |columns| {
         let seeds = prop::collection::vec(prop::option::weighted(0.9, 0u16..2000), 1..300);
-        let file = (style.clone(), seeds, prop::collection::vec(prop::bool::weighted(0.8), columns.len()));
+        let file = (
+            style.clone(),
+            seeds,
+            prop::collection::vec(prop::bool::weighted(0.8), columns.len()),
+        );
         (Just(columns), prop::collection::vec(file, 1..4))
     })
 }
@@ -58,7 +74,13 @@ fn name(number: usize) -> String {
 /// Returns the column's values: no two columns share a value, if their kind allows it.
 fn values(number: usize, kind: u8, seeds: &[Option<u16>]) -> ArrayRef {
     let salt = u16::try_from(number).unwrap() * 2000;
-    array(kind, &seeds.iter().map(|seed| seed.map(|seed| seed + salt)).collect::<Vec<_>>())
+    array(
+        kind,
+        &seeds
+            .iter()
+            .map(|seed| seed.map(|seed| seed + salt))
+            .collect::<Vec<_>>(),
+    )
 }
 
 fn spec(columns: &[(u8, u8)]) -> Arc<TableSpec> {
@@ -79,7 +101,12 @@ fn spec(columns: &[(u8, u8)]) -> Arc<TableSpec> {
         })
         .collect();
     all.extend(tags(&categories(&["going", "staying"]), BucketUnit::Day));
-    Arc::new(TableSpec { product: "sms".parse().unwrap(), unit: BucketUnit::Day, columns: all, forms: None })
+    Arc::new(TableSpec {
+        product: "sms".parse().unwrap(),
+        unit: BucketUnit::Day,
+        columns: all,
+        forms: None,
+    })
 }
 
 /// Returns the rows of a file, and the file itself.
@@ -87,29 +114,62 @@ fn written(columns: &[(u8, u8)], (style, seeds, has): &File) -> (RecordBatch, Ve
     let instant = |value: i64| -> ArrayRef {
         Arc::new(TimestampMicrosecondArray::from(vec![value; seeds.len()]).with_timezone("UTC"))
     };
-    let brought = columns.iter().enumerate().filter(|(number, _)| has[*number]);
-    let mut all: Vec<(String, ArrayRef)> =
-        brought.map(|(number, (kind, _))| (name(number), values(number, *kind, seeds))).collect();
+    let brought = columns
+        .iter()
+        .enumerate()
+        .filter(|(number, _)| has[*number]);
+    let mut all: Vec<(String, ArrayRef)> = brought
+        .map(|(number, (kind, _))| (name(number), values(number, *kind, seeds)))
+        .collect();
     all.extend([
-        ("expires_going".to_owned(), instant(noon().timestamp_micros())),
-        ("expires_staying".to_owned(), instant(noon().timestamp_micros() + 1)),
-        ("records".to_owned(), Arc::new(Int64Array::from(vec![1; seeds.len()])) as ArrayRef),
+        (
+            "expires_going".to_owned(),
+            instant(noon().timestamp_micros()),
+        ),
+        (
+            "expires_staying".to_owned(),
+            instant(noon().timestamp_micros() + 1),
+        ),
+        (
+            "records".to_owned(),
+            Arc::new(Int64Array::from(vec![1; seeds.len()])) as ArrayRef,
+        ),
     ]);
-    let rows = RecordBatch::try_from_iter_with_nullable(all.into_iter().map(|(n, c)| (n, c, true))).unwrap();
+    let rows = RecordBatch::try_from_iter_with_nullable(all.into_iter().map(|(n, c)| (n, c, true)))
+        .unwrap();
     let zstd = Compression::ZSTD(ZstdLevel::try_new(1).unwrap());
     let properties = WriterProperties::builder()
-        .set_compression(if style.compressed { zstd } else { Compression::UNCOMPRESSED })
+        .set_compression(if style.compressed {
+            zstd
+        } else {
+            Compression::UNCOMPRESSED
+        })
         .set_dictionary_enabled(style.dictionary)
-        .set_writer_version(if style.second { WriterVersion::PARQUET_2_0 } else { WriterVersion::PARQUET_1_0 })
-        .set_statistics_enabled(if style.indexed { EnabledStatistics::Page } else { EnabledStatistics::None })
+        .set_writer_version(if style.second {
+            WriterVersion::PARQUET_2_0
+        } else {
+            WriterVersion::PARQUET_1_0
+        })
+        .set_statistics_enabled(if style.indexed {
+            EnabledStatistics::Page
+        } else {
+            EnabledStatistics::None
+        })
         .set_offset_index_disabled(!style.indexed)
         .set_bloom_filter_enabled(style.blooms)
         .set_max_row_group_row_count(Some(style.group_rows))
         .set_data_page_size_limit(style.page_bytes)
         .set_write_batch_size(16)
         .set_coerce_types(true)
-        .set_sorting_columns(Some(vec![SortingColumn { column_idx: 0, descending: false, nulls_first: true }]))
-        .set_key_value_metadata(Some(vec![KeyValue::new("note".to_owned(), "a note of the old file".to_owned())]))
+        .set_sorting_columns(Some(vec![SortingColumn {
+            column_idx: 0,
+            descending: false,
+            nulls_first: true,
+        }]))
+        .set_key_value_metadata(Some(vec![KeyValue::new(
+            "note".to_owned(),
+            "a note of the old file".to_owned(),
+        )]))
         .build();
     let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties)).unwrap();
     writer.write(&rows).unwrap();
@@ -120,24 +180,38 @@ const WINDOW: usize = 16;
 
 /// Returns every sequence of [`WINDOW`] bytes that is unlikely to occur by chance.
 fn windows(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes.windows(WINDOW).filter(|window| window.iter().collect::<HashSet<_>>().len() >= WINDOW / 2)
+    bytes
+        .windows(WINDOW)
+        .filter(|window| window.iter().collect::<HashSet<_>>().len() >= WINDOW / 2)
 }
 
-/// Returns the bytes of a file's chunks, bloom filters and column indexes: of the dropped columns, and of the kept
-/// ones.
-fn parts<'a>(file: &'a [u8], metadata: &ParquetMetaData, goes: &BTreeSet<String>) -> [Vec<&'a [u8]>; 2] {
+/// Returns the bytes of a file's chunks, bloom filters and column indexes: of the dropped columns,
+/// and of the kept ones.
+fn parts<'a>(
+    file: &'a [u8],
+    metadata: &ParquetMetaData,
+    goes: &BTreeSet<String>,
+) -> [Vec<&'a [u8]>; 2] {
     let mut parts = [Vec::new(), Vec::new()];
-    for chunk in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+    for chunk in metadata
+        .row_groups()
+        .iter()
+        .flat_map(|group| group.columns())
+    {
         let of = &mut parts[usize::from(!goes.contains(&chunk.column_path().parts()[0]))];
         let (start, length) = chunk.byte_range();
         let mut take = |start: u64, length: u64| {
-            of.push(&file[usize::try_from(start).unwrap()..usize::try_from(start + length).unwrap()]);
+            of.push(
+                &file[usize::try_from(start).unwrap()..usize::try_from(start + length).unwrap()],
+            );
         };
         take(start, length);
-        if let Some((start, length)) = chunk.bloom_filter_offset().zip(chunk.bloom_filter_length()) {
+        if let Some((start, length)) = chunk.bloom_filter_offset().zip(chunk.bloom_filter_length())
+        {
             take(start as u64, length as u64);
         }
-        if let Some((start, length)) = chunk.column_index_offset().zip(chunk.column_index_length()) {
+        if let Some((start, length)) = chunk.column_index_offset().zip(chunk.column_index_length())
+        {
             take(start as u64, length as u64);
         }
     }
@@ -145,30 +219,46 @@ fn parts<'a>(file: &'a [u8], metadata: &ParquetMetaData, goes: &BTreeSet<String>
 }
 
 /// Returns a sequence of bytes in `new` that belongs to a dropped column and to no kept one.
-fn left<'a>(new: &[u8], old: impl Iterator<Item = &'a [u8]>, goes: &BTreeSet<String>) -> Option<&'a [u8]> {
+fn left<'a>(
+    new: &[u8],
+    old: impl Iterator<Item = &'a [u8]>,
+    goes: &BTreeSet<String>,
+) -> Option<&'a [u8]> {
     let new: HashSet<&[u8]> = windows(new).collect();
     let (mut gone, mut stayed) = (HashSet::new(), HashSet::new());
     for file in old {
-        let metadata = ParquetMetaDataReader::new().parse_and_finish(&bytes::Bytes::copy_from_slice(file)).unwrap();
+        let metadata = ParquetMetaDataReader::new()
+            .parse_and_finish(&bytes::Bytes::copy_from_slice(file))
+            .unwrap();
         let [go, stay] = parts(file, &metadata, goes);
         gone.extend(go.into_iter().flat_map(windows));
         stayed.extend(stay.into_iter().flat_map(windows));
     }
-    gone.into_iter().find(|window| new.contains(window) && !stayed.contains(window))
+    gone.into_iter()
+        .find(|window| new.contains(window) && !stayed.contains(window))
 }
 
 /// Writes the case's files, splices them, and checks the result.
 fn check((columns, files): &Case) -> Result<(), TestCaseError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let (_folder, root) = root();
     let table = runtime.block_on(Table::open(&root, spec(columns))).unwrap();
     let written: Vec<_> = files.iter().map(|file| written(columns, file)).collect();
-    let sources: Vec<StoredSegment> =
-        written.iter().enumerate().map(|(number, (rows, file))| put(&root, number, rows, file)).collect();
+    let sources: Vec<StoredSegment> = written
+        .iter()
+        .enumerate()
+        .map(|(number, (rows, file))| put(&root, number, rows, file))
+        .collect();
     let due = categories(&["going"]);
     let spliced = runtime.block_on(table.splice(&sources, &due)).unwrap();
     prop_assert_eq!(spliced.segments.len(), 1);
-    let path = root.table_folder(&"sms".parse().unwrap()).join(spliced.segments[0].path());
+    let path = root
+        .table_folder(&"sms".parse().unwrap())
+        .join(spliced.segments[0].path());
     let new = std::fs::read(path).unwrap();
 
     let goes: BTreeSet<String> = (0..columns.len())
@@ -182,27 +272,48 @@ fn check((columns, files): &Case) -> Result<(), TestCaseError> {
             prop_assert!(found.column_by_name(&name(number)).is_none());
             continue;
         }
-        let kind: DataType = table.spec().column(&name(number)).unwrap().data_type.clone();
+        let kind: DataType = table
+            .spec()
+            .column(&name(number))
+            .unwrap()
+            .data_type
+            .clone();
         let of = |(rows, _): &(RecordBatch, Vec<u8>)| match rows.column_by_name(&name(number)) {
             Some(column) => texts(column),
             None => texts(&new_null_array(&kind, rows.num_rows())),
         };
         let expected: Vec<String> = written.iter().flat_map(of).collect();
-        prop_assert_eq!(texts(found.column_by_name(&name(number)).unwrap()), expected, "{}", name(number));
+        prop_assert_eq!(
+            texts(found.column_by_name(&name(number)).unwrap()),
+            expected,
+            "{}",
+            name(number)
+        );
     }
-    for gone in goes.iter().map(String::as_str).chain(["a note of the old file", "ARROW:schema"]) {
+    for gone in goes
+        .iter()
+        .map(String::as_str)
+        .chain(["a note of the old file", "ARROW:schema"])
+    {
         prop_assert!(!holds(&new, gone.as_bytes()), "{} is in the footer", gone);
     }
-    let after = ParquetMetaDataReader::new().parse_and_finish(&bytes::Bytes::from(new.clone())).unwrap();
-    prop_assert!(after.row_groups().iter().all(|group| group.sorting_columns().is_none()));
+    let after = ParquetMetaDataReader::new()
+        .parse_and_finish(&bytes::Bytes::from(new.clone()))
+        .unwrap();
+    prop_assert!(
+        after
+            .row_groups()
+            .iter()
+            .all(|group| group.sorting_columns().is_none())
+    );
 
     let left = left(&new, written.iter().map(|(_, file)| file.as_slice()), &goes);
     prop_assert!(left.is_none(), "{:?} of what should be gone", left);
     Ok(())
 }
 
-/// Writes the case's files and reads every column with and without dictionaries: the values are equal. Returns the
-/// number of arrays that came plain and as dictionaries.
+/// Writes the case's files and reads every column with and without dictionaries: the values are
+/// equal. Returns the number of arrays that came plain and as dictionaries.
 fn read_both(runtime: &Runtime, (columns, files): &Case) -> Result<[usize; 2], TestCaseError> {
     let (_folder, root) = root();
     let table = runtime.block_on(Table::open(&root, spec(columns))).unwrap();
@@ -239,7 +350,9 @@ fn read_both(runtime: &Runtime, (columns, files): &Case) -> Result<[usize; 2], T
 
 #[test]
 fn a_column_that_is_still_there_is_found_whatever_its_encoding() {
-    let seeds: Vec<_> = (0..200).map(|seed| (seed % 9 > 0).then_some(seed)).collect();
+    let seeds: Vec<_> = (0..200)
+        .map(|seed| (seed % 9 > 0).then_some(seed))
+        .collect();
     for flags in 0..16u8 {
         let on = |bit: u8| flags & (1 << bit) > 0;
         let style = Style {
@@ -251,36 +364,75 @@ fn a_column_that_is_still_there_is_found_whatever_its_encoding() {
             group_rows: 90,
             page_bytes: 500,
         };
-        let (_, file) = written(&[(12, 1), (12, 2)], &(style, seeds.clone(), vec![true, true]));
+        let (_, file) = written(
+            &[(12, 1), (12, 2)],
+            &(style, seeds.clone(), vec![true, true]),
+        );
         let search = |goes: &[&str]| {
-            left(&file, [file.as_slice()].into_iter(), &goes.iter().map(|name| (*name).to_owned()).collect())
+            left(
+                &file,
+                [file.as_slice()].into_iter(),
+                &goes.iter().map(|name| (*name).to_owned()).collect(),
+            )
         };
         assert!(search(&["column_number_0"]).is_some(), "{flags}");
         assert!(search(&[]).is_none(), "{flags}");
     }
 }
 
-/// Writes the case's files and merges them by some of their columns: the same rows, as plain texts, in the order of
-/// arrow's own sort of their keys.
+/// Writes the case's files and merges them by some of their columns: the same rows, as plain texts,
+/// in the order of arrow's own sort of their keys.
 fn check_merge((columns, files): &Case, memory: usize, by: &[usize]) -> Result<(), TestCaseError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let (_folder, root) = root();
     let table = runtime.block_on(Table::open(&root, spec(columns))).unwrap();
     let written: Vec<_> = files.iter().map(|file| written(columns, file)).collect();
-    let sources: Vec<StoredSegment> =
-        written.iter().enumerate().map(|(number, (rows, file))| put(&root, number, rows, file)).collect();
-    let sort_by: Vec<String> = by.iter().map(|number| name(number % columns.len())).collect();
-    let how = MergeSettings { sort_by: sort_by.clone(), memory };
+    let sources: Vec<StoredSegment> = written
+        .iter()
+        .enumerate()
+        .map(|(number, (rows, file))| put(&root, number, rows, file))
+        .collect();
+    let sort_by: Vec<String> = by
+        .iter()
+        .map(|number| name(number % columns.len()))
+        .collect();
+    let how = MergeSettings {
+        sort_by: sort_by.clone(),
+        memory,
+    };
     let segment = runtime.block_on(table.merge(&sources, &how)).unwrap();
-    let found = read(std::fs::read(root.table_folder(&"sms".parse().unwrap()).join(segment.path())).unwrap().into());
+    let found = read(
+        std::fs::read(
+            root.table_folder(&"sms".parse().unwrap())
+                .join(segment.path()),
+        )
+        .unwrap()
+        .into(),
+    );
 
     let schema = found.schema();
     let names: Vec<&String> = schema.fields().iter().map(|field| field.name()).collect();
     let known: BTreeSet<String> = written
         .iter()
-        .flat_map(|(rows, _)| rows.schema().fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>())
+        .flat_map(|(rows, _)| {
+            rows.schema()
+                .fields()
+                .iter()
+                .map(|f| f.name().clone())
+                .collect::<Vec<_>>()
+        })
         .collect();
-    prop_assert_eq!(names.iter().map(|name| (*name).clone()).collect::<BTreeSet<_>>(), known);
+    prop_assert_eq!(
+        names
+            .iter()
+            .map(|name| (*name).clone())
+            .collect::<BTreeSet<_>>(),
+        known
+    );
     let lines = |rows: &RecordBatch| {
         let column = |name: &&String| match rows.column_by_name(name) {
             Some(column) => texts(column),
@@ -288,7 +440,12 @@ fn check_merge((columns, files): &Case, memory: usize, by: &[usize]) -> Result<(
         };
         let columns: Vec<Vec<String>> = names.iter().map(column).collect();
         (0..rows.num_rows())
-            .map(|row| columns.iter().map(|column| column[row].clone()).collect::<Vec<_>>())
+            .map(|row| {
+                columns
+                    .iter()
+                    .map(|column| column[row].clone())
+                    .collect::<Vec<_>>()
+            })
             .collect::<Vec<_>>()
     };
     let mut before: Vec<Vec<String>> = written.iter().flat_map(|(rows, _)| lines(rows)).collect();
@@ -297,19 +454,28 @@ fn check_merge((columns, files): &Case, memory: usize, by: &[usize]) -> Result<(
     after.sort();
     prop_assert_eq!(before, after);
 
-    let options = Some(SortOptions { descending: false, nulls_first: false });
+    let options = Some(SortOptions {
+        descending: false,
+        nulls_first: false,
+    });
     let mut seen = BTreeSet::new();
     let keys: Vec<SortColumn> = sort_by
         .iter()
         .filter(|name| seen.insert(*name))
         .filter_map(|name| found.column_by_name(name))
         .filter(|column| !column.data_type().is_nested())
-        .map(|column| SortColumn { values: column.clone(), options })
+        .map(|column| SortColumn {
+            values: column.clone(),
+            options,
+        })
         .collect();
     if !keys.is_empty() {
         let order = lexsort_to_indices(&keys, None).unwrap();
         for key in keys {
-            prop_assert_eq!(texts(&take(&key.values, &order, None).unwrap()), texts(&key.values));
+            prop_assert_eq!(
+                texts(&take(&key.values, &order, None).unwrap()),
+                texts(&key.values)
+            );
         }
     }
     Ok(())

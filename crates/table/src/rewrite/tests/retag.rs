@@ -8,10 +8,14 @@ use arrow::datatypes::FieldRef;
 use chrono::TimeDelta;
 use proptest::prelude::*;
 
-use super::{ByCustomer, all, bytes, categories, column, filled, read, stored, tags, texts, told, varied};
+use super::{
+    ByCustomer, all, bytes, categories, column, filled, read, stored, tags, texts, told, varied,
+};
 use crate::reports::audit;
 use crate::testing::{noon, rewrite, root, segment_tags, spec};
-use crate::{Predicate, Retagging, RewriteError, Root, SegmentWriter, SplitResult, StoredSegment, Table};
+use crate::{
+    Predicate, Retagging, RewriteError, Root, SegmentWriter, SplitResult, StoredSegment, Table,
+};
 use ebbtide_base::ids::{Deadline, ProfileId};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -20,11 +24,17 @@ async fn rows_of_one_customer_get_new_tags_in_one_commit_and_the_books_still_bal
     let (mut table, mut index) = filled(&root, 2).await;
     let old = all(&index);
     let new = tags(7, &[("content", Some(3))], None);
-    let by = Arc::new(ByCustomer { of: vec![0, 0, 0, 1, 0, 0, 0], targets: vec![new.clone()] });
+    let by = Arc::new(ByCustomer {
+        of: vec![0, 0, 0, 1, 0, 0, 0],
+        targets: vec![new.clone()],
+    });
     let counted = table.retag_count(&old[0], by.clone()).await.unwrap();
     assert!(counted.len() == 1 && counted[0].0 == new && (14..=15).contains(&counted[0].1));
     let done = table.retag(&old, by.clone()).await.unwrap().unwrap();
-    assert_eq!((done.retagged, done.segments.len(), done.replaced.len()), (29, 4, 2));
+    assert_eq!(
+        (done.retagged, done.segments.len(), done.replaced.len()),
+        (29, 4, 2)
+    );
     assert_eq!(done.moved, [("content".parse().unwrap(), 29)].into());
     let mut work = rewrite(&index, done.replaced, done.segments);
     work.evidence.operation = "retag".to_owned();
@@ -36,12 +46,19 @@ async fn rows_of_one_customer_get_new_tags_in_one_commit_and_the_books_still_bal
     for segment in index.iter() {
         let moved = segment.profile == new.profile;
         let days = if moved { 3 } else { 90 };
-        assert_eq!(segment.deadlines[&content], Deadline(noon() + TimeDelta::days(days)));
+        assert_eq!(
+            segment.deadlines[&content],
+            Deadline(noon() + TimeDelta::days(days))
+        );
         assert_eq!(segment.deadlines.len(), 2);
     }
     assert!(audit(&root, &"sms".parse().unwrap()).await.unwrap().holds());
     // A second retag changes nothing.
-    let rest: Vec<_> = index.iter().filter(|segment| segment.profile != new.profile).cloned().collect();
+    let rest: Vec<_> = index
+        .iter()
+        .filter(|segment| segment.profile != new.profile)
+        .cloned()
+        .collect();
     assert!(table.retag(&rest, by).await.unwrap().is_none());
 }
 
@@ -49,40 +66,84 @@ async fn rows_of_one_customer_get_new_tags_in_one_commit_and_the_books_still_bal
 async fn a_segment_of_one_target_is_copied_and_what_of_it_is_gone_gets_no_deadline() {
     let (_folder, root) = root();
     let (mut table, mut index) = filled(&root, 2).await;
-    let dropped = table.splice(&all(&index), &categories(&["content"])).await.unwrap();
-    table.commit_rewrite(rewrite(&index, all(&index), dropped.segments)).await.unwrap();
+    let dropped = table
+        .splice(&all(&index), &categories(&["content"]))
+        .await
+        .unwrap();
+    table
+        .commit_rewrite(rewrite(&index, all(&index), dropped.segments))
+        .await
+        .unwrap();
     index.refresh().await.unwrap();
     let old = all(&index);
-    let new = tags(7, &[("content", Some(3)), ("phone_number", Some(4))], Some("2027"));
-    let by = Arc::new(ByCustomer { of: vec![1; 7], targets: vec![new] });
+    let new = tags(
+        7,
+        &[("content", Some(3)), ("phone_number", Some(4))],
+        Some("2027"),
+    );
+    let by = Arc::new(ByCustomer {
+        of: vec![1; 7],
+        targets: vec![new],
+    });
     let done = table.retag(&old, by).await.unwrap().unwrap();
     assert_eq!((done.retagged, done.segments.len()), (200, 1));
     assert_eq!(done.moved, [("phone_number".parse().unwrap(), 200)].into());
     let found = read(bytes(&root, done.segments[0].path()));
-    assert_eq!(found.column_by_name("expires_content").map_or(200, |column| column.null_count()), 200);
-    assert_eq!(found.column_by_name("expires_phone_number").unwrap().null_count(), 0);
-    assert!(column(&found, "policy_version").iter().all(|version| version == "2027"));
+    assert_eq!(
+        found
+            .column_by_name("expires_content")
+            .map_or(200, |column| column.null_count()),
+        200
+    );
+    assert_eq!(
+        found
+            .column_by_name("expires_phone_number")
+            .unwrap()
+            .null_count(),
+        0
+    );
+    assert!(
+        column(&found, "policy_version")
+            .iter()
+            .all(|version| version == "2027")
+    );
     // The look-up by bloom filters still works on the copied chunks.
     let mut copied = told(&done.segments[0]);
     copied.deadlines = Arc::default();
-    let is = |value: &str| Predicate::Is { column: "customer_id".to_owned(), value: value.to_owned() };
+    let is = |value: &str| Predicate::Is {
+        column: "customer_id".to_owned(),
+        value: value.to_owned(),
+    };
     assert_eq!(table.matches(&copied, &is("nobody")).await.unwrap(), 0);
-    assert!(matches!(table.split(&copied, &is("customer-1")).await.unwrap(), SplitResult::Both { .. }));
+    assert!(matches!(
+        table.split(&copied, &is("customer-1")).await.unwrap(),
+        SplitResult::Both { .. }
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cells_and_segments_of_two_kinds_are_refused() {
     let (_folder, root) = root();
     let (table, index) = filled(&root, 2).await;
-    let by: Arc<dyn Retagging> = Arc::new(ByCustomer { of: vec![0; 7], targets: Vec::new() });
+    let by: Arc<dyn Retagging> = Arc::new(ByCustomer {
+        of: vec![0; 7],
+        targets: Vec::new(),
+    });
     let mut old = all(&index);
     old[0].profile = ProfileId::of_hash([1; 6]);
-    assert!(matches!(table.retag(&old, by.clone()).await, Err(RewriteError::Store(_))));
+    assert!(matches!(
+        table.retag(&old, by.clone()).await,
+        Err(RewriteError::Store(_))
+    ));
     old[1].cells = true;
-    assert!(matches!(table.retag(&old[1..], by).await, Err(RewriteError::Store(_))));
+    assert!(matches!(
+        table.retag(&old[1..], by).await,
+        Err(RewriteError::Store(_))
+    ));
 }
 
-/// Writes two segments whose phone numbers have an open deadline: one with values, one with nulls only.
+/// Writes two segments whose phone numbers have an open deadline: one with values, one with nulls
+/// only.
 async fn open_and_null(table: &Table) -> [StoredSegment; 2] {
     let mut tags = segment_tags();
     tags.deadlines[1].1 = None;
@@ -91,8 +152,16 @@ async fn open_and_null(table: &Table) -> [StoredSegment; 2] {
             "recipient" | "sent_at" => new_null_array(field.data_type(), column.len()),
             _ => Arc::clone(column),
         };
-        RecordBatch::try_new(rows.schema(), rows.schema().fields().iter().zip(rows.columns()).map(of).collect())
-            .unwrap()
+        RecordBatch::try_new(
+            rows.schema(),
+            rows.schema()
+                .fields()
+                .iter()
+                .zip(rows.columns())
+                .map(of)
+                .collect(),
+        )
+        .unwrap()
     };
     let mut segments = Vec::new();
     for rows in [varied(0, 20), without(&varied(20, 40))] {
@@ -116,12 +185,24 @@ async fn what_was_open_gets_its_deadline_on_rows_too_that_hold_nothing_of_it_as_
         (vec![1; 7], vec![some, none.clone()], 1),
         (vec![1, 0, 1, 0, 1, 0, 1], vec![none], 2),
     ] {
-        let by = Arc::new(ByCustomer { of, targets: vec![new.clone()] });
+        let by = Arc::new(ByCustomer {
+            of,
+            targets: vec![new.clone()],
+        });
         let done = table.retag(&sources, by).await.unwrap().unwrap();
         assert_eq!(done.segments.len(), segments);
-        let moved = done.segments.iter().find(|segment| *segment.profile() == new.profile).unwrap();
+        let moved = done
+            .segments
+            .iter()
+            .find(|segment| *segment.profile() == new.profile)
+            .unwrap();
         let found = read(bytes(&root, moved.path()));
-        assert_eq!(found.column_by_name("expires_phone_number").map(|column| column.null_count()), Some(0));
+        assert_eq!(
+            found
+                .column_by_name("expires_phone_number")
+                .map(|column| column.null_count()),
+            Some(0)
+        );
     }
 }
 
@@ -130,14 +211,25 @@ async fn what_lost_a_category_lies_in_no_file_with_what_is_open() {
     let (_folder, root) = root();
     let table = Table::open(&root, spec()).await.unwrap();
     let [_, open] = open_and_null(&table).await;
-    let spliced = table.splice(&[stored(&table, &varied(40, 60)).await], &categories(&["phone_number"])).await.unwrap();
+    let spliced = table
+        .splice(
+            &[stored(&table, &varied(40, 60)).await],
+            &categories(&["phone_number"]),
+        )
+        .await
+        .unwrap();
     let mut lost = told(&spliced.segments[0]);
     Arc::make_mut(&mut lost.deadlines).remove(&"phone_number".parse().unwrap());
-    let by = Arc::new(ByCustomer { of: vec![1; 7], targets: vec![tags(7, &[("phone_number", Some(3))], None)] });
+    let by = Arc::new(ByCustomer {
+        of: vec![1; 7],
+        targets: vec![tags(7, &[("phone_number", Some(3))], None)],
+    });
     let done = table.retag(&[open, lost], by).await.unwrap().unwrap();
     let deadlines = done.segments.iter().map(|segment| {
         let found = read(bytes(&root, segment.path()));
-        found.column_by_name("expires_phone_number").map_or(found.num_rows(), |column| column.null_count())
+        found
+            .column_by_name("expires_phone_number")
+            .map_or(found.num_rows(), |column| column.null_count())
     });
     assert_eq!(deadlines.collect::<Vec<_>>(), [0, 20]);
 }
@@ -154,7 +246,10 @@ async fn segments(root: &Root, table: &Table) -> Vec<OriginalSegment> {
     let plain = stored(table, &varied(0, 150)).await;
     let lost = |from, next| async move {
         let whole = stored(table, &varied(from, next)).await;
-        let spliced = table.splice(&[whole], &categories(&["content"])).await.unwrap();
+        let spliced = table
+            .splice(&[whole], &categories(&["content"]))
+            .await
+            .unwrap();
         let mut lost = told(&spliced.segments[0]);
         Arc::make_mut(&mut lost.deadlines).remove(&"content".parse().unwrap());
         lost
@@ -164,13 +259,22 @@ async fn segments(root: &Root, table: &Table) -> Vec<OriginalSegment> {
     let merged = table.splice(&parts, &categories(&[])).await.unwrap();
     let known = |segment: StoredSegment, mixed| {
         let rows = read(bytes(root, &segment.path));
-        OriginalSegment { segment, rows, mixed }
+        OriginalSegment {
+            segment,
+            rows,
+            mixed,
+        }
     };
-    vec![known(plain, false), known(first, false), known(told(&merged.segments[0]), true)]
+    vec![
+        known(plain, false),
+        known(first, false),
+        known(told(&merged.segments[0]), true),
+    ]
 }
 
 fn instant(at: Deadline) -> String {
-    let column: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![at.micros()]).with_timezone("UTC"));
+    let column: ArrayRef =
+        Arc::new(TimestampMicrosecondArray::from(vec![at.micros()]).with_timezone("UTC"));
     texts(&column).remove(0)
 }
 
@@ -178,9 +282,14 @@ fn instant(at: Deadline) -> String {
 fn rows_of(names: &[String], rows: &RecordBatch) -> Vec<Vec<String>> {
     let columns: Vec<Vec<String>> = names
         .iter()
-        .map(|name| rows.column_by_name(name).map_or_else(|| vec!["-".to_owned(); rows.num_rows()], texts))
+        .map(|name| {
+            rows.column_by_name(name)
+                .map_or_else(|| vec!["-".to_owned(); rows.num_rows()], texts)
+        })
         .collect();
-    (0..rows.num_rows()).map(|row| columns.iter().map(|column| column[row].clone()).collect()).collect()
+    (0..rows.num_rows())
+        .map(|row| columns.iter().map(|column| column[row].clone()).collect())
+        .collect()
 }
 
 /// Computes the expected rows of each profile one by one; `None` stands for unchanged rows.
@@ -192,23 +301,41 @@ fn expected(
     let mut rows: BTreeMap<Option<ProfileId>, Vec<Vec<String>>> = BTreeMap::new();
     for of in known {
         let customers = column(&of.rows, "customer_id");
-        let number = |customer: &str| customer.strip_prefix("customer-").unwrap().parse::<usize>().unwrap();
-        if customers.iter().all(|customer| by.of[number(customer)] == 0) {
+        let number = |customer: &str| {
+            customer
+                .strip_prefix("customer-")
+                .unwrap()
+                .parse::<usize>()
+                .unwrap()
+        };
+        if customers
+            .iter()
+            .all(|customer| by.of[number(customer)] == 0)
+        {
             continue;
         }
         for (customer, mut row) in customers.iter().zip(rows_of(names, &of.rows)) {
             let tags = by.target(by.of[number(customer)]);
             for (category, at) in tags.iter().flat_map(|tags| &tags.deadlines) {
-                let place = names.iter().position(|name| *name == format!("expires_{category}")).unwrap();
+                let place = names
+                    .iter()
+                    .position(|name| *name == format!("expires_{category}"))
+                    .unwrap();
                 let gone = category.as_str() == "content"
-                    && (of.rows.column_by_name("body").is_none() || (of.mixed && row[place] == "-"));
+                    && (of.rows.column_by_name("body").is_none()
+                        || (of.mixed && row[place] == "-"));
                 row[place] = at.filter(|_| !gone).map_or_else(|| "-".to_owned(), instant);
             }
             if let Some(version) = tags.as_ref().and_then(|tags| tags.policy_version.as_ref()) {
-                let place = names.iter().position(|name| name == "policy_version").unwrap();
+                let place = names
+                    .iter()
+                    .position(|name| name == "policy_version")
+                    .unwrap();
                 row[place] = version.to_string();
             }
-            rows.entry(tags.map(|tags| tags.profile)).or_default().push(row);
+            rows.entry(tags.map(|tags| tags.profile))
+                .or_default()
+                .push(row);
         }
     }
     rows.values_mut().for_each(|rows| rows.sort());
@@ -217,7 +344,11 @@ fn expected(
 
 fn cases() -> impl Strategy<Value = ByCustomer> {
     let due = prop::option::of(1i64..400);
-    let one = (prop::option::of(due.clone()), prop::option::of(due), any::<bool>());
+    let one = (
+        prop::option::of(due.clone()),
+        prop::option::of(due),
+        any::<bool>(),
+    );
     let many = prop::collection::vec(one, 1..7);
     let numbers = prop_oneof![
         prop::collection::vec(0u64..7, 7),
@@ -225,18 +356,43 @@ fn cases() -> impl Strategy<Value = ByCustomer> {
         (0u64..7).prop_map(|one| vec![one; 7])
     ];
     (many, numbers).prop_map(|(drawn, numbers)| {
-        let of = numbers.into_iter().map(|number| number.min(drawn.len() as u64)).collect();
-        let targets = drawn.into_iter().enumerate().map(|(number, (content, phone, version))| {
-            let named = [("content", content), ("phone_number", phone)];
-            let named: Vec<_> = named.into_iter().filter_map(|(name, days)| Some((name, days?))).collect();
-            tags(u8::try_from(number).unwrap() + 1, &named, version.then_some("2027-01-01"))
-        });
-        ByCustomer { of, targets: targets.collect() }
+        let of = numbers
+            .into_iter()
+            .map(|number| number.min(drawn.len() as u64))
+            .collect();
+        let targets = drawn
+            .into_iter()
+            .enumerate()
+            .map(|(number, (content, phone, version))| {
+                let named = [("content", content), ("phone_number", phone)];
+                let named: Vec<_> = named
+                    .into_iter()
+                    .filter_map(|(name, days)| Some((name, days?)))
+                    .collect();
+                tags(
+                    u8::try_from(number).unwrap() + 1,
+                    &named,
+                    version.then_some("2027-01-01"),
+                )
+            });
+        ByCustomer {
+            of,
+            targets: targets.collect(),
+        }
     })
 }
 
-async fn check(root: &Root, table: &Table, known: &[OriginalSegment], by: ByCustomer) -> Result<(), TestCaseError> {
-    let names: Vec<String> = table.spec().stored().map(|column| column.name.clone()).collect();
+async fn check(
+    root: &Root,
+    table: &Table,
+    known: &[OriginalSegment],
+    by: ByCustomer,
+) -> Result<(), TestCaseError> {
+    let names: Vec<String> = table
+        .spec()
+        .stored()
+        .map(|column| column.name.clone())
+        .collect();
     let wanted = expected(&names, known, &by);
     let changing = wanted.iter().filter(|(profile, _)| profile.is_some());
     let changing: usize = changing.map(|(_, rows)| rows.len()).sum();
@@ -249,8 +405,12 @@ async fn check(root: &Root, table: &Table, known: &[OriginalSegment], by: ByCust
     let mut found: BTreeMap<Option<ProfileId>, Vec<Vec<String>>> = BTreeMap::new();
     for segment in &done.segments {
         let rows = read(bytes(root, segment.path()));
-        let profile = Some(segment.profile().clone()).filter(|profile| *profile != sources[0].profile);
-        found.entry(profile).or_default().extend(rows_of(&names, &rows));
+        let profile =
+            Some(segment.profile().clone()).filter(|profile| *profile != sources[0].profile);
+        found
+            .entry(profile)
+            .or_default()
+            .extend(rows_of(&names, &rows));
     }
     found.values_mut().for_each(|rows| rows.sort());
     prop_assert_eq!(found, wanted);
@@ -260,7 +420,11 @@ async fn check(root: &Root, table: &Table, known: &[OriginalSegment], by: ByCust
 
 #[test]
 fn whatever_the_targets_every_row_has_the_tags_of_its_own_and_nothing_else_changed() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let (_folder, root) = root();
     let (table, known) = runtime.block_on(async {
         let table = Table::open(&root, spec()).await.unwrap();

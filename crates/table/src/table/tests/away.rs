@@ -1,4 +1,5 @@
-//! A process that was away for longer than the log's entries are kept: asleep, frozen, or disconnected.
+//! A process that was away for longer than the log's entries are kept: asleep, frozen, or
+//! disconnected.
 
 use chrono::TimeDelta;
 
@@ -13,15 +14,27 @@ async fn go_on_without_them(root: &Root) -> Table {
         let more = batch(&table, 0, Some(from), from + 100).await;
         table.commit(more).await.unwrap();
     }
-    let upkeep = MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() };
-    table.maintain(noon() + TimeDelta::days(36_500), &upkeep).await.unwrap();
+    let upkeep = MaintenanceSettings {
+        checkpoint_every: 1,
+        ..MaintenanceSettings::default()
+    };
+    table
+        .maintain(noon() + TimeDelta::days(36_500), &upkeep)
+        .await
+        .unwrap();
     table
 }
 
 fn entries(root: &Root) -> Vec<String> {
-    let log = root.table_folder(&"sms".parse().unwrap()).join("_delta_log");
-    let names = std::fs::read_dir(log).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut entries: Vec<String> = names.filter(|name| name.len() == 25 && name.ends_with(".json")).collect();
+    let log = root
+        .table_folder(&"sms".parse().unwrap())
+        .join("_delta_log");
+    let names = std::fs::read_dir(log)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut entries: Vec<String> = names
+        .filter(|name| name.len() == 25 && name.ends_with(".json"))
+        .collect();
     entries.sort();
     entries
 }
@@ -39,8 +52,14 @@ async fn a_writer_that_was_away_writes_nothing_behind_the_newest_version() {
     let table = go_on_without_them(&root).await;
     let before = entries(&root);
     assert_eq!(before.len(), 1, "{before:?}");
-    assert!(matches!(away.commit(again).await, Err(CommitError::OffsetsMoved(_))));
-    assert!(matches!(away.commit_rewrite(rewritten).await, Err(CommitError::Unknown(_))));
+    assert!(matches!(
+        away.commit(again).await,
+        Err(CommitError::OffsetsMoved(_))
+    ));
+    assert!(matches!(
+        away.commit_rewrite(rewritten).await,
+        Err(CommitError::Unknown(_))
+    ));
     assert_eq!((entries(&root), away.version()), (before, table.version()));
     assert_eq!(away.next_offsets(), table.next_offsets());
     let more = batch(&away, 0, Some(500), 510).await;
@@ -68,7 +87,11 @@ async fn a_log_that_is_gone_is_told_and_not_begun_anew() {
     let mut table = Table::open(&root, spec()).await.unwrap();
     let first = batch(&table, 0, None, 100).await;
     table.commit(first).await.unwrap();
-    std::fs::remove_dir_all(root.table_folder(&"sms".parse().unwrap()).join("_delta_log")).unwrap();
+    std::fs::remove_dir_all(
+        root.table_folder(&"sms".parse().unwrap())
+            .join("_delta_log"),
+    )
+    .unwrap();
     let told = table.refresh().await.unwrap_err().to_string();
     assert!(told.contains("it was read before and is missing"), "{told}");
 }

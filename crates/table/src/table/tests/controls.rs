@@ -6,7 +6,8 @@ use uuid::Uuid;
 use crate::reports::audit;
 use crate::testing::{batch, noon, root, spec};
 use crate::{
-    CommitError, ControlLog, ControlsVersion, Evidence, OpenError, Root, StoreError, Table, controls_of, raise_controls,
+    CommitError, ControlLog, ControlsVersion, Evidence, OpenError, Root, StoreError, Table,
+    controls_of, raise_controls,
 };
 use ebbtide_base::ids::ProductKey;
 
@@ -15,11 +16,19 @@ fn sms() -> ProductKey {
 }
 
 fn evidence(operation: &str) -> Evidence {
-    Evidence::control(operation, Uuid::nil(), noon(), "2026-09-01".parse().unwrap())
+    Evidence::control(
+        operation,
+        Uuid::nil(),
+        noon(),
+        "2026-09-01".parse().unwrap(),
+    )
 }
 
 async fn append(root: &Root, version: i64) {
-    ControlLog::open(root).append(ControlsVersion(version), &json!({})).await.unwrap();
+    ControlLog::open(root)
+        .append(ControlsVersion(version), &json!({}))
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,14 +37,48 @@ async fn a_control_takes_force_in_one_commit_that_the_audit_accepts_and_is_never
     let mut table = Table::open(&root, spec()).await.unwrap();
     let work = batch(&table, 0, None, 100).await;
     table.commit(work).await.unwrap();
-    assert_eq!(table.commit_controls(ControlsVersion(3), evidence("hold")).await.unwrap(), 2);
-    assert_eq!(table.commit_controls(ControlsVersion(2), evidence("release")).await.unwrap(), 2);
-    assert_eq!(table.commit_controls(ControlsVersion(3), evidence("hold")).await.unwrap(), 2);
+    assert_eq!(
+        table
+            .commit_controls(ControlsVersion(3), evidence("hold"))
+            .await
+            .unwrap(),
+        2
+    );
+    assert_eq!(
+        table
+            .commit_controls(ControlsVersion(2), evidence("release"))
+            .await
+            .unwrap(),
+        2
+    );
+    assert_eq!(
+        table
+            .commit_controls(ControlsVersion(3), evidence("hold"))
+            .await
+            .unwrap(),
+        2
+    );
     assert_eq!(table.controls(), ControlsVersion(3));
-    assert_eq!(raise_controls(&root, &sms(), ControlsVersion(4), evidence("release")).await.unwrap(), Some(3));
-    assert_eq!(controls_of(&root, &sms()).await.unwrap(), Some(ControlsVersion(4)));
+    assert_eq!(
+        raise_controls(&root, &sms(), ControlsVersion(4), evidence("release"))
+            .await
+            .unwrap(),
+        Some(3)
+    );
+    assert_eq!(
+        controls_of(&root, &sms()).await.unwrap(),
+        Some(ControlsVersion(4))
+    );
     let found = audit(&root, &sms()).await.unwrap();
-    assert_eq!((found.broken, found.records, found.commits, found.foreign_commits), (vec![], 100, 3, 0));
+    assert_eq!(
+        (
+            found.broken,
+            found.records,
+            found.commits,
+            found.foreign_commits
+        ),
+        (vec![], 100, 3, 0)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,22 +87,34 @@ async fn a_writer_with_old_state_cannot_commit_past_a_control() {
     let mut writer = Table::open(&root, spec()).await.unwrap();
     let unaware = batch(&writer, 0, None, 100).await;
     let mut officer = Table::open(&root, spec()).await.unwrap();
-    officer.commit_controls(ControlsVersion(1), evidence("hold")).await.unwrap();
-    assert!(matches!(writer.commit(unaware).await, Err(CommitError::ControlsMoved)));
+    officer
+        .commit_controls(ControlsVersion(1), evidence("hold"))
+        .await
+        .unwrap();
+    assert!(matches!(
+        writer.commit(unaware).await,
+        Err(CommitError::ControlsMoved)
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_who_raise_the_controls_at_once_leave_the_highest_and_writers_in_between_lose_nothing() {
+async fn many_who_raise_the_controls_at_once_leave_the_highest_and_writers_in_between_lose_nothing()
+{
     let (_folder, root) = root();
     Table::open(&root, spec()).await.unwrap();
     let raised = (1..=8).map(|version| {
         let root = root.clone();
-        tokio::spawn(
-            async move { raise_controls(&root, &sms(), ControlsVersion(version), evidence("hold")).await.unwrap() },
-        )
+        tokio::spawn(async move {
+            raise_controls(&root, &sms(), ControlsVersion(version), evidence("hold"))
+                .await
+                .unwrap()
+        })
     });
     futures::future::try_join_all(raised).await.unwrap();
-    assert_eq!(controls_of(&root, &sms()).await.unwrap(), Some(ControlsVersion(8)));
+    assert_eq!(
+        controls_of(&root, &sms()).await.unwrap(),
+        Some(ControlsVersion(8))
+    );
     assert!(audit(&root, &sms()).await.unwrap().holds());
 }
 
@@ -83,5 +138,11 @@ async fn a_table_that_knows_of_more_controls_than_the_log_has_is_not_opened() {
     Table::open(&root, spec()).await.unwrap();
     std::fs::remove_dir_all(root.controls_folder()).unwrap();
     let refused = Table::open(&root, spec()).await.err().unwrap();
-    assert!(matches!(refused, OpenError::Store(StoreError::ControlsUnreadable { version: 1, .. })), "{refused}");
+    assert!(
+        matches!(
+            refused,
+            OpenError::Store(StoreError::ControlsUnreadable { version: 1, .. })
+        ),
+        "{refused}"
+    );
 }

@@ -12,11 +12,19 @@ fn sms() -> ProductKey {
 
 async fn raise(root: &Root, version: i64) {
     let evidence = Evidence::control("hold", Uuid::nil(), noon(), "2026-09-01".parse().unwrap());
-    raise_controls(root, &sms(), ControlsVersion(version), evidence).await.unwrap();
+    raise_controls(root, &sms(), ControlsVersion(version), evidence)
+        .await
+        .unwrap();
 }
 
 async fn controls(known: &mut TableControlsCache) -> Vec<i64> {
-    known.look().await.unwrap().into_iter().map(|(_, table)| table.controls.0).collect()
+    known
+        .look()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|(_, table)| table.controls.0)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,9 +37,16 @@ async fn a_second_look_needs_no_entry_that_the_first_read() {
     table.commit(work).await.unwrap();
     assert_eq!(controls(&mut known).await, [0]);
     raise(&root, 3).await;
-    std::fs::remove_file(root.table_folder(&sms()).join("_delta_log/00000000000000000000.json")).unwrap();
+    std::fs::remove_file(
+        root.table_folder(&sms())
+            .join("_delta_log/00000000000000000000.json"),
+    )
+    .unwrap();
     assert_eq!(controls(&mut known).await, [3]);
-    assert!(TableControlsCache::new(root).look().await.is_err(), "from the start it cannot be read");
+    assert!(
+        TableControlsCache::new(root).look().await.is_err(),
+        "from the start it cannot be read"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
