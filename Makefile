@@ -1,7 +1,7 @@
 # Every target sets up what it needs first (tools/setup). Artifacts go outside the clone, so that clones share them.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/ebbtide/target
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench soak weeks life topics clouds fuzz lint sanitize
+.PHONY: help setup build demo test bench soak weeks life topics clouds fuzz lint prose sanitize
 
 # Tests without optimisation nest schemas deeper than the usual stack of a test's thread holds (RUST_MIN_STACK).
 # The tests stop the process at named steps of a commit; all checks build that way, so that dependencies compile once.
@@ -26,6 +26,10 @@ lint: ## Formatting and lints, warnings as errors
 	@tools/setup build
 	cargo fmt --all --check
 	cargo clippy --locked $(CHECKED) --workspace --all-targets -- -D warnings
+
+prose: ## Words in documents, comments and messages, and public type names that are declared twice (PROSE=--count for numbers)
+	@tools/setup prose
+	tools/prose/check $(PROSE)
 
 test: lint ## Lints, then all tests with a real Kafka, a real schema registry, an object store and four foreign readers
 	@tools/setup test
