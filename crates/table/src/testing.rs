@@ -27,7 +27,7 @@ use uuid::Uuid;
 use futures::StreamExt;
 
 use super::error::StoreError;
-use super::log::{LogState, TableLog};
+use super::log::{LogState, TableLog, files};
 use super::spec::{ColumnRole, TableColumn, TableSpec, instant, tags};
 use super::{
     ControlsVersion, EncodedSegment, Evidence, IngestCommit, OffsetAdvance, PartitionEvidence,
@@ -301,6 +301,8 @@ pub async fn active_paths(
     product: &ProductKey,
 ) -> Result<Vec<String>, StoreError> {
     let log = TableLog::of(root, product);
+    // The kernel lists files lazily: a checkpoint that cannot be read must be hidden before it begins.
+    log.is_readable(&files::list(&log).await?, u64::MAX).await?;
     let (_, snapshot) = LogState::load_snapshot(&log)
         .await?
         .expect("the table exists");
