@@ -28,6 +28,7 @@ use ebbtide_maintenance::{
 };
 use ebbtide_policy::{EndRule, Policy};
 use ebbtide_table::{Root, SegmentIndex, StoredSegment, Table};
+use futures::StreamExt;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

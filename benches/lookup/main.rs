@@ -32,6 +32,7 @@ use arrow::datatypes::Int64Type;
 use ebbtide_query::{RecordFilter, RecordFinder, SegmentScan, TextCondition};
 use ebbtide_table::{Root, Table};
 use filled::Size;
+use futures::StreamExt;
 
 /// The allocator of the program.
 #[global_allocator]

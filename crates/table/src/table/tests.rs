@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use deltalake_core::kernel::Action;
 use deltalake_core::kernel::{Add, MetadataExt, Transaction};
 use deltalake_core::logstore::{StorageConfig, logstore_with};
+use futures::StreamExt;
 use object_store::path::Path;
 use object_store::{
     Error, GetOptions, GetResult, ObjectStore, PutOptions, PutPayload, PutResult, Result,

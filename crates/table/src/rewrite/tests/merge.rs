@@ -1,6 +1,7 @@
 //! Merges of segments: the same rows in another order, a look-up decodes few pages, and no other
 //! files are left.
 
+use futures::StreamExt;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
