@@ -15,6 +15,8 @@ mod resolve;
 pub mod schema;
 pub mod tag;
 mod tags;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod text;
 pub mod value_list;
 

@@ -2,22 +2,15 @@
 //! for a given time.
 //!
 //! The seed alone reproduces each case. Exits with 1 on a finding.
-//! Run it with `cargo test --release --test fuzz -- --seconds 60`.
+//! Run it with `cargo test --release -p ebbtide-policy --test fuzz -- --seconds 60`.
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods)] // A program for the terminal, run by the clock.
-
-#[path = "../../crates/policy/src/schema/tests/differential.rs"]
-mod differential;
-#[path = "../../crates/policy/src/schema/tests/oracle.rs"]
-mod oracle;
-#[path = "../../crates/policy/src/schema/tests/random.rs"]
-mod random;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use ebbtide_policy::schema;
+use ebbtide_policy::testing::differential;
 
 const USAGE: &str = "usage: fuzz [--seconds N] [--seed S] [--cases N]";
 const BODIES: usize = 48;

@@ -1,25 +1,12 @@
-//! Prints `src/tag/country_prefixes.txt` and `src/tag/numbering_plans.txt` from the metadata of the
-//! `phonenumber` crate: `cargo run --example country_prefixes > src/tag/country_prefixes.txt`, and
-//! with the argument `plans` the other one, after that crate is updated.
-//!
-//! Promises, for every valid number, the region that the crate tells. Tests compare the files with
-//! [`table`] and [`plans::table`].
-
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a tool for developers"
-)]
+//! The table of country prefixes, from the metadata of the `phonenumber` crate: for every valid
+//! number, the region that the crate finds. The example `country_prefixes` prints it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 
 use phonenumber::metadata::{DATABASE, Descriptor, Metadata};
 
-/// The automata.
 pub mod pattern;
-/// The numbering plans.
 pub mod plans;
 
 use pattern::{Patterns, Position};
@@ -61,8 +48,8 @@ impl Region {
     }
 }
 
-/// The kinds of number by which the crate tells whether a number is a region's, and which one it
-/// is.
+/// Returns the kinds of number by which the crate decides whether a number is of a region, and of
+/// which one.
 pub fn kinds(meta: &Metadata) -> impl Iterator<Item = &Descriptor> {
     let all = meta.descriptors();
     [
@@ -81,14 +68,14 @@ pub fn kinds(meta: &Metadata) -> impl Iterator<Item = &Descriptor> {
     .flatten()
 }
 
-/// A number as far as it was read. The crate judges validity by all digits, but names the region by
-/// the digits behind the leading zeros, and where that names none the number is still valid: then
-/// all digits name it here.
+/// A number as far as it was read. The crate checks validity by all digits, but finds the region by
+/// the digits after the leading zeros. If that finds no region, the number is still valid: then all
+/// digits decide the region here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Read {
     all: Position,
     length: u16,
-    behind_zeros: Position,
+    after_zeros: Position,
     zeros: u16,
 }
 
@@ -136,7 +123,7 @@ impl Code {
         Read {
             all: self.patterns.start(),
             length: 0,
-            behind_zeros: self.patterns.start(),
+            after_zeros: self.patterns.start(),
             zeros: 0,
         }
     }
@@ -148,14 +135,14 @@ impl Code {
                 Read {
                     all,
                     length,
-                    behind_zeros: from.behind_zeros.clone(),
+                    after_zeros: from.after_zeros.clone(),
                     zeros: from.zeros + 1,
                 }
             } else {
                 Read {
                     all,
                     length,
-                    behind_zeros: self.patterns.step(&from.behind_zeros, digit),
+                    after_zeros: self.patterns.step(&from.after_zeros, digit),
                     zeros: from.zeros,
                 }
             }
@@ -178,7 +165,7 @@ impl Code {
             .chosen(&at.all, at.length)
             .filter(|region| self.regions[*region].holds(&at.all, at.length))?;
         Some(
-            self.chosen(&at.behind_zeros, at.length - at.zeros)
+            self.chosen(&at.after_zeros, at.length - at.zeros)
                 .unwrap_or(by_all),
         )
     }
@@ -206,9 +193,9 @@ impl Code {
         reach
     }
 
-    /// Adds the shortest prefixes that tell a region other than the main one, which the code alone
-    /// tells.
-    fn tell(&mut self, prefix: &str, at: &Read, found: &mut Table) {
+    /// Adds the shortest prefixes of the regions other than the main one, which the code alone
+    /// stands for.
+    fn add_prefixes(&mut self, prefix: &str, at: &Read, found: &mut Table) {
         let reach = self.reach(at);
         let all = union(reach);
         if all.count_ones() <= 1 {
@@ -218,12 +205,11 @@ impl Code {
             return;
         }
         let nexts = self.nexts(at);
-        let one_more_tells = nexts
+        let next_digit_decides = nexts
             .iter()
             .all(|next| union(self.reach(next)).count_ones() <= 1);
-        let its_length_tells =
-            all & 1 == 1 && reach.iter().all(|regions| regions.count_ones() <= 1);
-        if its_length_tells && !one_more_tells {
+        let length_decides = all & 1 == 1 && reach.iter().all(|regions| regions.count_ones() <= 1);
+        if length_decides && !next_digit_decides {
             let code = prefix.len() - usize::from(at.length);
             for (national, regions) in reach
                 .iter()
@@ -241,7 +227,7 @@ impl Code {
                 "{prefix} is whole, and the beginning of another"
             );
             for (digit, next) in nexts.iter().enumerate() {
-                self.tell(&format!("{prefix}{digit}"), next, found);
+                self.add_prefixes(&format!("{prefix}{digit}"), next, found);
             }
         }
     }
@@ -251,11 +237,11 @@ impl Code {
     }
 }
 
-/// Prefix, and the number of digits where it tells its region for numbers of that many alone.
+/// Regions by prefix, and by the number of digits if the prefix decides only for that number.
 type Table = BTreeMap<(String, Option<usize>), String>;
 
-/// The whole table: a line for each prefix, of which the longest that a number begins with tells
-/// its country.
+/// Returns the whole table: a line for each prefix. The longest prefix that a number begins with
+/// decides its country.
 pub fn table() -> String {
     let mut found = Table::new();
     for code in 1..1000_u16 {
@@ -266,7 +252,7 @@ pub fn table() -> String {
         if ids.len() > 1 {
             let mut shared = Code::of(&ids);
             let start = shared.start();
-            shared.tell(&code.to_string(), &start, &mut found);
+            shared.add_prefixes(&code.to_string(), &start, &mut found);
         }
     }
     found
@@ -278,12 +264,4 @@ pub fn table() -> String {
             _ = writeln!(text, "{prefix} {id}{length}");
             text
         })
-}
-
-#[allow(dead_code, reason = "a test takes this file as a module")]
-fn main() {
-    match std::env::args().nth(1).as_deref() {
-        Some("plans") => print!("{}", plans::table()),
-        _ => print!("{}", table()),
-    }
 }

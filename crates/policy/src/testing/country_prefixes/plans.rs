@@ -8,7 +8,7 @@ use phonenumber::metadata::{DATABASE, Metadata};
 
 use super::{Code, LONGEST};
 
-/// The whole table, by calling code, the main region of a code first.
+/// Returns the whole table, by calling code, the main region of a code first.
 pub fn table() -> String {
     let mut table = String::new();
     for code in 1..1000_u16 {
@@ -32,7 +32,7 @@ pub fn table() -> String {
     table
 }
 
-/// The prefix of calls abroad.
+/// Returns the prefix of calls abroad.
 fn abroad(meta: &Metadata) -> String {
     let preferred = meta
         .preferred_international_prefix()
@@ -60,7 +60,7 @@ fn is_plain(prefix: &str) -> bool {
     !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// For each length the first two digits of valid numbers, as bits.
+/// Returns for each length the first two digits of valid numbers, as bits.
 fn begins(id: &str) -> Vec<(usize, u128)> {
     let mut code = Code::of(&[id]);
     let mut begins = [0_u128; LONGEST as usize + 1];

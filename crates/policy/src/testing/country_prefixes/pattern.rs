@@ -1,15 +1,12 @@
 //! The metadata's patterns as automata over the ten digits, so that all numbers of a prefix can be
-//! asked at once.
-//!
-//! Promises the crate's own reading of a pattern: it matches where some prefix of the number does.
-//! Development only.
+//! matched in one step. A pattern matches if it matches a prefix of the number, as in the crate.
 
 use std::collections::BTreeSet;
 
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-/// Reads a pattern as the `phonenumber` crate does: white space in it means nothing.
+/// Reads a pattern as the `phonenumber` crate does: white space in it is ignored.
 pub fn parse(pattern: &str) -> Hir {
     let mut parser = ParserBuilder::new()
         .unicode(false)
@@ -21,7 +18,7 @@ pub fn parse(pattern: &str) -> Hir {
         .expect("the metadata's patterns are regular expressions")
 }
 
-/// Which of the ten digits a class holds.
+/// Returns the digits that a class contains.
 pub fn digits(class: &Class) -> Vec<u8> {
     let holds = |digit: &u8| match class {
         Class::Bytes(class) => class
@@ -49,17 +46,16 @@ pub struct Patterns {
     starts: Vec<usize>,
 }
 
-/// Where reading some digits has led: the states that go on, and the patterns that have matched on
-/// the way.
+/// The result of reading some digits: the states that continue, and the patterns that have matched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Position {
     alive: BTreeSet<usize>,
-    /// The numbers of the patterns of which a prefix of what was read is a match.
+    /// The numbers of the patterns that match a prefix of the digits.
     pub matched: BTreeSet<usize>,
 }
 
 impl Patterns {
-    /// Adds a pattern and gives its number.
+    /// Adds a pattern. Returns its number.
     pub fn add(&mut self, pattern: &str) -> usize {
         let number = self.starts.len();
         let end = self.state(State::Match(number));
@@ -68,7 +64,7 @@ impl Patterns {
         number
     }
 
-    /// Before the first digit.
+    /// Returns the position before the first digit.
     pub fn start(&self) -> Position {
         let mut position = Position {
             alive: BTreeSet::new(),
@@ -80,7 +76,7 @@ impl Patterns {
         position
     }
 
-    /// After one more digit.
+    /// Returns the position after one more digit.
     pub fn step(&self, from: &Position, digit: u8) -> Position {
         let mut position = Position {
             alive: BTreeSet::new(),
@@ -109,7 +105,7 @@ impl Patterns {
         self.states.len() - 1
     }
 
-    /// Builds from the end: gives the state that reads `hir` and then goes on at `next`.
+    /// Builds from the end. Returns the state that reads `hir` and then continues at `next`.
     fn compile(&mut self, hir: &Hir, next: usize) -> usize {
         match hir.kind() {
             HirKind::Empty => next,
