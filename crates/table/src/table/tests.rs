@@ -23,8 +23,9 @@ use super::open::{info, write_entry};
 use crate::durable::DurableFs;
 use crate::reports::audit;
 use crate::spec::{ColumnRole, TableColumn, TableSpec, instant};
+use crate::testing::buckets::roots;
 use crate::testing::hook::{HookedStore, StoreHook};
-use crate::testing::{MARKER, batch, encoded, log_bytes, noon, partition, root, roots, rows, spec};
+use crate::testing::{MARKER, batch, encoded, log_bytes, noon, partition, root, rows, spec};
 use crate::{
     CleanupPlan, CommitError, ControlsVersion, MaintenanceSettings, OpenError, Root, StoreError,
     Table,

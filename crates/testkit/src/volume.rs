@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::ebbtide::{Ebbtide, program};
+use super::ebbtide::Ebbtide;
 use super::eventually;
 use super::process::Process;
 use super::scene::Scene;
@@ -67,7 +67,7 @@ impl Volume {
     pub fn start(&self, scene: &Scene<'_>, name: &str) -> Ebbtide {
         let mut arguments = self.enter();
         arguments.extend_from_slice(args![
-            program().display(),
+            scene.program.path().display(),
             "run",
             "--config",
             scene.config().display()

@@ -12,7 +12,7 @@ pub const ALL: &str = "duckdb,polars,deltalake";
 pub const WITH_SPARK: &str = "duckdb,polars,deltalake,spark";
 
 /// The inputs of a comparison.
-pub struct Comparison<'a> {
+pub struct ReaderComparison<'a> {
     pub root: &'a Path,
     pub policy: &'a Path,
     /// The files of acknowledged records.
@@ -22,7 +22,7 @@ pub struct Comparison<'a> {
     pub readers: &'a str,
 }
 
-impl Comparison<'_> {
+impl ReaderComparison<'_> {
     /// Asserts that every acknowledged record is stored exactly once, with the oracle's tags.
     /// Returns the counts; fails with the differences.
     pub fn check(&self) -> serde_json::Value {

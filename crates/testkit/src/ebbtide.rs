@@ -1,17 +1,12 @@
 //! The program under test, as a process: `ebbtide run --config FILE`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::process::Process;
 use super::swept::MAX_STEP;
-use super::{eventually, free_port, http_get};
+use super::{ProgramUnderTest, eventually, free_port, http_get};
 use crate::args;
-
-/// Returns the path of the program.
-pub fn program() -> PathBuf {
-    env!("CARGO_BIN_EXE_ebbtide").into()
-}
 
 /// A running instance.
 pub struct Ebbtide {
@@ -21,9 +16,14 @@ pub struct Ebbtide {
 
 impl Ebbtide {
     /// Starts an instance from `config`, on its own operations port; its log is appended to `log`.
-    pub fn start(config: &Path, log: &Path, environment: &[(&str, &str)]) -> Self {
+    pub fn start(
+        program: &ProgramUnderTest,
+        config: &Path,
+        log: &Path,
+        environment: &[(&str, &str)],
+    ) -> Self {
         Self::start_by(
-            &program(),
+            program.path(),
             args!["run", "--config", config.display()],
             log,
             environment,
@@ -86,15 +86,12 @@ impl Ebbtide {
 
     /// Returns the sum of a metric over all its labels.
     pub fn metric(&self, name: &str) -> f64 {
-        let (_, body) = self.ask("/metrics").unwrap_or_default();
-        let of = |line: &&str| {
-            line.strip_prefix(name)
-                .is_some_and(|rest| rest.starts_with(['{', ' ']))
-        };
-        body.lines()
-            .filter(of)
-            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum()
+        self.metrics().sum(name, "")
+    }
+
+    /// Returns the values of all metrics. They are empty if nothing answers.
+    pub fn metrics(&self) -> ScrapedMetrics {
+        ScrapedMetrics(self.ask("/metrics").unwrap_or_default().1)
     }
 
     /// Sends SIGTERM and waits. Asserts that the instance exits with 0 in time.
@@ -107,5 +104,24 @@ impl Ebbtide {
             "SIGTERM must end it well:\n{}",
             self.process.tail()
         );
+    }
+}
+
+/// The values of all metrics at one time.
+pub struct ScrapedMetrics(String);
+
+impl ScrapedMetrics {
+    /// Returns the sum of a metric over the series that have `label` (`outcome="stored"`); over all
+    /// of them if it is empty.
+    pub fn sum(&self, name: &str, label: &str) -> f64 {
+        let of = |line: &&str| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(label))
+        };
+        self.0
+            .lines()
+            .filter(of)
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
     }
 }

@@ -1,21 +1,21 @@
-//! Fills the topics for the measurement: steady synthetic traffic, uncompressed, spread over the
+//! Topics full of records for a measurement: steady synthetic traffic, uncompressed, spread over the
 //! partitions.
 
-use std::path::Path;
 use std::time::Duration;
 
 use ebbtide_base::clock::{Clock, SystemClock};
-use ebbtide_base::ids::{ProductKey, Topic};
+use ebbtide_base::ids::ProductKey;
 use ebbtide_demo::traffic::{Framing, Traffic, TrafficSettings, TrafficSource};
-use ebbtide_services::app::read_policy;
+use ebbtide_policy::Policy;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
+use super::kafka::Kafka;
+use super::tables::shipped_policy;
+
 /// The records that were produced.
-pub struct Filled {
+pub struct FilledTopics {
     /// The topics.
     pub topics: Vec<String>,
     /// The number of records in all topics.
@@ -42,28 +42,24 @@ const PRODUCTS: [&str; 13] = [
 ];
 
 /// Produces `records` records of SMS, or of all products.
-pub fn fill(bootstrap: &str, records: u64, partitions: i32, all_products: bool) -> Filled {
+pub fn fill(kafka: &Kafka, records: u64, partitions: u32, all_products: bool) -> FilledTopics {
     let products = if all_products {
         &PRODUCTS[..]
     } else {
         &PRODUCTS[..1]
     };
+    let policy = shipped_policy();
     let sources: Vec<TrafficSource> = products
         .iter()
-        .map(|product| TrafficSource {
-            product: ProductKey::new(product).expect("a product"),
-            topic: topic(product),
-            schema: schema(product),
-            framing: Framing::SingleObject,
-        })
+        .map(|product| source(&policy, product))
         .collect();
     let topics: Vec<String> = sources
         .iter()
         .map(|source| source.topic.as_str().to_owned())
         .collect();
-    create(bootstrap, &topics, partitions);
+    kafka.create(&topics, partitions, &["segment.bytes=1073741824"]);
     let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap)
+        .set("bootstrap.servers", kafka.bootstrap())
         .set("linger.ms", "50")
         .set("batch.size", "1000000")
         .set("queue.buffering.max.messages", "500000")
@@ -76,7 +72,7 @@ pub fn fill(bootstrap: &str, records: u64, partitions: i32, all_products: bool) 
         value.clear();
         let appended = traffic.append(now, &mut value);
         bytes += value.len() as u64;
-        let partition = (number / 64 % partitions as u64) as i32;
+        let partition = (number / 64 % u64::from(partitions)) as i32;
         let mut record = BaseRecord::<(), [u8]>::to(sources[appended.source].topic.as_str())
             .payload(value.as_slice())
             .partition(partition);
@@ -95,56 +91,21 @@ pub fn fill(bootstrap: &str, records: u64, partitions: i32, all_products: bool) 
     producer
         .flush(Duration::from_secs(120))
         .expect("all delivered");
-    Filled {
+    FilledTopics {
         topics,
         records,
         bytes,
     }
 }
 
-/// Returns the topic that the shipped policy names for a product.
-fn topic(product: &str) -> Topic {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policy.yaml");
-    let policy = read_policy(&path)
-        .expect("the shipped policy")
-        .policy
-        .expect("a clean policy");
+/// Returns the traffic of a product, to the topic that the policy names for it.
+fn source(policy: &Policy, product: &str) -> TrafficSource {
     let product = ProductKey::new(product).expect("a product");
-    policy.products[&product]
-        .records
-        .as_ref()
-        .expect("records")
-        .topics[0]
-        .clone()
-}
-
-fn schema(product: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("schemas")
-        .join(format!("{product}.avsc"));
-    std::fs::read_to_string(path).expect("a shipped schema")
-}
-
-fn create(bootstrap: &str, topics: &[String], partitions: i32) {
-    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap)
-        .create()
-        .expect("an admin client");
-    let new: Vec<NewTopic<'_>> = topics
-        .iter()
-        .map(|topic| {
-            NewTopic::new(topic, partitions, TopicReplication::Fixed(1))
-                .set("segment.bytes", "1073741824")
-        })
-        .collect();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let created = runtime
-        .block_on(admin.create_topics(&new, &AdminOptions::new()))
-        .expect("the broker answers");
-    for topic in created {
-        topic.expect("a new topic");
+    let records = policy.products[&product].records.as_ref().expect("records");
+    TrafficSource {
+        topic: records.topics[0].clone(),
+        schema: records.schema.text().to_owned(),
+        framing: Framing::SingleObject,
+        product,
     }
 }

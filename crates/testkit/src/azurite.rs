@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::bucket::Bucket;
+use super::bucket::BucketSettings;
 use super::process::Process;
 use super::python::{part, run};
 use super::{Scratch, free_port, listens};
@@ -50,7 +50,7 @@ impl Azurite {
     }
 
     /// Returns its one place.
-    pub fn bucket(&self) -> Bucket {
+    pub fn bucket(&self) -> BucketSettings {
         let account = [
             ("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT),
             ("AZURE_STORAGE_ACCOUNT_KEY", KEY),
@@ -60,7 +60,7 @@ impl Azurite {
             ("AZURE_STORAGE_ENDPOINT", self.endpoint.clone()),
             ("AZURE_ALLOW_HTTP", "true".to_owned()),
         ];
-        Bucket {
+        BucketSettings {
             place: "az://plain/it".to_owned(),
             section: format!(
                 "store:\n  endpoint: {}\n  allow_http: true\n",

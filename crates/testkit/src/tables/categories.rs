@@ -6,18 +6,20 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::DataType;
 use chrono::{DateTime, TimeDelta, Utc};
 use ebbtide_base::ids::{
-    Bucket, BucketUnit, Category, Deadline, Offset, Partition, PolicyVersion, TopicPartition,
+    Bucket, BucketUnit, Deadline, Offset, Partition, PolicyVersion, TopicPartition,
 };
+use ebbtide_policy::expires_column;
 use ebbtide_table::{
-    ColumnRole, Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, SegmentTags,
-    SegmentWriter, Table, TableColumn, TableSpec,
+    ColumnRole, Evidence, SegmentTags, SegmentWriter, Table, TableColumn, TableSpec,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use uuid::Uuid;
+
+use super::{StoredOffsets, column, commit, instant, personal};
 
 /// The categories. Each has one column with its name.
 pub const CATEGORIES: [&str; 4] = ["phone_number", "traffic_data", "location_data", "content"];
@@ -37,25 +39,13 @@ pub fn policy() -> PolicyVersion {
 
 /// Returns the specification of the table: one column per category, a plain column, and the tags.
 pub fn spec() -> Arc<TableSpec> {
-    let instant = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let column = |name: &str, data_type: DataType, role: ColumnRole, bloom: bool| {
-        let name = name.to_owned();
-        TableColumn {
-            name,
-            data_type,
-            role,
-            doc: None,
-            bloom,
-        }
-    };
-    let category = |name: &str| -> Category { name.parse().expect("a category") };
     let mut columns: Vec<TableColumn> = CATEGORIES
         .iter()
         .map(|name| {
             column(
                 name,
                 DataType::Utf8,
-                ColumnRole::Personal(category(name)),
+                personal(name),
                 *name == "phone_number",
             )
         })
@@ -66,14 +56,11 @@ pub fn spec() -> Arc<TableSpec> {
         ColumnRole::Plain,
         false,
     ));
-    columns.extend(CATEGORIES.iter().map(|name| {
-        column(
-            &format!("expires_{name}"),
-            instant(),
-            ColumnRole::Tag,
-            false,
-        )
-    }));
+    columns.extend(
+        CATEGORIES
+            .iter()
+            .map(|name| column(&expires_column(name), instant(), ColumnRole::Tag, false)),
+    );
     for (name, data_type) in [
         ("policy_version", DataType::Utf8),
         ("ingested_at", instant()),
@@ -170,28 +157,13 @@ pub async fn fill(table: &mut Table, bytes: u64, each: u64) {
             .await
             .expect("a written segment");
         written += segment.size();
-        let records = u64::try_from(from - start).expect("some rows");
-        let (before, next) = ((start > 0).then_some(Offset(start)), Offset(from));
-        let mut evidence = Evidence::ingest(Uuid::new_v4(), day(), policy());
-        (evidence.read, evidence.stored) = (records, records);
-        evidence.partitions = vec![PartitionEvidence {
+        let offsets = StoredOffsets {
             partition: partition.clone(),
-            from: before,
-            next,
-            records,
-        }];
-        let advances = vec![OffsetAdvance {
-            partition: partition.clone(),
-            from: before,
-            next,
-            topic: None,
-        }];
-        let batch = IngestCommit {
-            segments: vec![segment],
-            advances,
-            controls: table.controls(),
-            evidence,
+            from: (start > 0).then_some(Offset(start)),
+            next: Offset(from),
         };
-        table.commit(batch).await.expect("a commit");
+        let mut evidence = Evidence::ingest(Uuid::new_v4(), day(), policy());
+        evidence.stored = offsets.records();
+        commit(table, vec![segment], offsets, evidence).await;
     }
 }

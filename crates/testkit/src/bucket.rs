@@ -1,7 +1,7 @@
 //! A place in an object store, and the settings that a program needs to reach it.
 
 /// One place, for one test.
-pub struct Bucket {
+pub struct BucketSettings {
     /// The place as a URL.
     pub place: String,
     /// The section `store` of a configuration that uses it.

@@ -1,7 +1,6 @@
 //! A table of SMS as ingest would have stored them at a time in the past.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,27 +9,16 @@ use ebbtide_demo::traffic::{Framing, Traffic, TrafficSettings, TrafficSource};
 use ebbtide_policy::Policy;
 use ebbtide_policy::schema::{Decoder, Frame, WriterSchema, frame};
 use ebbtide_policy::tag::{Arrivals, Tagger};
-use ebbtide_services::app::read_policy;
-use ebbtide_table::{
-    Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, Root, Segment, SegmentWriter, Table,
-    TableSpec,
-};
+use ebbtide_table::{Evidence, Root, Segment, SegmentWriter, Table, TableSpec};
 use uuid::Uuid;
+
+use super::{StoredOffsets, commit};
 
 /// The number of records that are decoded together.
 const BATCH: usize = 8192;
 
-/// Returns the shipped policy.
-pub fn policy() -> Policy {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policy.yaml");
-    read_policy(&path)
-        .expect("the shipped policy")
-        .policy
-        .expect("a clean policy")
-}
-
-/// Returns the product that is measured.
-pub fn sms() -> ProductKey {
+/// Returns the product of the table.
+pub fn product() -> ProductKey {
     ProductKey::new("sms").expect("a product")
 }
 
@@ -51,18 +39,18 @@ pub async fn fill(
     records: usize,
     in_segment: u64,
 ) -> Table {
-    let spec = Arc::new(TableSpec::of(policy, &sms()).expect("a product with records"));
+    let spec = Arc::new(TableSpec::of(policy, &product()).expect("a product with records"));
     let mut table = Table::open(root, Arc::clone(&spec)).await.expect("a table");
-    let schema = &policy.products[&sms()]
+    let schema = &policy.products[&product()]
         .records
         .as_ref()
         .expect("records")
         .schema;
-    let tagger = Tagger::new(policy, &sms()).expect("a product with records");
+    let tagger = Tagger::new(policy, &product()).expect("a product with records");
     let writer = WriterSchema::parse(schema.text()).expect("the shipped schema");
     let mut decoder = Decoder::new(&writer, schema, tagger.columns()).expect("it reads itself");
     let of = TrafficSource {
-        product: sms(),
+        product: product(),
         topic: source().topic,
         schema: schema.text().to_owned(),
         framing: Framing::SingleObject,
@@ -124,28 +112,13 @@ pub async fn fill(
                 .expect("a written segment"),
         );
     }
-    let next = Offset(first + records as i64);
-    let mut evidence = Evidence::ingest(Uuid::new_v4(), at, policy.version.clone());
-    (evidence.read, evidence.stored, evidence.expired) =
-        (records as u64, stored, records as u64 - stored);
-    evidence.partitions = vec![PartitionEvidence {
+    let offsets = StoredOffsets {
         partition: source(),
         from,
-        next,
-        records: records as u64,
-    }];
-    let advances = vec![OffsetAdvance {
-        partition: source(),
-        from,
-        next,
-        topic: None,
-    }];
-    let batch = IngestCommit {
-        segments: written,
-        advances,
-        controls: table.controls(),
-        evidence,
+        next: Offset(first + records as i64),
     };
-    table.commit(batch).await.expect("a commit");
+    let mut evidence = Evidence::ingest(Uuid::new_v4(), at, policy.version.clone());
+    (evidence.stored, evidence.expired) = (stored, records as u64 - stored);
+    commit(&mut table, written, offsets, evidence).await;
     table
 }

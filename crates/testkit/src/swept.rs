@@ -2,12 +2,10 @@
 //! ahead, and the check of what must be left, `tests/python/swept.py`.
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::ebbtide::program;
 use super::python::try_run;
 use super::scene::Scene;
 use crate::args;
@@ -31,40 +29,6 @@ pub fn past_the_hour(ahead: u64) -> u64 {
     ahead + (HOUR + 600 - at % HOUR) % HOUR
 }
 
-/// The exit code of a subcommand, and both of its outputs.
-pub struct Said {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
-}
-
-/// Runs a subcommand with a clock that is `ahead` seconds ahead.
-pub fn ebbtide(ahead: u64, args: &[String]) -> Said {
-    ebbtide_with([living(ahead)], args)
-}
-
-/// Runs a subcommand with those variables.
-pub fn ebbtide_with(
-    environment: impl IntoIterator<Item = (&'static str, String)>,
-    args: &[String],
-) -> Said {
-    let mut command = Command::new(program());
-    for (name, value) in environment {
-        // A test whose clock is ahead skips days in which no instance runs.
-        if name == "CLOCK_AHEAD" {
-            command.env(MAX_STEP.0, MAX_STEP.1);
-        }
-        command.env(name, value);
-    }
-    let output = command.args(args).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Said {
-        code: output.status.code().unwrap_or(-1),
-        out: text(output.stdout),
-        err: text(output.stderr),
-    }
-}
-
 /// The variable that lets the clock be years ahead of the last trusted time.
 pub const MAX_STEP: (&str, &str) = ("EBBTIDE_SWEEP_CLOCK_MAX_STEP", "3650d");
 
@@ -77,7 +41,7 @@ pub fn living(ahead: u64) -> (&'static str, String) {
 /// report.
 pub fn sweep(scene: &Scene<'_>, ahead: u64) -> Value {
     let config = scene.config();
-    let said = ebbtide(
+    let said = scene.program.run_ahead(
         ahead,
         args!["sweep", "--output", "json", "--config", config.display()],
     );
@@ -86,7 +50,7 @@ pub fn sweep(scene: &Scene<'_>, ahead: u64) -> Value {
         "a sweep must leave nothing due: {}{}",
         said.out, said.err
     );
-    let due = ebbtide(
+    let due = scene.program.run_ahead(
         ahead,
         args![
             "sweep",
@@ -106,7 +70,7 @@ pub fn sweep(scene: &Scene<'_>, ahead: u64) -> Value {
 /// the report.
 pub fn compact(scene: &Scene<'_>, ahead: u64) -> Value {
     let config = scene.config();
-    let said = ebbtide(
+    let said = scene.program.run_ahead(
         ahead,
         args!["compact", "--output", "json", "--config", config.display()],
     );
@@ -115,7 +79,7 @@ pub fn compact(scene: &Scene<'_>, ahead: u64) -> Value {
         "a compaction must leave nothing to do: {}{}",
         said.out, said.err
     );
-    let left = ebbtide(
+    let left = scene.program.run_ahead(
         ahead,
         args![
             "compact",
@@ -158,7 +122,7 @@ impl Swept<'_> {
             "--policy",
             self.scene.policy.display(),
             "--program",
-            program().display(),
+            self.scene.program.path().display(),
             "--dead",
             dead.display(),
             "--readers",

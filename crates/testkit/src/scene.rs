@@ -1,18 +1,20 @@
 //! The environment of one test: its own topics on a broker, a policy that reads them, a
 //! configuration, an empty store.
 
+mod policy;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::ebbtide::{Ebbtide, program};
+pub use policy::{ScenePolicy, next_prefix};
+
+use super::ebbtide::Ebbtide;
 use super::kafka::Kafka;
 use super::process::Process;
 use super::producer::{Order, Producer};
-use super::python::run;
-use super::readers::Comparison;
-use super::{Scratch, eventually, registry, repo};
+use super::readers::ReaderComparison;
+use super::{ProgramUnderTest, Scratch, eventually, registry, repo};
 use crate::args;
 
 /// The time that a broker may wait for members that were killed while their group was formed
@@ -21,6 +23,7 @@ pub const KILLED_IN_BETWEEN: Duration = Duration::from_secs(360);
 
 /// The environment of one test.
 pub struct Scene<'a> {
+    pub program: ProgramUnderTest,
     pub scratch: Scratch,
     pub kafka: &'a Kafka,
     /// The registry's base URL, as the configuration has it.
@@ -51,76 +54,65 @@ pub struct Scene<'a> {
 impl<'a> Scene<'a> {
     /// Creates topics and a policy on `kafka` for `products` of the shipped policy; for all if
     /// `products` is empty.
-    pub fn new(kafka: &'a Kafka, registry: String, products: &[&str], partitions: u32) -> Self {
-        Self::derived(
-            kafka,
-            registry,
-            partitions,
-            &args!["--products", products.join(",")][..2 * products.len().min(1)],
-        )
+    pub fn new(
+        program: &ProgramUnderTest,
+        kafka: &'a Kafka,
+        registry: String,
+        products: &[&str],
+        partitions: u32,
+    ) -> Self {
+        let arguments = &args!["--products", products.join(",")][..2 * products.len().min(1)];
+        let policy = ScenePolicy::derived(arguments, partitions);
+        Self::with_policy(program, kafka, registry, policy)
     }
 
     /// Creates SMS and calls with retention in hours: content 3, or 5 in Italy, locations 4, the
     /// record 6. The topics keep their records for longer, which is only a warning.
-    pub fn short(kafka: &'a Kafka, registry: String, partitions: u32) -> Self {
+    pub fn short(
+        program: &ProgramUnderTest,
+        kafka: &'a Kafka,
+        registry: String,
+        partitions: u32,
+    ) -> Self {
         let rules = repo().join("tests/fixtures/short.yaml");
         let arguments = args!["--products", "sms,voice", "--rules", rules.display()];
+        let policy = ScenePolicy::derived(arguments, partitions);
         Self {
             retention_check: "warn",
-            ..Self::derived(kafka, registry, partitions, arguments)
+            ..Self::with_policy(program, kafka, registry, policy)
         }
     }
 
     /// Creates all products with the rules of a file, whose retention may be shorter than that of
     /// the topics.
-    pub fn ruled(kafka: &'a Kafka, registry: String, rules: &Path, partitions: u32) -> Self {
+    pub fn ruled(
+        program: &ProgramUnderTest,
+        kafka: &'a Kafka,
+        registry: String,
+        rules: &Path,
+        partitions: u32,
+    ) -> Self {
+        let policy = ScenePolicy::derived(args!["--rules", rules.display()], partitions);
         Self {
             retention_check: "warn",
-            ..Self::derived(
-                kafka,
-                registry,
-                partitions,
-                args!["--rules", rules.display()],
-            )
+            ..Self::with_policy(program, kafka, registry, policy)
         }
-    }
-
-    fn derived(kafka: &'a Kafka, registry: String, partitions: u32, more: &[String]) -> Self {
-        let scratch = Scratch::new();
-        let prefix = next_prefix();
-        let policy = scratch.join("policy.yaml");
-        let shipped = repo().join("config/policy.yaml");
-        let mut arguments = args![
-            "--policy",
-            shipped.display(),
-            "--out",
-            policy.display(),
-            "--prefix",
-            prefix
-        ]
-        .to_vec();
-        arguments.extend_from_slice(more);
-        let topics = run("derive_policy.py", &arguments)
-            .lines()
-            .map(str::to_owned)
-            .collect();
-        Self::with_policy(
-            kafka,
-            registry,
-            scratch,
-            (policy, topics),
-            (prefix, partitions),
-        )
     }
 
     /// Creates topics for a policy that a test wrote.
     pub fn with_policy(
+        program: &ProgramUnderTest,
         kafka: &'a Kafka,
         registry: String,
-        scratch: Scratch,
-        (policy, topics): (PathBuf, Vec<String>),
-        (prefix, partitions): (String, u32),
+        policy: ScenePolicy,
     ) -> Self {
+        let ScenePolicy {
+            scratch,
+            path: policy,
+            topics,
+            prefix,
+            partitions,
+        } = policy;
         kafka.create(&topics, partitions, &[]);
         let dead_letters = format!("{prefix}.dead");
         kafka.create(
@@ -130,6 +122,7 @@ impl<'a> Scene<'a> {
         );
         let root = scratch.join("store");
         Self {
+            program: program.clone(),
             scratch,
             kafka,
             registry,
@@ -212,6 +205,7 @@ impl<'a> Scene<'a> {
     /// Starts an instance; its log is `name.log`.
     pub fn start(&self, name: &str, environment: &[(&str, &str)]) -> Ebbtide {
         Ebbtide::start(
+            &self.program,
             &self.config(),
             &self.scratch.join(format!("{name}.log")),
             environment,
@@ -403,7 +397,7 @@ impl<'a> Scene<'a> {
     /// the counts.
     pub fn check(&self, acked: &[PathBuf], readers: &str) -> serde_json::Value {
         let (_, dead) = self.dead_letters();
-        let compared = Comparison {
+        let compared = ReaderComparison {
             root: &self.root,
             policy: &self.policy,
             acked,
@@ -418,7 +412,7 @@ impl<'a> Scene<'a> {
     /// Runs a command of the program on this scene's configuration. Returns its exit code and its
     /// output.
     pub fn command(&self, words: &[&str]) -> (i32, String) {
-        let output = std::process::Command::new(program())
+        let output = std::process::Command::new(&self.program)
             .args(words)
             .arg("--config")
             .arg(self.config())
@@ -431,7 +425,7 @@ impl<'a> Scene<'a> {
 
     /// Returns the number of records in a product's table.
     pub fn stored(&self, product: &str) -> u64 {
-        let output = std::process::Command::new(program())
+        let output = std::process::Command::new(&self.program)
             .args(["table", "show", product, "--output", "json", "--root"])
             .arg(&self.root)
             .output()
@@ -444,7 +438,7 @@ impl<'a> Scene<'a> {
     pub fn audit(&self) {
         let tables = fs::read_dir(self.root.join("tables")).unwrap();
         for table in tables.map(|entry| entry.unwrap().file_name().into_string().unwrap()) {
-            let output = std::process::Command::new(program())
+            let output = std::process::Command::new(&self.program)
                 .args(["table", "audit", &table, "--output", "json", "--root"])
                 .arg(&self.root)
                 .output()
@@ -457,10 +451,4 @@ impl<'a> Scene<'a> {
             );
         }
     }
-}
-
-/// Returns a prefix that no other test's topics have.
-pub fn next_prefix() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("it{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -4,7 +4,7 @@
 //! private one.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
@@ -14,12 +14,24 @@ use super::python::{java, part, run};
 use super::{Scratch, free_port, listens, repo};
 use crate::args;
 
+/// The options of the Java machine for a broker that starts fast and needs little memory.
+const SMALL_MACHINE: [&str; 3] = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+
+/// The properties of a broker of tests: short time-outs, large messages, quick retention.
+const QUICK: &str = "transaction.state.log.num.partitions=4\n\
+    group.min.session.timeout.ms=1000\n\
+    group.consumer.min.session.timeout.ms=1000\ngroup.consumer.session.timeout.ms=3000\n\
+    group.consumer.min.heartbeat.interval.ms=100\ngroup.consumer.heartbeat.interval.ms=500\n\
+    message.max.bytes=33554432\nlog.cleaner.backoff.ms=200\nlog.initial.task.delay.ms=500\n";
+
 /// One broker and its data.
 pub struct Kafka {
     scratch: Scratch,
     port: u16,
     java: PathBuf,
     jars: String,
+    /// The options of the Java machine.
+    machine: &'static [&'static str],
     running: Mutex<Option<Process>>,
 }
 
@@ -69,11 +81,21 @@ impl Kafka {
         );
     }
 
+    /// Starts a broker for a measurement: with its data under `folder`, Kafka's own time-outs, and
+    /// the default settings of the JIT.
+    pub fn start_to_measure(folder: &Path) -> Self {
+        Self::start_on(&["-Xmx1g"], Scratch::in_folder(folder), "")
+    }
+
     fn start_in(scratch: Scratch) -> Self {
         Self::start_as(scratch, "")
     }
 
     fn start_as(scratch: Scratch, more: &str) -> Self {
+        Self::start_on(&SMALL_MACHINE, scratch, &format!("{QUICK}{more}"))
+    }
+
+    fn start_on(machine: &'static [&'static str], scratch: Scratch, more: &str) -> Self {
         let (port, controller) = (free_port(), free_port());
         let logs = scratch.join("data");
         let properties = format!(
@@ -84,13 +106,8 @@ impl Kafka {
              controller.quorum.voters=1@127.0.0.1:{controller}\nlog.dirs={}\n\
              offsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\n\
              transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
-             transaction.state.log.num.partitions=4\n\
              share.coordinator.state.topic.replication.factor=1\nshare.coordinator.state.topic.min.isr=1\n\
-             group.initial.rebalance.delay.ms=0\ngroup.min.session.timeout.ms=1000\n\
-             group.consumer.min.session.timeout.ms=1000\ngroup.consumer.session.timeout.ms=3000\n\
-             group.consumer.min.heartbeat.interval.ms=100\ngroup.consumer.heartbeat.interval.ms=500\n\
-             auto.create.topics.enable=false\nmessage.max.bytes=33554432\n\
-             log.cleaner.backoff.ms=200\nlog.initial.task.delay.ms=500\n{more}",
+             group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n{more}",
             logs.display()
         );
         fs::write(scratch.join("server.properties"), properties).unwrap();
@@ -100,6 +117,7 @@ impl Kafka {
             port,
             java: java("17"),
             jars,
+            machine,
             running: Mutex::new(None),
         };
         kafka.format();
@@ -130,18 +148,20 @@ impl Kafka {
     /// Starts the stopped broker on its old port with its old data.
     pub fn resume(&self) {
         let log4j = repo().join("tests/servers/log4j2.properties");
-        let arguments = args![
-            "-Xmx512m",
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",
+        let mut arguments: Vec<String> = self.machine.iter().map(|&one| one.to_owned()).collect();
+        arguments.extend_from_slice(args![
             format!("-Dlog4j2.configurationFile={}", log4j.display()),
             "-cp",
             self.jars,
             "kafka.Kafka",
             self.scratch.join("server.properties").display()
-        ];
-        let mut process =
-            Process::start(&self.java, arguments, &[], &self.scratch.join("broker.log"));
+        ]);
+        let mut process = Process::start(
+            &self.java,
+            &arguments,
+            &[],
+            &self.scratch.join("broker.log"),
+        );
         process.until_it_answers("the broker", Duration::from_secs(120), || {
             listens(self.port).then_some(())
         });
@@ -153,6 +173,15 @@ impl Kafka {
         if let Some(mut process) = self.running.lock().unwrap().take() {
             process.kill();
         }
+    }
+
+    /// Returns the CPU time that the running broker has used.
+    pub fn cpu(&self) -> Duration {
+        self.running
+            .lock()
+            .unwrap()
+            .as_ref()
+            .map_or(Duration::ZERO, Process::cpu)
     }
 
     pub fn bootstrap(&self) -> String {

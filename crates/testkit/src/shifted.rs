@@ -5,9 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::repo;
 use super::scene::Scene;
-use super::swept::{Said, ebbtide_with};
+use super::{ProcessOutput, repo};
 use crate::args;
 
 const DAY: i64 = 24 * 3600;
@@ -25,7 +24,7 @@ impl ShiftedClock {
             scene.scratch.join("shifted_clock.so"),
             scene.scratch.join("shift"),
         );
-        let source = repo().join("tests/it/support/shifted_clock.c");
+        let source = repo().join("crates/testkit/src/shifted_clock.c");
         let mut compiler = Command::new("cc");
         let built = compiler
             .args(["-shared", "-fPIC", "-o"])
@@ -55,9 +54,9 @@ impl ShiftedClock {
     }
 
     /// Runs a subcommand with this clock.
-    pub fn ebbtide(&self, scene: &Scene<'_>, line: &str) -> Said {
+    pub fn ebbtide(&self, scene: &Scene<'_>, line: &str) -> ProcessOutput {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-        ebbtide_with(
+        scene.program.run_with(
             self.environment(),
             &[words, args!["--config", scene.config().display()].to_vec()].concat(),
         )

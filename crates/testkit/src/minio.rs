@@ -1,19 +1,25 @@
-//! A real object store (MinIO), shared by the whole binary.
+//! A real object store (MinIO), shared by the whole binary. It ends with the process that started
+//! it.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::bucket::Bucket;
+use ebbtide_config::{ObjectStoreConfig, Secret};
+
+use super::bucket::BucketSettings;
 use super::process::Process;
 use super::python::part;
 use super::{Scratch, free_port, http_get};
 use crate::args;
 
 /// The user and the password; MinIO accepts no shorter password.
-const KEY: &str = "ebbtide-tests";
+pub(super) const KEY: &str = "ebbtide-tests";
 
-/// One store, with a bucket `plain`.
+/// The buckets of a store.
+const BUCKETS: [&str; 3] = ["plain", "versioned", "suspended"];
+
+/// One store, with empty buckets.
 pub struct Minio {
     port: u16,
     _process: Process,
@@ -28,11 +34,22 @@ pub fn shared() -> &'static Minio {
 
 impl Minio {
     fn start() -> Self {
-        let scratch = Scratch::of_the_process();
+        Self::start_in(Scratch::of_the_process())
+    }
+
+    /// Starts a separate store with its data in a folder.
+    pub fn start_in(scratch: Scratch) -> Self {
         let (port, data) = (free_port(), scratch.join("data"));
-        std::fs::create_dir_all(data.join("plain")).unwrap();
-        let environment = [("USER", KEY), ("PASSWORD", KEY)]
-            .map(|(of, key)| (format!("MINIO_ROOT_{of}"), key.to_owned()));
+        for bucket in BUCKETS {
+            std::fs::create_dir_all(data.join(bucket)).unwrap();
+        }
+        let environment = [
+            ("ROOT_USER", KEY),
+            ("ROOT_PASSWORD", KEY),
+            ("BROWSER", "off"),
+            ("UPDATE", "off"),
+        ]
+        .map(|(name, value)| (format!("MINIO_{name}"), value.to_owned()));
         let arguments = args![
             "server",
             "--quiet",
@@ -58,12 +75,20 @@ impl Minio {
         }
     }
 
-    /// Returns a new place in the bucket.
-    pub fn bucket(&self) -> Bucket {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns the settings to reach the store.
+    pub fn settings(&self) -> ObjectStoreConfig {
+        settings_at(self.port)
+    }
+
+    /// Returns a place in the bucket `plain` that no other test has.
+    pub fn bucket(&self) -> BucketSettings {
         let endpoint = format!("http://127.0.0.1:{}", self.port);
-        Bucket {
-            place: format!("s3://plain/it/{}", NEXT.fetch_add(1, Ordering::Relaxed)),
+        BucketSettings {
+            place: place_in("plain"),
             section: format!(
                 "store:\n  endpoint: {endpoint}\n  region: us-east-1\n  allow_http: true\n  access_key_id: {KEY}\n  \
                  secret_access_key: {KEY}\n"
@@ -79,4 +104,22 @@ impl Minio {
             secret: KEY,
         }
     }
+}
+
+/// Returns the settings to reach a store at `port` of 127.0.0.1, or a proxy of it.
+pub fn settings_at(port: u16) -> ObjectStoreConfig {
+    ObjectStoreConfig {
+        endpoint: Some(format!("http://127.0.0.1:{port}")),
+        region: Some("us-east-1".to_owned()),
+        access_key_id: Some(Secret::new(KEY)),
+        secret_access_key: Some(Secret::new(KEY)),
+        allow_http: true,
+        ..ObjectStoreConfig::default()
+    }
+}
+
+/// Returns the URL of a place in a bucket that no other test has.
+pub fn place_in(bucket: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("s3://{bucket}/it/{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -11,19 +11,20 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::DataType;
 use chrono::{DateTime, TimeDelta, Utc};
 use ebbtide_base::ids::{
     Bucket, BucketUnit, Deadline, Offset, Partition, PolicyVersion, ProductKey, TopicPartition,
 };
 use ebbtide_table::{
-    COMPACT, ColumnRole, Evidence, IngestCommit, MaintenanceSettings, MergeSettings, OffsetAdvance,
-    PartitionEvidence, RewriteCommit, RewriteEvidence, Root, SegmentIndex, SegmentTags,
-    SegmentWriter, Table, TableColumn, TableSpec,
+    COMPACT, ColumnRole, Evidence, MaintenanceSettings, MergeSettings, RewriteCommit,
+    RewriteEvidence, Root, SegmentIndex, SegmentTags, SegmentWriter, Table, TableSpec,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use uuid::Uuid;
+
+use super::{StoredOffsets, column, commit, instant, personal};
 
 /// The number of rows that are made together.
 const ROWS: usize = 50_000;
@@ -53,13 +54,13 @@ pub fn product() -> ProductKey {
 
 /// The size that a table is to reach.
 #[derive(Debug, Clone, Copy)]
-pub struct Size {
+pub struct TableSize {
     pub days: u64,
     /// The number of rows per day.
     pub rows: u64,
 }
 
-impl Size {
+impl TableSize {
     /// Returns the number of guests in one stay.
     fn guests(self) -> u64 {
         (self.rows * STAY / 2 / EACH).max(1)
@@ -79,7 +80,7 @@ impl Size {
         person(50_000_000 + number % self.regulars())
     }
 
-    fn somebody(self, day: u64, random: &mut StdRng) -> String {
+    fn random_person(self, day: u64, random: &mut StdRng) -> String {
         match random.random_bool(0.5) {
             true => person(day / STAY * self.guests() + random.random_range(0..self.guests())),
             false => person(50_000_000 + random.random_range(0..self.regulars())),
@@ -88,7 +89,7 @@ impl Size {
 }
 
 /// Returns a person who is not in the table.
-pub fn nobody(number: u64) -> String {
+pub fn absent_person(number: u64) -> String {
     format!("{}x", person(number))
 }
 
@@ -100,18 +101,6 @@ fn person(number: u64) -> String {
 
 /// Returns the specification of the table.
 pub fn spec() -> Arc<TableSpec> {
-    let instant = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let column = |name: &str, data_type: DataType, role: ColumnRole, bloom: bool| {
-        let name = name.to_owned();
-        TableColumn {
-            name,
-            data_type,
-            role,
-            doc: None,
-            bloom,
-        }
-    };
-    let personal = |name: &str| ColumnRole::Personal(name.parse().expect("a category"));
     let columns = vec![
         column(
             "message_id",
@@ -145,7 +134,7 @@ pub fn spec() -> Arc<TableSpec> {
 
 /// Adds days to the table until it has `days` days, each as ingest writes it and then compacted. If
 /// `compacted` is false, rows stay in the order in which they came.
-pub async fn grow(table: &mut Table, root: &Root, (size, days): (Size, u64), compacted: bool) {
+pub async fn grow(table: &mut Table, root: &Root, size: TableSize, days: u64, compacted: bool) {
     let index = SegmentIndex::load(table).await.expect("the segments");
     for day in index.len() as u64..days {
         let at = day_at(day);
@@ -165,7 +154,7 @@ fn day_at(number: u64) -> DateTime<Utc> {
     day() + TimeDelta::days(i64::try_from(number).expect("few days"))
 }
 
-async fn put(table: &mut Table, size: Size, day_number: u64, at: DateTime<Utc>) {
+async fn put(table: &mut Table, size: TableSize, day_number: u64, at: DateTime<Utc>) {
     let mut random = StdRng::seed_from_u64(day_number);
     let partition = TopicPartition {
         topic: "bench".parse().expect("a topic"),
@@ -179,7 +168,7 @@ async fn put(table: &mut Table, size: Size, day_number: u64, at: DateTime<Utc>) 
     while made < next {
         let some = (next - made).min(ROWS as u64);
         let whose: Vec<String> = (0..some)
-            .map(|_| size.somebody(day_number, &mut random))
+            .map(|_| size.random_person(day_number, &mut random))
             .collect();
         writer
             .write(&batch(&whose, offset_of(made).0, at, &mut random))
@@ -190,32 +179,14 @@ async fn put(table: &mut Table, size: Size, day_number: u64, at: DateTime<Utc>) 
         .put(writer.finish().expect("an encoded segment"))
         .await
         .expect("a written segment");
-    let (before, after, records) = (
-        (from > 0).then(|| offset_of(from)),
-        offset_of(next),
-        size.rows,
-    );
-    let mut evidence = Evidence::ingest(Uuid::new_v4(), day(), policy());
-    (evidence.read, evidence.stored) = (records, records);
-    evidence.partitions = vec![PartitionEvidence {
-        partition: partition.clone(),
-        from: before,
-        next: after,
-        records,
-    }];
-    let advances = vec![OffsetAdvance {
+    let offsets = StoredOffsets {
         partition,
-        from: before,
-        next: after,
-        topic: None,
-    }];
-    let commit = IngestCommit {
-        segments: vec![segment],
-        advances,
-        controls: table.controls(),
-        evidence,
+        from: (from > 0).then(|| offset_of(from)),
+        next: offset_of(next),
     };
-    table.commit(commit).await.expect("a commit");
+    let mut evidence = Evidence::ingest(Uuid::new_v4(), day(), policy());
+    evidence.stored = size.rows;
+    commit(table, vec![segment], offsets, evidence).await;
 }
 
 /// Compacts a closed day as the program does.
