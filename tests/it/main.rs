@@ -1,6 +1,6 @@
-//! All integration tests in one binary, so that the suite links once. Real servers are started by
-//! the test kit on free ports of 127.0.0.1, in temporary folders, and stopped with the
-//! test that started them.
+//! All integration tests in one binary, so that the suite links once. The test kit starts real
+//! servers on free ports of 127.0.0.1, in temporary folders, and stops them with the test that
+//! started them.
 #![expect(
     clippy::disallowed_methods,
     reason = "tests wait by the clock and read their own environment"
