@@ -84,4 +84,4 @@ clouds: ## The main job in the emulator of Azure's object store (needs npm; two 
 
 fuzz: ## Random schemas, random and spoilt messages, our decoder against apache-avro, for FUZZ_SECONDS (1800)
 	@tools/setup build
-	cargo test --locked $(CHECKED) --test fuzz -- --seconds $(or $(FUZZ_SECONDS),1800) --seed $(or $(FUZZ_SEED),0)
+	cargo test --locked -p ebbtide-policy --test fuzz -- --seconds $(or $(FUZZ_SECONDS),1800) --seed $(or $(FUZZ_SEED),0)

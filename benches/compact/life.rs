@@ -6,8 +6,7 @@ use std::sync::Arc;
 use ebbtide_base::ids::Bucket;
 use ebbtide_maintenance::{CompactionRule, choose};
 use ebbtide_table::StoredSegment;
-
-use crate::bucket;
+use ebbtide_testkit::tables::categories;
 
 const MIB: u64 = 1 << 20;
 
@@ -64,13 +63,13 @@ fn live(looks: Vec<Vec<u64>>) -> (u64, u64, usize) {
         named += 1;
         StoredSegment {
             path: Arc::from(format!("{named:09}")),
-            bucket: Bucket::Day(bucket::day().date_naive()),
+            bucket: Bucket::Day(categories::day().date_naive()),
             profile: "0123456789ab".parse().expect("a profile"),
             rows: size,
             records: size,
             size,
             deadlines: Arc::default(),
-            policy_version: Some(bucket::policy()),
+            policy_version: Some(categories::policy()),
             cells: false,
         }
     };

@@ -13,8 +13,6 @@
     clippy::disallowed_methods
 )]
 
-#[path = "../rewrite/bucket.rs"]
-mod bucket;
 mod life;
 
 use std::fs::File;
@@ -24,6 +22,7 @@ use std::time::{Duration, Instant};
 use ebbtide_table::{
     COMPACT, Evidence, MergeSettings, RewriteCommit, RewriteEvidence, Root, SegmentIndex, Table,
 };
+use ebbtide_testkit::tables::categories;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
@@ -97,10 +96,10 @@ fn main() {
 /// crates; and the bytes before and after.
 async fn run(folder: &tempfile::TempDir, bytes: u64, memory: u64) -> ([Duration; 3], (u64, u64)) {
     let root = Root::parse(folder.path().to_str().expect("a text path")).expect("a root");
-    let mut table = Table::open(&root, bucket::spec())
+    let mut table = Table::open(&root, categories::spec())
         .await
         .expect("a new table");
-    bucket::fill(&mut table, bytes, SEGMENT_BYTES).await;
+    categories::fill(&mut table, bytes, SEGMENT_BYTES).await;
     let index = SegmentIndex::load(&table).await.expect("the segments");
     let old: Vec<_> = index.iter().cloned().collect();
     let place = root
@@ -131,7 +130,7 @@ async fn run(folder: &tempfile::TempDir, bytes: u64, memory: u64) -> ([Duration;
 
     let started = Instant::now();
     let how = MergeSettings {
-        sort_by: vec![bucket::CATEGORIES[0].to_owned()],
+        sort_by: vec![categories::CATEGORIES[0].to_owned()],
         memory,
     };
     let merged = table.merge(&old, &how).await.expect("a merge");
@@ -148,8 +147,8 @@ async fn run(folder: &tempfile::TempDir, bytes: u64, memory: u64) -> ([Duration;
     let evidence = Evidence::rewrite(
         COMPACT,
         Uuid::new_v4(),
-        bucket::day(),
-        bucket::policy(),
+        categories::day(),
+        categories::policy(),
         did,
     );
     let (controls, adds) = (table.controls(), vec![merged]);

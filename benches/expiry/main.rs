@@ -13,7 +13,6 @@
     clippy::disallowed_methods
 )]
 
-mod filled;
 mod many;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +27,8 @@ use ebbtide_maintenance::{
 };
 use ebbtide_policy::{EndRule, Policy};
 use ebbtide_table::{Root, SegmentIndex, StoredSegment, Table};
+use ebbtide_testkit::tables::{shipped_policy, sms};
+use futures::StreamExt;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -86,7 +87,7 @@ pub async fn sweeper(root: &Root, policy: &Arc<Policy>, at: DateTime<Utc>) -> Sw
         share: WorkShare::All,
         board: ReviewCache::default(),
     };
-    Sweeper::open(parts, Some(&filled::sms()))
+    Sweeper::open(parts, Some(&sms::product()))
         .await
         .expect("a sweeper")
 }
@@ -95,9 +96,9 @@ pub async fn sweeper(root: &Root, policy: &Arc<Policy>, at: DateTime<Utc>) -> Sw
 /// needs, by the same reader.
 async fn end(parent: &Path, records: usize) {
     let (_folder, root) = root(parent);
-    let policy = Arc::new(filled::policy());
+    let policy = Arc::new(shipped_policy());
     let now = SystemClock::new().now();
-    let table = filled::fill(&root, &policy, now, records, 1 << 20).await;
+    let table = sms::fill(&root, &policy, now, records, 1 << 20).await;
     let index = SegmentIndex::load(&table).await.expect("the segments");
     let all: Vec<StoredSegment> = index.iter().cloned().collect();
     let read = read(&table, &policy, &all).await;
@@ -123,7 +124,7 @@ async fn end(parent: &Path, records: usize) {
 
 /// Returns the time to read the cell, sum and subject columns.
 async fn read(table: &Table, policy: &Policy, segments: &[StoredSegment]) -> Duration {
-    let records = policy.products[&filled::sms()]
+    let records = policy.products[&sms::product()]
         .records
         .as_ref()
         .expect("records");
@@ -150,13 +151,13 @@ async fn read(table: &Table, policy: &Policy, segments: &[StoredSegment]) -> Dur
 /// Compares the time to drop what is due of one day in a table of one day and in a table of ten
 /// days.
 async fn grown(parent: &Path, records: usize) {
-    let policy = Arc::new(filled::policy());
+    let policy = Arc::new(shipped_policy());
     let mut took = Vec::new();
     for days in [1, 10] {
         let (_folder, root) = root(parent);
         let now = SystemClock::new().now();
         for day in 0..days {
-            filled::fill(&root, &policy, now + TimeDelta::days(day), records, 1 << 20).await;
+            sms::fill(&root, &policy, now + TimeDelta::days(day), records, 1 << 20).await;
         }
         // The first drop, which affects only the first day.
         let due = first_drop(&root, &policy, now).await;
@@ -181,7 +182,7 @@ async fn grown(parent: &Path, records: usize) {
 /// Returns the first moment after `now` at which something is due.
 async fn first_drop(root: &Root, policy: &Policy, now: DateTime<Utc>) -> DateTime<Utc> {
     let spec =
-        ebbtide_table::TableSpec::of(policy, &filled::sms()).expect("a product with records");
+        ebbtide_table::TableSpec::of(policy, &sms::product()).expect("a product with records");
     let table = Table::open(root, Arc::new(spec)).await.expect("a table");
     let index = SegmentIndex::load(&table).await.expect("the segments");
     let due = index

@@ -9,22 +9,23 @@ use std::time::Instant;
 use chrono::{DateTime, TimeDelta, Utc};
 use ebbtide_base::clock::{Clock, SystemClock};
 use ebbtide_table::{MaintenanceSettings, Table, TableSpec};
+use ebbtide_testkit::tables::{shipped_policy, sms};
 
-use crate::{filled, root, sweeper};
+use crate::{root, sweeper};
 
 /// Measures the time to open the table and its list of segments from a checkpoint, and the time of
 /// a plan.
 pub async fn select(parent: &Path, segments: usize) {
     let (_folder, root) = root(parent);
-    let policy = Arc::new(filled::policy());
+    let policy = Arc::new(shipped_policy());
     let now = SystemClock::new().now();
-    let spec = Arc::new(TableSpec::of(&policy, &filled::sms()).expect("a product with records"));
-    drop(filled::fill(&root, &policy, now, 1000, 1000).await);
+    let spec = Arc::new(TableSpec::of(&policy, &sms::product()).expect("a product with records"));
+    drop(sms::fill(&root, &policy, now, 1000, 1000).await);
     let log = root
         .local()
         .expect("a folder")
         .join("tables")
-        .join(filled::sms().as_str())
+        .join(sms::product().as_str())
         .join("_delta_log");
     let model =
         std::fs::read_to_string(log.join("00000000000000000001.json")).expect("the first commit");

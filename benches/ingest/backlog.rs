@@ -5,8 +5,7 @@ use std::path::Path;
 use chrono::TimeDelta;
 use ebbtide_base::clock::{Clock, SystemClock};
 use ebbtide_table::Root;
-
-use crate::filled;
+use ebbtide_testkit::tables::{shipped_policy, sms};
 
 /// The number of days over which the records are spread.
 const DAYS: usize = 20;
@@ -15,7 +14,7 @@ const DAYS: usize = 20;
 /// deadlines now. Returns the number of records.
 pub fn fill(place: &Path, records: usize) -> usize {
     let root = Root::parse(place.to_str().expect("a text path")).expect("a root");
-    let policy = filled::policy();
+    let policy = shipped_policy();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -23,7 +22,7 @@ pub fn fill(place: &Path, records: usize) -> usize {
     let first = SystemClock::new().now() - TimeDelta::days(1000);
     for day in 0..DAYS {
         let at = first + TimeDelta::days(day as i64);
-        runtime.block_on(filled::fill(&root, &policy, at, records / DAYS, 1 << 20));
+        runtime.block_on(sms::fill(&root, &policy, at, records / DAYS, 1 << 20));
     }
     records / DAYS * DAYS
 }

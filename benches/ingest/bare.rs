@@ -12,9 +12,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, Message};
 
-use crate::fill::Filled;
+use ebbtide_testkit::topics::FilledTopics;
 
-fn consumer(bootstrap: &str, filled: &Filled) -> BaseConsumer {
+fn consumer(bootstrap: &str, filled: &FilledTopics) -> BaseConsumer {
     let group = format!(
         "bare-{}",
         std::time::SystemTime::UNIX_EPOCH
@@ -39,7 +39,7 @@ fn consumer(bootstrap: &str, filled: &Filled) -> BaseConsumer {
 }
 
 /// Takes all records one at a time. Returns the time from the first to the last.
-pub fn polls(bootstrap: &str, filled: &Filled) -> Duration {
+pub fn polls(bootstrap: &str, filled: &FilledTopics) -> Duration {
     let consumer = consumer(bootstrap, filled);
     let (mut taken, mut bytes) = (0, 0);
     let mut started = None;
@@ -57,7 +57,7 @@ pub fn polls(bootstrap: &str, filled: &Filled) -> Duration {
 
 /// Takes all records in batches from the consumer's own queue. Returns the time from the first to
 /// the last.
-pub fn batches(bootstrap: &str, filled: &Filled) -> Duration {
+pub fn batches(bootstrap: &str, filled: &FilledTopics) -> Duration {
     let consumer: BaseConsumer<DefaultConsumerContext> = consumer(bootstrap, filled);
     // Polls until the partitions are assigned: a batch read of the queue must not coincide with a
     // rebalance.

@@ -18,20 +18,17 @@
 
 mod backlog;
 mod bare;
-mod broker;
-mod fill;
-#[path = "../expiry/filled.rs"]
-mod filled;
 mod instance;
 
 use std::time::Duration;
 
-use fill::Filled;
+use ebbtide_testkit::kafka::Kafka;
+use ebbtide_testkit::topics::{FilledTopics, fill};
 
 /// The options of the measurement.
 struct Options {
     records: u64,
-    partitions: i32,
+    partitions: u32,
     runs: usize,
     all_products: bool,
     backlog: usize,
@@ -55,7 +52,7 @@ fn options() -> Options {
         };
         match argument.as_str() {
             "--records" => options.records = number(),
-            "--partitions" => options.partitions = number() as i32,
+            "--partitions" => options.partitions = number() as u32,
             "--runs" => options.runs = number() as usize,
             "--backlog" => options.backlog = number() as usize,
             "--all-products" => options.all_products = true,
@@ -70,14 +67,14 @@ fn options() -> Options {
 fn main() {
     let options = options();
     let scratch = tempfile::tempdir().expect("a temporary folder");
-    let broker = broker::Broker::start(scratch.path());
-    let filled = fill::fill(
-        &broker.bootstrap(),
+    let broker = Kafka::start_to_measure(scratch.path());
+    let filled = fill(
+        &broker,
         options.records,
         options.partitions,
         options.all_products,
     );
-    let Filled { records, bytes, .. } = filled;
+    let FilledTopics { records, bytes, .. } = filled;
     println!(
         "{records} records of {} bytes on average, {} topics of {} partitions, uncompressed, {} cores",
         bytes / records,

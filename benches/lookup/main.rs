@@ -19,7 +19,6 @@
     clippy::disallowed_methods
 )]
 
-mod filled;
 mod rivals;
 
 use std::path::{Path, PathBuf};
@@ -31,7 +30,8 @@ use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use ebbtide_query::{RecordFilter, RecordFinder, SegmentScan, TextCondition};
 use ebbtide_table::{Root, Table};
-use filled::Size;
+use ebbtide_testkit::tables::people::{self, TableSize};
+use futures::StreamExt;
 
 /// The allocator of the program.
 #[global_allocator]
@@ -72,7 +72,7 @@ fn main() {
         .enable_all()
         .build()
         .expect("a runtime");
-    let size = Size {
+    let size = TableSize {
         days: DAYS[2],
         rows: rows / DAYS[2],
     };
@@ -85,7 +85,7 @@ fn main() {
             "regular",
             (0..runs).map(|run| size.regular(run * 7919 + 13)).collect(),
         ),
-        ("nobody", (0..runs).map(filled::nobody).collect()),
+        ("nobody", (0..runs).map(people::absent_person).collect()),
     ];
     let mut tables = Vec::new();
     for days in days {
@@ -131,15 +131,15 @@ struct Ours {
 
 async fn at(
     folder: &Path,
-    (size, days): (Size, u64),
+    (size, days): (TableSize, u64),
     compacted: bool,
     asked: &[(&str, Vec<String>)],
 ) -> Measured {
     let root = Root::parse(folder.to_str().expect("a text path")).expect("a root");
     let started = Instant::now();
-    let mut table = Table::open(&root, filled::spec()).await.expect("a table");
-    filled::grow(&mut table, &root, (size, days), compacted).await;
-    let (files, bytes) = filled::files(&table, &root).await;
+    let mut table = Table::open(&root, people::spec()).await.expect("a table");
+    people::grow(&mut table, &root, size, days, compacted).await;
+    let (files, bytes) = people::files(&table, &root).await;
     println!(
         "\n{} rows in {} files of {} MiB together, made in {:.0} s",
         size.rows * days,
@@ -160,7 +160,7 @@ async fn at(
         for person in asked {
             let fresh = RecordFinder::new(root.clone(), FOOTERS);
             let started = Instant::now();
-            fresh.table(&filled::product()).await.expect("a table");
+            fresh.table(&people::product()).await.expect("a table");
             opened.push(started.elapsed());
             let first = look_up(&fresh, person).await;
             cold.push(started.elapsed());
@@ -209,7 +209,7 @@ async fn at_once(finder: &Arc<RecordFinder>, asked: &[String]) -> f64 {
 /// Reads all columns of a person's rows, from the newest version.
 async fn look_up(finder: &RecordFinder, person: &str) -> Answer {
     let table = finder
-        .table(&filled::product())
+        .table(&people::product())
         .await
         .expect("a table")
         .expect("the table");
@@ -229,7 +229,7 @@ async fn look_up(finder: &RecordFinder, person: &str) -> Answer {
     let mut rows = finder.find(
         &table,
         looks,
-        filled::spec().arrow(),
+        people::spec().arrow(),
         Arc::new(AtomicU64::new(0)),
     );
     let mut answer = (0, 0);

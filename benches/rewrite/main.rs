@@ -13,7 +13,6 @@
     clippy::disallowed_methods
 )]
 
-mod bucket;
 mod rivals;
 
 use std::path::PathBuf;
@@ -23,6 +22,7 @@ use ebbtide_base::ids::Category;
 use ebbtide_table::{
     Evidence, RewriteCommit, RewriteEvidence, Root, Segment, SegmentIndex, StoredSegment, Table,
 };
+use ebbtide_testkit::tables::categories;
 use uuid::Uuid;
 
 /// The size of a segment in bytes.
@@ -86,10 +86,10 @@ fn main() {
 /// them, and an UPDATE of a copy of the table.
 async fn run(folder: &tempfile::TempDir, bytes: u64) -> [Duration; 5] {
     let root = Root::parse(folder.path().to_str().expect("a text path")).expect("a root");
-    let mut table = Table::open(&root, bucket::spec())
+    let mut table = Table::open(&root, categories::spec())
         .await
         .expect("a new table");
-    bucket::fill(&mut table, bytes, SEGMENT_BYTES).await;
+    categories::fill(&mut table, bytes, SEGMENT_BYTES).await;
     let index = SegmentIndex::load(&table).await.expect("the segments");
     let old: Vec<StoredSegment> = index.iter().cloned().collect();
     let files: Vec<PathBuf> = old
@@ -103,7 +103,7 @@ async fn run(folder: &tempfile::TempDir, bytes: u64) -> [Duration; 5] {
         })
         .collect();
 
-    let due: Category = bucket::CATEGORIES[3].parse().expect("a category");
+    let due: Category = categories::CATEGORIES[3].parse().expect("a category");
     let room = || rivals::make_room(bytes, &folder.path().join("room"));
     room();
     let started = Instant::now();
@@ -137,7 +137,13 @@ async fn run(folder: &tempfile::TempDir, bytes: u64) -> [Duration; 5] {
         bytes_dropped: spliced.bytes_dropped,
         ..RewriteEvidence::default()
     };
-    let evidence = Evidence::rewrite("drop", Uuid::new_v4(), bucket::day(), bucket::policy(), did);
+    let evidence = Evidence::rewrite(
+        "drop",
+        Uuid::new_v4(),
+        categories::day(),
+        categories::policy(),
+        did,
+    );
     let rewrite = RewriteCommit {
         removes: old,
         seen_at: index.version(),

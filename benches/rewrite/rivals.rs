@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use ebbtide_policy::expires_column;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
@@ -53,7 +54,7 @@ pub fn encode(files: &[PathBuf], without: &str, to: &Path) -> Duration {
     for file in files {
         let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(file).expect("a file"))
             .expect("a segment");
-        let goes = [without.to_owned(), format!("expires_{without}")];
+        let goes = [without.to_owned(), expires_column(without)];
         let names: Vec<String> = builder
             .schema()
             .fields()

@@ -15,7 +15,6 @@
 )]
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,10 +25,8 @@ use ebbtide_demo::traffic::{Framing, Traffic, TrafficSettings, TrafficSource};
 use ebbtide_policy::Policy;
 use ebbtide_policy::schema::{Decoder, Frame, WriterSchema, frame};
 use ebbtide_policy::tag::{Arrivals, Tagger};
-use ebbtide_services::app::read_policy;
-use ebbtide_table::{
-    EncodedSegment, Evidence, IngestCommit, OffsetAdvance, Root, SegmentWriter, Table, TableSpec,
-};
+use ebbtide_table::{EncodedSegment, Evidence, Root, SegmentWriter, Table, TableSpec};
+use ebbtide_testkit::tables::{StoredOffsets, commit, shipped_policy};
 use uuid::Uuid;
 
 /// The number of messages that a lane decodes together.
@@ -114,11 +111,7 @@ struct Bench {
 
 impl Bench {
     fn new(product: ProductKey) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policy.yaml");
-        let policy = read_policy(&path)
-            .expect("the shipped policy")
-            .policy
-            .expect("a clean policy");
+        let policy = shipped_policy();
         let topic = Topic::new("traffic.sms").expect("a topic");
         Self {
             tagger: Tagger::new(&policy, &product).expect("a product with records"),
@@ -234,27 +227,13 @@ impl Bench {
             }
             let mut evidence =
                 Evidence::ingest(Uuid::new_v4(), self.now, self.policy.version.clone());
-            (evidence.read, evidence.stored) = (records as u64, records as u64);
-            let next = Offset(records as i64);
-            evidence.partitions = vec![ebbtide_table::PartitionEvidence {
+            evidence.stored = records as u64;
+            let offsets = StoredOffsets {
                 partition: self.source.clone(),
                 from: None,
-                next,
-                records: records as u64,
-            }];
-            let advances = vec![OffsetAdvance {
-                partition: self.source.clone(),
-                from: None,
-                next,
-                topic: None,
-            }];
-            let batch = IngestCommit {
-                segments: written,
-                advances,
-                controls: table.controls(),
-                evidence,
+                next: Offset(records as i64),
             };
-            table.commit(batch).await.expect("a commit");
+            commit(&mut table, written, offsets, evidence).await;
             started.elapsed()
         })
     }

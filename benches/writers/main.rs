@@ -15,12 +15,6 @@
     clippy::disallowed_methods
 )]
 
-// The module can also fill whole buckets, which is not needed here.
-#[allow(dead_code)]
-#[path = "../rewrite/bucket.rs"]
-mod bucket;
-mod minio;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,10 +22,10 @@ use std::time::{Duration, Instant};
 use ebbtide_base::ids::{Offset, Partition, TopicPartition};
 use ebbtide_config::ObjectStoreConfig;
 use ebbtide_query::audit;
-use ebbtide_table::{
-    EncodedSegment, Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, Root, SegmentWriter,
-    Table,
-};
+use ebbtide_table::{EncodedSegment, Evidence, Root, SegmentWriter, Table};
+use ebbtide_testkit::Scratch;
+use ebbtide_testkit::minio::Minio;
+use ebbtide_testkit::tables::{StoredOffsets, categories, commit};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use uuid::Uuid;
@@ -55,7 +49,7 @@ fn main() {
     let parent = option("--folder").map_or_else(std::env::temp_dir, PathBuf::from);
     let folder = tempfile::tempdir_in(&parent).expect("a folder");
     let data = tempfile::tempdir_in(&parent).expect("a folder");
-    let minio = minio::Minio::start(data.path());
+    let minio = Minio::start_in(Scratch::in_folder(data.path()));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -119,7 +113,7 @@ struct Did {
 
 /// Runs concurrent writers, and checks that all their commits are in the table.
 async fn all(work: &Work, writers: i32) -> Did {
-    Table::open(&work.root, bucket::spec())
+    Table::open(&work.root, categories::spec())
         .await
         .expect("a new table");
     let started = Instant::now();
@@ -133,7 +127,7 @@ async fn all(work: &Work, writers: i32) -> Did {
         all.lost += did.lost;
     }
     all.lasted = started.elapsed();
-    let found = audit(&work.root, &bucket::spec().product)
+    let found = audit(&work.root, &categories::spec().product)
         .await
         .expect("an audit");
     assert!(
@@ -145,7 +139,7 @@ async fn all(work: &Work, writers: i32) -> Did {
 
 /// Runs the commits of one writer.
 async fn one(work: Work, number: i32) -> Did {
-    let mut table = Table::open(&work.root, bucket::spec())
+    let mut table = Table::open(&work.root, categories::spec())
         .await
         .expect("the table");
     let mut random = StdRng::seed_from_u64(number as u64);
@@ -162,27 +156,15 @@ async fn one(work: Work, number: i32) -> Did {
         let segment = table.put(encoded.clone()).await.expect("a written segment");
         let started = Instant::now();
         let next = Offset(from.map_or(0, |Offset(from)| from) + ROWS as i64);
-        let mut evidence = Evidence::ingest(Uuid::new_v4(), bucket::day(), bucket::policy());
-        (evidence.read, evidence.stored) = (ROWS as u64, ROWS as u64);
-        evidence.partitions = vec![PartitionEvidence {
+        let mut evidence =
+            Evidence::ingest(Uuid::new_v4(), categories::day(), categories::policy());
+        evidence.stored = ROWS as u64;
+        let offsets = StoredOffsets {
             partition: partition.clone(),
             from,
             next,
-            records: ROWS as u64,
-        }];
-        let advances = vec![OffsetAdvance {
-            partition: partition.clone(),
-            from,
-            next,
-            topic: None,
-        }];
-        let batch = IngestCommit {
-            segments: vec![segment],
-            advances,
-            controls: table.controls(),
-            evidence,
         };
-        table.commit(batch).await.expect("a commit");
+        commit(&mut table, vec![segment], offsets, evidence).await;
         did.took.push(started.elapsed());
         from = Some(next);
         // Up to a fifth more or less, as lanes do.
@@ -200,9 +182,9 @@ async fn one(work: Work, number: i32) -> Did {
 /// Returns the rows that a writer stores with each commit.
 fn encoded(table: &Table, random: &mut StdRng) -> EncodedSegment {
     let mut writer =
-        SegmentWriter::new(Arc::clone(table.spec()), bucket::tags(), &[]).expect("a segment");
+        SegmentWriter::new(Arc::clone(table.spec()), categories::tags(), &[]).expect("a segment");
     writer
-        .write(&bucket::rows(0, random).slice(0, ROWS))
+        .write(&categories::rows(0, random).slice(0, ROWS))
         .expect("rows of the table");
     writer.finish().expect("an encoded segment")
 }

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
+use futures::StreamExt;
 use tokio::time::interval;
 
 use super::hold::{StdinError, value_of_stdin};

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::args;
-use crate::support::readers::ALL;
-use crate::support::scene::{Scene, next_prefix};
-use crate::support::{Scratch, kafka, python, registry, repo};
+use crate::program;
+use ebbtide_testkit::args;
+use ebbtide_testkit::readers::ALL;
+use ebbtide_testkit::scene::{Scene, ScenePolicy, next_prefix};
+use ebbtide_testkit::{Scratch, kafka, python, registry, repo};
 
 fn lines(path: &std::path::Path) -> Vec<Value> {
     fs::read_to_string(path)
@@ -34,11 +35,16 @@ fn each_kind_of_bad_input_is_a_dead_letter_under_its_code_and_its_neighbours_are
     )
     .unwrap();
     let mut scene = Scene::with_policy(
+        program(),
         kafka::shared(),
         registry::shared().base(),
-        scratch,
-        (policy, vec![topic]),
-        (prefix, 1),
+        ScenePolicy {
+            scratch,
+            path: policy,
+            topics: vec![topic],
+            prefix,
+            partitions: 1,
+        },
     );
     // The log of every crate is searched for values of records.
     scene.log_level = "debug";

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::args;
-use crate::support::ebbtide::program;
-use crate::support::scene::Scene;
-use crate::support::swept::{compact, micros, sweep};
-use crate::support::{kafka, python, quoted, registry};
+use crate::program;
+use ebbtide_testkit::args;
+use ebbtide_testkit::scene::Scene;
+use ebbtide_testkit::swept::{compact, micros, sweep};
+use ebbtide_testkit::{kafka, python, quoted, registry};
 
 /// A planted value.
 #[derive(Debug, Clone, Deserialize)]
@@ -206,7 +206,13 @@ fn swept_away(scene: &mut Scene<'_>, canaries: &[Canary]) {
 #[test]
 fn every_planted_value_is_found_by_both_searches_while_it_lives_and_not_in_any_byte_once_it_was_swept()
  {
-    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &[], 2);
+    let mut scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &[],
+        2,
+    );
     let (acked, canaries, strangers) = plant(&scene, 10_000);
     assert!(canaries.len() >= 10_000, "{}", canaries.len());
     every_personal_field_is_planted(&scene, &canaries);

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::ebbtide::Ebbtide;
-use crate::support::scene::Scene;
-use crate::support::shifted::ShiftedClock;
-use crate::support::swept::{HOUR, micros};
-use crate::support::{eventually, kafka, registry};
+use crate::program;
+use ebbtide_testkit::ebbtide::Ebbtide;
+use ebbtide_testkit::scene::Scene;
+use ebbtide_testkit::shifted::ShiftedClock;
+use ebbtide_testkit::swept::{HOUR, micros};
+use ebbtide_testkit::{eventually, kafka, registry};
 
 /// Creates records that are due in hours, stored by an instance whose clock was right.
 fn filled(seed: &str) -> Scene<'static> {
-    let mut scene = Scene::short(kafka::shared(), registry::shared().base(), 1);
+    let mut scene = Scene::short(program(), kafka::shared(), registry::shared().base(), 1);
     scene.sections =
         "maintain:\n  readers_grace: 0s\n  orphan_age: 3650d\nsweep:\n  every: 500ms\n".to_owned();
     scene.produce(400, 0, seed).finish(Duration::from_secs(60));

@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::args;
-use crate::support::readers::{ALL, WITH_SPARK};
-use crate::support::scene::Scene;
-use crate::support::swept::{HOUR, compact, ebbtide, living};
-use crate::support::{eventually, kafka, registry};
+use crate::program;
+use ebbtide_testkit::args;
+use ebbtide_testkit::readers::{ALL, WITH_SPARK};
+use ebbtide_testkit::scene::Scene;
+use ebbtide_testkit::swept::{HOUR, compact, living};
+use ebbtide_testkit::{eventually, kafka, registry};
 
 /// Returns the number of files that the tables list.
 fn segments(scene: &Scene<'_>) -> u64 {
     let tables = std::fs::read_dir(scene.root.join("tables")).unwrap();
     let tables = tables.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let count = |table: String| {
-        let said = ebbtide(
+        let said = program().run_ahead(
             0,
             args![
                 "table",
@@ -38,6 +39,7 @@ fn segments(scene: &Scene<'_>) -> u64 {
 #[test]
 fn compacted_tables_are_read_back_row_for_row_by_foreign_readers() {
     let mut scene = Scene::new(
+        program(),
         kafka::shared(),
         registry::shared().base(),
         &["sms", "voice", "email"],
@@ -82,7 +84,7 @@ fn compacted_tables_are_read_back_row_for_row_by_foreign_readers() {
 
     let after = segments(&scene);
     assert!(after < before, "{before} segments became {after}");
-    let said = ebbtide(
+    let said = program().run_ahead(
         0,
         args![
             "history",

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use crate::args;
-use crate::support::ebbtide::program;
-use crate::support::python::run;
-use crate::support::scene::Scene;
-use crate::support::{kafka, registry};
+use crate::program;
+use ebbtide_testkit::args;
+use ebbtide_testkit::python::run;
+use ebbtide_testkit::scene::Scene;
+use ebbtide_testkit::{kafka, registry};
 
 #[test]
 fn everybodys_records_are_found_as_duckdb_reads_them() {
     let scene = Scene::new(
+        program(),
         kafka::shared(),
         registry::shared().base(),
         &["sms", "voice", "email"],
@@ -27,7 +28,7 @@ fn everybodys_records_are_found_as_duckdb_reads_them() {
         "find.py",
         args![
             "--program",
-            program().display(),
+            program().path().display(),
             "--config",
             config.display(),
             "--tables",

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::args;
-use crate::support::python::{interpreter, run, script};
-use crate::support::scene::Scene;
-use crate::support::swept::{HOUR, Swept, ebbtide, living, micros, past_the_hour, sweep};
-use crate::support::{eventually, kafka, readers, registry};
+use crate::program;
+use ebbtide_testkit::args;
+use ebbtide_testkit::python::{interpreter, run, script};
+use ebbtide_testkit::scene::Scene;
+use ebbtide_testkit::swept::{HOUR, Swept, living, micros, past_the_hour, sweep};
+use ebbtide_testkit::{eventually, kafka, readers, registry};
 
 fn sections(grace: &str, checkpoint_every: u32, log_retention: &str) -> String {
     format!(
@@ -23,7 +24,7 @@ fn sections(grace: &str, checkpoint_every: u32, log_retention: &str) -> String {
 
 /// Stores SMS and calls of the last hours. Returns the scene and the file of acknowledged records.
 fn filled() -> (Scene<'static>, PathBuf) {
-    let mut scene = Scene::short(kafka::shared(), registry::shared().base(), 2);
+    let mut scene = Scene::short(program(), kafka::shared(), registry::shared().base(), 2);
     scene.sections = sections("24h", 1000, "3650d");
     let acked = scene
         .produce(3000, 0, "foreign")
@@ -85,7 +86,7 @@ fn foreign_readers_read_the_tables_after_every_kind_of_rewrite_and_an_older_vers
             words,
         ]
         .concat();
-        let said = ebbtide(ahead, &arguments);
+        let said = program().run_ahead(ahead, &arguments);
         assert_eq!(said.code, 0, "{line}: {}{}", said.out, said.err);
         serde_json::from_str(&said.out).unwrap()
     };
@@ -259,7 +260,7 @@ fn beside_other_engines_nothing_is_lost_nothing_is_left_and_the_audit_says_what_
         file.exists(),
         "what another engine appended is never deleted"
     );
-    let audit = ebbtide(
+    let audit = program().run_ahead(
         0,
         args![
             "table",

@@ -18,7 +18,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 use tokio::runtime::Builder;
 
-use crate::support::python;
+use ebbtide_testkit::python;
 use world::{Step, World, instant};
 
 #[test]

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::args;
-use crate::support::ebbtide::program;
-use crate::support::scene::Scene;
-use crate::support::{kafka, python, registry};
+use crate::program;
+use ebbtide_testkit::args;
+use ebbtide_testkit::scene::Scene;
+use ebbtide_testkit::{kafka, python, registry};
 
 /// Returns what the comparison says of the scene's tables if `lines` had been acknowledged.
 fn verdict(scene: &Scene<'_>, lines: &[Value]) -> String {
@@ -42,7 +42,13 @@ fn verdict(scene: &Scene<'_>, lines: &[Value]) -> String {
 
 #[test]
 fn the_comparison_does_not_pass_what_is_lost_doubled_changed_or_nobodys() {
-    let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+    let scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms"],
+        1,
+    );
     let acked = scene
         .produce(100, 0, "judged")
         .finish(Duration::from_secs(60));
@@ -78,7 +84,13 @@ fn the_comparison_does_not_pass_what_is_lost_doubled_changed_or_nobodys() {
 
 #[test]
 fn the_audit_does_not_pass_a_table_whose_file_is_gone() {
-    let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+    let scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms"],
+        1,
+    );
     scene
         .produce(50, 0, "audited")
         .finish(Duration::from_secs(60));

@@ -9,11 +9,13 @@ use ebbtide_base::failpoint::COMMIT;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::support::scene::{KILLED_IN_BETWEEN, Scene};
-use crate::support::{kafka, registry};
+use crate::program;
+use ebbtide_testkit::scene::{KILLED_IN_BETWEEN, Scene};
+use ebbtide_testkit::{kafka, registry};
 
 fn scene() -> Scene<'static> {
     let mut scene = Scene::new(
+        program(),
         kafka::shared(),
         registry::shared().base(),
         &["sms", "voice", "conversations"],

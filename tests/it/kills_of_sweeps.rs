@@ -11,19 +11,20 @@ use ebbtide_base::failpoint::COMMIT;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::args;
-use crate::support::ebbtide::{Ebbtide, program};
-use crate::support::process::Process;
-use crate::support::scene::{KILLED_IN_BETWEEN, Scene};
-use crate::support::swept::{Swept, ebbtide, living, micros, past_the_hour, sweep};
-use crate::support::{kafka, readers, registry};
+use crate::program;
+use ebbtide_testkit::args;
+use ebbtide_testkit::ebbtide::Ebbtide;
+use ebbtide_testkit::process::Process;
+use ebbtide_testkit::scene::{KILLED_IN_BETWEEN, Scene};
+use ebbtide_testkit::swept::{Swept, living, micros, past_the_hour, sweep};
+use ebbtide_testkit::{kafka, readers, registry};
 
 /// The seconds that the clock advances for each life: in every other one, a bucket of an hour
 /// reaches a deadline.
 const STEP: u64 = 25 * 60;
 
 fn scene() -> Scene<'static> {
-    let mut scene = Scene::short(kafka::shared(), registry::shared().base(), 4);
+    let mut scene = Scene::short(program(), kafka::shared(), registry::shared().base(), 4);
     scene.set("commit_age", "300ms");
     scene.session = 1500;
     // The modification times of files are real, so nothing may be decided by them while the clock
@@ -46,7 +47,7 @@ fn live_and_die(scene: &Scene<'_>, life: usize, ahead: u64, random: &mut StdRng)
     let mut beside = random.random_bool(0.3).then(|| {
         let arguments = args!["sweep", "--config", scene.config().display()];
         Process::start(
-            &program(),
+            program().path(),
             arguments,
             &[(name.to_owned(), value.clone())],
             &scene.scratch.join("sweep.log"),
@@ -155,7 +156,7 @@ fn killed_at_every_named_step_of_a_sweeps_commit() {
         scene.audit();
     }
     assert!(deaths > COMMIT.len(), "{deaths} deaths");
-    let said = ebbtide(ahead, args!["sweep", "--config", scene.config().display()]);
+    let said = program().run_ahead(ahead, args!["sweep", "--config", scene.config().display()]);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     settle(&mut scene, &acked, ahead);
 }

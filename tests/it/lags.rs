@@ -4,11 +4,12 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::support::ebbtide::Ebbtide;
-use crate::support::proxy::Proxy;
-use crate::support::scene::Scene;
-use crate::support::volume::Volume;
-use crate::support::{eventually, kafka, registry};
+use crate::program;
+use ebbtide_testkit::ebbtide::Ebbtide;
+use ebbtide_testkit::proxy::Proxy;
+use ebbtide_testkit::scene::Scene;
+use ebbtide_testkit::volume::Volume;
+use ebbtide_testkit::{eventually, kafka, registry};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -48,7 +49,7 @@ fn returns_to_zero(ebbtide: &mut Ebbtide) {
 #[test]
 fn lag_grows_while_the_registry_is_down_and_counts_what_comes_meanwhile() {
     let door = Proxy::to(registry::shared().port());
-    let scene = Scene::new(kafka::shared(), door.base(), &["sms"], 1);
+    let scene = Scene::new(program(), kafka::shared(), door.base(), &["sms"], 1);
     door.shut();
     let mut ebbtide = scene.start("ebbtide", &[]);
     scene.produce_in("commit", 10, "first").finish(PATIENCE);
@@ -70,7 +71,13 @@ fn lag_grows_while_the_registry_is_down_and_counts_what_comes_meanwhile() {
 
 #[test]
 fn lag_grows_while_the_dead_letter_topic_takes_nothing() {
-    let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+    let scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms"],
+        1,
+    );
     let mut ebbtide = scene.start("ebbtide", &[]);
     ebbtide.ready();
     scene
@@ -90,7 +97,13 @@ fn lag_grows_while_the_dead_letter_topic_takes_nothing() {
 
 #[test]
 fn lag_grows_while_the_disk_is_full() {
-    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+    let mut scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms"],
+        1,
+    );
     let volume = Volume::mount(&mut scene, "1m");
     let mut ebbtide = volume.start(&scene, "ebbtide");
     scene.produce(20, 0, "fits").finish(PATIENCE);

@@ -12,13 +12,14 @@ use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::args;
-use crate::support::ebbtide::Ebbtide;
-use crate::support::process::Process;
-use crate::support::python::{interpreter, run, script};
-use crate::support::scene::Scene;
-use crate::support::volume::Volume;
-use crate::support::{eventually, kafka, registry};
+use crate::program;
+use ebbtide_testkit::args;
+use ebbtide_testkit::ebbtide::Ebbtide;
+use ebbtide_testkit::process::Process;
+use ebbtide_testkit::python::{interpreter, run, script};
+use ebbtide_testkit::scene::Scene;
+use ebbtide_testkit::volume::Volume;
+use ebbtide_testkit::{eventually, kafka, registry};
 
 const PRODUCTS: [&str; 2] = ["sms", "conversations"];
 
@@ -90,7 +91,13 @@ fn ready(instance: &Ebbtide) -> (u16, String) {
 /// arrived completely, those that arrived without their record, and the number that was
 /// quarantined.
 fn play(limit: u32) -> (Vec<usize>, Vec<usize>, f64) {
-    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &PRODUCTS, 1);
+    let mut scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &PRODUCTS,
+        1,
+    );
     scene.dead_letters = format!("{}.limited", scene.dead_letters);
     let setting = format!("max.message.bytes={limit}");
     scene
@@ -197,7 +204,13 @@ fn letter_arrives_in_the_best_form_that_its_topic_takes() {
 
 #[test]
 fn missing_dead_letter_topic_holds_its_product_and_no_other() {
-    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &PRODUCTS, 1);
+    let mut scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &PRODUCTS,
+        1,
+    );
     scene.dead_letters = format!("{}.missing", scene.dead_letters);
     // The other product has no dead letter of its own to wait for.
     scene.tombstones = 0;
@@ -255,7 +268,13 @@ fn missing_dead_letter_topic_holds_its_product_and_no_other() {
 
 #[test]
 fn full_disk_makes_each_dead_letter_once() {
-    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &PRODUCTS, 2);
+    let mut scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &PRODUCTS,
+        2,
+    );
     let volume = Volume::mount(&mut scene, "1m");
     let mut producer = scene.produce(usize::MAX / 2, 400, "disk");
     let mut instance = volume.start(&scene, "ebbtide");
@@ -300,7 +319,13 @@ fn client_that_cannot_be_made_ends_the_start() {
             "max.in.flight",
         ),
     ] {
-        let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+        let mut scene = Scene::new(
+            program(),
+            kafka::shared(),
+            registry::shared().base(),
+            &["sms"],
+            1,
+        );
         scene.retention_check = "warn";
         scene.session = session;
         for (name, value) in properties {
@@ -318,7 +343,13 @@ fn client_that_cannot_be_made_ends_the_start() {
 
 #[test]
 fn lane_that_the_group_refuses_is_not_ready_until_it_is_taken() {
-    let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 2);
+    let scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms"],
+        2,
+    );
     let group = scene.dead_letters.strip_suffix(".dead").unwrap();
     // A member with an assignment protocol that is not compatible with Ebbtide's.
     let bootstrap = scene.kafka.bootstrap();

@@ -12,7 +12,7 @@ mod stage;
 
 use std::fs;
 
-use crate::support::{kafka, registry};
+use ebbtide_testkit::{kafka, registry};
 use end::{judge, looks, residue};
 use serde_json::json;
 use stage::Stage;

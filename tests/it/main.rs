@@ -1,6 +1,6 @@
-//! All integration tests in one binary, so that the suite links once. Real servers are started by
-//! the helpers of `support` on free ports of 127.0.0.1, in temporary folders, and stopped with the
-//! test that started them.
+//! All integration tests in one binary, so that the suite links once. The test kit starts real
+//! servers on free ports of 127.0.0.1, in temporary folders, and stops them with the test that
+//! started them.
 #![expect(
     clippy::disallowed_methods,
     reason = "tests wait by the clock and read their own environment"
@@ -63,8 +63,6 @@ mod start;
 #[cfg(test)]
 mod subjects;
 #[cfg(test)]
-mod support;
-#[cfg(test)]
 mod sweeps;
 #[cfg(test)]
 mod topic_states;
@@ -74,3 +72,13 @@ mod topics;
 mod triggers;
 #[cfg(test)]
 mod undeletable;
+
+#[cfg(test)]
+use ebbtide_testkit::ProgramUnderTest;
+
+/// Returns the program under test.
+#[cfg(test)]
+fn program() -> &'static ProgramUnderTest {
+    static PROGRAM: std::sync::OnceLock<ProgramUnderTest> = std::sync::OnceLock::new();
+    PROGRAM.get_or_init(|| ProgramUnderTest::new(env!("CARGO_BIN_EXE_ebbtide")))
+}

@@ -4,11 +4,13 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::support::scene::{KILLED_IN_BETWEEN, Scene};
-use crate::support::{eventually, kafka, registry};
+use crate::program;
+use ebbtide_testkit::scene::{KILLED_IN_BETWEEN, Scene};
+use ebbtide_testkit::{eventually, kafka, registry};
 
 fn churn(property: &'static str, value: &str) {
     let mut scene = Scene::new(
+        program(),
         kafka::shared(),
         registry::shared().base(),
         &["sms", "voice", "conversations"],
@@ -61,7 +63,13 @@ fn members_join_leave_die_and_freeze_with_the_consumer_protocol_of_kafka_4() {
 
 #[test]
 fn an_instance_restarts_where_its_tables_end_with_the_consumer_protocol() {
-    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 3);
+    let mut scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms"],
+        3,
+    );
     scene.property("group.protocol", "consumer");
     // A static member: its partitions stay assigned to it while it is away.
     scene.property("group.instance.id", "pod-1");
@@ -83,6 +91,7 @@ fn an_instance_restarts_where_its_tables_end_with_the_consumer_protocol() {
 #[test]
 fn a_refused_partition_holds_up_no_other_with_the_consumer_protocol() {
     let mut scene = Scene::new(
+        program(),
         kafka::shared(),
         registry::shared().base(),
         &["sms", "voice"],

@@ -8,26 +8,28 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::args;
-use crate::support::azurite::Azurite;
-use crate::support::bucket::Bucket;
-use crate::support::ebbtide::Ebbtide;
-use crate::support::python::{interpreter, script};
-use crate::support::scene::{KILLED_IN_BETWEEN, Scene};
-use crate::support::swept::{HOUR, Said, ebbtide_with, living};
-use crate::support::{eventually, kafka, minio, quoted, registry};
+use crate::program;
+use ebbtide_testkit::ProcessOutput;
+use ebbtide_testkit::args;
+use ebbtide_testkit::azurite::Azurite;
+use ebbtide_testkit::bucket::BucketSettings;
+use ebbtide_testkit::ebbtide::Ebbtide;
+use ebbtide_testkit::python::{interpreter, script};
+use ebbtide_testkit::scene::{KILLED_IN_BETWEEN, Scene};
+use ebbtide_testkit::swept::{HOUR, living};
+use ebbtide_testkit::{eventually, kafka, minio, quoted, registry};
 
 const PRODUCTS: [&str; 2] = ["sms", "voice"];
 
 /// A scene whose tables are in a bucket.
 struct Stage {
     scene: Scene<'static>,
-    bucket: Bucket,
+    bucket: BucketSettings,
 }
 
 impl Stage {
-    fn new(bucket: Bucket) -> Self {
-        let mut scene = Scene::short(kafka::shared(), registry::shared().base(), 2);
+    fn new(bucket: BucketSettings) -> Self {
+        let mut scene = Scene::short(program(), kafka::shared(), registry::shared().base(), 2);
         scene.root = bucket.place.clone().into();
         scene.sections = format!(
             "maintain:\n  readers_grace: 1s\n  checkpoint_every: 3\n{}",
@@ -51,13 +53,13 @@ impl Stage {
         )
     }
 
-    fn asked(&self, ahead: u64, words: &[String]) -> Said {
+    fn asked(&self, ahead: u64, words: &[String]) -> ProcessOutput {
         let given = self
             .bucket
             .environment
             .iter()
             .map(|(name, value)| (*name, value.clone()));
-        ebbtide_with(
+        program().run_with(
             given.chain([living(ahead)]),
             &[words, args!["--config", self.scene.config().display()]].concat(),
         )
@@ -144,7 +146,7 @@ impl Stage {
 
 /// Asserts that records are stored exactly once, that other engines read them, and that expired
 /// data leaves every object.
-fn land_and_go(bucket: Bucket, readers: &str) {
+fn land_and_go(bucket: BucketSettings, readers: &str) {
     let stage = Stage::new(bucket);
     let mut producer = stage.scene.produce(4000, 800, "bucket");
     // Killed while it commits.

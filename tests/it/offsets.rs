@@ -4,14 +4,16 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::support::ebbtide::Ebbtide;
-use crate::support::scene::Scene;
-use crate::support::{eventually, kafka, registry};
+use crate::program;
+use ebbtide_testkit::ebbtide::Ebbtide;
+use ebbtide_testkit::scene::Scene;
+use ebbtide_testkit::{eventually, kafka, registry};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn scene(partitions: u32) -> Scene<'static> {
     Scene::new(
+        program(),
         kafka::shared(),
         registry::shared().base(),
         &["sms"],

@@ -4,12 +4,13 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::support::kafka::{self, Kafka};
-use crate::support::proxy::Proxy;
-use crate::support::readers::Comparison;
-use crate::support::scene::{KILLED_IN_BETWEEN, Scene};
-use crate::support::volume::Volume;
-use crate::support::{eventually, registry};
+use crate::program;
+use ebbtide_testkit::kafka::{self, Kafka};
+use ebbtide_testkit::proxy::Proxy;
+use ebbtide_testkit::readers::ReaderComparison;
+use ebbtide_testkit::scene::{KILLED_IN_BETWEEN, Scene};
+use ebbtide_testkit::volume::Volume;
+use ebbtide_testkit::{eventually, registry};
 
 const PRODUCTS: [&str; 2] = ["sms", "conversations"];
 
@@ -17,7 +18,7 @@ const PRODUCTS: [&str; 2] = ["sms", "conversations"];
 fn a_registry_that_is_down_is_waited_for_and_makes_no_dead_letter() {
     let door = Proxy::to(registry::shared().port());
     door.shut();
-    let scene = Scene::new(kafka::shared(), door.base(), &PRODUCTS, 2);
+    let scene = Scene::new(program(), kafka::shared(), door.base(), &PRODUCTS, 2);
     let acked = scene
         .produce(500, 0, "registry")
         .finish(Duration::from_secs(60));
@@ -52,7 +53,7 @@ fn a_registry_that_is_down_is_waited_for_and_makes_no_dead_letter() {
 #[test]
 fn a_broker_that_is_down_for_thirty_seconds_is_waited_for() {
     let kafka = Kafka::start();
-    let scene = Scene::new(&kafka, registry::shared().base(), &PRODUCTS, 2);
+    let scene = Scene::new(program(), &kafka, registry::shared().base(), &PRODUCTS, 2);
     let mut producer = scene.produce(usize::MAX / 2, 200, "broker");
     let mut ebbtide = scene.start("ebbtide", &[]);
     eventually("it stores", Duration::from_secs(60), || {
@@ -75,7 +76,7 @@ fn a_broker_that_is_down_for_thirty_seconds_is_waited_for() {
 #[test]
 fn a_stop_while_the_broker_is_down_ends_well_and_within_its_bound() {
     let kafka = Kafka::start();
-    let scene = Scene::new(&kafka, registry::shared().base(), &PRODUCTS, 2);
+    let scene = Scene::new(program(), &kafka, registry::shared().base(), &PRODUCTS, 2);
     let acked = scene
         .produce(500, 0, "stop")
         .finish(Duration::from_secs(60));
@@ -85,7 +86,7 @@ fn a_stop_while_the_broker_is_down_ends_well_and_within_its_bound() {
     kafka.kill();
     sleep(Duration::from_secs(3));
     ebbtide.stop();
-    let compared = Comparison {
+    let compared = ReaderComparison {
         root: &scene.root,
         policy: &scene.policy,
         acked: &[acked],
@@ -97,7 +98,13 @@ fn a_stop_while_the_broker_is_down_ends_well_and_within_its_bound() {
 
 #[test]
 fn a_full_disk_is_waited_for_and_a_kill_on_it_loses_nothing() {
-    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &PRODUCTS, 2);
+    let mut scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &PRODUCTS,
+        2,
+    );
     let volume = Volume::mount(&mut scene, "1m");
     let mut producer = scene.produce(usize::MAX / 2, 400, "disk");
     let mut ebbtide = volume.start(&scene, "ebbtide");
@@ -127,7 +134,13 @@ fn a_full_disk_is_waited_for_and_a_kill_on_it_loses_nothing() {
 
 #[test]
 fn a_store_that_is_read_only_for_a_while_is_waited_for() {
-    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &PRODUCTS, 2);
+    let mut scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &PRODUCTS,
+        2,
+    );
     let volume = Volume::mount(&mut scene, "400m");
     let mut producer = scene.produce(usize::MAX / 2, 300, "read-only");
     let mut ebbtide = volume.start(&scene, "ebbtide");

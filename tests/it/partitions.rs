@@ -4,15 +4,17 @@
 
 use std::time::Duration;
 
-use crate::support::ebbtide::Ebbtide;
-use crate::support::proxy::Proxy;
-use crate::support::scene::Scene;
-use crate::support::{eventually, kafka, registry};
+use crate::program;
+use ebbtide_testkit::ebbtide::Ebbtide;
+use ebbtide_testkit::proxy::Proxy;
+use ebbtide_testkit::scene::Scene;
+use ebbtide_testkit::{eventually, kafka, registry};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn scene(partitions: u32) -> Scene<'static> {
     Scene::new(
+        program(),
         kafka::shared(),
         registry::shared().base(),
         &["sms"],
@@ -211,7 +213,7 @@ fn lost_records_refuse_their_partition_alone_until_the_loss_is_accepted() {
 #[test]
 fn records_that_are_deleted_while_the_lane_waits_are_refused_and_the_rest_goes_on() {
     let door = Proxy::to(registry::shared().port());
-    let mut scene = Scene::new(kafka::shared(), door.base(), &["sms"], 2);
+    let mut scene = Scene::new(program(), kafka::shared(), door.base(), &["sms"], 2);
     // The client's queue is small, and a partition that waits is paused: records that are produced
     // then are not fetched before the registry answers.
     scene.property("fetch.message.max.bytes", "2000");

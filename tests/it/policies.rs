@@ -5,11 +5,11 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::args;
-use crate::support::ebbtide::program;
-use crate::support::readers::WITH_SPARK;
-use crate::support::scene::Scene;
-use crate::support::{eventually, kafka, registry};
+use crate::program;
+use ebbtide_testkit::args;
+use ebbtide_testkit::readers::WITH_SPARK;
+use ebbtide_testkit::scene::Scene;
+use ebbtide_testkit::{eventually, kafka, registry};
 
 /// Runs a subcommand. Returns its exit code and all output.
 fn says(arguments: &[String]) -> (i32, String) {
@@ -39,7 +39,13 @@ fn next(text: &str) -> String {
 #[test]
 fn a_policy_changes_under_a_running_instance_and_every_record_is_stored_once_and_tagged_by_the_new_one()
  {
-    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 3);
+    let mut scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms"],
+        3,
+    );
     let mut old = scene.start("old", &[("EBBTIDE_SWEEP_EVERY", "1s")]);
     let before = scene
         .produce(1500, 0, "before")
@@ -131,7 +137,13 @@ fn edits(text: &str) -> [(&'static str, String, &'static str); 3] {
 
 #[test]
 fn text_edited_under_its_version_is_refused_by_instances_and_commands() {
-    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+    let mut scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms"],
+        1,
+    );
     let mut first = scene.start("first", &[]);
     let before = scene
         .produce(300, 0, "before")

@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
-use crate::support::readers::ALL;
-use crate::support::scene::Scene;
-use crate::support::{kafka, registry};
+use crate::program;
+use ebbtide_testkit::readers::ALL;
+use ebbtide_testkit::scene::Scene;
+use ebbtide_testkit::{kafka, registry};
 
 #[test]
 fn every_product_is_read_back_row_for_row_by_three_readers_with_the_oracles_tags() {
-    let scene = Scene::new(kafka::shared(), registry::shared().base(), &[], 2);
+    let scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &[],
+        2,
+    );
     let acked = scene
         .produce_of(true, 5200, 0, "all")
         .finish(Duration::from_secs(120));

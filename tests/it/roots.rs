@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use crate::support::scene::Scene;
-use crate::support::swept::ebbtide;
-use crate::support::{kafka, registry};
+use crate::program;
+use ebbtide_testkit::scene::Scene;
+use ebbtide_testkit::{kafka, registry};
 
 /// Commands that must succeed on a root; `{config}`, `{root}` and `{values}` stand for the scene's
 /// files.
@@ -33,7 +33,7 @@ fn run(scene: &Scene<'_>, command: &str, ahead: u64) {
         word => word.to_owned(),
     };
     let words: Vec<String> = command.split(' ').map(fill).collect();
-    let said = ebbtide(ahead, &words);
+    let said = program().run_ahead(ahead, &words);
     assert_eq!(
         said.code,
         0,
@@ -47,7 +47,13 @@ fn run(scene: &Scene<'_>, command: &str, ahead: u64) {
 /// Asserts that tables work in a root of that name. `readers` are the foreign engines that find the
 /// files of such a root: several do not decode their own URLs correctly.
 fn holds_tables(name: &str, readers: Option<&str>) {
-    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+    let mut scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms"],
+        1,
+    );
     scene.root = scene.scratch.join(name).join("store");
     scene.seen = scene.root.clone();
     scene.sections =

@@ -3,15 +3,17 @@
 
 use std::time::Duration;
 
-use crate::support::kafka;
-use crate::support::scene::Scene;
-use crate::support::volume::Volume;
-use crate::support::{Scratch, http_get};
-use crate::support::{process::Process, proxy::Proxy, registry};
+use crate::program;
+use ebbtide_testkit::kafka;
+use ebbtide_testkit::scene::Scene;
+use ebbtide_testkit::volume::Volume;
+use ebbtide_testkit::{Scratch, http_get};
+use ebbtide_testkit::{process::Process, proxy::Proxy, registry};
 
 #[test]
 fn the_producers_records_stand_in_the_topics_they_were_acknowledged_for() {
     let scene = Scene::new(
+        program(),
         kafka::shared(),
         registry::shared().base(),
         &["sms", "push"],
@@ -57,7 +59,13 @@ fn a_shut_door_answers_nobody_and_an_opened_one_does_again() {
 
 #[test]
 fn a_small_disk_fills_turns_read_only_and_grows_for_those_who_see_it_alone() {
-    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+    let mut scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms"],
+        1,
+    );
     let volume = Volume::mount(&mut scene, "1m");
     let file = scene.seen.join("file");
     assert!(

@@ -3,10 +3,10 @@
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use crate::support::ebbtide::program;
-use crate::support::kafka::Kafka;
-use crate::support::scene::Scene;
-use crate::support::{eventually, kafka, registry};
+use crate::program;
+use ebbtide_testkit::kafka::Kafka;
+use ebbtide_testkit::scene::Scene;
+use ebbtide_testkit::{eventually, kafka, registry};
 
 fn run(scene: &Scene<'_>, words: &[&str]) -> (Option<i32>, String) {
     let Output {
@@ -71,7 +71,13 @@ fn a_property_that_no_client_takes_is_refused_before_the_start() {
             ],
         ),
     ] {
-        let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+        let mut scene = Scene::new(
+            program(),
+            kafka::shared(),
+            registry::shared().base(),
+            &["sms"],
+            1,
+        );
         scene.property(
             "security.protocol",
             if name.starts_with("ssl") {
@@ -87,7 +93,13 @@ fn a_property_that_no_client_takes_is_refused_before_the_start() {
 
 #[test]
 fn settings_that_break_the_grace_are_refused_by_every_command_that_deletes() {
-    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+    let mut scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms"],
+        1,
+    );
     scene.sections = "maintain:\n  readers_grace: 30d\n".to_owned();
     let parts = [
         "ebbtide.yaml:",
@@ -107,6 +119,7 @@ fn settings_that_break_the_grace_are_refused_by_every_command_that_deletes() {
 #[test]
 fn a_source_topic_takes_no_dead_letters() {
     let mut scene = Scene::new(
+        program(),
         kafka::shared(),
         registry::shared().base(),
         &["sms", "voice"],
@@ -134,7 +147,13 @@ fn ended(scene: &Scene<'_>, name: &str) -> String {
 
 #[test]
 fn a_topic_that_is_missing_is_said_to_be_missing() {
-    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+    let mut scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms"],
+        1,
+    );
     scene.kafka.delete(&scene.topics);
     let said = ended(&scene, "missing");
     assert!(
@@ -175,7 +194,13 @@ fn a_topic_that_is_missing_is_said_to_be_missing() {
 
 #[test]
 fn a_missing_topic_of_dead_letters_or_notices_is_named_with_its_setting() {
-    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+    let mut scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms"],
+        1,
+    );
     scene.sections = "notices:\n  contracts: nowhere.contracts\n".to_owned();
     scene
         .kafka
@@ -194,6 +219,7 @@ fn a_missing_topic_of_dead_letters_or_notices_is_named_with_its_setting() {
 fn a_topic_that_may_not_be_seen_is_told_from_one_whose_settings_may_not() {
     let kafka = Kafka::start_with_lists();
     let scene = Scene::new(
+        program(),
         &kafka,
         registry::shared().base(),
         &["sms", "voice", "email"],
@@ -226,7 +252,7 @@ fn a_topic_that_may_not_be_seen_is_told_from_one_whose_settings_may_not() {
 
 #[test]
 fn ceilings_of_hours_are_said_in_hours() {
-    let mut scene = Scene::short(kafka::shared(), registry::shared().base(), 1);
+    let mut scene = Scene::short(program(), kafka::shared(), registry::shared().base(), 1);
     scene.retention_check = "refuse";
     scene.kafka.delete(&scene.topics[..1]);
     scene

@@ -16,8 +16,8 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::args;
-use crate::support::python;
+use ebbtide_testkit::args;
+use ebbtide_testkit::python;
 
 /// The number of splices that the readers compare.
 const CASES: u64 = 30;

@@ -5,12 +5,19 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::support::scene::Scene;
-use crate::support::{eventually, kafka, registry};
+use crate::program;
+use ebbtide_testkit::scene::Scene;
+use ebbtide_testkit::{eventually, kafka, registry};
 
 #[test]
 fn a_topic_that_keeps_records_longer_than_the_policy_is_refused_with_what_to_set() {
-    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+    let mut scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms"],
+        1,
+    );
     scene.kafka.delete(&scene.topics);
     scene.kafka.create(&scene.topics, 1, &["retention.ms=-1"]);
     let mut ebbtide = scene.start("refused", &[]);
@@ -41,7 +48,13 @@ fn a_topic_that_keeps_records_longer_than_the_policy_is_refused_with_what_to_set
 
 #[test]
 fn dead_letters_that_are_kept_longer_than_the_policy_are_refused_too() {
-    let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+    let scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms"],
+        1,
+    );
     let dead_letters = std::slice::from_ref(&scene.dead_letters);
     scene.kafka.delete(dead_letters);
     scene
@@ -59,7 +72,13 @@ fn dead_letters_that_are_kept_longer_than_the_policy_are_refused_too() {
 
 #[test]
 fn a_topic_that_was_made_anew_is_refused_and_never_skipped_or_rewound() {
-    let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+    let scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms"],
+        1,
+    );
     scene
         .produce(300, 0, "before")
         .finish(Duration::from_secs(60));
@@ -94,6 +113,7 @@ fn a_topic_that_was_made_anew_is_refused_and_never_skipped_or_rewound() {
 #[test]
 fn promtool_finds_nothing_wrong_with_the_metrics_of_a_running_instance() {
     let scene = Scene::new(
+        program(),
         kafka::shared(),
         registry::shared().base(),
         &["sms", "push"],

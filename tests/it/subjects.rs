@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::args;
-use crate::support::scene::{Scene, next_prefix};
-use crate::support::swept::ebbtide;
-use crate::support::{Scratch, eventually, kafka, python, registry, repo};
+use crate::program;
+use ebbtide_testkit::args;
+use ebbtide_testkit::scene::{Scene, ScenePolicy, next_prefix};
+use ebbtide_testkit::{Scratch, eventually, kafka, python, registry, repo};
 
 /// Spellings of +31 6 12345678.
 const ONE: [&str; 12] = [
@@ -60,11 +60,16 @@ fn one_number_is_found_and_held_in_every_spelling_and_text_is_counted() {
     )
     .unwrap();
     let scene = Scene::with_policy(
+        program(),
         kafka::shared(),
         registry::shared().base(),
-        scratch,
-        (policy, vec![topic]),
-        (prefix, 1),
+        ScenePolicy {
+            scratch,
+            path: policy,
+            topics: vec![topic],
+            prefix,
+            partitions: 1,
+        },
     );
     let to = args![
         "--bootstrap",
@@ -100,7 +105,7 @@ fn one_number_is_found_and_held_in_every_spelling_and_text_is_counted() {
 
     let config = scene.config();
     let found = |subject: &str| {
-        let said = ebbtide(
+        let said = program().run_ahead(
             0,
             args![
                 "find",

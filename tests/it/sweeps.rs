@@ -3,14 +3,14 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::args;
-use crate::support::scene::Scene;
-use crate::support::swept::ebbtide;
-use crate::support::{kafka, registry};
+use crate::program;
+use ebbtide_testkit::args;
+use ebbtide_testkit::scene::Scene;
+use ebbtide_testkit::{kafka, registry};
 
 #[test]
 fn a_sweep_that_cannot_read_a_segment_says_which_and_why_and_sweeps_its_neighbours() {
-    let mut scene = Scene::short(kafka::shared(), registry::shared().base(), 1);
+    let mut scene = Scene::short(program(), kafka::shared(), registry::shared().base(), 1);
     scene.sections = "maintain:\n  orphan_age: 3650d\n".to_owned();
     scene
         .produce(400, 0, "damaged")
@@ -27,7 +27,7 @@ fn a_sweep_that_cannot_read_a_segment_says_which_and_why_and_sweeps_its_neighbou
     fs::write(&segment, "damaged").unwrap();
 
     let ahead = 12 * 3600;
-    let said = ebbtide(ahead, args!["sweep", "--config", scene.config().display()]);
+    let said = program().run_ahead(ahead, args!["sweep", "--config", scene.config().display()]);
     assert_eq!(said.code, 1, "{}{}", said.out, said.err);
     assert!(
         said.out.contains("failed; the log says why\n"),
@@ -42,7 +42,7 @@ fn a_sweep_that_cannot_read_a_segment_says_which_and_why_and_sweeps_its_neighbou
     );
 
     // The rest is in the bucket and profile of that segment, and ends with it.
-    let due = ebbtide(
+    let due = program().run_ahead(
         ahead,
         args![
             "sweep",

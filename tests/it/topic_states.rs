@@ -4,18 +4,25 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::support::ebbtide::Ebbtide;
-use crate::support::kafka::{self, Kafka};
-use crate::support::proxy::Proxy;
-use crate::support::scene::Scene;
-use crate::support::{eventually, registry};
+use crate::program;
+use ebbtide_testkit::ebbtide::Ebbtide;
+use ebbtide_testkit::kafka::{self, Kafka};
+use ebbtide_testkit::proxy::Proxy;
+use ebbtide_testkit::scene::Scene;
+use ebbtide_testkit::{eventually, registry};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns a scene with SMS and calls, one partition each. Records are committed late enough to be
 /// seen as lag.
 fn scene(kafka: &Kafka) -> Scene<'_> {
-    let mut scene = Scene::new(kafka, registry::shared().base(), &["sms", "voice"], 1);
+    let mut scene = Scene::new(
+        program(),
+        kafka,
+        registry::shared().base(),
+        &["sms", "voice"],
+        1,
+    );
     scene.set("commit_age", "8s");
     // A topic that comes back is found after this time: by default, five minutes.
     scene.property("topic.metadata.refresh.interval.ms", "3000");
@@ -280,6 +287,7 @@ fn topic_that_is_hidden_is_named_and_its_lag_ends_until_it_is_seen() {
 #[test]
 fn accepted_loss_is_taken_up_while_another_refused_topic_is_missing() {
     let mut scene = Scene::new(
+        program(),
         kafka::shared(),
         registry::shared().base(),
         &["sms", "voice"],
@@ -321,7 +329,13 @@ fn accepted_loss_is_taken_up_while_another_refused_topic_is_missing() {
 
 #[test]
 fn accepted_losses_of_many_partitions_restart_no_lane_as_failed() {
-    let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 5);
+    let scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &["sms"],
+        5,
+    );
     let sms = topic(&scene, "sms");
     scene.produce_in("commit", 200, "read").finish(PATIENCE);
     let mut ebbtide = scene.start("first", &[]);
@@ -356,7 +370,7 @@ fn accepted_losses_of_many_partitions_restart_no_lane_as_failed() {
 #[test]
 fn topic_that_is_recreated_before_its_first_records_are_committed_is_refused() {
     let door = Proxy::to(registry::shared().port());
-    let scene = Scene::new(kafka::shared(), door.base(), &["sms"], 1);
+    let scene = Scene::new(program(), kafka::shared(), door.base(), &["sms"], 1);
     let sms = topic(&scene, "sms");
     door.shut();
     scene.produce_in("commit", 40, "old").finish(PATIENCE);

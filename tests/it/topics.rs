@@ -7,8 +7,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use crate::support::ebbtide::program;
-use crate::support::{kafka, python};
+use crate::program;
+use ebbtide_testkit::{kafka, python};
 
 #[test]
 fn two_hundred_topic_histories_end_as_the_model_says() {
@@ -43,7 +43,7 @@ fn run((first, count): (u64, u64), (side_by_side, rounds): Size) {
     let mut player = Command::new(python::interpreter())
         .args(["-B", &python::script("topic_histories.py")])
         .args([
-            program().as_os_str(),
+            program().path().as_os_str(),
             kafka.bootstrap().as_ref(),
             folder.path().join("groups").as_os_str(),
         ])

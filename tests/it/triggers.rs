@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::args;
-use crate::support::ebbtide::{Ebbtide, program};
-use crate::support::python::run;
-use crate::support::scene::Scene;
-use crate::support::swept::ebbtide;
-use crate::support::{eventually, kafka, registry};
+use crate::program;
+use ebbtide_testkit::args;
+use ebbtide_testkit::ebbtide::Ebbtide;
+use ebbtide_testkit::python::run;
+use ebbtide_testkit::scene::Scene;
+use ebbtide_testkit::{eventually, kafka, registry};
 
 /// Returns for each tenant the number of records that still name a person.
 fn tenants(scene: &Scene<'_>) -> Value {
@@ -59,7 +59,13 @@ fn gone(scene: &Scene<'_>, tenant: &str) {
 
 #[test]
 fn whose_contract_ended_is_gone_on_time_and_the_neighbours_stay() {
-    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["email"], 2);
+    let mut scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &["email"],
+        2,
+    );
     let topic = format!("{}.contracts", scene.dead_letters);
     scene.kafka.create(std::slice::from_ref(&topic), 1, &[]);
     scene.sections = format!(
@@ -95,7 +101,7 @@ fn whose_contract_ended_is_gone_on_time_and_the_neighbours_stay() {
 
     // From the command: in force when it exits.
     let config = scene.config();
-    let said = ebbtide(
+    let said = program().run_ahead(
         0,
         args![
             "contract",
@@ -164,7 +170,13 @@ fn whose_contract_ended_is_gone_on_time_and_the_neighbours_stay() {
 
 #[test]
 fn dates_of_no_end_are_dead_letters_and_large_ends_wait_for_a_person() {
-    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["email"], 2);
+    let mut scene = Scene::new(
+        program(),
+        kafka::shared(),
+        registry::shared().base(),
+        &["email"],
+        2,
+    );
     let topic = format!("{}.contracts", scene.dead_letters);
     scene.kafka.create(std::slice::from_ref(&topic), 1, &[]);
     scene.sections = format!(
@@ -244,7 +256,7 @@ fn dates_of_no_end_are_dead_letters_and_large_ends_wait_for_a_person() {
             .iter()
             .chain(words)
             .map(|word| (*word).to_owned());
-        ebbtide(
+        program().run_ahead(
             0,
             &words
                 .chain(["--config".to_owned(), config.display().to_string()])

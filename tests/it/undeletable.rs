@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::args;
-use crate::support::scene::Scene;
-use crate::support::swept::{ebbtide, living};
-use crate::support::{eventually, kafka, registry};
+use crate::program;
+use ebbtide_testkit::args;
+use ebbtide_testkit::scene::Scene;
+use ebbtide_testkit::swept::living;
+use ebbtide_testkit::{eventually, kafka, registry};
 
 /// Returns the files of rows of a product.
 fn files(scene: &Scene<'_>, product: &str) -> Vec<PathBuf> {
@@ -42,7 +43,7 @@ impl Drop for Immutable {
 
 #[test]
 fn immutable_segment_is_reported_by_instance_and_command_until_it_is_deleted() {
-    let mut scene = Scene::short(kafka::shared(), registry::shared().base(), 1);
+    let mut scene = Scene::short(program(), kafka::shared(), registry::shared().base(), 1);
     scene.sections =
         "maintain:\n  readers_grace: 1s\n  orphan_age: 3650d\nsweep:\n  every: 500ms\n".to_owned();
     scene
@@ -121,7 +122,7 @@ fn immutable_segment_is_reported_by_instance_and_command_until_it_is_deleted() {
     );
     other.stop();
     let config = scene.config();
-    let swept = ebbtide(ahead + 60, args!["sweep", "--config", config.display()]);
+    let swept = program().run_ahead(ahead + 60, args!["sweep", "--config", config.display()]);
     assert_eq!(swept.code, 1, "{}{}", swept.out, swept.err);
     let name = kept.file_name().unwrap().to_str().unwrap();
     assert!(
@@ -130,7 +131,7 @@ fn immutable_segment_is_reported_by_instance_and_command_until_it_is_deleted() {
         swept.out
     );
     for command in ["show", "audit"] {
-        let said = ebbtide(
+        let said = program().run_ahead(
             ahead + 60,
             args!["table", command, "sms", "--config", config.display()],
         );
@@ -153,7 +154,9 @@ fn immutable_segment_is_reported_by_instance_and_command_until_it_is_deleted() {
     instance.ready();
     instance.stop();
     assert_eq!(
-        ebbtide(ahead + 120, args!["sweep", "--config", config.display()]).code,
+        program()
+            .run_ahead(ahead + 120, args!["sweep", "--config", config.display()])
+            .code,
         0
     );
 }

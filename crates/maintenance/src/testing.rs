@@ -14,6 +14,7 @@ use std::time::Duration;
 use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{Field, Schema as ArrowSchema};
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::StreamExt;
 use uuid::Uuid;
 
 use super::{

@@ -15,6 +15,8 @@ mod resolve;
 pub mod schema;
 pub mod tag;
 mod tags;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod text;
 pub mod value_list;
 
@@ -31,7 +33,7 @@ pub use model::*;
 pub use parse::{CheckedPolicy, SchemaSource, parse};
 pub use profile::{Profile, RecordTriggers, RetentionTerm};
 pub use resolve::{Resolver, RuleMatch, RuleQuery, TenantClass, resolve};
-pub use tags::{EXPIRES, TAGS, is_tag};
+pub use tags::{TAGS, expires_category, expires_column, is_expires_column, is_tag};
 pub use text::{LoadedPolicy, PolicyDigest, PolicyPosition, PolicyText};
 
 /// The JSON Schema (draft 2020-12) of a policy file, for editors.

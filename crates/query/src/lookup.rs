@@ -14,16 +14,18 @@ mod filter;
 mod footers;
 mod prune;
 mod read;
+mod row_selection;
 mod snapshot;
-mod spans;
 
 pub use filter::{RecordFilter, TextCondition, TimeCondition};
 pub use snapshot::TableSnapshot;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -81,7 +83,8 @@ pub struct FoundBatch {
     pub rows: RecordBatch,
 }
 
-/// The matching rows, in the order of the given segments.
+/// The matching rows, in the order of the given segments. No batch is empty. After an error there
+/// are no more rows.
 pub struct FoundRows {
     found: Receiver<Result<FoundBatch, RewriteError>>,
     /// The task that sends the rows; taken when it has ended.
@@ -89,10 +92,28 @@ pub struct FoundRows {
 }
 
 impl FoundRows {
-    /// Returns the next rows, at least one; `None` after the last. After an error there are no more
-    /// rows.
-    pub async fn next(&mut self) -> Option<Result<FoundBatch, RewriteError>> {
-        next(&mut self.found, &mut self.work).await
+    fn new(found: Receiver<Result<FoundBatch, RewriteError>>, work: JoinHandle<()>) -> FoundRows {
+        FoundRows {
+            found,
+            work: Some(work),
+        }
+    }
+}
+
+impl Stream for FoundRows {
+    type Item = Result<FoundBatch, RewriteError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(found) = ready!(self.found.poll_recv(task)) {
+            return Poll::Ready(Some(found));
+        }
+        // A task that was aborted has not sent all rows: they must not be taken as complete.
+        let Some(work) = &mut self.work else {
+            return Poll::Ready(None);
+        };
+        let ended = ready!(Pin::new(work).poll(task));
+        self.work = None;
+        Poll::Ready(ended.err().map(|error| Err(stopped(&error))))
     }
 }
 
@@ -206,10 +227,7 @@ impl RecordFinder {
                 let _ = sender.send(Err(error)).await;
             }
         });
-        FoundRows {
-            found: receiver,
-            work: Some(work),
-        }
+        FoundRows::new(receiver, work)
     }
 }
 
@@ -236,31 +254,18 @@ async fn run(
                 Arc::clone(&columns),
                 sender,
             ));
-            ahead.push_back((receiver, Some(work)));
+            ahead.push_back(FoundRows::new(receiver, work));
         }
-        let Some((mut first, mut work)) = ahead.pop_front() else {
+        let Some(mut first) = ahead.pop_front() else {
             return Ok(());
         };
-        while let Some(found) = next(&mut first, &mut work).await {
+        while let Some(found) = first.next().await {
             let found = found?;
             if to.send(Ok(found)).await.is_err() {
                 return Ok(());
             }
         }
     }
-}
-
-/// Returns the next result of `work`. If the task was aborted, returns an error, so that the
-/// results are not taken as complete.
-async fn next<T>(
-    from: &mut Receiver<Result<T, RewriteError>>,
-    work: &mut Option<JoinHandle<()>>,
-) -> Option<Result<T, RewriteError>> {
-    if let Some(given) = from.recv().await {
-        return Some(given);
-    }
-    let ended = work.take()?.await;
-    ended.err().map(|error| Err(stopped(&error)))
 }
 
 fn stopped(error: &JoinError) -> RewriteError {

@@ -17,6 +17,7 @@ use super::error::StoreError;
 use super::evidence::Evidence;
 use super::log::{AddedFile, LogEntry, TableLog, checkpoint, files, next_entry, still_has};
 use super::table::Table;
+use ebbtide_policy::is_expires_column;
 use intern::Interner;
 
 /// All active segments of a table at one version.
@@ -49,7 +50,7 @@ impl SegmentIndex {
             .spec()
             .columns
             .iter()
-            .any(|column| column.name.starts_with("expires_"));
+            .any(|column| is_expires_column(&column.name));
         Self::at(&table.log, table.state.version, has_deadlines).await
     }
 

@@ -7,13 +7,8 @@ use ebbtide_base::ids::ProductKey;
 pub use ebbtide_query::residue;
 use ebbtide_query::{Audit, Leftovers, TableOverview, ViewError};
 
-use crate::testing::minio;
+use crate::testing::buckets::from_above;
 use crate::{MaintenanceSettings, Root};
-
-/// Returns the same root with the types of the library, which the crate above takes.
-pub fn from_above(root: &Root) -> ebbtide_table::Root {
-    ebbtide_table::testing::minio::open(&minio::told(root))
-}
 
 /// Returns the audit of a product's table.
 pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError> {

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use ebbtide_base::ids::{BucketUnit, Category, ProductKey};
+pub use ebbtide_policy::expires_column;
 use ebbtide_policy::tag::FormsMark;
-use ebbtide_policy::{ColumnClass, Derivation, EXPIRES, Policy};
+use ebbtide_policy::{ColumnClass, Derivation, Policy, expires_category};
 
 /// The role of a column, which decides what may be written about it outside its data pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,12 +60,6 @@ pub const PARTITION_COLUMNS: [&str; 2] = ["bucket", "profile"];
 /// The tags with the source of a record. They are personal while they link to a message, so the log
 /// never has their bounds.
 pub const SOURCE_COLUMNS: [&str; 3] = ["source_topic", "source_partition", "source_offset"];
-
-/// Returns the name of the column with a category's deadlines.
-#[must_use]
-pub fn expires_column(category: &Category) -> String {
-    format!("expires_{category}")
-}
 
 /// Returns the type of every instant in a table: microseconds in UTC.
 #[must_use]
@@ -145,7 +140,7 @@ impl TableSpec {
     /// updated.
     #[must_use]
     pub fn former_deadline(&self, name: &str) -> Option<TableColumn> {
-        let category = Category::new(name.strip_prefix(EXPIRES)?).ok()?;
+        let category = Category::new(expires_category(name)?).ok()?;
         let is_former = self.column(name).is_none();
         is_former.then(|| TableColumn {
             name: expires_column(&category),

@@ -9,8 +9,9 @@
 )]
 
 pub mod arbitrary;
+#[cfg(test)]
+pub mod buckets;
 pub mod hook;
-pub mod minio;
 
 use std::sync::Arc;
 
@@ -311,11 +312,6 @@ pub async fn active_paths(
         .into_iter()
         .map(|file| Ok(file?.object_store_path().to_string()))
         .collect()
-}
-
-/// Creates a root in a new folder and one in a bucket, each with the guard of its folder.
-pub fn roots() -> [(tempfile::TempDir, super::Root); 2] {
-    [root(), (tempfile::tempdir().unwrap(), minio::root())]
 }
 
 /// Returns the content of a file of the one table.

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Parser;
+use futures::StreamExt;
 use serde_json::Value;
 
 use super::FindArgs;

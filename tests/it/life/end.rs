@@ -8,10 +8,10 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::stage::Stage;
-use crate::args;
-use crate::support::ebbtide::program;
-use crate::support::python::run;
-use crate::support::quoted;
+use crate::program;
+use ebbtide_testkit::args;
+use ebbtide_testkit::python::run;
+use ebbtide_testkit::quoted;
 
 /// The most segments of a closed bucket and profile at a look: a few hours' commits that are not
 /// compacted yet.
@@ -28,7 +28,7 @@ pub fn judge(stage: &Stage, (since, until): (i64, i64), held_only: bool) -> Valu
         "--acked",
         stage.acked().display(),
         "--program",
-        program().display(),
+        program().path().display(),
         "--since",
         since,
         "--until",

@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use crate::args;
-use crate::support::ebbtide::{Ebbtide, program};
-use crate::support::process::Process;
-use crate::support::python::{interpreter, run, script};
-use crate::support::scene::Scene;
-use crate::support::swept::Said;
-use crate::support::{kafka, registry, repo};
+use crate::program;
+use ebbtide_testkit::ProcessOutput;
+use ebbtide_testkit::args;
+use ebbtide_testkit::ebbtide::Ebbtide;
+use ebbtide_testkit::process::Process;
+use ebbtide_testkit::python::{interpreter, run, script};
+use ebbtide_testkit::scene::Scene;
+use ebbtide_testkit::{kafka, registry, repo};
 
 /// The speed of the clock as a multiple of the machine's: a day is three seconds.
 pub const SPEED: u32 = 28_800;
@@ -42,7 +43,13 @@ impl Stage {
     /// Starts everything.
     pub fn new() -> Self {
         let rules = repo().join("tests/fixtures/life.yaml");
-        let mut scene = Scene::ruled(kafka::shared(), registry::shared().base(), &rules, 2);
+        let mut scene = Scene::ruled(
+            program(),
+            kafka::shared(),
+            registry::shared().base(),
+            &rules,
+            2,
+        );
         // By the machine's clock: a commit every three seconds, a look for due data as often (no
         // wait by a fast clock is shorter), a takeover and the readers' grace after three seconds.
         // Files have the machine's times: nothing may be decided by them.
@@ -51,7 +58,7 @@ impl Stage {
         scene.set("lanes", "1");
         scene.set("memory", "64MiB");
         scene.sections = sections("1d", "3650d");
-        scene.policies_of_a_life();
+        write_later_policies(&scene);
         let anchor = DateTime::from_timestamp_millis(Utc::now().timestamp_millis()).unwrap();
         let mut stage = Self {
             traffic: start_traffic(&scene, anchor),
@@ -259,14 +266,14 @@ impl Stage {
     }
 
     /// Runs a subcommand by the fast clock.
-    pub fn says(&self, args: &[String]) -> Said {
+    pub fn says(&self, args: &[String]) -> ProcessOutput {
         let output = Command::new(program())
             .args(args)
             .envs(self.environment())
             .output()
             .unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        Said {
+        ProcessOutput {
             code: output.status.code().unwrap_or(-1),
             out: text(output.stdout),
             err: text(output.stderr),
@@ -274,7 +281,7 @@ impl Stage {
     }
 
     /// Runs a subcommand that must succeed.
-    pub fn done(&self, args: &[String]) -> Said {
+    pub fn done(&self, args: &[String]) -> ProcessOutput {
         let said = self.says(args);
         assert_eq!(said.code, 0, "{args:?}: {}{}", said.out, said.err);
         said
@@ -435,13 +442,11 @@ fn start_sampler(scene: &Scene<'_>, anchor: DateTime<Utc>) -> Process {
     )
 }
 
-impl Scene<'_> {
-    /// Writes the later policies of a life, next to its first.
-    fn policies_of_a_life(&self) {
-        let at = |nth| self.scratch.join(format!("policy-{nth}.yaml"));
-        run(
-            "life_policies.py",
-            args![self.policy.display(), at(2).display(), at(3).display()],
-        );
-    }
+/// Writes the later policies of a life, next to its first.
+fn write_later_policies(scene: &Scene<'_>) {
+    let at = |nth| scene.scratch.join(format!("policy-{nth}.yaml"));
+    run(
+        "life_policies.py",
+        args![scene.policy.display(), at(2).display(), at(3).display()],
+    );
 }

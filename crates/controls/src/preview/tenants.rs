@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use arrow::array::{Array, AsArray};
+use futures::StreamExt;
 
 use super::{Preview, PreviewError, Previewed};
 use crate::Notice;

@@ -9,6 +9,7 @@ use crate::product::{EndPlan, SweptProduct};
 use ebbtide_base::ids::ProfileId;
 use ebbtide_policy::anonymize::{Cells, cells};
 use ebbtide_table::{RewriteError, RewriteEvidence, RowStream, StoreError, StoredSegment};
+use futures::StreamExt;
 
 impl SweptProduct {
     /// Prepares the end of the records of `free`, which all have one bucket and profile, and

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::TimestampMicrosecondType;
+use futures::StreamExt;
 
 use super::effect::Cohort;
 use super::migration::{Migration, ProfileInputs, StoredTerms};

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use futures::StreamExt;
 
 use super::super::testing::{ANONYMIZE, World, number, sms, start, texts};
 use super::super::{

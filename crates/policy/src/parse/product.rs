@@ -3,19 +3,22 @@
 //! Invariant: everything else that names the product can be checked, even if a part of the product
 //! could not be read.
 
+mod jurisdiction;
+mod subjects;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono_tz::Tz;
 
-use super::super::countries;
-use super::super::model::{
-    Jurisdiction, OtherRecords, Platform, Records, SubjectColumn, SubjectKind,
-};
+pub(super) use self::jurisdiction::country;
+use self::jurisdiction::jurisdiction;
+use self::subjects::subjects;
+use super::super::model::{OtherRecords, Records};
 use super::columns::{ProductColumns, RequiredType};
 use super::end::{EndNames, derive, end};
 use super::records::{self, OwnRecords};
-use super::value_reader::{ValueReader, did_you_mean};
+use super::value_reader::ValueReader;
 use super::{DraftCategory, DraftProduct, SchemaSource, zone};
 use crate::schema::Schema;
 use ebbtide_base::ids::{Category, Country, ProductKey, Topic};
@@ -353,171 +356,5 @@ fn read_schema(
             }
             None
         }
-    }
-}
-
-fn jurisdiction(
-    node: &YamlNode,
-    path: &str,
-    columns: &ProductColumns,
-    reading: &mut ValueReader<'_>,
-) -> Option<Jurisdiction> {
-    const FORMS: &str = "write `{ country_of: <column of numbers> }`, `{ column: <column of countries> }`, a country, or `unknown`";
-    if let Some(text) = node.text() {
-        if text == "unknown" {
-            return Some(Jurisdiction::Unknown);
-        }
-        if !text.bytes().all(|b| b.is_ascii_uppercase()) || text == Country::UNKNOWN.as_str() {
-            reading.problems.error(
-                node.at,
-                path,
-                format!("`{text}` says no jurisdiction"),
-                FORMS,
-            );
-            return None;
-        }
-        return country(text, (node.at, path), reading).map(Jurisdiction::Fixed);
-    }
-    check_keys(node, &["country_of", "column"], path, reading.problems);
-    let role = ("the jurisdiction", RequiredType::Text);
-    match (node.get("country_of"), node.get("column")) {
-        (Some(of), None) => columns
-            .want(of, &join(path, "country_of"), role, reading)
-            .map(Jurisdiction::CountryOf),
-        (None, Some(of)) => columns
-            .want(of, &join(path, "column"), role, reading)
-            .map(Jurisdiction::Column),
-        (Some(_), Some(_)) => {
-            reading
-                .problems
-                .error(node.at, path, "two sources of one jurisdiction", FORMS);
-            None
-        }
-        (None, None) => None,
-    }
-}
-
-/// Reads an assigned country code, and reports an error for any other text.
-pub(super) fn country(
-    text: &str,
-    (at, path): (TextPosition, &str),
-    reading: &mut ValueReader<'_>,
-) -> Option<Country> {
-    let country = Country::new(text)
-        .ok()
-        .filter(|country| countries::is_assigned(*country));
-    if country.is_none() {
-        let upper = text.to_ascii_uppercase();
-        let mend = match upper.as_str() {
-            "UK" => "write `GB`".to_owned(),
-            "EL" => "write `GR`".to_owned(),
-            "EU" => "list its countries one by one".to_owned(),
-            _ if upper != text && countries::codes().any(|code| code == upper) => {
-                format!("write `{upper}`")
-            }
-            _ => "write two capitals of ISO 3166-1, such as `NL`".to_owned(),
-        };
-        reading
-            .problems
-            .error(at, path, format!("there is no country `{text}`"), mend);
-    }
-    country
-}
-
-fn subjects(
-    node: &YamlNode,
-    path: &str,
-    columns: &ProductColumns,
-    reading: &mut ValueReader<'_>,
-) -> Vec<SubjectColumn> {
-    let mut subjects = Vec::new();
-    for entry in reading.entries(node, path, "{ recipient: phone }") {
-        let path = join(path, &entry.key);
-        let column = columns.want_named(
-            &entry.key,
-            (entry.at, &path),
-            ("a subject", RequiredType::Text),
-            reading,
-        );
-        let kind = subject_kind(&entry.value, &path, columns, reading);
-        let (Some(column), Some(kind)) = (column, kind) else {
-            continue;
-        };
-        if columns
-            .fields
-            .get(&column)
-            .is_some_and(|class| class.category().is_none())
-        {
-            let what = format!("`{column}` names a person and is classified `none`");
-            reading.problems.error(
-                entry.at,
-                &path,
-                what,
-                "give it the category of what it is, under fields",
-            );
-        }
-        subjects.push(SubjectColumn { column, kind });
-    }
-    subjects
-}
-
-fn subject_kind(
-    node: &YamlNode,
-    path: &str,
-    columns: &ProductColumns,
-    reading: &mut ValueReader<'_>,
-) -> Option<SubjectKind> {
-    const FORMS: &str =
-        "write `phone`, `email`, `{ platform_of: <column> }` or `{ platform: whatsapp }`";
-    match node.text() {
-        Some("phone") => return Some(SubjectKind::Phone),
-        Some("email") => return Some(SubjectKind::Email),
-        Some(text) => {
-            let known = ["phone", "email"];
-            let mend = ebbtide_base::problem::nearest(text, known)
-                .map_or(FORMS.to_owned(), |_| did_you_mean(text, &known));
-            reading.problems.error(
-                node.at,
-                path,
-                format!("`{text}` is no kind of subject"),
-                mend,
-            );
-            return None;
-        }
-        None => check_keys(node, &["platform_of", "platform"], path, reading.problems),
-    }
-    match (node.get("platform_of"), node.get("platform")) {
-        (Some(of), None) => {
-            let column = columns.want(
-                of,
-                &join(path, "platform_of"),
-                ("the platform", RequiredType::Text),
-                reading,
-            )?;
-            Some(SubjectKind::Channel(Platform::Column(column)))
-        }
-        (None, Some(name)) => {
-            let path = join(path, "platform");
-            let is = |text: &str| {
-                !text.is_empty()
-                    && text.bytes().all(|b| {
-                        b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b)
-                    })
-            };
-            let name = reading.shaped(
-                name,
-                &path,
-                ("a platform's name in lower case", "whatsapp"),
-                is,
-            )?;
-            Some(SubjectKind::Channel(Platform::Fixed(name.to_owned())))
-        }
-        (Some(_), Some(_)) => {
-            reading
-                .problems
-                .error(node.at, path, "two platforms of one identifier", FORMS);
-            None
-        }
-        (None, None) => None,
     }
 }

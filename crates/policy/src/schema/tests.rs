@@ -2,12 +2,9 @@
 
 mod columns;
 mod differences;
-pub mod differential;
 mod lenient;
 mod names;
 mod neighbours;
-pub mod oracle;
-pub mod random;
 mod resolution;
 mod types;
 
@@ -18,6 +15,7 @@ use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::{Decoder, Schema, SchemaError, WriterSchema};
+use crate::testing::{differential, random};
 
 /// Returns a record of the given fields, as JSON: `"name": "a", "type": ...` each.
 fn record(fields: &[&str]) -> String {

@@ -13,7 +13,7 @@ use super::phone::PhoneForm;
 use ebbtide_base::ids::Country;
 
 /// Prefix, country and, on a few lines, the number of digits to which the line applies. Generated
-/// from the crate's metadata by `cargo run --example country_prefixes`; a test compares the two.
+/// from the crate's metadata by `cargo run -p ebbtide-policy --example country_prefixes`; a test compares the two.
 const PREFIXES: &str = include_str!("country_prefixes.txt");
 
 /// Returns the country of a number, in any spelling that [`PhoneForm`] reads, without a default
@@ -144,4 +144,4 @@ impl PrefixTrie {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;

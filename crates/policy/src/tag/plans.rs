@@ -2,7 +2,7 @@
 //! beginnings of national numbers.
 //!
 //! The table is generated from the metadata of the `phonenumber` crate by
-//! `cargo run --example country_prefixes plans`; a test compares the two.
+//! `cargo run -p ebbtide-policy --example country_prefixes plans`; a test compares the two.
 
 use std::sync::LazyLock;
 

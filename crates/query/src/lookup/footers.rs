@@ -1,17 +1,23 @@
 //! The footers of recently used segments, kept in memory between look-ups.
 //!
-//! The memory is bounded: the least recently used footer is removed first. The only values of rows
+//! The memory is bounded: footers that were not used lately are removed first. The only values of rows
 //! in it are the bounds in footers and page indexes, and they are never stored outside the process.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 
 use super::bloom::BloomBlocks;
 
 /// The approximate size of a bloom filter's place in memory, in bytes.
 const PLACE_BYTES: usize = 64;
+
+/// The number of footers that the cache is planned for. The cache has one part for so few, so that
+/// one footer may be as large as the limit.
+const ITEMS: usize = 32;
 
 /// The identity of a segment: the number of its table, and its path there.
 pub(super) type SegmentKey = (usize, Arc<str>);
@@ -23,6 +29,8 @@ pub(super) struct CachedFooter {
     pub(super) size: u64,
     /// True if the page index was read too.
     pub(super) paged: bool,
+    /// The size in memory, in bytes.
+    memory: u64,
     /// The places of bloom filters, by row group and column, from their own headers; `None` for a
     /// header that is not understood.
     blooms: Mutex<HashMap<(usize, usize), Option<BloomBlocks>>>,
@@ -31,6 +39,7 @@ pub(super) struct CachedFooter {
 impl CachedFooter {
     pub(super) fn new(metadata: ArrowReaderMetadata, size: u64, paged: bool) -> Self {
         Self {
+            memory: memory(&metadata),
             metadata,
             size,
             paged,
@@ -46,6 +55,7 @@ impl CachedFooter {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         Self {
+            memory: memory(&metadata),
             metadata,
             size: self.size,
             paged: true,
@@ -78,96 +88,54 @@ impl CachedFooter {
             .unwrap_or_else(PoisonError::into_inner)
             .insert((group, column), blocks);
     }
+}
 
-    fn memory(&self) -> usize {
-        let file = self.metadata.metadata();
-        let groups = file.row_groups().iter().flat_map(|group| group.columns());
-        file.memory_size()
-            + PLACE_BYTES
-                * groups
-                    .filter(|chunk| chunk.bloom_filter_offset().is_some())
-                    .count()
-    }
+/// Returns the size of a footer in memory, in bytes.
+fn memory(metadata: &ArrowReaderMetadata) -> u64 {
+    let file = metadata.metadata();
+    let groups = file.row_groups().iter().flat_map(|group| group.columns());
+    let filters = groups.filter(|chunk| chunk.bloom_filter_offset().is_some());
+    let bytes = file.memory_size() + PLACE_BYTES * filters.count();
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 /// The cache of footers.
-pub(super) struct FooterCache {
-    limit: usize,
-    kept: Mutex<CachedFooters>,
-}
+pub(super) struct FooterCache(Cache<SegmentKey, Arc<CachedFooter>, FooterWeight>);
 
-#[derive(Default)]
-struct CachedFooters {
-    footers: HashMap<SegmentKey, (u64, usize, Arc<CachedFooter>)>,
-    /// The keys in order of the last request.
-    order: BTreeMap<u64, SegmentKey>,
-    bytes: usize,
-    asked: u64,
+/// Counts a footer by its size in memory, in bytes.
+#[derive(Clone)]
+struct FooterWeight;
+
+impl Weighter<SegmentKey, Arc<CachedFooter>> for FooterWeight {
+    fn weight(&self, _: &SegmentKey, footer: &Arc<CachedFooter>) -> u64 {
+        footer.memory
+    }
 }
 
 impl FooterCache {
     /// Creates a cache of up to `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            kept: Mutex::default(),
-        }
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        Self(Cache::with_weighter(ITEMS, limit, FooterWeight))
     }
 
     pub(super) fn get(&self, key: &SegmentKey) -> Option<Arc<CachedFooter>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.asked += 1;
-        let now = kept.asked;
-        let (last, _, footer) = kept.footers.get_mut(key)?;
-        let (before, footer) = (std::mem::replace(last, now), Arc::clone(footer));
-        kept.order.remove(&before);
-        kept.order.insert(now, key.clone());
-        Some(footer)
+        self.0.get(key)
     }
 
     /// Adds a footer, or replaces an older one of the same segment. A footer larger than the limit
     /// is not kept.
     pub(super) fn put(&self, key: SegmentKey, footer: Arc<CachedFooter>) {
-        let size = footer.memory();
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.remove(&key);
-        if size > self.limit {
-            return;
-        }
-        kept.asked += 1;
-        let now = kept.asked;
-        kept.bytes += size;
-        kept.order.insert(now, key.clone());
-        kept.footers.insert(key, (now, size, footer));
-        while kept.bytes > self.limit
-            && let Some((_, oldest)) = kept.order.pop_first()
-        {
-            kept.remove(&oldest);
-        }
+        self.0.insert(key, footer);
     }
 
     /// Removes the footer of a segment that no longer exists.
     pub(super) fn forget(&self, key: &SegmentKey) {
-        self.kept
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(key);
+        self.0.remove(key);
     }
 
     /// Returns the size of the footers in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.kept
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .bytes
-    }
-}
-
-impl CachedFooters {
-    fn remove(&mut self, key: &SegmentKey) {
-        if let Some((last, size, _)) = self.footers.remove(key) {
-            self.order.remove(&last);
-            self.bytes -= size;
-        }
+        usize::try_from(self.0.weight()).unwrap_or(usize::MAX)
     }
 }

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, TimeUnit};
+use parquet::arrow::arrow_reader::RowSelection;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::page_index::offset_index::OffsetIndexMetaData;
@@ -17,7 +18,7 @@ use super::bloom::{BloomBlocks, BloomProbe};
 use super::files::TableFiles;
 use super::filter::{RecordFilter, TextCondition, TimeCondition};
 use super::footers::CachedFooter;
-use super::spans::RowSpans;
+use super::row_selection::{all_rows, parts as parts_of, rows_in};
 use ebbtide_table::index::StoredSegment;
 use ebbtide_table::rewrite::RewriteError;
 
@@ -28,7 +29,7 @@ const PART_ROWS: usize = 128 << 10;
 pub(super) struct CandidateRows {
     pub(super) footer: Arc<CachedFooter>,
     pub(super) group: usize,
-    pub(super) rows: RowSpans,
+    pub(super) rows: RowSelection,
     /// The filter, limited to the columns that may contain its texts.
     pub(super) filter: Arc<RecordFilter>,
 }
@@ -90,7 +91,7 @@ pub(super) async fn parts(
     let mut parts = Vec::new();
     for candidate in candidates {
         let rows = by_pages(&footer, filter, &places, &candidate);
-        if rows.is_empty() {
+        if !rows.selects_any() {
             continue;
         }
         // Without a page index, reading a part means reading whole chunks, however few rows it has.
@@ -100,8 +101,9 @@ pub(super) async fn parts(
             usize::MAX
         };
         let filter = Arc::new(candidate.narrowed(filter, &footer));
-        let of_group = rows.parts(most).into_iter();
-        parts.extend(of_group.map(|rows| CandidateRows {
+        let total = rows_of_group(&footer, candidate.group);
+        let of_group = parts_of(&rows, most, total);
+        parts.extend(of_group.into_iter().map(|rows| CandidateRows {
             footer: Arc::clone(&footer),
             group: candidate.group,
             rows,
@@ -399,29 +401,36 @@ fn indexed(footer: &CachedFooter, group: usize) -> bool {
     offsets.is_some_and(|columns| !columns.is_empty())
 }
 
+/// Returns the number of rows of a row group.
+fn rows_of_group(footer: &CachedFooter, group: usize) -> usize {
+    footer
+        .metadata
+        .metadata()
+        .row_groups()
+        .get(group)
+        .map_or(0, |group| usize::try_from(group.num_rows()).unwrap_or(0))
+}
+
 /// Returns the rows of a row group that may match, by the bounds of its pages.
 fn by_pages(
     footer: &CachedFooter,
     filter: &RecordFilter,
     places: &FilterColumns,
     candidate: &Candidate,
-) -> RowSpans {
+) -> RowSelection {
     let file = footer.metadata.metadata();
-    let rows = file
-        .row_groups()
-        .get(candidate.group)
-        .map_or(0, |group| usize::try_from(group.num_rows()).unwrap_or(0));
+    let rows = rows_of_group(footer, candidate.group);
     let pages = |leaf: usize| -> Option<(&ColumnIndexMetaData, &OffsetIndexMetaData)> {
         Some((
             file.column_index()?.get(candidate.group)?.get(leaf)?,
             file.offset_index()?.get(candidate.group)?.get(leaf)?,
         ))
     };
-    let mut all = RowSpans::all(rows);
+    let mut all = all_rows(rows);
     for (text, leaves) in filter.texts.iter().zip(&candidate.columns) {
         let any = leaves
             .iter()
-            .fold(RowSpans::default(), |any, leaf| match pages(*leaf) {
+            .fold(rows_in([], rows), |any, leaf| match pages(*leaf) {
                 Some((ColumnIndexMetaData::BYTE_ARRAY(bounds), places)) => {
                     let may = |page| {
                         !bounds.is_null_page(page)
@@ -429,7 +438,7 @@ fn by_pages(
                     };
                     any.union(&chosen(places, bounds.num_pages(), rows, may))
                 }
-                _ => RowSpans::all(rows),
+                _ => all_rows(rows),
             });
         all = all.intersection(&any);
     }
@@ -456,7 +465,7 @@ fn chosen(
     pages: u64,
     rows: usize,
     may: impl Fn(usize) -> bool,
-) -> RowSpans {
+) -> RowSelection {
     let places = places.page_locations();
     let first = |page: usize| {
         places
@@ -464,14 +473,23 @@ fn chosen(
             .and_then(|place| usize::try_from(place.first_row_index).ok())
     };
     if places.len() as u64 != pages || first(0) != Some(0) {
-        return RowSpans::all(rows);
+        return all_rows(rows);
     }
-    let mut spans = RowSpans::default();
+    let mut spans = Vec::new();
     for page in (0..places.len()).filter(|page| may(*page)) {
         let (Some(start), end) = (first(page), first(page + 1).unwrap_or(rows).min(rows)) else {
-            return RowSpans::all(rows);
+            return all_rows(rows);
         };
-        spans.push(start..end);
+        if spans
+            .last()
+            .is_some_and(|last: &Range<usize>| start < last.end)
+        {
+            // The offset index is damaged.
+            return all_rows(rows);
+        }
+        if start < end {
+            spans.push(start..end);
+        }
     }
-    spans
+    rows_in(spans, rows)
 }

@@ -13,7 +13,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use chrono::NaiveDate;
 use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowPredicate, ArrowPredicateFn, RowFilter, RowSelection};
+use parquet::arrow::arrow_reader::{ArrowPredicate, ArrowPredicateFn, RowFilter};
 use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
 use parquet::errors::ParquetError;
 use tokio::sync::mpsc::Sender;
@@ -123,16 +123,11 @@ fn decoder<'c>(
     columns: impl Iterator<Item = &'c str>,
 ) -> Result<ParquetPushDecoder, RewriteError> {
     let file = part.footer.metadata.parquet_schema();
-    let group = part.footer.metadata.metadata().row_groups().get(part.group);
-    let rows = group.map_or(0, |group| usize::try_from(group.num_rows()).unwrap_or(0));
     let builder = ParquetPushDecoderBuilder::new_with_metadata(part.footer.metadata.clone())
         .with_batch_size(BATCH_ROWS)
         .with_row_groups(vec![part.group])
         .with_projection(ProjectionMask::columns(file, columns))
-        .with_row_selection(RowSelection::from_consecutive_ranges(
-            part.rows.clone().into_iter(),
-            rows,
-        ))
+        .with_row_selection(part.rows.clone())
         .with_row_filter(RowFilter::new(stages(&part.filter, &part.footer)))
         .with_max_predicate_cache_size(KEPT);
     builder

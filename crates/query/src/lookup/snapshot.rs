@@ -9,6 +9,7 @@ use std::sync::Arc;
 use object_store::ObjectStore;
 
 use ebbtide_base::ids::{ProductKey, ProfileId};
+use ebbtide_policy::is_expires_column;
 use ebbtide_table::error::StoreError;
 use ebbtide_table::index::{SegmentIndex, StoredSegment};
 use ebbtide_table::log::{LogState, TableLog, still_has};
@@ -92,7 +93,7 @@ impl CachedTable {
         let has_deadlines = state
             .columns()?
             .iter()
-            .any(|column| column.starts_with("expires_"));
+            .any(|column| is_expires_column(column));
         let index = SegmentIndex::at(&log, state.version, has_deadlines).await?;
         let at = snapshot(number, &log, &state, &index)?;
         Ok(Some(CachedTable {

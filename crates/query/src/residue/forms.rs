@@ -3,6 +3,8 @@
 //!
 //! Pure. Text is found in either case. A form of only a few bytes is never searched for.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::typed::TypedForms;
 use super::values::LEAST_BYTES;
 use ebbtide_policy::tag::canonical_forms;
@@ -13,6 +15,13 @@ const LEAST_BINARY: usize = 8;
 /// The minimum number of bytes of a value for which its base64, cut at both ends, is still
 /// specific.
 const LEAST_BASE64: usize = 8;
+
+/// The characters that paths and URLs encode: all except letters, digits and `-_.~`.
+const IN_PATHS: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// Bytes to search for. Unless `exact`, ASCII letters match in either case, and the pattern is in
 /// lower case.
@@ -86,7 +95,7 @@ impl ValueForms {
         self.texts.push(text.as_bytes().to_vec());
         let once = escaped(text);
         let numbered = by_number(&once);
-        let percent = percent(text);
+        let percent = utf8_percent_encode(text, &IN_PATHS).to_string();
         let twice = [
             escaped(&once),
             escaped(&numbered),
@@ -168,18 +177,6 @@ fn by_number(text: &str) -> String {
         }
     }
     out
-}
-
-/// Returns the text as paths and URLs write it: all characters except letters, digits and `-_.~` as
-/// percent-encoded bytes.
-fn percent(text: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' | b'.' | b'~' => {
-            char::from(byte).to_string()
-        }
-        _ => format!("%{byte:02x}"),
-    };
-    text.bytes().map(byte).collect()
 }
 
 /// Returns base64 without the padding at its end.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{TableView, ViewError};
 use ebbtide_base::ids::{Category, Deadline, Offset, ProductKey, TopicPartition};
+use ebbtide_policy::{expires_category, expires_column};
 use ebbtide_table::log::partition_of;
 use ebbtide_table::root::Root;
 
@@ -73,9 +74,8 @@ pub async fn show(
     let view = TableView::open(root, product).await?;
     let mut deadlines: BTreeMap<Category, DeadlineForecast> = BTreeMap::new();
     for column in view.state.columns()? {
-        if let Some(category) = column
-            .strip_prefix("expires_")
-            .and_then(|category| Category::new(category).ok())
+        if let Some(category) =
+            expires_category(&column).and_then(|category| Category::new(category).ok())
         {
             deadlines.insert(category.clone(), DeadlineForecast::none(category));
         }
@@ -87,7 +87,7 @@ pub async fn show(
         (records, segments, bytes) = (records + stands_for, segments + 1, bytes + file.size);
         for (category, ahead) in &mut deadlines {
             ahead.count(
-                file.stats.instant(&format!("expires_{category}")),
+                file.stats.instant(&expires_column(category)),
                 stands_for,
                 now,
             );

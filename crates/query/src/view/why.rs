@@ -22,6 +22,7 @@ use ebbtide_base::ids::{
     Bucket, Category, Country, Deadline, Offset, PolicyVersion, ProductKey, ProfileId,
     TopicPartition,
 };
+use ebbtide_policy::expires_category;
 use ebbtide_table::log::{LogEntry, app_id};
 use ebbtide_table::root::Root;
 use find::FoundRow;
@@ -256,9 +257,7 @@ pub async fn why(
 /// Returns the categories that the table has columns for.
 fn categories(view: &TableView) -> Result<Vec<Category>, ViewError> {
     let columns = view.state.columns()?;
-    let named = columns
-        .iter()
-        .filter_map(|column| column.strip_prefix("expires_"));
+    let named = columns.iter().filter_map(|column| expires_category(column));
     let mut categories: Vec<Category> = named
         .filter_map(|category| Category::new(category).ok())
         .collect();

@@ -6,13 +6,16 @@
 //! answer cannot restart, and returns an error that says so.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
+use futures::{Stream, StreamExt};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
@@ -116,20 +119,26 @@ pub struct SearchProgress {
     pub looked: Arc<AtomicU64>,
 }
 
-/// The answer of one product, as a stream of pieces.
+/// The answer of one product, as a stream of pieces. It ends after [`SearchEvent::End`] or an error.
 pub struct SearchStream {
     pieces: Receiver<Result<SearchEvent, FindError>>,
     work: Option<JoinHandle<()>>,
 }
 
-impl SearchStream {
-    /// Returns the next piece; `None` after [`SearchEvent::End`] or an error.
-    pub async fn next(&mut self) -> Option<Result<SearchEvent, FindError>> {
-        if let Some(piece) = self.pieces.recv().await {
-            return Some(piece);
+impl Stream for SearchStream {
+    type Item = Result<SearchEvent, FindError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(piece) = ready!(self.pieces.poll_recv(task)) {
+            return Poll::Ready(Some(piece));
         }
-        let ended = self.work.take()?.await;
-        ended.err().map(|_| Err(FindError::Stopped))
+        // A task that was aborted has not sent the whole answer.
+        let Some(work) = &mut self.work else {
+            return Poll::Ready(None);
+        };
+        let ended = ready!(Pin::new(work).poll(task));
+        self.work = None;
+        Poll::Ready(ended.err().map(|_| Err(FindError::Stopped)))
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::StreamExt;
 
 use super::{
     FindError, HELD_BY, RecordSearch, SearchEvent, SearchProgress, SearchRequest,

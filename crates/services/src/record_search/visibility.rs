@@ -16,6 +16,7 @@ use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
 
 use ebbtide_base::ids::Category;
+use ebbtide_policy::expires_column;
 use ebbtide_query::RecordFilter;
 use ebbtide_table::{ColumnRole, TableSpec};
 
@@ -156,7 +157,7 @@ fn deadlines<'r>(
     rows: &'r RecordBatch,
     category: &Category,
 ) -> Option<&'r arrow::array::PrimitiveArray<TimestampMicrosecondType>> {
-    rows.column_by_name(&format!("expires_{category}"))?
+    rows.column_by_name(&expires_column(category))?
         .as_primitive_opt()
 }
 

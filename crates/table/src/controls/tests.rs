@@ -6,7 +6,8 @@ use object_store::ObjectStore;
 use serde_json::json;
 
 use super::{AppendError, ControlLog};
-use crate::testing::{noon, root, roots};
+use crate::testing::buckets::roots;
+use crate::testing::{noon, root};
 use crate::{ControlsVersion, Root, StoreError};
 
 fn file(root: &Root, version: i64) -> PathBuf {

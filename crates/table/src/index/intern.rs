@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use ebbtide_base::ids::{Bucket, Category, Deadline, PolicyVersion, ProfileId};
+use ebbtide_policy::{expires_category, is_expires_column};
 
 /// The part of a segment's statistics that expiry needs.
 pub(super) struct SegmentStats {
@@ -181,7 +182,7 @@ impl<'de> Visitor<'de> for NullsVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Nulls, A::Error> {
         let mut nulls = Nulls::default();
         while let Some((Text(name), IgnoredAny)) = map.next_entry()? {
-            nulls.0 |= name.starts_with("expires_");
+            nulls.0 |= is_expires_column(&name);
         }
         Ok(nulls)
     }
@@ -217,7 +218,7 @@ impl<'de> Visitor<'de> for MinimaVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Minima<'de>, A::Error> {
         let mut least = Minima::default();
         while let Some(Text(name)) = map.next_key()? {
-            match name.strip_prefix("expires_") {
+            match expires_category(&name) {
                 Some(category) => {
                     let category = category.to_owned();
                     let at: Option<Text<'de>> = map.next_value()?;

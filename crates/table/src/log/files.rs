@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use object_store::ObjectMeta;
 use object_store::path::Path;
+use percent_encoding::percent_decode_str;
 
 use super::TableLog;
 use crate::error::StoreError;
@@ -166,26 +167,14 @@ pub fn checkpoints(files: &[LogFile]) -> Vec<Checkpoint> {
     whole.map(checkpoint).collect()
 }
 
-/// Decodes the `%xx` of a path. Returns `None` if the result is not UTF-8.
+/// Decodes the `%xx` of a path. Returns `None` if the result is not UTF-8, or if a `%` is followed by
+/// two characters that are not both hexadecimal digits.
 pub fn decode(path: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let [first, tail @ ..] = rest {
-        match (first, tail) {
-            (b'%', [high, low, after @ ..]) => {
-                let digit = |b: &u8| {
-                    char::from(*b)
-                        .to_digit(16)
-                        .and_then(|digit| u8::try_from(digit).ok())
-                };
-                bytes.push(digit(high)? * 16 + digit(low)?);
-                rest = after;
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
+    let is_escape = |bytes: &[u8]| bytes[1..].iter().all(u8::is_ascii_hexdigit);
+    let mut windows = path.as_bytes().windows(3);
+    if !windows.all(|bytes| bytes[0] != b'%' || is_escape(bytes)) {
+        return None;
     }
-    String::from_utf8(bytes).ok()
+    let decoded = percent_decode_str(path).decode_utf8().ok()?;
+    Some(decoded.into_owned())
 }

@@ -4,11 +4,14 @@
 //! the receiver is dropped. Each batch has exactly the requested columns, null where a segment
 //! lacks one. Text is a dictionary only on request.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use futures::Stream;
 use object_store::ObjectStore;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -28,13 +31,14 @@ pub struct SegmentRows {
     pub rows: RecordBatch,
 }
 
-/// The rows, batch by batch, one segment after the other.
+/// The rows, batch by batch, one segment after the other. No batch is empty.
 pub struct RowStream(Receiver<Result<SegmentRows, RewriteError>>);
 
-impl RowStream {
-    /// Returns the next batch, never an empty one; `None` after the last.
-    pub async fn next(&mut self) -> Option<Result<SegmentRows, RewriteError>> {
-        self.0.recv().await
+impl Stream for RowStream {
+    type Item = Result<SegmentRows, RewriteError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(task)
     }
 }
 

@@ -13,6 +13,7 @@ use super::runs::RunValue;
 use super::{EncodedSegment, SegmentError, SegmentTags};
 use crate::spec::{ColumnRole, TableSpec, expires_column};
 use ebbtide_base::ids::{Deadline, PolicyVersion};
+use ebbtide_policy::is_expires_column;
 use ebbtide_policy::tag::{FormsMark, TaggedGroup};
 
 /// The tags that are equal, or nearly so, on all rows of a batch: they are written as runs and need
@@ -35,9 +36,8 @@ impl SegmentWriter {
         absent: &[String],
     ) -> Result<Self, SegmentError> {
         let constants = constants(&spec, &tags);
-        let is_constant = |name: &str| {
-            name.starts_with("expires_") || name == "policy_version" || name == "records"
-        };
+        let is_constant =
+            |name: &str| is_expires_column(name) || name == "policy_version" || name == "records";
         let brought = spec
             .stored()
             .filter(|column| !(column.role == ColumnRole::Tag && is_constant(&column.name)))

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use deltalake_core::kernel::Action;
 use deltalake_core::kernel::{Add, MetadataExt, Transaction};
 use deltalake_core::logstore::{StorageConfig, logstore_with};
+use futures::StreamExt;
 use object_store::path::Path;
 use object_store::{
     Error, GetOptions, GetResult, ObjectStore, PutOptions, PutPayload, PutResult, Result,
@@ -22,8 +23,9 @@ use super::open::{info, write_entry};
 use crate::durable::DurableFs;
 use crate::reports::audit;
 use crate::spec::{ColumnRole, TableColumn, TableSpec, instant};
+use crate::testing::buckets::roots;
 use crate::testing::hook::{HookedStore, StoreHook};
-use crate::testing::{MARKER, batch, encoded, log_bytes, noon, partition, root, roots, rows, spec};
+use crate::testing::{MARKER, batch, encoded, log_bytes, noon, partition, root, rows, spec};
 use crate::{
     CleanupPlan, CommitError, ControlsVersion, MaintenanceSettings, OpenError, Root, StoreError,
     Table,

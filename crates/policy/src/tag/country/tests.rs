@@ -9,10 +9,8 @@ use regex_syntax::hir::{Hir, HirKind};
 
 use super::{PREFIXES, country_of};
 use crate::tag::number::LEAST_DIGITS;
+use crate::testing::country_prefixes as generator;
 use ebbtide_base::ids::Country;
-
-#[path = "../../../../../examples/country_prefixes/main.rs"]
-pub(in crate::tag) mod generator;
 
 fn id(text: &str) -> Country {
     Country::new(text).unwrap()
@@ -23,7 +21,7 @@ fn the_table_is_what_its_generator_prints() {
     assert_eq!(
         generator::table(),
         PREFIXES,
-        "run `cargo run --example country_prefixes > src/tag/country_prefixes.txt`"
+        "run `cargo run -p ebbtide-policy --example country_prefixes > crates/policy/src/tag/country_prefixes.txt`"
     );
 }
 

@@ -1,7 +1,7 @@
 //! Checks the table against the crate that it was generated from, and its contents.
 
 use super::*;
-use crate::tag::country::tests::generator;
+use crate::testing::country_prefixes as generator;
 
 fn plan(country: &str) -> &'static NumberingPlan {
     NumberingPlans::shared()
@@ -11,7 +11,7 @@ fn plan(country: &str) -> &'static NumberingPlan {
 
 #[test]
 fn the_table_is_what_its_generator_prints() {
-    let fix = "run `cargo run --example country_prefixes plans > src/tag/numbering_plans.txt`";
+    let fix = "run `cargo run -p ebbtide-policy --example country_prefixes plans > crates/policy/src/tag/numbering_plans.txt`";
     assert!(generator::plans::table() == TABLE, "{fix}");
     assert_eq!(NumberingPlans::shared().all.len(), TABLE.lines().count());
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
+use futures::StreamExt;
 
 use super::{files, filled, found, looks};
 use crate::lookup::{RecordFilter, RecordFinder, TextCondition};

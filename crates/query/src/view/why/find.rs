@@ -16,6 +16,7 @@ use super::RecordHints;
 use ebbtide_base::ids::{
     Category, Country, Deadline, Offset, Partition, PolicyVersion, TopicPartition,
 };
+use ebbtide_policy::{expires_category, is_expires_column};
 use ebbtide_table::log::TableLog;
 use ebbtide_table::rewrite::{OpenedSegment, Predicate, RewriteError, blocking};
 use ebbtide_table::segment::{SegmentError, cell_records};
@@ -230,7 +231,7 @@ impl SegmentSearch<'_> {
             .map(|field| field.name().clone())
             .collect();
         let tells = |name: &str| {
-            name.starts_with("expires_")
+            is_expires_column(name)
                 || SOURCE_COLUMNS.contains(&name)
                 || ["policy_version", "jurisdiction"].contains(&name)
                 || Some(name) == self.tenant
@@ -259,7 +260,7 @@ impl SegmentSearch<'_> {
                 .as_primitive_opt::<TimestampMicrosecondType>()?;
             let at = (rows.num_rows() > 0 && instants.is_valid(0)).then(|| instants.value(0))?;
             Some((
-                Category::new(column.strip_prefix("expires_")?).ok()?,
+                Category::new(expires_category(column)?).ok()?,
                 Deadline(DateTime::from_timestamp_micros(at)?),
             ))
         };

@@ -7,7 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::day;
 use crate::reports::leftovers;
-use crate::testing::{filled, minio, rewrite, root};
+use crate::testing::buckets::{bucket_root, without_deletes};
+use crate::testing::{filled, rewrite, root};
 use crate::{MaintenanceSettings, Root, SegmentIndex, Table};
 
 /// Returns a time long after the files were replaced, which the machine's own clock dated.
@@ -151,10 +152,10 @@ async fn more_undeletable_files_than_a_pass_has_room_for_delay_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bucket_that_denies_deletions_of_a_table_is_reported_and_nothing_is_lost() {
-    let root = minio::root();
+    let root = bucket_root();
     let (_, paths) = replaced(&root, 3).await;
     let sms = "sms".parse().unwrap();
-    let denied = minio::without_deletes(&root, "tables/*");
+    let denied = without_deletes(&root, "tables/*");
     let mut table = Table::open(&denied, crate::testing::spec()).await.unwrap();
     for _ in 0..2 {
         let done = table.maintain(late(), &upkeep(1000)).await.unwrap();

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::TimeDelta;
-use futures::TryStreamExt;
+use ebbtide_testkit::fault_proxy::RequestOutcome;
+use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 
+use crate::reports::audit;
 use crate::reports::residue::{ResidueOutcome, SearchValues, search};
-use crate::reports::{audit, from_above};
-use crate::testing::minio::{
-    FaultProxy, RequestOutcome, behind, root, suspended, unfinished, versioned,
+use crate::testing::buckets::{
+    bucket_root, fault_proxy, from_above, suspended, through, unfinished, versioned,
 };
 use crate::testing::{MARKER, batch, filled, noon, rewrite, spec};
 use crate::{
@@ -73,7 +74,7 @@ fn at_once() -> MaintenanceSettings {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_due_goes_from_every_byte_of_the_bucket_and_the_rest_stays_to_be_read() {
-    let root = root();
+    let root = bucket_root();
     root.check().await.unwrap();
     assert_eq!(
         objects(&root).await,
@@ -153,7 +154,7 @@ async fn a_bucket_that_has_old_versions_from_before_its_versioning_was_suspended
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_throttled_store_turns_away_is_put_again_and_lands_once() {
-    let (root, door) = (root(), FaultProxy::ajar());
+    let (root, door) = (bucket_root(), fault_proxy());
     let seen = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&seen);
     door.judge(move |_, _| {
@@ -163,14 +164,14 @@ async fn what_a_throttled_store_turns_away_is_put_again_and_lands_once() {
             RequestOutcome::Answered
         }
     });
-    let table = filled(&behind(&root, &door), 3).await;
+    let table = filled(&through(&root, &door), 3).await;
     assert_eq!((table.version(), records(&root).await), (3, 300));
     assert!(seen.load(Ordering::Relaxed) > 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_put_whose_answer_is_lost_lands_once() {
-    let (root, door) = (root(), FaultProxy::ajar());
+    let (root, door) = (bucket_root(), fault_proxy());
     let lost = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&lost);
     // Every completed write: of segments, of entries, of parts and of the end of an upload.
@@ -182,7 +183,7 @@ async fn a_put_whose_answer_is_lost_lands_once() {
             RequestOutcome::Answered
         }
     });
-    let mut table = filled(&behind(&root, &door), 3).await;
+    let mut table = filled(&through(&root, &door), 3).await;
     assert_eq!((table.version(), records(&root).await), (3, 300));
     let (index, old) = index(&table).await;
     // An upload that cannot be started or completed is an error, and may be repeated.
@@ -210,8 +211,8 @@ async fn a_put_whose_answer_is_lost_lands_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_that_may_land_yet_keeps_its_files_and_the_same_batch_finds_it_or_lands() {
-    let (root, door) = (root(), FaultProxy::ajar());
-    let mut table = filled(&behind(&root, &door), 1).await;
+    let (root, door) = (bucket_root(), fault_proxy());
+    let mut table = filled(&through(&root, &door), 1).await;
     let work = batch(&table, 0, Some(100), 200).await;
     let path = work.segments[0].path().to_owned();
     door.judge(|method, path| {
@@ -237,8 +238,8 @@ async fn an_entry_that_may_land_yet_keeps_its_files_and_the_same_batch_finds_it_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_fails_half_way_leaves_nothing_in_the_bucket() {
-    let (root, door) = (root(), FaultProxy::ajar());
-    let table = filled(&behind(&root, &door), 2).await;
+    let (root, door) = (bucket_root(), fault_proxy());
+    let table = filled(&through(&root, &door), 2).await;
     let before = objects(&root).await;
     door.judge(|_, path| {
         if path.contains("partNumber=") {
@@ -259,8 +260,8 @@ async fn an_upload_that_fails_half_way_leaves_nothing_in_the_bucket() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_fails_in_the_middle_of_a_segment_is_not_taken_for_a_damaged_segment() {
-    let (root, door) = (root(), FaultProxy::ajar());
-    let table = filled(&behind(&root, &door), 1).await;
+    let (root, door) = (bucket_root(), fault_proxy());
+    let table = filled(&through(&root, &door), 1).await;
     let (_, old) = index(&table).await;
     door.judge(|method, path| {
         if method == "GET" && path.contains(".parquet") {
@@ -278,7 +279,7 @@ async fn a_store_that_fails_in_the_middle_of_a_segment_is_not_taken_for_a_damage
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bucket_says_its_own_time() {
-    let root = root();
+    let root = bucket_root();
     let first = root.store_time().await.unwrap().unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     let second = root.store_time().await.unwrap().unwrap();

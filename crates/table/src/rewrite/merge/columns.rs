@@ -17,6 +17,7 @@ use super::super::matching::OpenedSegment;
 use super::OpenSegment;
 use crate::segment::{SegmentError, told_order};
 use crate::spec::{ColumnRole, TableSpec};
+use ebbtide_policy::is_expires_column;
 
 /// The column of random numbers. No column of a table has that name.
 pub const LOT: &str = "";
@@ -200,7 +201,7 @@ fn shared(spec: &TableSpec, field: &Field) -> bool {
     let is_tag = spec
         .column(name)
         .is_some_and(|column| column.role == ColumnRole::Tag);
-    let alike = name.starts_with("expires_") || matches!(name, "policy_version" | "records");
+    let alike = is_expires_column(name) || matches!(name, "policy_version" | "records");
     is_tag
         && alike
         && matches!(

@@ -1,6 +1,7 @@
 //! Merges of segments: the same rows in another order, a look-up decodes few pages, and no other
 //! files are left.
 
+use futures::StreamExt;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
@@ -418,7 +419,7 @@ async fn unlike_segments_cells_and_damaged_ones_are_refused_and_nothing_is_left(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn segments_in_a_bucket_become_one_as_those_in_a_folder_do() {
-    for (_folder, root) in crate::testing::roots() {
+    for (_folder, root) in crate::testing::buckets::roots() {
         let mut table = Table::open(&root, spec()).await.unwrap();
         for from in [None, Some(500)] {
             let more = batch(&table, 0, from, from.unwrap_or(0) + 500).await;

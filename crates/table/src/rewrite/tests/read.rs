@@ -1,5 +1,7 @@
 //! Columns read back: whole, filtered, and from segments that lack them or are gone.
 
+use futures::StreamExt;
+
 use super::{all, categories, column, filled};
 use crate::testing::{rewrite, root};
 use crate::{Predicate, RewriteError, SegmentIndex, StoredSegment, Table};

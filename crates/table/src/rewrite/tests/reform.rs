@@ -1,6 +1,8 @@
 //! Columns of segments are adapted to the table: renamed or dropped, and the rest copied byte for
 //! byte.
 
+use futures::StreamExt;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

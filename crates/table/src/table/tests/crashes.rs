@@ -7,7 +7,8 @@ use arrow::datatypes::Int64Type;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::reports::audit;
-use crate::testing::{batch, minio, noon, partition, read, roots, spec};
+use crate::testing::buckets::{open_shared, roots, shared_text};
+use crate::testing::{batch, noon, partition, read, spec};
 use crate::{MaintenanceSettings, Root, Table};
 use ebbtide_base::failpoint::COMMIT;
 
@@ -25,7 +26,7 @@ async fn a_writer_that_a_test_runs_and_kills() {
         return;
     };
     let _scenario = fail::FailScenario::setup();
-    let mut table = Table::open(&minio::open(&folder), spec()).await.unwrap();
+    let mut table = Table::open(&open_shared(&folder), spec()).await.unwrap();
     let from = table.next_offset(&partition(0)).map(|offset| offset.0);
     let work = batch(&table, 0, from, from.unwrap_or(0) + 10).await;
     table.commit(work).await.unwrap();
@@ -37,7 +38,7 @@ pub(super) fn run_child((test, variable): (&str, &str), root: &Root, die_at: &st
     let mut child = Command::new(std::env::current_exe().unwrap());
     child
         .args(["--exact", test, "--nocapture"])
-        .env(variable, minio::told(root));
+        .env(variable, shared_text(root));
     if !die_at.is_empty() {
         child.env("FAILPOINTS", format!("{die_at}=return"));
     }

@@ -6,7 +6,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::crashes::{offsets, run_child};
 use crate::reports::audit;
-use crate::testing::{batch, minio, noon, read, rewrite, root, roots, spec};
+use crate::testing::buckets::{open_shared, roots, unfinished};
+use crate::testing::{batch, noon, read, rewrite, root, spec};
 use crate::{COMPACT, CleanupPlan, MaintenanceSettings, MergeSettings, Root, SegmentIndex, Table};
 use ebbtide_base::failpoint::COMMIT;
 
@@ -24,7 +25,7 @@ async fn a_rewriter_that_a_test_runs_and_kills() {
         return;
     };
     let _scenario = fail::FailScenario::setup();
-    let mut table = Table::open(&minio::open(&folder), spec()).await.unwrap();
+    let mut table = Table::open(&open_shared(&folder), spec()).await.unwrap();
     let index = SegmentIndex::load(&table).await.unwrap();
     let content = "content".parse().unwrap();
     let due: Vec<_> = index
@@ -108,7 +109,7 @@ async fn a_rewrite_killed_at_any_step_leaves_the_old_or_the_new() {
             .orphans;
         // In a bucket an unfinished object has no name yet.
         let unfinished = if root.local().is_none() {
-            minio::unfinished(&root)
+            unfinished(&root)
         } else {
             0
         };
