@@ -12,8 +12,8 @@ use std::time::Duration;
 use arrow::record_batch::RecordBatch;
 
 use crate::partition_buffer::PartitionBuffer;
+use crate::producer_schemas::{ProducerSchemas, SchemaLookup, SchemaRef};
 use crate::schema_search::{LookupResults, SchemaSearch};
-use crate::writers::{SchemaLookup, SchemaRef, WriterSchemas};
 use ebbtide_base::ids::ProductKey;
 use ebbtide_base::record::Fault;
 use ebbtide_policy::OtherRecords;
@@ -28,7 +28,7 @@ pub struct Decoders {
     reader: Arc<Schema>,
     keep: BTreeSet<String>,
     others: OtherRecords,
-    writers: Arc<WriterSchemas>,
+    schemas: Arc<ProducerSchemas>,
     by_schema: HashMap<SchemaRef, usize>,
     slots: Vec<Slot>,
     /// The largest message that is decoded, in bytes.
@@ -94,7 +94,7 @@ impl Decoders {
     pub fn new(
         product: ProductKey,
         read_as: ReaderSpec,
-        writers: Arc<WriterSchemas>,
+        schemas: Arc<ProducerSchemas>,
         most: usize,
     ) -> Self {
         let ReaderSpec {
@@ -107,7 +107,7 @@ impl Decoders {
             reader,
             keep,
             others,
-            writers,
+            schemas,
             by_schema: HashMap::new(),
             slots: Vec::new(),
             most,
@@ -133,7 +133,7 @@ impl Decoders {
             if missing.is_empty() {
                 return Ok(());
             }
-            search.start(&self.writers, &self.product, missing);
+            search.start(&self.schemas, &self.product, missing);
         }
         let found = search.finish(patience).await.ok_or(LOOK_AGAIN)?;
         self.settle_all(found, search)?;
@@ -147,7 +147,7 @@ impl Decoders {
 
     /// Ends reports about schemas that no partition waits for any more.
     pub fn tend(&self) {
-        self.writers.tend();
+        self.schemas.tend();
     }
 
     /// Returns the schemas of `intake`, each once, that have neither a decoder nor a reason why
@@ -165,7 +165,7 @@ impl Decoders {
             if search.refusal(schema).is_some() || !seen.insert(schema) {
                 continue;
             }
-            match self.writers.known(schema) {
+            match self.schemas.known(schema) {
                 Some(known) => self.settle(schema, known, search),
                 None => missing.push(schema),
             }
@@ -254,7 +254,7 @@ impl Decoders {
     }
 
     fn announce(&self, schema: SchemaRef, decoder: &Result<Decoder, Arc<str>>) {
-        if !self.writers.is_first_report(&self.product, schema) {
+        if !self.schemas.is_first_report(&self.product, schema) {
             return;
         }
         let decoder = match decoder {
@@ -299,7 +299,7 @@ impl Decoders {
     }
 
     fn report_unusable(&self, schema: SchemaRef, reason: &str) {
-        if self.writers.is_first_report(&self.product, schema) {
+        if self.schemas.is_first_report(&self.product, schema) {
             tracing::error!(
                 product = %self.product,
                 %schema,

@@ -4,7 +4,6 @@
 //! An instance runs the configured number of lanes. Each is a member of the consumer group and
 //! works independently.
 
-pub mod backoff;
 mod brokers;
 pub mod dead_letters;
 mod decode;
@@ -19,13 +18,13 @@ mod pending;
 mod pending_batch;
 pub mod position;
 pub mod preflight;
+pub mod producer_schemas;
 mod product_ingest;
 mod schema_search;
 mod source;
 mod tables;
 mod topics;
 mod watch;
-pub mod writers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,12 +38,12 @@ use crate::dead_letters::{DeadLetters, LetterDeps, QuarantineTerms};
 use crate::decode::{Decoders, ReaderSpec};
 use crate::lane::{Lane, LaneDeps, LaneRestartKind, OwnershipCallback};
 use crate::pending::ProductWait;
+use crate::producer_schemas::ProducerSchemas;
 use crate::product_ingest::{CommitTrigger, ProductIngest};
 use crate::source::LaneContext;
 use crate::tables::LaneTables;
 use crate::topics::TopicWatch;
 use crate::watch::LaneWatch;
-use crate::writers::WriterSchemas;
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::health::{Component, Health};
 use ebbtide_base::ids::{IdError, Topic};
@@ -76,7 +75,7 @@ pub struct IngestDeps {
     /// The current problems, for `/readyz`.
     pub health: Arc<Health>,
     /// The source of the producers' schemas.
-    pub writers: Arc<WriterSchemas>,
+    pub schemas: Arc<ProducerSchemas>,
     /// Set when the instance is to stop.
     pub stop: Arc<AtomicBool>,
     /// Is called for each partition that this instance gains or loses.
@@ -356,7 +355,7 @@ fn work(parts: &IngestDeps, spec: &Arc<TableSpec>) -> Option<ProductIngest> {
     let decoders = Decoders::new(
         spec.product.clone(),
         read_as,
-        Arc::clone(&parts.writers),
+        Arc::clone(&parts.schemas),
         most,
     );
     let mut pace = CommitTrigger::new(size(settings.commit_bytes), settings.commit_age);

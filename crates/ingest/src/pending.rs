@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use crate::backoff::Backoff;
 use crate::dead_letters::{DeadLetter, DeliveryOutcome};
+use ebbtide_base::backoff::Backoff;
 use ebbtide_table::IngestCommit;
 
 /// A batch whose segments are written.
