@@ -1,5 +1,5 @@
-//! Turns the bytes of one partition into Arrow batches: reads frames, finds writer schemas, checks
-//! and decodes bodies.
+//! Turns the messages of one partition into Arrow batches: finds writer schemas, checks and decodes
+//! bodies.
 //!
 //! A faulty message is rejected alone and does not affect other messages. If the registry cannot be
 //! requested for a schema now, or may receive the schema in a moment, the record is not at fault:
@@ -12,12 +12,12 @@ use std::time::Duration;
 use arrow::record_batch::RecordBatch;
 
 use crate::partition_buffer::PartitionBuffer;
+use crate::producer_schemas::{ProducerSchemas, SchemaLookup, SchemaRef};
 use crate::schema_search::{LookupResults, SchemaSearch};
-use crate::writers::{SchemaLookup, SchemaRef, WriterSchemas};
 use ebbtide_base::ids::ProductKey;
 use ebbtide_base::record::Fault;
 use ebbtide_policy::OtherRecords;
-use ebbtide_policy::schema::{Decoder, Frame, Schema, SchemaRefusal, frame};
+use ebbtide_policy::schema::{Decoder, Schema, SchemaRefusal};
 
 /// The wait before the outcomes of a search that still runs are looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
@@ -28,7 +28,7 @@ pub struct Decoders {
     reader: Arc<Schema>,
     keep: BTreeSet<String>,
     others: OtherRecords,
-    writers: Arc<WriterSchemas>,
+    schemas: Arc<ProducerSchemas>,
     by_schema: HashMap<SchemaRef, usize>,
     slots: Vec<Slot>,
     /// The largest message that is decoded, in bytes.
@@ -38,7 +38,7 @@ pub struct Decoders {
 struct Slot {
     /// The decoder, or the reason why the writer's schema does not resolve to the product's.
     decoder: Result<Decoder, Arc<str>>,
-    /// The rows of the intake that were pushed to the decoder, in their order.
+    /// The rows of the buffer that were pushed to the decoder, in their order.
     rows: Vec<usize>,
 }
 
@@ -53,7 +53,7 @@ pub struct ReaderSpec {
     pub others: OtherRecords,
 }
 
-/// A row of an intake that is sent to the dead letters.
+/// A row of a buffer that is sent to the dead letters.
 #[derive(Debug, Clone)]
 pub struct RejectedRow {
     /// The row.
@@ -76,12 +76,12 @@ impl RejectedRow {
     }
 }
 
-/// The result of decoding one intake.
+/// The result of decoding one buffer.
 #[derive(Debug, Default)]
 pub struct DecodedRows {
-    /// Batches of the product's columns, each with the row of the intake for each of its rows.
+    /// Batches of the product's columns, each with the row of the buffer for each of its rows.
     pub batches: Vec<(RecordBatch, Vec<usize>)>,
-    /// Rows of the intake that are at fault.
+    /// Rows of the buffer that are at fault.
     pub rejected: Vec<RejectedRow>,
     /// Records that are not the product's and that the policy skips.
     pub skipped: u64,
@@ -94,7 +94,7 @@ impl Decoders {
     pub fn new(
         product: ProductKey,
         read_as: ReaderSpec,
-        writers: Arc<WriterSchemas>,
+        schemas: Arc<ProducerSchemas>,
         most: usize,
     ) -> Self {
         let ReaderSpec {
@@ -107,38 +107,38 @@ impl Decoders {
             reader,
             keep,
             others,
-            writers,
+            schemas,
             by_schema: HashMap::new(),
             slots: Vec::new(),
             most,
         }
     }
 
-    /// Finds the decoder of every schema that `intake` names, or the reason why there is none. Uses
-    /// `search`, which belongs to the intake. Waits at most `patience` for look-ups that it starts,
-    /// and not for those that run already.
+    /// Finds the decoder of every schema that `buffer` names, or the reason why it has no decoder.
+    /// Uses `search`, which belongs to the buffer. Waits at most `patience` for look-ups that it
+    /// starts, and not for those that run already.
     ///
     /// Errors with the time after which to call again if look-ups still run, the registry cannot be
     /// asked now, or it may receive a schema in a moment. Decoders found so far are kept.
     pub async fn resolve(
         &mut self,
-        intake: &PartitionBuffer,
+        buffer: &PartitionBuffer,
         search: &mut SchemaSearch,
         mut patience: Duration,
     ) -> Result<(), Duration> {
         if search.is_running() {
             patience = Duration::ZERO;
         } else {
-            let missing = self.missing(intake, search);
+            let missing = self.missing(buffer, search);
             if missing.is_empty() {
                 return Ok(());
             }
-            search.start(&self.writers, &self.product, missing);
+            search.start(&self.schemas, &self.product, missing);
         }
         let found = search.finish(patience).await.ok_or(LOOK_AGAIN)?;
         self.settle_all(found, search)?;
         // Messages may have been added since the search began.
-        if self.missing(intake, search).is_empty() {
+        if self.missing(buffer, search).is_empty() {
             Ok(())
         } else {
             Err(LOOK_AGAIN)
@@ -147,16 +147,16 @@ impl Decoders {
 
     /// Ends reports about schemas that no partition waits for any more.
     pub fn tend(&self) {
-        self.writers.tend();
+        self.schemas.tend();
     }
 
-    /// Returns the schemas of `intake`, each once, that have neither a decoder nor a reason why
-    /// there is none, and for which the registry must be asked.
-    fn missing(&mut self, intake: &PartitionBuffer, search: &mut SchemaSearch) -> Vec<SchemaRef> {
+    /// Returns the schemas of `buffer`, each once, that have neither a decoder nor a reason for its
+    /// absence, and for which the registry must be asked.
+    fn missing(&mut self, buffer: &PartitionBuffer, search: &mut SchemaSearch) -> Vec<SchemaRef> {
         let (mut missing, mut seen) = (Vec::new(), HashSet::new());
         let mut last = None;
-        for row in 0..intake.len() {
-            let Ok((schema, _)) = split(intake.payload(row)) else {
+        for row in 0..buffer.len() {
+            let Ok((schema, _)) = buffer.framed(row) else {
                 continue;
             };
             if last.replace(schema) == Some(schema) || self.by_schema.contains_key(&schema) {
@@ -165,7 +165,7 @@ impl Decoders {
             if search.refusal(schema).is_some() || !seen.insert(schema) {
                 continue;
             }
-            match self.writers.known(schema) {
+            match self.schemas.known(schema) {
                 Some(known) => self.settle(schema, known, search),
                 None => missing.push(schema),
             }
@@ -217,19 +217,18 @@ impl Decoders {
         });
     }
 
-    /// Decodes all of `intake`, after [`Decoders::resolve`] with the same `search`.
-    pub fn decode(&mut self, intake: &PartitionBuffer, search: &SchemaSearch) -> DecodedRows {
+    /// Decodes all of `buffer`, after [`Decoders::resolve`] with the same `search`.
+    pub fn decode(&mut self, buffer: &PartitionBuffer, search: &SchemaSearch) -> DecodedRows {
         let mut decoded = DecodedRows::default();
         let mut last: Option<(SchemaRef, usize)> = None;
-        for row in 0..intake.len() {
-            let payload = intake.payload(row);
-            if payload.is_some_and(|bytes| bytes.len() > self.most) {
+        for row in 0..buffer.len() {
+            if buffer.payload_len(row) > self.most {
                 decoded
                     .rejected
                     .push(RejectedRow::new(row, Fault::TooLarge));
                 continue;
             }
-            let (schema, body) = match split(payload) {
+            let (schema, body) = match buffer.framed(row) {
                 Ok(parts) => parts,
                 Err(fault) => {
                     decoded.rejected.push(RejectedRow::new(row, fault));
@@ -254,7 +253,7 @@ impl Decoders {
     }
 
     fn announce(&self, schema: SchemaRef, decoder: &Result<Decoder, Arc<str>>) {
-        if !self.writers.is_first_report(&self.product, schema) {
+        if !self.schemas.is_first_report(&self.product, schema) {
             return;
         }
         let decoder = match decoder {
@@ -299,7 +298,7 @@ impl Decoders {
     }
 
     fn report_unusable(&self, schema: SchemaRef, reason: &str) {
-        if self.writers.is_first_report(&self.product, schema) {
+        if self.schemas.is_first_report(&self.product, schema) {
             tracing::error!(
                 product = %self.product,
                 %schema,
@@ -378,11 +377,4 @@ impl Slot {
             decoded.batches.push((flushed.batch, rows));
         }
     }
-}
-
-fn split(payload: Option<&[u8]>) -> Result<(SchemaRef, &[u8]), Fault> {
-    Ok(match frame(payload)? {
-        Frame::Confluent { id, body } => (SchemaRef::Id(id), body),
-        Frame::SingleObject { fingerprint, body } => (SchemaRef::Fingerprint(fingerprint), body),
-    })
 }

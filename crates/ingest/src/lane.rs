@@ -6,41 +6,29 @@
 //! wait out, it drops uncommitted records and joins the group again. This is always right, because
 //! reading starts at the tables' offsets. Must never pass a record that is in no commit.
 
-mod commit;
-mod gaps;
+mod checks;
+mod commits;
 mod gauges;
 mod observe;
 mod ownership;
-mod process;
-mod product_wait;
-mod refusals;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::types::RDKafkaErrorCode;
-use tokio::runtime::Handle;
-use uuid::Uuid;
 
-use crate::dead_letters::DeadLetters;
-use crate::partition_buffer::PartitionBuffer;
-use crate::position::PartitionRefusal;
-use crate::product_ingest::ProductIngest;
-use crate::schema_search::SchemaSearch;
+use crate::lane_io::{LaneDeps, LaneIo, LaneRestart};
+use crate::owned_partition::OwnedPartition;
+use crate::product_ingest::{ProcessingPass, ProductIngest};
 use crate::source::LaneContext;
 use crate::tables::LaneTables;
-use crate::topics::TopicWatch;
 use crate::watch::LaneWatch;
-use ebbtide_base::clock::SharedClock;
-use ebbtide_base::health::Health;
-use ebbtide_base::ids::{Offset, Topic, TopicId, TopicPartition};
-use ebbtide_base::metrics::Metrics;
-use ebbtide_config::IngestConfig;
+use ebbtide_base::ids::{Topic, TopicPartition};
 
 use gauges::LaneGauges;
 
@@ -59,132 +47,17 @@ const CHECK: Duration = Duration::from_secs(5);
 /// The maximum number of messages that are decoded as one batch.
 const BATCH: usize = 8192;
 
-/// A callback for each partition that the instance gains (true) or loses (false).
-pub type OwnershipCallback = Arc<dyn Fn(&TopicPartition, bool) + Send + Sync>;
-
-/// The dependencies that all lanes of an instance share.
-pub struct LaneDeps {
-    /// Sizes and times.
-    pub settings: IngestConfig,
-    /// One lane's share of the memory, in bytes.
-    pub lane_memory: usize,
-    /// The source of time.
-    pub clock: SharedClock,
-    /// The metrics in which everything is counted.
-    pub metrics: Metrics,
-    /// The current problems, for `/readyz`.
-    pub health: Arc<Health>,
-    /// The topics that the lanes read, for `/readyz`.
-    pub topics: TopicWatch,
-    /// The sender of dead letters.
-    pub dead_letters: Arc<DeadLetters>,
-    /// The longest time that a written batch may wait for its commit: well below the age at which
-    /// its files count as orphans.
-    pub pending_limit: Duration,
-    /// The runtime of the lanes' I/O.
-    pub runtime: Handle,
-    /// Set when the instance is asked to stop.
-    pub stop: Arc<AtomicBool>,
-    /// The instance's random id, for evidence.
-    pub instance: Uuid,
-    /// Is called for each partition that this instance gains or loses.
-    pub owning: OwnershipCallback,
-}
-
-/// The reason why a lane drops uncommitted records and joins the group again.
-#[derive(Debug, thiserror::Error)]
-#[error("{why}")]
-pub struct LaneRestart {
-    /// The reason.
-    pub why: String,
-    /// The consequence.
-    pub kind: LaneRestartKind,
-}
-
-/// The consequence of the reason why a lane joins the group again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LaneRestartKind {
-    /// The lane failed. It joins again after a wait.
-    Failed,
-    /// The lane works. It joins again immediately, to be given partitions that may be read again.
-    Wanted,
-    /// Joining again does not help: nothing may be stored under this policy any more.
-    ForGood,
-}
-
-impl LaneRestart {
-    fn because(why: impl std::fmt::Display) -> Self {
-        Self {
-            why: why.to_string(),
-            kind: LaneRestartKind::Failed,
-        }
-    }
-
-    fn wanted(why: impl std::fmt::Display) -> Self {
-        Self {
-            why: why.to_string(),
-            kind: LaneRestartKind::Wanted,
-        }
-    }
-
-    fn for_good(why: impl std::fmt::Display) -> Self {
-        Self {
-            why: why.to_string(),
-            kind: LaneRestartKind::ForGood,
-        }
-    }
-}
-
-/// A partition that the lane owns.
-struct LanePartition {
-    partition: TopicPartition,
-    /// Index of its product's [`ProductIngest`].
-    work: usize,
-    intake: PartitionBuffer,
-    /// The search for the schemas of the intake.
-    search: SchemaSearch,
-    /// The table's next offset, as far as this lane knows.
-    committed: Option<Offset>,
-    /// The lowest offset that is still to be read.
-    wanted: Option<Offset>,
-    /// The first offset that Kafka had at the time of the assignment.
-    first: Offset,
-    /// The id of the topic at the time of the assignment; `None` if the brokers do not report ids.
-    topic: Option<TopicId>,
-    /// True once the client's read position certainly belongs to this assignment.
-    anchored: bool,
-    /// Everything readable below this offset was delivered, as of the last check while no record
-    /// waited.
-    read_to: Option<Offset>,
-    /// The monotonic time until which the partition waits for a schema; it is not fetched until
-    /// then.
-    held: Option<Duration>,
-    /// True while the lane owns the partition.
-    live: bool,
-}
-
 /// One lane.
 pub struct Lane {
-    consumer: Arc<BaseConsumer<LaneContext>>,
-    shared: Arc<LaneDeps>,
+    io: LaneIo,
     watch: Arc<LaneWatch>,
-    tables: Arc<LaneTables>,
-    works: Vec<ProductIngest>,
-    work_of: HashMap<Topic, usize>,
-    owned: Vec<LanePartition>,
-    slots: HashMap<TopicPartition, usize>,
-    last: Option<usize>,
-    waiting: usize,
+    /// The products. Each owns its partitions.
+    products: Vec<ProductIngest>,
+    /// The time since which messages wait to be processed; `None` if none waits, or if those that
+    /// wait were looked at a moment ago.
     waiting_since: Option<Duration>,
-    /// True if partitions were assigned since products that wait were last paused.
+    /// True if partitions were assigned since paused products last stopped fetching.
     fresh: bool,
-    /// Partitions of this lane that are not read, because records would be skipped.
-    refused: BTreeMap<TopicPartition, PartitionRefusal>,
-    /// Partitions of this lane that are not read, because the brokers do not report their topic or
-    /// their offsets.
-    unavailable: BTreeSet<TopicPartition>,
-    /// True if this lane, or the one before it, may have reported a problem of [`Part::Broker`].
-    broker_trouble: bool,
     gauges: Arc<LaneGauges>,
     sampled: Duration,
     published: Duration,
@@ -192,42 +65,22 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// Creates a lane that works on `works` with `consumer`, and reports to `watch`.
+    /// Creates a lane that works on `products` with `consumer`, and reports to `watch`.
     pub fn new(
-        shared: Arc<LaneDeps>,
+        deps: Arc<LaneDeps>,
         watch: Arc<LaneWatch>,
         tables: Arc<LaneTables>,
         consumer: Arc<BaseConsumer<LaneContext>>,
-        works: Vec<ProductIngest>,
+        products: Vec<ProductIngest>,
     ) -> Self {
-        let gauges = Arc::new(LaneGauges::new(shared.metrics.clone()));
-        gauges::keep(
-            &shared.runtime,
-            &gauges,
-            &consumer,
-            Arc::clone(&shared.clock),
-        );
-        let work_of = works
-            .iter()
-            .enumerate()
-            .flat_map(|(index, work)| work.topics.iter().map(move |topic| (topic.clone(), index)))
-            .collect();
+        let gauges = Arc::new(LaneGauges::new(deps.metrics.clone()));
+        gauges::keep(&deps.runtime, &gauges, &consumer, Arc::clone(&deps.clock));
         Self {
-            consumer,
-            shared,
+            io: LaneIo::new(deps, tables, consumer),
             watch,
-            tables,
-            works,
-            work_of,
-            owned: Vec::new(),
-            slots: HashMap::new(),
-            last: None,
-            waiting: 0,
+            products,
             waiting_since: None,
             fresh: false,
-            refused: BTreeMap::new(),
-            unavailable: BTreeSet::new(),
-            broker_trouble: true,
             gauges,
             sampled: Duration::ZERO,
             published: Duration::ZERO,
@@ -241,9 +94,9 @@ impl Lane {
     /// Errors if the lane must join again. In either case nothing is lost: uncommitted records are
     /// read again.
     pub fn run(&mut self) -> Result<(), LaneRestart> {
-        while !self.shared.stop.load(Ordering::Relaxed) {
+        while !self.io.deps.stop.load(Ordering::Relaxed) {
             let full = self.poll_some()?;
-            let now = self.shared.clock.monotonic();
+            let now = self.io.now();
             let lingered = self
                 .waiting_since
                 .is_some_and(|since| now.saturating_sub(since) >= LINGER);
@@ -273,63 +126,64 @@ impl Lane {
 
     /// Reports that the lane no longer owns any partition.
     pub fn own_nothing(&mut self) {
-        self.works
-            .iter()
-            .for_each(|work| work.forget_troubles(&self.shared.health));
-        for owned in self.owned.iter().filter(|owned| owned.live) {
-            (self.shared.owning)(&owned.partition, false);
+        for product in &self.products {
+            product.forget_troubles(&self.io.deps.health);
+            for partition in product.partitions.keys() {
+                (self.io.deps.owning)(partition, false);
+            }
         }
         self.gauges.publish(Vec::new(), 0);
         let unread: BTreeSet<_> = self
+            .io
             .refused
             .keys()
-            .chain(&self.unavailable)
+            .chain(&self.io.unavailable)
             .cloned()
             .collect();
         unread
             .iter()
-            .for_each(|partition| self.forget_refusal(partition));
+            .for_each(|partition| self.io.forget_refusal(partition));
     }
 
     /// Takes messages until a batch is full, no message is available, or [`STRIDE`] were taken.
     /// Returns true if a batch is full.
     fn poll_some(&mut self) -> Result<bool, LaneRestart> {
-        let (mut full, mut failed) = (false, None);
-        let mut wait = POLL;
+        let batch_bytes = self.batch_bytes();
+        let (mut full, mut failed, mut wait) = (false, None, POLL);
+        // Messages come in runs of one partition, which is looked up once for a run.
+        let mut current: Option<(&TopicPartition, &mut OwnedPartition)> = None;
         for _ in 0..STRIDE {
-            let taken = match self.consumer.poll(wait) {
+            let message = match self.io.consumer.poll(wait) {
                 None => break,
-                Some(Ok(message)) => take(
-                    &mut MessageTaker {
-                        owned: &mut self.owned,
-                        slots: &self.slots,
-                        last: &mut self.last,
-                    },
-                    &message,
-                ),
+                Some(Ok(message)) => message,
                 Some(Err(error)) => {
                     failed = Some(error);
                     break;
                 }
             };
             wait = Duration::ZERO;
-            match taken {
-                TakeOutcome::Skipped => {}
-                TakeOutcome::Kept {
-                    messages,
-                    bytes,
-                    taken,
-                } => {
-                    self.waiting += taken;
-                    full |= messages >= BATCH || bytes >= self.batch_bytes();
-                    if full {
-                        break;
-                    }
+            if !current
+                .as_ref()
+                .is_some_and(|(id, _)| is_from(id, &message))
+            {
+                current = self
+                    .products
+                    .iter_mut()
+                    .find_map(|product| product.partition(message.topic(), message.partition()));
+            }
+            // A message of a partition that the lane does not own is skipped.
+            let Some((_, owned)) = &mut current else {
+                continue;
+            };
+            if owned.take(&message) {
+                full = owned.buffer.len() >= BATCH || owned.buffer.bytes() >= batch_bytes;
+                if full {
+                    break;
                 }
             }
         }
-        if self.waiting > 0 && self.waiting_since.is_none() {
-            self.waiting_since = Some(self.shared.clock.monotonic());
+        if self.waiting_since.is_none() && self.has_waiting() {
+            self.waiting_since = Some(self.io.now());
         }
         self.ownership()?;
         if let Some(error) = failed {
@@ -339,11 +193,65 @@ impl Lane {
         Ok(full)
     }
 
+    /// Returns true if messages wait to be processed.
+    fn has_waiting(&self) -> bool {
+        self.products
+            .iter()
+            .flat_map(|product| product.partitions.values())
+            .any(|owned| !owned.buffer.is_empty())
+    }
+
+    /// Gathers the messages of every partition that has at least half a batch, or with `all` of
+    /// every partition that has some.
+    ///
+    /// Errors if the lane must join again.
+    fn process_waiting(&mut self, all: bool) -> Result<(), LaneRestart> {
+        let pass = ProcessingPass {
+            all,
+            batch_messages: BATCH,
+            batch_bytes: self.batch_bytes(),
+            began: self.io.now(),
+        };
+        for product in &mut self.products {
+            product.process_waiting(&self.io, &pass)?;
+        }
+        // After `all`, the messages that still wait are held: they are checked again after another
+        // linger time.
+        if all || !self.has_waiting() {
+            self.waiting_since = None;
+        }
+        Ok(())
+    }
+
+    /// Ends reports about schemas that no partition waits for any more.
+    fn tend_schemas(&self) {
+        // All products share one source of schemas.
+        if let Some(product) = self.products.first() {
+            product.pipeline.decoders.tend();
+        }
+    }
+
+    /// Adds offsets that were passed and have no record to the batches, to be committed with them.
+    fn pass_gaps(&mut self) {
+        let Some(positions) = self.io.read_positions() else {
+            return;
+        };
+        let now = self.io.now();
+        for product in &mut self.products {
+            product.pass_gaps(&positions, now);
+        }
+    }
+
     /// Returns the number of bytes of one partition that make a batch: fewer if many partitions
     /// share the budget.
     fn batch_bytes(&self) -> usize {
-        let share = self.shared.lane_memory / 8;
-        (share / self.owned.len().max(1)).clamp(64 << 10, 2 << 20)
+        let share = self.io.deps.lane_memory / 8;
+        let owned: usize = self
+            .products
+            .iter()
+            .map(|product| product.partitions.len())
+            .sum();
+        (share / owned.max(1)).clamp(64 << 10, 2 << 20)
     }
 
     fn kafka_error(&mut self, error: &KafkaError) -> Result<(), LaneRestart> {
@@ -361,17 +269,28 @@ impl Lane {
                 tracing::debug!(%error, "the topics are checked");
                 self.checked = self
                     .checked
-                    .min(self.shared.clock.monotonic().saturating_sub(CHECK - SAMPLE));
+                    .min(self.io.now().saturating_sub(CHECK - SAMPLE));
                 Ok(())
             }
             _ => {
-                if self.brokers_fail(error.to_string()) {
+                if self.io.brokers_fail(error.to_string()) {
                     tracing::warn!(%error, "kafka");
                 }
                 Ok(())
             }
         }
     }
+}
+
+/// Returns the product that a topic feeds.
+fn fed_by<'p>(products: &'p mut [ProductIngest], topic: &Topic) -> Option<&'p mut ProductIngest> {
+    products
+        .iter_mut()
+        .find(|product| product.topics.contains(topic))
+}
+
+fn is_from(partition: &TopicPartition, message: &BorrowedMessage<'_>) -> bool {
+    partition.partition.0 == message.partition() && partition.topic.as_str() == message.topic()
 }
 
 /// The client's errors for an offset that is to be read but is not in Kafka.
@@ -407,59 +326,4 @@ fn concerns_a_topic(code: RDKafkaErrorCode) -> bool {
             | RDKafkaErrorCode::UnknownPartition
             | RDKafkaErrorCode::UnknownTopicId
     )
-}
-
-struct MessageTaker<'l> {
-    owned: &'l mut [LanePartition],
-    slots: &'l HashMap<TopicPartition, usize>,
-    last: &'l mut Option<usize>,
-}
-
-enum TakeOutcome {
-    /// The message is of a partition that the lane does not own, or was read already.
-    Skipped,
-    /// The message is in the intake of its partition, which now has this many messages and bytes.
-    Kept {
-        messages: usize,
-        bytes: usize,
-        taken: usize,
-    },
-}
-
-fn take(lane: &mut MessageTaker<'_>, message: &BorrowedMessage<'_>) -> TakeOutcome {
-    let slot = match *lane.last {
-        Some(slot) if lane.owned.get(slot).is_some_and(|owned| is(owned, message)) => slot,
-        _ => {
-            let Ok(topic) = Topic::new(message.topic()) else {
-                return TakeOutcome::Skipped;
-            };
-            let partition = TopicPartition {
-                topic,
-                partition: ebbtide_base::ids::Partition(message.partition()),
-            };
-            let Some(slot) = lane.slots.get(&partition) else {
-                return TakeOutcome::Skipped;
-            };
-            *lane.last = Some(*slot);
-            *slot
-        }
-    };
-    let owned = &mut lane.owned[slot];
-    let offset = Offset(message.offset());
-    if !owned.live || owned.wanted.is_some_and(|wanted| offset < wanted) {
-        return TakeOutcome::Skipped;
-    }
-    owned.anchored = true;
-    owned.wanted = Some(offset.next());
-    owned.intake.push(message);
-    TakeOutcome::Kept {
-        messages: owned.intake.len(),
-        bytes: owned.intake.bytes(),
-        taken: 1,
-    }
-}
-
-fn is(owned: &LanePartition, message: &BorrowedMessage<'_>) -> bool {
-    owned.partition.partition.0 == message.partition()
-        && owned.partition.topic.as_str() == message.topic()
 }

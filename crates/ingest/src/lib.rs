@@ -4,28 +4,30 @@
 //! An instance runs the configured number of lanes. Each is a member of the consumer group and
 //! works independently.
 
-pub mod backoff;
+mod batch_coverage;
 mod brokers;
 pub mod dead_letters;
 mod decode;
-mod evidence;
 pub mod kafka;
 mod lag;
 mod lane;
+mod lane_io;
 mod notices;
+mod owned_partition;
 mod partition_buffer;
 pub mod partitions;
-mod pending;
 mod pending_batch;
+mod pending_commit;
 pub mod position;
 pub mod preflight;
+pub mod producer_schemas;
 mod product_ingest;
+mod product_pause;
 mod schema_search;
 mod source;
 mod tables;
 mod topics;
 mod watch;
-pub mod writers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,14 +39,15 @@ use tokio::runtime::Handle;
 
 use crate::dead_letters::{DeadLetters, LetterDeps, QuarantineTerms};
 use crate::decode::{Decoders, ReaderSpec};
-use crate::lane::{Lane, LaneDeps, LaneRestartKind, OwnershipCallback};
-use crate::pending::ProductWait;
-use crate::product_ingest::{CommitTrigger, ProductIngest};
+use crate::lane::Lane;
+use crate::lane_io::{LaneDeps, LaneRestartKind, OwnershipCallback};
+use crate::pending_batch::PendingBatch;
+use crate::producer_schemas::ProducerSchemas;
+use crate::product_ingest::{CommitTrigger, ProductIngest, ProductPipeline};
 use crate::source::LaneContext;
 use crate::tables::LaneTables;
 use crate::topics::TopicWatch;
 use crate::watch::LaneWatch;
-use crate::writers::WriterSchemas;
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::health::{Component, Health};
 use ebbtide_base::ids::{IdError, Topic};
@@ -53,7 +56,7 @@ use ebbtide_config::Config;
 use ebbtide_controls::{Screening, SharedControls};
 use ebbtide_policy::Policy;
 use ebbtide_policy::tag::Tagger;
-use ebbtide_table::{ControlsVersion, OpenError, Quarantine, Root, StoreError, Table, TableSpec};
+use ebbtide_table::{OpenError, Quarantine, Root, StoreError, Table, TableSpec};
 
 pub use kafka::{ClientRole, client_config};
 
@@ -76,7 +79,7 @@ pub struct IngestDeps {
     /// The current problems, for `/readyz`.
     pub health: Arc<Health>,
     /// The source of the producers' schemas.
-    pub writers: Arc<WriterSchemas>,
+    pub schemas: Arc<ProducerSchemas>,
     /// Set when the instance is to stop.
     pub stop: Arc<AtomicBool>,
     /// Is called for each partition that this instance gains or loses.
@@ -301,16 +304,16 @@ fn lane(
             TableSpec::all(&parts.policy).collect(),
         ))?,
     };
-    let (mut works, mut fed) = (
+    let (mut products, mut fed) = (
         Vec::with_capacity(opened.len()),
         Vec::with_capacity(opened.len()),
     );
     for table in opened {
-        let Some(work) = work(parts, table.spec()) else {
+        let Some(product) = product(parts, table.spec()) else {
             continue;
         };
-        fed.push((table, work.topics.clone()));
-        works.push(work);
+        fed.push((table, product.topics.clone()));
+        products.push(product);
     }
     let tables = Arc::new(LaneTables::new(
         &shared.runtime,
@@ -319,12 +322,12 @@ fn lane(
     ));
     // Read once for all products, because each read lists the log of controls.
     let controls = tables.newest_controls()?;
-    for work in &mut works {
-        work.act_on(tables.controls(&work.product), &controls);
+    for product in &mut products {
+        product.act_on(tables.controls(&product.product), &controls);
     }
-    let topics: Vec<Topic> = works
+    let topics: Vec<Topic> = products
         .iter()
-        .flat_map(|work| work.topics.iter().cloned())
+        .flat_map(|product| product.topics.iter().cloned())
         .collect();
     let role = ClientRole::Lane {
         number,
@@ -337,13 +340,13 @@ fn lane(
         Arc::clone(watch),
         tables,
         Arc::new(consumer),
-        works,
+        products,
     ))
 }
 
 /// Creates the work on a product's table, which acts on no controls yet. Returns `None` for a
 /// product without records.
-fn work(parts: &IngestDeps, spec: &Arc<TableSpec>) -> Option<ProductIngest> {
+fn product(parts: &IngestDeps, spec: &Arc<TableSpec>) -> Option<ProductIngest> {
     let settings = &parts.config.ingest;
     let records = parts.policy.products.get(&spec.product)?.records.as_ref()?;
     let tagger = Tagger::new(&parts.policy, &spec.product)?;
@@ -356,25 +359,24 @@ fn work(parts: &IngestDeps, spec: &Arc<TableSpec>) -> Option<ProductIngest> {
     let decoders = Decoders::new(
         spec.product.clone(),
         read_as,
-        Arc::clone(&parts.writers),
+        Arc::clone(&parts.schemas),
         most,
     );
-    let mut pace = CommitTrigger::new(size(settings.commit_bytes), settings.commit_age);
-    pace.jitter();
-    Some(ProductIngest {
-        product: spec.product.clone(),
-        topics: records.topics.clone(),
+    let mut trigger = CommitTrigger::new(size(settings.commit_bytes), settings.commit_age);
+    trigger.jitter();
+    let pipeline = ProductPipeline {
         spec: Arc::clone(spec),
         version: parts.policy.version.clone(),
         decoders,
         tagger,
-        gathering: Default::default(),
-        in_flight: Default::default(),
-        controls: ControlsVersion::default(),
-        pending: None,
-        hold: ProductWait::default(),
-        pace,
-    })
+        batch: PendingBatch::default(),
+    };
+    Some(ProductIngest::new(
+        spec.product.clone(),
+        records.topics.clone(),
+        pipeline,
+        trigger,
+    ))
 }
 
 /// Converts a configured number of bytes to a size in memory.

@@ -136,9 +136,9 @@ impl NoticeReader {
             if !batch.messages.is_empty() {
                 self.take(&batch)?;
                 consumer.commit(&behind(&batch)?, CommitMode::Sync)?;
-                for (intake, from) in &batch.messages {
+                for (buffer, from) in &batch.messages {
                     self.dead_letters
-                        .settle(from, Offset(intake.offset(0)).next());
+                        .settle(from, Offset(buffer.offset(0)).next());
                 }
             }
             self.watch.run();
@@ -151,13 +151,13 @@ impl NoticeReader {
     fn take(&mut self, batch: &Batch) -> Result<(), ReadError> {
         let mut faults: Vec<RejectedRow> = Vec::new();
         let (mut rows, mut notices) = (Vec::new(), Vec::new());
-        for (row, (intake, from)) in batch.messages.iter().enumerate() {
+        for (row, (buffer, from)) in batch.messages.iter().enumerate() {
             let kind = self
                 .topics
                 .iter()
                 .find(|(topic, _)| *topic == from.topic)
                 .map(|(_, kind)| *kind);
-            match message::parse(kind.unwrap_or(NoticeKind::Contract), intake.payload(0)) {
+            match message::parse(kind.unwrap_or(NoticeKind::Contract), buffer.payload(0)) {
                 Ok(notice) => {
                     rows.push(row);
                     notices.push(notice);
@@ -182,9 +182,9 @@ impl NoticeReader {
             faults.extend(self.count_noted(row, &batch.messages[row], noted));
         }
         let letter = |rejected: &RejectedRow| {
-            let (intake, from) = &batch.messages[rejected.row];
+            let (buffer, from) = &batch.messages[rejected.row];
             let letter = DeadLetter::of(
-                intake,
+                buffer,
                 from,
                 &RejectedRow {
                     row: 0,
@@ -193,7 +193,7 @@ impl NoticeReader {
             );
             tracing::warn!(
                 source.partition = %from,
-                source.offset = intake.offset(0),
+                source.offset = buffer.offset(0),
                 code = rejected.fault.code(),
                 reason = letter.reason,
                 "dead letter"
@@ -209,7 +209,7 @@ impl NoticeReader {
     fn count_noted(
         &self,
         row: usize,
-        (intake, from): &(PartitionBuffer, TopicPartition),
+        (buffer, from): &(PartitionBuffer, TopicPartition),
         noted: ScreeningOutcome,
     ) -> Option<RejectedRow> {
         match noted {
@@ -223,7 +223,7 @@ impl NoticeReader {
                 self.count("parked");
                 tracing::warn!(
                     source.partition = %from,
-                    source.offset = intake.offset(0),
+                    source.offset = buffer.offset(0),
                     control = version.0,
                     "notice parked: it would make too much due at once; see `ebbtide notice show`"
                 );
@@ -291,13 +291,13 @@ fn poll(consumer: &BaseConsumer<AuxiliaryContext>) -> Result<Batch, ReadError> {
             break;
         };
         let message = message?;
-        let mut intake = PartitionBuffer::default();
-        intake.push(&message);
+        let mut buffer = PartitionBuffer::default();
+        buffer.push(&message);
         let from = TopicPartition {
             topic: Topic::new(message.topic())?,
             partition: Partition(message.partition()),
         };
-        batch.messages.push((intake, from));
+        batch.messages.push((buffer, from));
         wait = Duration::ZERO;
     }
     Ok(batch)
@@ -306,8 +306,8 @@ fn poll(consumer: &BaseConsumer<AuxiliaryContext>) -> Result<Batch, ReadError> {
 /// Returns the offset after the last message of each partition.
 fn behind(batch: &Batch) -> Result<TopicPartitionList, ReadError> {
     let mut list = TopicPartitionList::new();
-    for (intake, from) in &batch.messages {
-        let next = KafkaOffset::Offset(Offset(intake.offset(0)).next().0);
+    for (buffer, from) in &batch.messages {
+        let next = KafkaOffset::Offset(Offset(buffer.offset(0)).next().0);
         let (topic, number) = (from.topic.as_str(), from.partition.0);
         match list.find_partition(topic, number) {
             Some(mut known) => known.set_offset(next)?,

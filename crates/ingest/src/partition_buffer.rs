@@ -1,12 +1,16 @@
 //! Messages of one topic partition, copied out of the Kafka client into one buffer, in the order of
 //! their offsets.
 //!
-//! Keeps the parts of a dead letter (bytes, key, headers, time) until the record is processed. It
-//! has no limit of its own: the lane decides how much it adds. Must never be read after the
-//! partition was revoked.
+//! Keeps the parts of a dead letter (bytes, key, headers, time) until the record is processed. The
+//! frame of a value is read once, when it is copied. It has no limit of its own: the lane decides
+//! how much it adds. Must never be read after the partition was revoked.
 
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, OwnedHeaders};
+
+use crate::producer_schemas::SchemaRef;
+use ebbtide_base::record::Fault;
+use ebbtide_policy::schema::{Frame, frame};
 
 /// Messages of one partition that wait to be decoded.
 #[derive(Debug, Default)]
@@ -23,6 +27,15 @@ struct Row {
     timestamp: Option<i64>,
     payload: Option<Span>,
     key: Option<Span>,
+    /// The frame of the value, or the fault of a value without a frame.
+    frame: Result<RowFrame, Fault>,
+}
+
+/// The schema that a value names, and the place of its body.
+#[derive(Debug, Clone, Copy)]
+struct RowFrame {
+    schema: SchemaRef,
+    body: Span,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +48,7 @@ impl PartitionBuffer {
     /// Appends a copy of one message.
     pub fn push(&mut self, message: &BorrowedMessage<'_>) {
         let payload = message.payload().map(|bytes| self.copy(bytes));
+        let frame = self.frame_of(payload);
         let key = message.key().map(|bytes| self.copy(bytes));
         if let Some(headers) = message.headers() {
             self.headers.push((self.rows.len(), headers.detach()));
@@ -44,7 +58,25 @@ impl PartitionBuffer {
             timestamp: message.timestamp().to_millis(),
             payload,
             key,
+            frame,
         });
+    }
+
+    fn frame_of(&self, payload: Option<Span>) -> Result<RowFrame, Fault> {
+        let value = payload.map(|span| &self.bytes[span.start..span.end]);
+        let (schema, body) = match frame(value)? {
+            Frame::Confluent { id, body } => (SchemaRef::Id(id), body),
+            Frame::SingleObject { fingerprint, body } => {
+                (SchemaRef::Fingerprint(fingerprint), body)
+            }
+        };
+        // The body is the end of the value, which is the newest of the bytes.
+        let end = self.bytes.len();
+        let start = end - body.len();
+        Ok(RowFrame {
+            schema,
+            body: Span { start, end },
+        })
     }
 
     fn copy(&mut self, bytes: &[u8]) -> Span {
@@ -88,6 +120,21 @@ impl PartitionBuffer {
             .map(|span| &self.bytes[span.start..span.end])
     }
 
+    /// Returns the schema that the value of a row names, and its body. Errors with the fault of a
+    /// value without a frame.
+    pub fn framed(&self, row: usize) -> Result<(SchemaRef, &[u8]), Fault> {
+        let RowFrame { schema, body } = self.rows[row].frame?;
+        Ok((schema, &self.bytes[body.start..body.end]))
+    }
+
+    /// Returns the length of the value of a row, in bytes; zero for a tombstone.
+    #[must_use]
+    pub fn payload_len(&self, row: usize) -> usize {
+        self.rows[row]
+            .payload
+            .map_or(0, |span| span.end - span.start)
+    }
+
     /// Returns the key of a row.
     #[must_use]
     pub fn key(&self, row: usize) -> Option<&[u8]> {
@@ -126,5 +173,39 @@ impl PartitionBuffer {
         if self.bytes.capacity() > usual.saturating_mul(2) {
             self.bytes.shrink_to(usual);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frame_is_the_schema_and_the_body_after_earlier_messages() {
+        let mut buffer = PartitionBuffer::default();
+        buffer.copy(b"earlier message");
+        let mut read = |value: &[u8]| {
+            let span = buffer.copy(value);
+            let frame = buffer.frame_of(Some(span));
+            buffer.copy(b"key");
+            frame.map(|RowFrame { schema, body }| {
+                (schema, buffer.bytes[body.start..body.end].to_vec())
+            })
+        };
+        let confluent = (SchemaRef::Id(258), vec![9, 8]);
+        assert_eq!(read(&[0, 0, 0, 1, 2, 9, 8]), Ok(confluent));
+        let single = SchemaRef::Fingerprint(0x0102_0304_0506_0708);
+        let value = [0xC3, 1, 8, 7, 6, 5, 4, 3, 2, 1, 42];
+        assert_eq!(read(&value), Ok((single, vec![42])));
+        assert_eq!(read(&value[..10]), Ok((single, Vec::new())));
+        assert_eq!(read(&value[..9]), Err(Fault::Truncated));
+        assert_eq!(read(&[]), Err(Fault::Empty));
+        assert_eq!(read(b"{}"), Err(Fault::BadMagic));
+    }
+
+    #[test]
+    fn value_that_is_absent_is_a_tombstone() {
+        let buffer = PartitionBuffer::default();
+        assert!(matches!(buffer.frame_of(None), Err(Fault::Tombstone)));
     }
 }

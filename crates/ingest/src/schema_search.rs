@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use crate::writers::{LookupDelay, SchemaLookup, SchemaRef, WriterSchemas};
+use crate::producer_schemas::{LookupDelay, ProducerSchemas, SchemaLookup, SchemaRef};
 use ebbtide_base::ids::ProductKey;
 use ebbtide_base::record::Fault;
 
@@ -35,13 +35,13 @@ impl SchemaSearch {
     /// Starts the look-ups of `schemas` on the current runtime.
     pub fn start(
         &mut self,
-        writers: &Arc<WriterSchemas>,
+        source: &Arc<ProducerSchemas>,
         product: &ProductKey,
         schemas: Vec<SchemaRef>,
     ) {
-        let (writers, product) = (Arc::clone(writers), product.clone());
+        let (source, product) = (Arc::clone(source), product.clone());
         self.running = Some(tokio::spawn(async move {
-            writers.look_up(&product, schemas).await
+            source.look_up(&product, schemas).await
         }));
     }
 

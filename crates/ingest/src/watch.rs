@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::backoff::Backoff;
+use ebbtide_base::backoff::{Backoff, doubled};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::health::{Component, Health};
 use ebbtide_base::metrics::Metrics;
@@ -115,9 +115,7 @@ fn steady_after(failures: u32) -> Duration {
     let Some(doublings) = failures.checked_sub(1) else {
         return Duration::ZERO;
     };
-    FIRST
-        .saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX))
-        .min(LONGEST)
+    doubled(FIRST, LONGEST, doublings)
 }
 
 #[cfg(test)]

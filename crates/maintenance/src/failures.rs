@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::SweepError;
+use ebbtide_base::backoff::Backoff;
 use ebbtide_table::{RewriteError, StoredSegment};
 
 /// The wait after the first failure.
@@ -18,7 +19,14 @@ const LONGEST: Duration = Duration::from_secs(15 * 60);
 /// The segments that wait.
 #[derive(Debug, Default)]
 pub struct FailedSegments {
-    waiting: HashMap<Arc<str>, (u32, Duration)>,
+    waiting: HashMap<Arc<str>, SegmentWait>,
+}
+
+/// The wait of one segment.
+#[derive(Debug)]
+struct SegmentWait {
+    backoff: Backoff,
+    until: Duration,
 }
 
 impl FailedSegments {
@@ -34,12 +42,14 @@ impl FailedSegments {
             .any(|segment| culprit.is_some_and(|path| path != &*segment.path));
         for segment in segments {
             if culprit.is_none_or(|path| path == &*segment.path) {
-                let (tries, until) = self.waiting.entry(segment.path.clone()).or_insert((0, now));
-                *until = now
-                    + FIRST
-                        .saturating_mul(1_u32.checked_shl(*tries).unwrap_or(u32::MAX))
-                        .min(LONGEST);
-                *tries = tries.saturating_add(1).min(16);
+                let wait =
+                    self.waiting
+                        .entry(segment.path.clone())
+                        .or_insert_with(|| SegmentWait {
+                            backoff: Backoff::new(FIRST, LONGEST),
+                            until: now,
+                        });
+                wait.until = now + wait.backoff.next_limit();
             }
         }
         others
@@ -55,9 +65,7 @@ impl FailedSegments {
     /// Returns true if a segment waits at `now`.
     #[must_use]
     pub fn waits(&self, path: &str, now: Duration) -> bool {
-        self.waiting
-            .get(path)
-            .is_some_and(|(_, until)| now < *until)
+        self.waiting.get(path).is_some_and(|wait| now < wait.until)
     }
 
     /// Forgets the segments for which `there` returns false, since they are no longer in any table.

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use ebbtide_base::backoff::Backoff;
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::health::{Component, Health};
 use ebbtide_base::metrics::Metrics;
@@ -24,9 +25,8 @@ use ebbtide_config::{Config, RetentionCheck};
 use ebbtide_controls::{
     CommitIdentity, SharedControls, UsePolicyError, record_active, require_active,
 };
-use ebbtide_ingest::backoff::Backoff;
 use ebbtide_ingest::preflight::{PreflightError, TopicProblem};
-use ebbtide_ingest::writers::{SetUpSchemasError, WriterDeps, WriterSchemas};
+use ebbtide_ingest::producer_schemas::{ProducerSchemas, ProducerSchemasDeps, SetUpSchemasError};
 use ebbtide_ingest::{IngestDeps, StartIngestError};
 use ebbtide_maintenance::{OpenProductError, OwnedPartitions, TrustedClock};
 use ebbtide_policy::{LoadedPolicy, Policy, PolicyText};
@@ -71,7 +71,7 @@ struct OpenedStore {
 /// The dependencies of ingest, used at each of its starts.
 struct IngestFactory {
     opened: OpenedStore,
-    writers: Arc<WriterSchemas>,
+    schemas: Arc<ProducerSchemas>,
     owned: OwnedPartitions,
     guard: TrustedClock,
 }
@@ -142,12 +142,12 @@ impl App {
             text: self.text.clone(),
         };
         require_active(&root, &controls, &loaded).await?;
-        let around = WriterDeps {
+        let around = ProducerSchemasDeps {
             metrics: self.metrics.clone(),
             health: Arc::clone(&self.health),
             clock: Arc::clone(&self.clock),
         };
-        let writers = Arc::new(WriterSchemas::new(
+        let schemas = Arc::new(ProducerSchemas::new(
             &self.config.schemas,
             &self.policy,
             around,
@@ -166,7 +166,7 @@ impl App {
         let (mut works, guard) = self.works(&opened, &owned).await?;
         let deps = IngestFactory {
             opened,
-            writers,
+            schemas,
             owned,
             guard,
         };
@@ -299,7 +299,7 @@ impl App {
             clock: Arc::clone(&self.clock),
             metrics: self.metrics.clone(),
             health: Arc::clone(&self.health),
-            writers: Arc::clone(&deps.writers),
+            schemas: Arc::clone(&deps.schemas),
             stop: Arc::clone(flag),
             owning: Arc::new(move |partition, ours| {
                 if ours {

@@ -24,6 +24,7 @@ use object_store::{
 };
 
 use self::upload::GuardedUpload;
+use ebbtide_base::backoff::Backoff;
 use ebbtide_base::failpoint;
 
 pub use connect::{ConnectedStore, SCHEMES, connect, runtime};
@@ -157,7 +158,7 @@ impl CloudStore {
         payload: &PutPayload,
         opts: PutOptions,
     ) -> Result<PutResult> {
-        let mut pause = PAUSE;
+        let mut backoff = Backoff::new(PAUSE, PAUSE * (1 << VOTES));
         let mut votes = 1;
         loop {
             let error = match self
@@ -198,8 +199,7 @@ impl CloudStore {
                 }
             }
             votes += 1;
-            tokio::time::sleep(pause).await;
-            pause *= 2;
+            tokio::time::sleep(backoff.next_limit()).await;
         }
     }
 

@@ -62,22 +62,22 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
-    /// Copies a rejected row of `intake`, which was read from `source`, into a letter.
+    /// Copies a rejected row of `buffer`, which was read from `source`, into a letter.
     #[must_use]
-    pub fn of(intake: &PartitionBuffer, source: &TopicPartition, rejected: &RejectedRow) -> Self {
+    pub fn of(buffer: &PartitionBuffer, source: &TopicPartition, rejected: &RejectedRow) -> Self {
         let RejectedRow { row, fault, reason } = rejected;
         let row = *row;
         Self {
             source: source.clone(),
-            offset: intake.offset(row),
-            timestamp: intake.timestamp(row),
+            offset: buffer.offset(row),
+            timestamp: buffer.timestamp(row),
             fault: *fault,
             reason: reason
                 .as_ref()
                 .map_or_else(|| fault.to_string(), |reason| format!("{fault}: {reason}")),
-            payload: intake.payload(row).map(<[u8]>::to_vec),
-            key: intake.key(row).map(<[u8]>::to_vec),
-            headers: intake.headers(row).cloned(),
+            payload: buffer.payload(row).map(<[u8]>::to_vec),
+            key: buffer.key(row).map(<[u8]>::to_vec),
+            headers: buffer.headers(row).cloned(),
             form: LetterForm::Whole,
             refused: None,
         }

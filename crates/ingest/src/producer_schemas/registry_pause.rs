@@ -1,33 +1,37 @@
-//! The wait before a registry that did not answer is requested again: doubled each time, with
-//! jitter, up to a bound.
+//! The pause of a registry that did not answer: no request is sent to it until the pause is over.
 //!
 //! Takes the time as an argument. One success forgets all failures.
 
 use std::time::Duration;
 
-use rand::Rng;
-
 use super::registry::RegistryFailure;
+use ebbtide_base::backoff::Backoff;
 
 /// The wait after the first failure.
 pub const LEAST: Duration = Duration::from_millis(250);
 /// The longest wait.
 pub const MOST: Duration = Duration::from_secs(30);
 
-/// Returns the longest wait after `failures` earlier failures: twice as long each time, up to
-/// [`MOST`].
-pub fn doubled(failures: u32) -> Duration {
-    LEAST.saturating_mul(1 << failures.min(16)).min(MOST)
-}
+/// The backoff of requests to the registry.
+pub const BACKOFF: Backoff = Backoff::new(LEAST, MOST);
 
-/// The state of one registry.
-#[derive(Debug, Default)]
-pub struct RegistryBackoff {
-    failures: u32,
+/// The pause of one registry.
+#[derive(Debug)]
+pub struct RegistryPause {
+    backoff: Backoff,
     closed: Option<(RegistryFailure, Duration)>,
 }
 
-impl RegistryBackoff {
+impl Default for RegistryPause {
+    fn default() -> Self {
+        Self {
+            backoff: BACKOFF,
+            closed: None,
+        }
+    }
+}
+
+impl RegistryPause {
     /// Returns the reason why the registry may not be requested at `now` (monotonic), and the
     /// remaining time. Returns `None` if it may be requested.
     pub fn closed(&self, now: Duration) -> Option<(RegistryFailure, Duration)> {
@@ -42,11 +46,9 @@ impl RegistryBackoff {
         wanted: Option<Duration>,
         now: Duration,
     ) -> Duration {
-        let doubled = doubled(self.failures);
-        self.failures = self.failures.saturating_add(1);
-        // Between half and all of it, so that many instances do not return in step.
-        let wait = doubled
-            .mul_f64(rand::rng().random_range(0.5..=1.0))
+        let wait = self
+            .backoff
+            .next_delay()
             .max(wanted.unwrap_or_default().min(MOST));
         self.closed = Some((why, now + wait));
         wait
@@ -64,36 +66,36 @@ mod tests {
 
     #[test]
     fn each_failure_waits_longer_up_to_a_bound_and_never_in_step() {
-        let mut backoff = RegistryBackoff::default();
+        let mut pause = RegistryPause::default();
         let now = Duration::from_secs(100);
-        assert_eq!(backoff.closed(now), None);
+        assert_eq!(pause.closed(now), None);
         let mut doubled = LEAST;
         for _ in 0..40 {
-            let wait = backoff.failed(RegistryFailure::TimedOut, None, now);
+            let wait = pause.failed(RegistryFailure::TimedOut, None, now);
             assert!(
                 wait >= doubled / 2 && wait <= doubled,
                 "{wait:?} of {doubled:?}"
             );
-            assert_eq!(backoff.closed(now), Some((RegistryFailure::TimedOut, wait)));
-            assert_eq!(backoff.closed(now + wait), None);
+            assert_eq!(pause.closed(now), Some((RegistryFailure::TimedOut, wait)));
+            assert_eq!(pause.closed(now + wait), None);
             doubled = (doubled * 2).min(MOST);
         }
-        backoff.succeeded();
-        assert_eq!(backoff.closed(now), None);
-        assert!(backoff.failed(RegistryFailure::TimedOut, None, now) <= LEAST);
+        pause.succeeded();
+        assert_eq!(pause.closed(now), None);
+        assert!(pause.failed(RegistryFailure::TimedOut, None, now) <= LEAST);
     }
 
     #[test]
     fn what_the_registry_wants_is_heeded_within_the_bound() {
-        let mut backoff = RegistryBackoff::default();
+        let mut pause = RegistryPause::default();
         let wanted = Some(Duration::from_secs(5));
         assert_eq!(
-            backoff.failed(RegistryFailure::Status(429), wanted, Duration::ZERO),
+            pause.failed(RegistryFailure::Status(429), wanted, Duration::ZERO),
             Duration::from_secs(5)
         );
         let absurd = Some(Duration::from_secs(86_400));
         assert_eq!(
-            backoff.failed(RegistryFailure::Status(503), absurd, Duration::ZERO),
+            pause.failed(RegistryFailure::Status(503), absurd, Duration::ZERO),
             MOST
         );
     }

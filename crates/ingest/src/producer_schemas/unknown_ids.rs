@@ -13,7 +13,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::Rng;
+use ebbtide_base::backoff::Backoff;
 
 /// The first pause between two requests for one id.
 const LEAST_PAUSE: Duration = Duration::from_millis(250);
@@ -78,7 +78,7 @@ pub struct UnknownIds {
 struct Unknown {
     first: Duration,
     next: Duration,
-    pause: Duration,
+    backoff: Backoff,
     given_up: bool,
     /// The missing part, in words.
     reason: Arc<str>,
@@ -138,7 +138,7 @@ impl UnknownIds {
         let new = Unknown {
             first: now,
             next: now,
-            pause: LEAST_PAUSE,
+            backoff: Backoff::new(LEAST_PAUSE, MOST_PAUSE),
             given_up: !waits,
             reason: Arc::clone(&reason),
         };
@@ -165,11 +165,8 @@ impl UnknownIds {
         if is_new {
             self.report.waiting.add(&unknown.reason);
         }
-        // Between half and all of the pause, so that many instances do not ask in step; the last
-        // request is at the end of the wait.
-        let pause = unknown.pause.mul_f64(rand::rng().random_range(0.5..=1.0));
-        unknown.pause = (unknown.pause * 2).min(MOST_PAUSE);
-        unknown.next = (now + pause).min(until);
+        // The last request is at the end of the wait.
+        unknown.next = (now + unknown.backoff.next_delay()).min(until);
         UnknownIdAction::Wait(unknown.next - now)
     }
 

@@ -7,8 +7,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::RegistryFailure;
-use super::backoff::doubled;
+use super::registry::RegistryFailure;
+use super::registry_pause::BACKOFF;
+use ebbtide_base::backoff::Backoff;
 
 /// The time by which an id that failed again is requested later than others.
 const YIELD: Duration = Duration::from_secs(1);
@@ -24,7 +25,7 @@ pub struct FailedIds(HashMap<u32, FailedId>);
 #[derive(Debug)]
 struct FailedId {
     why: RegistryFailure,
-    failures: u32,
+    backoff: Backoff,
     until: Duration,
     /// The last time at which a record asked for it.
     asked: Duration,
@@ -52,17 +53,18 @@ impl FailedIds {
         }
         let new = FailedId {
             why: why.clone(),
-            failures: 0,
+            backoff: BACKOFF,
             until: now,
             asked: now,
         };
         let failed = self.0.entry(id).or_insert(new);
-        let wait = if failed.failures == 0 {
+        let is_first = failed.backoff.failures() == 0;
+        let doubled = failed.backoff.next_limit();
+        let wait = if is_first {
             registry
         } else {
-            registry.max(doubled(failed.failures)) + YIELD
+            registry.max(doubled) + YIELD
         };
-        failed.failures = failed.failures.saturating_add(1);
         (failed.why, failed.until, failed.asked) = (why, now + wait, now);
         wait
     }
@@ -87,7 +89,7 @@ impl FailedIds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::writers::backoff::{LEAST, MOST};
+    use crate::producer_schemas::registry_pause::{LEAST, MOST};
 
     const NOW: Duration = Duration::from_secs(100);
 

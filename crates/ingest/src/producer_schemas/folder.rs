@@ -17,7 +17,7 @@ use ebbtide_policy::schema::WriterSchema;
 const DEEPEST: usize = 8;
 
 /// The content of the folder when it was last read.
-pub struct WriterSchemaFolder {
+pub struct ProducerSchemaFolder {
     path: PathBuf,
     found: HashMap<SchemaRef, Arc<WriterSchema>>,
     looked: Duration,
@@ -33,7 +33,7 @@ pub enum FolderLookup {
     Stale,
 }
 
-impl WriterSchemaFolder {
+impl ProducerSchemaFolder {
     /// Reads all of `path`. Errors on the first file that is not a schema, and on two schemas for
     /// one id.
     pub fn read(path: &Path, now: Duration) -> Result<Self, SetUpSchemasError> {

@@ -1,7 +1,9 @@
 //! Tests of the sources of schemas against a simulated registry that is right, wrong, slow or
 //! silent, and counts its requests.
 
+mod credentials;
 mod failures;
+mod folder;
 mod references;
 mod search;
 mod servers;
@@ -19,6 +21,7 @@ use chrono::DateTime;
 
 use super::*;
 use ebbtide_base::clock::ManualClock;
+use ebbtide_base::health::Component;
 use ebbtide_base::ids::{BucketUnit, PolicyVersion, Topic};
 use ebbtide_config::{RegistryAuth, RegistryConfig as Config, Secret};
 use ebbtide_policy::schema::Schema;
@@ -98,9 +101,9 @@ impl FakeRegistry {
 const SLOW: u32 = 99;
 
 struct RegistryFixture {
-    schemas: WriterSchemas,
+    schemas: ProducerSchemas,
     clock: Arc<ManualClock>,
-    around: WriterDeps,
+    around: ProducerSchemasDeps,
 }
 
 impl RegistryFixture {
@@ -206,12 +209,12 @@ fn make(
     let clock = Arc::new(ManualClock::at(DateTime::UNIX_EPOCH));
     let health = Arc::new(Health::starting(clock.clone()));
     health.over(&Component::Process);
-    let around = WriterDeps {
+    let around = ProducerSchemasDeps {
         metrics: Metrics::new().unwrap(),
         health,
         clock: clock.clone(),
     };
-    let schemas = WriterSchemas::new(
+    let schemas = ProducerSchemas::new(
         &SchemasConfig { registry, folder },
         &policy(),
         around.clone(),
@@ -377,7 +380,7 @@ async fn a_registry_that_is_down_is_left_alone_for_a_while_and_found_again() {
     tried.clock.advance(first.retry_after);
     let second = tried.id(1).await.unwrap_err();
     assert!(
-        second.retry_after >= backoff::LEAST,
+        second.retry_after >= registry_pause::LEAST,
         "the second wait is longer"
     );
 
@@ -429,60 +432,6 @@ async fn a_registry_that_does_not_speak_tls_where_it_should_is_silent() {
 }
 
 #[tokio::test]
-async fn credentials_reach_the_registry_and_nothing_else() {
-    let played = FakeRegistry::new(|_, _| status(401, "")).await;
-    let basic = RegistryAuth::Basic {
-        user: "me".to_owned(),
-        password: Secret::new("hunter2"),
-    };
-    for (auth, header) in [
-        (basic, "Basic bWU6aHVudGVyMg=="),
-        (
-            RegistryAuth::Bearer(Secret::new("hunter2")),
-            "Bearer hunter2",
-        ),
-    ] {
-        let tried = make(Some(config(&played.url, auth)), None).unwrap();
-        let error = tried.id(1).await.unwrap_err();
-        assert_eq!(played.header("authorization").unwrap(), header);
-        let said = format!("{error} {error:?} {:?}", tried.around.health);
-        assert!(
-            !said.contains("hunter2") && !said.contains("bWU6"),
-            "{said}"
-        );
-        assert!(said.contains("refuses the credentials"), "{said}");
-    }
-    let tried = make(Some(config(&played.url, RegistryAuth::None)), None).unwrap();
-    tried.silence(1).await;
-    assert_eq!(played.header("authorization"), None);
-    assert!(played.header("user-agent").unwrap().starts_with("ebbtide/"));
-}
-
-#[test]
-fn a_token_with_a_line_break_is_told_before_anything_starts() {
-    let registry = config("https://r", RegistryAuth::Bearer(Secret::new("a\nb")));
-    assert!(matches!(
-        make(Some(registry), None),
-        Err(SetUpSchemasError::Credential)
-    ));
-}
-
-#[test]
-fn an_authorities_file_that_is_missing_or_holds_no_certificate_is_told_by_name() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut registry = config("https://r", RegistryAuth::None);
-    for text in [None, Some("nothing")] {
-        let file = folder.path().join("ca.pem");
-        if let Some(text) = text {
-            std::fs::write(&file, text).unwrap();
-        }
-        registry.ca = Some(file);
-        let error = make(Some(registry.clone()), None).err().unwrap();
-        assert!(error.to_string().contains("ca.pem"), "{error}");
-    }
-}
-
-#[tokio::test]
 async fn a_schema_that_exists_and_cannot_be_used_has_a_reason_and_is_fetched_once() {
     let answers = [
         (r#"{"schema":"{}","schemaType":"JSON"}"#, "of the type JSON"),
@@ -501,122 +450,4 @@ async fn a_schema_that_exists_and_cannot_be_used_has_a_reason_and_is_fetched_onc
         }
         assert_eq!((played.requests(), tried.fetches("unreadable")), (1, 1));
     }
-}
-
-#[tokio::test]
-async fn a_file_of_the_folder_stands_in_for_a_schema_that_cannot_be_used() {
-    let folder = tempfile::tempdir().unwrap();
-    let played = FakeRegistry::new(|_, _| status(200, r#"{"schema":"{}"}"#)).await;
-    let tried = make(
-        Some(config(&played.url, RegistryAuth::None)),
-        Some(folder.path().to_path_buf()),
-    )
-    .unwrap();
-    tried.unusable(6).await;
-    std::fs::write(folder.path().join("6.avsc"), OTHER).unwrap();
-    tried.clock.advance(LOOK_AGAIN_AFTER);
-    assert!(tried.id(6).await.unwrap().is_some());
-}
-
-#[tokio::test]
-async fn the_products_own_schema_is_known_by_its_fingerprint_without_any_source() {
-    let tried = make(None, None).unwrap();
-    let own = WriterSchema::parse(SMS).unwrap().fingerprint();
-    assert!(
-        tried
-            .get(SchemaRef::Fingerprint(own))
-            .await
-            .unwrap()
-            .is_some()
-    );
-    assert!(
-        tried
-            .get(SchemaRef::Fingerprint(own ^ 1))
-            .await
-            .unwrap()
-            .is_none()
-    );
-    assert!(tried.id(1).await.unwrap().is_none());
-}
-
-#[tokio::test]
-async fn the_folder_knows_schemas_by_fingerprint_and_by_the_id_in_their_name_and_sees_new_ones() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("deep")).unwrap();
-    std::fs::write(folder.path().join("deep/other.v2.41.avsc"), OTHER).unwrap();
-    std::fs::write(folder.path().join("42.avsc"), OTHER).unwrap();
-    std::fs::write(folder.path().join("README"), "not a schema").unwrap();
-    let tried = make(None, Some(folder.path().to_path_buf())).unwrap();
-    let other = WriterSchema::parse(OTHER).unwrap().fingerprint();
-    assert!(
-        tried
-            .get(SchemaRef::Fingerprint(other))
-            .await
-            .unwrap()
-            .is_some()
-    );
-    assert!(tried.id(41).await.unwrap().is_some());
-    assert!(tried.id(42).await.unwrap().is_some());
-    assert!(tried.id(2).await.unwrap().is_none());
-
-    std::fs::write(folder.path().join("new.43.avsc"), OTHER).unwrap();
-    assert!(
-        tried.id(43).await.unwrap().is_none(),
-        "it does not look at every miss"
-    );
-    tried.clock.advance(LOOK_AGAIN_AFTER);
-    assert!(tried.id(43).await.unwrap().is_some());
-
-    std::fs::write(folder.path().join("bad.44.avsc"), "{").unwrap();
-    std::fs::write(folder.path().join("later.45.avsc"), OTHER).unwrap();
-    std::fs::remove_file(folder.path().join("42.avsc")).unwrap();
-    tried.clock.advance(LOOK_AGAIN_AFTER);
-    assert!(
-        tried.id(44).await.unwrap().is_none(),
-        "a bad file that appears later is a warning"
-    );
-    assert!(tried.id(45).await.unwrap().is_some(), "and hides no other");
-    assert!(
-        tried.id(42).await.unwrap().is_some(),
-        "a schema once read stays"
-    );
-}
-
-#[tokio::test]
-async fn the_folder_wins_over_the_registry_so_that_known_ids_need_none() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("5.avsc"), OTHER).unwrap();
-    let played = FakeRegistry::new(|_, _| status(503, "")).await;
-    let tried = make(
-        Some(config(&played.url, RegistryAuth::None)),
-        Some(folder.path().to_path_buf()),
-    )
-    .unwrap();
-    assert!(tried.id(5).await.unwrap().is_some());
-    assert_eq!(played.requests(), 0);
-}
-
-#[test]
-fn a_folder_that_is_missing_or_holds_a_bad_or_contradictory_schema_is_told_by_file() {
-    let gone = make(None, Some(PathBuf::from("/nowhere/schemas")))
-        .err()
-        .unwrap();
-    assert!(gone.to_string().contains("/nowhere/schemas"), "{gone}");
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("a.1.avsc"), OTHER).unwrap();
-    std::fs::write(folder.path().join("b.1.avsc"), SMS).unwrap();
-    let two = make(None, Some(folder.path().to_path_buf())).err().unwrap();
-    assert!(
-        matches!(two, SetUpSchemasError::TwoForOneId { id: 1, .. }),
-        "{two}"
-    );
-    std::fs::write(folder.path().join("a.1.avsc"), "{").unwrap();
-    let bad = make(None, Some(folder.path().to_path_buf())).err().unwrap();
-    assert!(bad.to_string().contains("a.1.avsc"), "{bad}");
-}
-
-#[test]
-fn the_shipped_folder_of_schemas_is_good() {
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../schemas"));
-    make(None, Some(folder)).unwrap();
 }

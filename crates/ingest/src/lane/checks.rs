@@ -1,0 +1,148 @@
+//! Checks of the brokers, the topics and the partitions that are not read because records would be
+//! skipped. A lane finds such partitions, and reads them again once they may be read.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
+
+use super::Lane;
+use crate::brokers;
+use crate::lane_io::{LaneRestart, log_unanswered};
+use crate::position::{TablePosition, judge};
+use crate::source::PositionSource;
+use ebbtide_base::ids::{TopicId, TopicPartition};
+
+/// The time that the brokers may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Lane {
+    /// Reports brokers that cannot be reached.
+    pub(super) fn sample(&mut self) {
+        self.watch.run();
+        if self.io.consumer.context().brokers_down() {
+            self.io.brokers_fail("no broker can be reached");
+        }
+    }
+
+    /// Finds the partition for which the client reports a missing offset, and refuses it.
+    ///
+    /// The client does not name the partition. Errors if none is found: a partition would then stop
+    /// unnoticed, and joining again helps.
+    pub(super) fn refuse_lost(&mut self, error: &KafkaError) -> Result<(), LaneRestart> {
+        let Self { io, products, .. } = self;
+        let positions = io.read_positions().unwrap_or_default();
+        let mut refused = false;
+        for product in products {
+            let mut reading = BTreeMap::new();
+            for (partition, owned) in &product.partitions {
+                if io.refused.contains_key(partition) {
+                    continue;
+                }
+                let position = positions.get(partition).copied().filter(|_| owned.anchored);
+                if let Some(next) = position.max(owned.wanted) {
+                    let topic = owned.topic.map(TopicId::mark);
+                    reading.insert(partition.clone(), TablePosition { next, topic });
+                }
+            }
+            if reading.is_empty() {
+                continue;
+            }
+            let partitions: Vec<TopicPartition> = reading.keys().cloned().collect();
+            let found = brokers::positions(&io.consumer, &partitions, PATIENCE)
+                .map_err(LaneRestart::because)?;
+            for (partition, table) in reading {
+                let Some(kafka) = found.found.get(&partition) else {
+                    log_unanswered(&partition, found.failed.get(&partition));
+                    continue;
+                };
+                if let Err(refusal) = judge(&partition, Some(table), *kafka) {
+                    refused = true;
+                    product.stop_reading(io, refusal)?;
+                }
+            }
+        }
+        if refused {
+            Ok(())
+        } else {
+            Err(LaneRestart::because(error))
+        }
+    }
+
+    /// Reports the topics that cannot be read, refuses every partition whose topic was recreated
+    /// since it was assigned, and checks whether partitions that are not read may be read now.
+    ///
+    /// Errors if some may: joining again resumes them.
+    pub(super) fn check_partitions(&mut self) -> Result<(), LaneRestart> {
+        let Self { io, products, .. } = self;
+        if io.consumer.context().brokers_down() {
+            return Ok(());
+        }
+        match brokers::topic_rights(&io.consumer, io.deps.topics.names(), PATIENCE) {
+            Ok(states) => {
+                io.brokers_answer();
+                io.deps.topics.report(&states);
+                for product in products {
+                    product.refuse_recreated(io, &states)?;
+                }
+                self.look_again()
+            }
+            Err(error) => {
+                if io.brokers_fail(error.to_string()) {
+                    tracing::warn!(%error, "the topics were not checked");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Checks the partitions that are refused or set aside. Errors, with all that may be read
+    /// again, if some may.
+    fn look_again(&mut self) -> Result<(), LaneRestart> {
+        let Self { io, products, .. } = self;
+        let partitions: Vec<TopicPartition> =
+            io.refused.keys().chain(&io.unavailable).cloned().collect();
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        let found = match brokers::positions(&io.consumer, &partitions, PATIENCE) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "refused partitions were not checked again");
+                return Ok(());
+            }
+        };
+        let mut readable = Vec::new();
+        for partition in partitions {
+            let Some(kafka) = found.found.get(&partition) else {
+                log_unanswered(&partition, found.failed.get(&partition));
+                continue;
+            };
+            let table = match io.tables.position(&partition) {
+                Ok(table) => table,
+                Err(error) => {
+                    tracing::warn!(%error, "a refused partition was not checked again");
+                    continue;
+                }
+            };
+            match judge(&partition, table, *kafka) {
+                Err(refusal) => io.refuse(refusal),
+                Ok(()) => readable.push(partition.to_string()),
+            }
+        }
+        // Records read before a loss are not committed yet, and Kafka may not have them any more.
+        let is_pending = |partition: &TopicPartition| {
+            products
+                .iter()
+                .any(|product| product.has_uncommitted(partition))
+        };
+        if readable.is_empty() || io.refused.keys().any(is_pending) {
+            return Ok(());
+        }
+        Err(LaneRestart::wanted(format_args!(
+            "{} may be read again",
+            readable.join(", ")
+        )))
+    }
+}
