@@ -80,8 +80,8 @@ pub(super) fn read(
             }
             Some(text) => {
                 let what = format!("`records: {text}` means nothing");
-                let mend = "write `none` for a product without records of its own, or leave it out";
-                reading.problems.error(records.at, &path, what, mend);
+                let help = "write `none` for a product without records of its own, or leave it out";
+                reading.problems.error(records.at, &path, what, help);
             }
             None => own = records::read(records, &path, reading),
         }
@@ -94,10 +94,10 @@ pub(super) fn read(
         .iter()
         .any(|entry| KEYS[2..].contains(&entry.key.as_str()))
     {
-        let what = "it is not said where its records come from";
-        let mend =
+        let what = "the source of its records is missing";
+        let help =
             "write topics, schema, event_time, jurisdiction, fields and end, or `records: none`";
-        reading.problems.error(node.at, path, what, mend);
+        reading.problems.error(node.at, path, what, help);
         return draft;
     }
     draft.records = records(&mut draft, node, context, topics, reading);
@@ -119,7 +119,10 @@ fn no_records(node: &YamlNode, path: &str, reading: &mut ValueReader<'_>) {
         .iter()
         .filter(|entry| KEYS[2..].contains(&entry.key.as_str()))
     {
-        let what = format!("`{}` stands in a product without records", entry.key);
+        let what = format!(
+            "`{}` is not allowed in a product without records",
+            entry.key
+        );
         reading.problems.error(
             entry.at,
             &join(path, &entry.key),
@@ -325,12 +328,12 @@ fn read_schema(
     let text = match schemas.load(name) {
         Ok(text) => text,
         Err(why) => {
-            let mend = "write its path relative to the folder of this policy file";
+            let help = "write its path relative to the folder of this policy file";
             reading.problems.error(
                 node.at,
                 &path,
                 format!("the schema `{name}` cannot be read: {why}"),
-                mend,
+                help,
             );
             return None;
         }
@@ -348,7 +351,7 @@ fn read_schema(
                     node.at,
                     &path,
                     format!("in {name}{field}: {}", unfit.what),
-                    unfit.mend,
+                    unfit.help,
                 );
             }
             None
@@ -408,7 +411,7 @@ pub(super) fn country(
         .filter(|country| countries::is_assigned(*country));
     if country.is_none() {
         let upper = text.to_ascii_uppercase();
-        let mend = match upper.as_str() {
+        let help = match upper.as_str() {
             "UK" => "write `GB`".to_owned(),
             "EL" => "write `GR`".to_owned(),
             "EU" => "list its countries one by one".to_owned(),
@@ -419,7 +422,7 @@ pub(super) fn country(
         };
         reading
             .problems
-            .error(at, path, format!("there is no country `{text}`"), mend);
+            .error(at, path, format!("there is no country `{text}`"), help);
     }
     country
 }
@@ -474,13 +477,13 @@ fn subject_kind(
         Some("email") => return Some(SubjectKind::Email),
         Some(text) => {
             let known = ["phone", "email"];
-            let mend = ebbtide_base::problem::nearest(text, known)
+            let help = ebbtide_base::problem::nearest(text, known)
                 .map_or(FORMS.to_owned(), |_| did_you_mean(text, &known));
             reading.problems.error(
                 node.at,
                 path,
                 format!("`{text}` is no kind of subject"),
-                mend,
+                help,
             );
             return None;
         }
