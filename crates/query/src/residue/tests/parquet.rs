@@ -68,7 +68,7 @@ fn found(bytes: &[u8], values: &[&str]) -> ResidueReport {
 }
 
 #[test]
-fn a_value_in_a_page_is_found_behind_every_codec_in_either_version() {
+fn value_in_a_page_is_found_under_every_codec_in_either_version() {
     for codec in CODECS {
         for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
             for dictionary in [false, true] {
@@ -78,16 +78,16 @@ fn a_value_in_a_page_is_found_behind_every_codec_in_either_version() {
                     &encoded(columns, properties.set_dictionary_enabled(dictionary)),
                     &["canary-two"],
                 );
-                let told = places(&residue);
+                let spots = places(&residue);
                 assert!(
-                    told.contains(&(1, LocationKind::Value)),
-                    "{:?} {version:?} {dictionary} {told:?}",
+                    spots.contains(&(1, LocationKind::Value)),
+                    "{:?} {version:?} {dictionary} {spots:?}",
                     codec()
                 );
                 assert_eq!(
-                    told.contains(&(1, LocationKind::Dictionary)),
+                    spots.contains(&(1, LocationKind::Dictionary)),
                     dictionary,
-                    "{:?} {version:?} {told:?}",
+                    "{:?} {version:?} {spots:?}",
                     codec()
                 );
                 let first = &residue.findings[0];
@@ -141,7 +141,7 @@ fn a_value_that_an_encoding_takes_apart_is_found() {
 }
 
 #[test]
-fn a_value_that_is_a_number_an_instant_or_a_day_is_found_in_columns_of_those() {
+fn numbers_instants_and_days_are_found_in_columns_of_their_types() {
     let many = |planted: i64| {
         (0..200)
             .map(|number| number * 1_000_003)
@@ -193,14 +193,14 @@ fn a_value_that_is_a_number_an_instant_or_a_day_is_found_in_columns_of_those() {
             .set_column_encoding("place".into(), Encoding::BYTE_STREAM_SPLIT),
     ] {
         let residue = found(&encoded(columns.clone(), properties), &values);
-        let told = residue
+        let spots = residue
             .findings
             .iter()
             .filter(|f| f.place == LocationKind::Value)
             .map(|f| (f.line.0, f.column.clone().unwrap()));
         let wanted = ["count", "at", "day", "place", "amount"].map(str::to_owned);
         assert_eq!(
-            told.collect::<Vec<_>>(),
+            spots.collect::<Vec<_>>(),
             (1..).zip(wanted).collect::<Vec<_>>()
         );
     }
@@ -240,7 +240,7 @@ fn a_value_in_bounds_is_found() {
 }
 
 #[test]
-fn a_bound_that_is_cut_off_is_found_unless_a_value_of_the_column_explains_it() {
+fn cut_off_bound_is_found_unless_a_value_of_the_column_explains_it() {
     let long = format!("zz-canary-{}-the end that is cut off", "x".repeat(60));
     let wide = format!("zz-canary-{}-the end that is cut off", "\u{eb}".repeat(60));
     for long in [long.as_str(), &wide] {
@@ -252,10 +252,11 @@ fn a_bound_that_is_cut_off_is_found_unless_a_value_of_the_column_explains_it() {
             statistics,
         ));
         let values = ["aa-canary-least", long];
-        let told = places(&found(&living, &values));
+        let spots = places(&found(&living, &values));
         assert!(
-            told.contains(&(2, LocationKind::Value)) && !told.contains(&(2, LocationKind::Bounds)),
-            "{told:?}"
+            spots.contains(&(2, LocationKind::Value))
+                && !spots.contains(&(2, LocationKind::Bounds)),
+            "{spots:?}"
         );
 
         let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Required);
@@ -272,14 +273,14 @@ fn a_bound_that_is_cut_off_is_found_unless_a_value_of_the_column_explains_it() {
             close.column_index = Some(meta.column_index().unwrap()[0][0].clone());
             close.offset_index = Some(meta.offset_index().unwrap()[0][0].clone());
         });
-        let told = places(&found(&outlived, &values));
+        let spots = places(&found(&outlived, &values));
         let both = [
             (1, LocationKind::Bounds),
             (1, LocationKind::ColumnIndex),
             (2, LocationKind::Bounds),
             (2, LocationKind::ColumnIndex),
         ];
-        assert_eq!(told, both);
+        assert_eq!(spots, both);
     }
 }
 
@@ -292,12 +293,12 @@ fn a_value_in_key_value_metadata_or_a_columns_name_is_found_and_veiled() {
     let columns = vec![("name", texts(&[])), ("canary-two", texts(&[]))];
     let bytes = encoded(columns, bare().set_key_value_metadata(Some(pairs)));
     let residue = found(&bytes, &["canary-one", "canary-two", "someone-000017"]);
-    let told = places(&residue);
-    assert!(told.contains(&(1, LocationKind::KeyValue)), "{told:?}");
+    let spots = places(&residue);
+    assert!(spots.contains(&(1, LocationKind::KeyValue)), "{spots:?}");
     // The writer keeps Arrow's schema there, in base64.
     assert!(
-        told.contains(&(2, LocationKind::KeyValue)) || told.contains(&(2, LocationKind::Footer)),
-        "{told:?}"
+        spots.contains(&(2, LocationKind::KeyValue)) || spots.contains(&(2, LocationKind::Footer)),
+        "{spots:?}"
     );
     let veiled = residue
         .findings
@@ -309,8 +310,8 @@ fn a_value_in_key_value_metadata_or_a_columns_name_is_found_and_veiled() {
     );
 }
 
-/// Returns a file whose only column contains nothing, with its metadata changed by `tell`.
-fn outlived(tell: impl FnOnce(&mut ColumnCloseResult)) -> Vec<u8> {
+/// Returns a file whose only column contains nothing, with its metadata changed by `change`.
+fn outlived(change: impl FnOnce(&mut ColumnCloseResult)) -> Vec<u8> {
     let nulls: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>; 100]));
     let empty = Bytes::from(encoded(vec![("name", nulls)], bare()));
     let meta = ParquetMetaDataReader::new()
@@ -331,7 +332,7 @@ fn outlived(tell: impl FnOnce(&mut ColumnCloseResult)) -> Vec<u8> {
         column_index,
         offset_index,
     };
-    tell(&mut close);
+    change(&mut close);
     group.append_column(&empty, close).unwrap();
     group.close().unwrap();
     writer.into_inner().unwrap()
@@ -454,31 +455,31 @@ fn without_the_last_column(bytes: &[u8], gap: impl FnOnce(&[u8]) -> Vec<u8>) -> 
 }
 
 #[test]
-fn a_column_of_which_the_footer_is_silent_is_found() {
+fn value_in_a_column_that_the_footer_omits_is_found() {
     for codec in CODECS {
-        let columns = vec![("name", texts(&[])), ("gone", texts(&["canary-one"]))];
+        let columns = vec![("name", texts(&[])), ("deleted", texts(&["canary-one"]))];
         let whole = encoded(columns, bare().set_compression(codec()));
         let residue = found(
             &without_the_last_column(&whole, <[u8]>::to_vec),
             &["canary-one", "someone-000017"],
         );
-        let told = places(&residue);
+        let spots = places(&residue);
         assert!(
-            told.contains(&(1, LocationKind::Unnamed)),
-            "{:?}: {told:?}",
+            spots.contains(&(1, LocationKind::Unnamed)),
+            "{:?}: {spots:?}",
             codec()
         );
         assert!(
-            told.contains(&(2, LocationKind::Value)),
-            "{:?}: {told:?}",
+            spots.contains(&(2, LocationKind::Value)),
+            "{:?}: {spots:?}",
             codec()
         );
     }
 }
 
 #[test]
-fn bytes_that_no_codec_opens_and_no_footer_names_are_told() {
-    let whole = encoded(vec![("name", texts(&[])), ("gone", texts(&[]))], bare());
+fn bytes_that_no_codec_opens_and_no_footer_names_are_reported() {
+    let whole = encoded(vec![("name", texts(&[])), ("deleted", texts(&[]))], bare());
     let searched = |gap: &[u8]| {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(
@@ -497,7 +498,7 @@ fn bytes_that_no_codec_opens_and_no_footer_names_are_told() {
 #[test]
 fn zeros_and_repeated_metadata_between_columns_are_nothing() {
     let pairs = vec![KeyValue::new("note".to_owned(), "canary-one".to_owned())];
-    let columns = vec![("name", texts(&[])), ("gone", texts(&[]))];
+    let columns = vec![("name", texts(&[])), ("deleted", texts(&[]))];
     let whole = encoded(columns, bare().set_key_value_metadata(Some(pairs)));
     let zeros = without_the_last_column(&whole, |gap| vec![0; gap.len()]);
     assert_eq!(found(&zeros, &["canary"]).verdict(), ResidueOutcome::Clean);
@@ -505,7 +506,7 @@ fn zeros_and_repeated_metadata_between_columns_are_nothing() {
     let footer = &whole[whole.len() - 8 - u32::from_le_bytes(length) as usize..whole.len() - 8];
     let repeated = without_the_last_column(&whole, |_| footer.to_vec());
     assert_eq!(
-        found(&repeated, &["nobody"]).verdict(),
+        found(&repeated, &["absent"]).verdict(),
         ResidueOutcome::Clean
     );
     assert_eq!(
@@ -529,13 +530,13 @@ fn a_checkpoints_escaped_statistics_are_found() {
         &encoded(columns, bare().set_compression(Compression::SNAPPY)),
         &["Ada \"L\" Doe", "a@b.org"],
     );
-    let told: Vec<_> = residue
+    let spots: Vec<_> = residue
         .findings
         .iter()
         .map(|f| (f.line.0, f.place, f.column.as_deref().unwrap()))
         .collect();
     assert_eq!(
-        told,
+        spots,
         [
             (1, LocationKind::Value, "stats"),
             (2, LocationKind::Value, "path")
@@ -544,7 +545,7 @@ fn a_checkpoints_escaped_statistics_are_found() {
 }
 
 #[test]
-fn a_damaged_page_is_told_and_what_stands_elsewhere_is_found() {
+fn damaged_page_is_reported_and_values_elsewhere_are_found() {
     let columns = vec![
         ("name", texts(&["canary-one"])),
         ("other", texts(&["canary-two"])),
