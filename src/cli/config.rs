@@ -111,7 +111,7 @@ fn of_policy(config: &Config, what: String, fix: String) -> Problem {
         at,
         path: "policy".to_owned(),
         what,
-        mend: fix,
+        help: fix,
     }
 }
 

@@ -39,7 +39,7 @@ impl SystemClock {
     #[must_use]
     #[allow(
         clippy::disallowed_methods,
-        reason = "the one room that may read the clock"
+        reason = "the one module that may read the clock"
     )]
     pub fn new() -> Self {
         Self {
@@ -57,7 +57,7 @@ impl Default for SystemClock {
 impl Clock for SystemClock {
     #[allow(
         clippy::disallowed_methods,
-        reason = "the one room that may read the clock"
+        reason = "the one module that may read the clock"
     )]
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
@@ -88,7 +88,7 @@ impl ScaledClock {
     #[must_use]
     #[allow(
         clippy::disallowed_methods,
-        reason = "the one room that may read the clock"
+        reason = "the one module that may read the clock"
     )]
     pub fn at(began: DateTime<Utc>, speed: u32) -> Self {
         Self {
@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scaled_clock_begins_where_it_is_told_and_its_two_times_go_alike() {
+    fn scaled_clock_begins_at_its_start_and_its_two_times_run_alike() {
         let began = DateTime::from_timestamp(1_790_000_000, 0).unwrap();
         let clock = ScaledClock::at(began, 10_000);
         std::thread::sleep(Duration::from_millis(20));
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_ahead_is_ahead_by_what_it_is_told() {
+    fn clock_ahead_is_ahead_by_its_offset() {
         let by = TimeDelta::days(200);
         let (before, clock, after) = (
             SystemClock::new().now(),

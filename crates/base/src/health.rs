@@ -167,7 +167,7 @@ mod tests {
         clock.advance(Duration::from_secs(5));
         assert!(
             !health.trouble(Component::Registry, "timed out"),
-            "it is still the same trouble"
+            "the trouble is still the same"
         );
         let now = health.readiness();
         assert!(!now.ready);

@@ -1,4 +1,4 @@
-//! What all crates of Ebbtide share: identifiers, units, the clock, diagnostics, YAML with
+//! Types that all crates of Ebbtide share: identifiers, units, the clock, diagnostics, YAML with
 //! positions, metrics and the state of health. No I/O but the clock and the failpoints of tests.
 
 pub mod backoff;

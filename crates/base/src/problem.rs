@@ -42,7 +42,8 @@ pub struct Problem {
     /// The description, in one sentence without a full stop.
     pub what: String,
     /// The fix, in one sentence without a full stop.
-    pub mend: String,
+    #[serde(rename = "mend")]
+    pub help: String,
 }
 
 impl fmt::Display for Problem {
@@ -59,7 +60,7 @@ impl fmt::Display for Problem {
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
         }
-        write!(f, "{}; {}", self.what, self.mend)
+        write!(f, "{}; {}", self.what, self.help)
     }
 }
 
@@ -73,7 +74,7 @@ pub struct Problems {
 impl Problems {
     /// Creates an empty collection for `file`.
     #[must_use]
-    pub fn of(file: &str) -> Self {
+    pub fn new(file: &str) -> Self {
         Self {
             file: file.to_owned(),
             found: Vec::new(),
@@ -86,7 +87,7 @@ impl Problems {
         at: TextPosition,
         path: &str,
         what: impl Into<String>,
-        mend: impl Into<String>,
+        help: impl Into<String>,
     ) {
         let (file, path) = (self.file.clone(), path.to_owned());
         self.found.push(Problem {
@@ -95,7 +96,7 @@ impl Problems {
             at,
             path,
             what: what.into(),
-            mend: mend.into(),
+            help: help.into(),
         });
     }
 
@@ -105,7 +106,7 @@ impl Problems {
         at: TextPosition,
         path: &str,
         what: impl Into<String>,
-        mend: impl Into<String>,
+        help: impl Into<String>,
     ) {
         let (file, path) = (self.file.clone(), path.to_owned());
         self.found.push(Problem {
@@ -114,7 +115,7 @@ impl Problems {
             at,
             path,
             what: what.into(),
-            mend: mend.into(),
+            help: help.into(),
         });
     }
 

@@ -24,7 +24,7 @@ pub enum Fault {
     #[error("the body ends too early")]
     Truncated,
     /// Bytes remain after the body.
-    #[error("bytes are left over behind the record")]
+    #[error("bytes are left over after the record")]
     TrailingBytes,
     /// A varint, length, block count, branch, enum index, boolean or number is impossible.
     #[error("the body is not of its schema")]
@@ -42,7 +42,7 @@ pub enum Fault {
     #[error("the event time is absurd")]
     AbsurdEventTime,
     /// The event time is further in the future than tolerated.
-    #[error("the event time lies too far in the future")]
+    #[error("the event time is too far in the future")]
     FutureEventTime,
     /// A message of a notice topic is not a notice.
     #[error("not a notice of the documented form")]

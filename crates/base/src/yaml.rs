@@ -127,7 +127,7 @@ pub fn check_keys(node: &YamlNode, known: &[&str], path: &str, problems: &mut Pr
         if known.contains(&entry.key.as_str()) {
             continue;
         }
-        let mend = match nearest(&entry.key, known.iter().copied()) {
+        let help = match nearest(&entry.key, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known keys here are {}", known.join(", ")),
         };
@@ -135,7 +135,7 @@ pub fn check_keys(node: &YamlNode, known: &[&str], path: &str, problems: &mut Pr
             entry.at,
             &join(path, &entry.key),
             format!("unknown key `{}`", entry.key),
-            mend,
+            help,
         );
     }
 }
@@ -267,7 +267,7 @@ impl<'t> Reader<'t> {
                 _ => return Err(self.error(span, "a key must be a plain text")),
             };
             if entries.iter().any(|entry| entry.key == key) {
-                return Err(self.error(span, &format!("the key `{key}` stands here twice")));
+                return Err(self.error(span, &format!("the key `{key}` is repeated here")));
             }
             let (event, value_span) = self.want()?;
             let mut value = self.node(event, value_span)?;

@@ -426,7 +426,7 @@ impl Config {
         match std::fs::read_to_string(file) {
             Ok(text) => Self::parse(&name, &text, &ConfigInputs::of(file)),
             Err(error) => {
-                let mut problems = Problems::of(&name);
+                let mut problems = Problems::new(&name);
                 problems.error(
                     TextPosition::default(),
                     "",
@@ -445,7 +445,7 @@ impl Config {
     /// secrets name.
     #[must_use]
     pub fn parse(file: &str, text: &str, around: &ConfigInputs) -> CheckedConfig {
-        let mut problems = Problems::of(file);
+        let mut problems = Problems::new(file);
         let mut tree = match yaml::parse(text) {
             Ok(tree) => tree,
             Err(error) => {

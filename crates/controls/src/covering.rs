@@ -35,7 +35,7 @@ pub struct SegmentView {
     /// The range of the event times that its records can have.
     events: Range<DateTime<Utc>>,
     /// The categories that are, or may be, deleted from it.
-    gone: BTreeSet<Category>,
+    deleted: BTreeSet<Category>,
 }
 
 impl SegmentView {
@@ -44,17 +44,17 @@ impl SegmentView {
     #[must_use]
     pub fn of(calendar: &Calendar, segment: &StoredSegment, records: &Records) -> Self {
         let personal = records.fields.values().filter_map(ColumnClass::category);
-        let gone = personal
+        let deleted = personal
             .filter(|category| !segment.deadlines.contains_key(*category))
             .cloned()
             .collect();
-        Self::new(calendar, segment.bucket, gone)
+        Self::new(calendar, segment.bucket, deleted)
     }
 
-    /// Returns the view of a segment of that bucket from which the categories `gone` may be
-    /// deleted. If in doubt, `gone` must contain a category.
+    /// Returns the view of a segment of that bucket from which the categories `deleted` may be
+    /// deleted. If in doubt, `deleted` must contain a category.
     #[must_use]
-    pub fn new(calendar: &Calendar, bucket: Bucket, gone: BTreeSet<Category>) -> Self {
+    pub fn new(calendar: &Calendar, bucket: Bucket, deleted: BTreeSet<Category>) -> Self {
         let (start, end) = (calendar.start(bucket), calendar.end(bucket));
         let from = start
             .checked_sub_signed(MARGIN)
@@ -63,7 +63,7 @@ impl SegmentView {
             events: from..end
                 .checked_add_signed(MARGIN)
                 .unwrap_or(DateTime::<Utc>::MAX_UTC),
-            gone,
+            deleted,
         }
     }
 
@@ -152,8 +152,8 @@ impl Holds {
 
 /// Returns the rows that one scope covers; `None` if there can be none.
 fn rows(scope: &Scope, records: &Records, segment: &SegmentView) -> Option<Predicate> {
-    let stands = |column: &str| match records.fields.get(column) {
-        Some(ColumnClass::Personal(category)) => !segment.gone.contains(category),
+    let is_readable = |column: &str| match records.fields.get(column) {
+        Some(ColumnClass::Personal(category)) => !segment.deleted.contains(category),
         Some(ColumnClass::NotPersonal) => true,
         None => false,
     };
@@ -182,7 +182,7 @@ fn rows(scope: &Scope, records: &Records, segment: &SegmentView) -> Option<Predi
         if !segment.may_hold(range) {
             return None;
         }
-        if stands(&records.event_time) {
+        if is_readable(&records.event_time) {
             all.push(Predicate::Between {
                 column: records.event_time.clone(),
                 from: range.from,
@@ -191,7 +191,7 @@ fn rows(scope: &Scope, records: &Records, segment: &SegmentView) -> Option<Predi
         }
     }
     if let (Some(tenant), Some(column)) = (&scope.tenant, &records.tenant)
-        && stands(column)
+        && is_readable(column)
     {
         all.push(is(column, tenant));
     }
@@ -213,7 +213,7 @@ pub fn reading(scope: &Scope, records: Option<&Records>) -> Vec<String> {
     let Some(records) = records else {
         return vec!["the policy has no such product: held whole".to_owned()];
     };
-    let mut told = Vec::new();
+    let mut parts = Vec::new();
     if let Some(subject) = &scope.subject {
         let named = records
             .subjects
@@ -226,10 +226,10 @@ pub fn reading(scope: &Scope, records: Option<&Records>) -> Vec<String> {
                 subject.kind
             )];
         }
-        told.push(format!("subject in {}", names.join(" or ")));
+        parts.push(format!("subject in {}", names.join(" or ")));
     }
     if scope.tenant.is_some() {
-        told.push(
+        parts.push(
             match records
                 .tenant
                 .as_deref()
@@ -241,13 +241,13 @@ pub fn reading(scope: &Scope, records: Option<&Records>) -> Vec<String> {
         );
     }
     if scope.events.is_some() {
-        told.push(match stored(records, &records.event_time) {
+        parts.push(match stored(records, &records.event_time) {
             true => format!("event time in {}", records.event_time),
             false => "stores no event time: whole buckets match".to_owned(),
         });
     }
-    if told.is_empty() {
-        told.push("every record".to_owned());
+    if parts.is_empty() {
+        parts.push("every record".to_owned());
     }
-    told
+    parts
 }

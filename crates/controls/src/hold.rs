@@ -137,7 +137,7 @@ impl TimeRange {
     /// Returns true if some instant of `from..to` is in the range.
     #[must_use]
     pub fn meets(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {
-        self.from.is_none_or(|first| first < to) && self.to.is_none_or(|behind| from < behind)
+        self.from.is_none_or(|first| first < to) && self.to.is_none_or(|end| from < end)
     }
 }
 

@@ -45,7 +45,7 @@ pub use parked::{
     DecideError, LoggedNotice, NoticeDecision, ParkedDecision, ParkedNotice, ParkedState,
     PastParkedNotice, TriggerNotice, confirm, reject,
 };
-pub use plausible::{ImplausibleDate, most_at_once, screen_date};
+pub use plausible::{ImplausibleDate, most_without_confirmation, screen_date};
 pub use policy_mismatch::PolicyMismatchError;
 pub use preview::{Preview, PreviewError, TableEffect};
 pub use recent_counts::RecordCounts;

@@ -117,7 +117,7 @@ impl Controls {
 
     /// Returns controls with the versions from 1 on, oldest first.
     #[cfg(test)]
-    pub(super) fn of(controls: impl IntoIterator<Item = Control>) -> Controls {
+    pub(super) fn from_controls(controls: impl IntoIterator<Item = Control>) -> Controls {
         Controls {
             controls: (1..).map(ControlsVersion).zip(controls).collect(),
             policies: OnceLock::new(),
@@ -191,7 +191,7 @@ fn lost(newest: ControlsVersion, known: ControlsVersion) -> StoreError {
     let version = u64::try_from(newest.next().0).unwrap_or(0);
     StoreError::ControlsUnreadable {
         version,
-        what: format!("it is missing, and a table knows {}", known.0),
+        what: format!("it is missing, and a table has seen control {}", known.0),
     }
 }
 
@@ -207,9 +207,9 @@ impl LoggedHold<'_> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ControlsEffect {
     /// The controls change nothing for ingest: the batch is valid as it is.
-    Stands,
+    Unchanged,
     /// The batch must be made again.
-    Anew,
+    Remake,
     /// Another policy is active, with this version: no batch may be made under the old one any
     /// more.
     Policy(PolicyVersion),
@@ -233,8 +233,8 @@ pub async fn changes_ingest(
         .filter(|(version, _)| *version > since)
         .any(|(_, control)| control.changes_ingest());
     Ok(if changed {
-        ControlsEffect::Anew
+        ControlsEffect::Remake
     } else {
-        ControlsEffect::Stands
+        ControlsEffect::Unchanged
     })
 }

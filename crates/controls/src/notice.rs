@@ -120,12 +120,12 @@ pub enum NoticeError {
     /// The tenant is empty.
     #[error("the tenant is empty")]
     NoTenant,
-    /// The withdrawal lies in the future.
+    /// The withdrawal is in the future.
     #[error("consent cannot be withdrawn in the future; the notice says {}", .0.format("%Y-%m-%dT%H:%M:%SZ"))]
     Future(DateTime<Utc>),
     /// The notice would keep data longer than promised, and gives no reason.
     #[error(
-        "the contract was noted to end at {}; to let it end later say why: a reason that was not given before",
+        "the contract is recorded to end at {}; to let it end later say why: a reason that was not given before",
         known.format("%Y-%m-%dT%H:%M:%SZ")
     )]
     Lengthens {
@@ -139,7 +139,7 @@ pub enum NoticeError {
     #[error("the same notice was rejected, as control {}", .0.0)]
     Rejected(ControlsVersion),
     /// No rule of the policy counts from a withdrawal.
-    #[error("no rule of the policy has the trigger consent_withdrawn, so nothing would come of it")]
+    #[error("no rule of the policy has the trigger consent_withdrawn, so it would have no effect")]
     NoRule,
     /// Every record that it could concern is past its window.
     #[error("every record that it could concern is past its window already")]

@@ -324,8 +324,8 @@ async fn decide(
     append(root, &mut controls, &Control::NoticeDecision(made)).await?;
     controls.refresh(root, ControlsVersion(0)).await?;
     match controls.decision_of(parked) {
-        Some(stands) if stands.decision != decision => {
-            Err(DecideError::Decided(parked, stands.decision))
+        Some(valid) if valid.decision != decision => {
+            Err(DecideError::Decided(parked, valid.decision))
         }
         _ => Ok(()),
     }

@@ -121,7 +121,7 @@ pub fn screen_date(
 
 /// Returns the maximum number of a table's `records` that notices may make due immediately.
 #[must_use]
-pub fn most_at_once(records: u64, limits: &NoticeLimits) -> u64 {
+pub fn most_without_confirmation(records: u64, limits: &NoticeLimits) -> u64 {
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -223,22 +223,22 @@ mod tests {
     }
 
     #[test]
-    fn few_records_and_small_shares_pass_at_once() {
+    fn few_records_and_small_shares_pass_without_confirmation() {
         let limits = NoticeLimits::default();
         assert_eq!(
-            [0, 1_000, 5_000, 10_000].map(|records| most_at_once(records, &limits)),
+            [0, 1_000, 5_000, 10_000].map(|records| most_without_confirmation(records, &limits)),
             [1_000, 1_000, 1_000, 2_000]
         );
         let all = NoticeLimits {
             max_share: 1.0,
             ..limits
         };
-        assert_eq!(most_at_once(7, &all), u64::MAX);
+        assert_eq!(most_without_confirmation(7, &all), u64::MAX);
         let none = NoticeLimits {
             max_share: 0.0,
             max_share_from: 0,
             ..limits
         };
-        assert_eq!(most_at_once(7_000_000, &none), 0);
+        assert_eq!(most_without_confirmation(7_000_000, &none), 0);
     }
 }

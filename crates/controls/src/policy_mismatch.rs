@@ -136,11 +136,11 @@ fn other_terms(product: &ProductKey, tags: &StoredTags, policy: &Policy) -> Opti
         trigger,
         ..
     } = other;
-    let told = format!("{category} kept {boundary} {keep} from {trigger}");
+    let terms = format!("{category} kept {boundary} {keep} from {trigger}");
     Some(PolicyMismatch::Terms(
         product.clone(),
         policy.version.clone(),
-        told,
+        terms,
     ))
 }
 

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::control::Control;
-use super::plausible::most_at_once;
+use super::plausible::most_without_confirmation;
 use super::recent_counts::RecordCounts;
 use super::triggers::NoticeInForce;
 use ebbtide_base::ids::{Category, ProductKey, ProfileId};
@@ -53,7 +53,9 @@ impl TableEffect {
     /// together exceed the limit.
     #[must_use]
     pub fn is_too_much(&self, limits: &NoticeLimits) -> bool {
-        self.due > 0 && self.due.saturating_add(self.before) > most_at_once(self.records, limits)
+        self.due > 0
+            && self.due.saturating_add(self.before)
+                > most_without_confirmation(self.records, limits)
     }
 }
 
@@ -61,10 +63,10 @@ impl TableEffect {
 #[derive(Debug, thiserror::Error)]
 pub enum PreviewError {
     /// A table cannot be opened.
-    #[error("what a notice would delete cannot be counted: {0}")]
+    #[error("the data that a notice would delete cannot be counted: {0}")]
     Open(#[from] OpenError),
     /// The store failed.
-    #[error("what a notice would delete cannot be counted: {0}")]
+    #[error("the data that a notice would delete cannot be counted: {0}")]
     Store(#[from] StoreError),
 }
 
@@ -164,7 +166,7 @@ impl Preview {
             let of_table = notices.iter().filter(|control| control.covers(&product));
             let of_table: Vec<NoticeInForce> = of_table
                 .filter_map(|control| {
-                    NoticeInForce::of(ControlsVersion(0), control, &self.calendar)
+                    NoticeInForce::from_control(ControlsVersion(0), control, &self.calendar)
                 })
                 .collect();
             if notices.iter().any(|control| control.covers(&product)) {
@@ -235,8 +237,9 @@ impl Previewed {
             .into_iter()
             .filter_map(|segment| self.suspected(segment, notices, (calendar, now)))
             .collect();
-        let most =
-            limits.map(|(limits, before)| most_at_once(records, limits).saturating_sub(before));
+        let most = limits.map(|(limits, before)| {
+            most_without_confirmation(records, limits).saturating_sub(before)
+        });
         if most.is_some() {
             suspected.retain(|suspected| !suspected.due.is_empty());
         }

@@ -134,7 +134,7 @@ impl FromStr for Subject {
             },
             _ => {
                 return Err(SubjectError(
-                    "the subject's kind is none of phone, email and channel",
+                    "the subject's kind is not phone, email or channel",
                 ));
             }
         };

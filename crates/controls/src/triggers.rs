@@ -68,7 +68,7 @@ impl ProductNotices {
                 Control::ContractEnd(_) | Control::ConsentWithdrawal(_)
             ) {
                 newest = *version;
-                notices.extend(NoticeInForce::of(*version, control, calendar));
+                notices.extend(NoticeInForce::from_control(*version, control, calendar));
             }
         }
         // Of several contract ends of a tenant only the newest counts.
@@ -150,7 +150,7 @@ impl NoticeInForce {
     /// Returns the notice of a control. `None` if it is another kind of control, or if its date is
     /// outside any calendar, so that no deadline can be counted from it.
     #[must_use]
-    pub fn of(
+    pub fn from_control(
         version: ControlsVersion,
         control: &Control,
         calendar: &Calendar,

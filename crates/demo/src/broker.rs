@@ -18,8 +18,8 @@ pub enum StartBrokerError {
     #[error("the broker inside the demo has no thread: {0}")]
     Thread(#[from] std::io::Error),
     /// The thread ended before it reported the broker's address.
-    #[error("the broker inside the demo ended at once")]
-    Gone,
+    #[error("the broker inside the demo ended before it had an address")]
+    Ended,
 }
 
 /// A running broker. It stops when this value is dropped.
@@ -33,7 +33,7 @@ pub struct Broker {
 impl Broker {
     /// Starts a broker with these topics, each with its number of partitions.
     pub fn start(topics: Vec<(String, i32)>) -> Result<Broker, StartBrokerError> {
-        let (say, hear) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let (stop, stopped) = mpsc::channel();
         // The handle of librdkafka must stay on the thread that created it.
         let thread = std::thread::Builder::new()
@@ -41,14 +41,14 @@ impl Broker {
             .spawn(move || {
                 let cluster = match cluster(&topics) {
                     Ok(cluster) => cluster,
-                    Err(error) => return drop(say.send(Err(error))),
+                    Err(error) => return drop(sender.send(Err(error))),
                 };
                 // An error on either channel means that the broker is no longer needed.
-                if say.send(Ok(cluster.bootstrap_servers())).is_ok() {
+                if sender.send(Ok(cluster.bootstrap_servers())).is_ok() {
                     let _: Result<(), _> = stopped.recv();
                 }
             })?;
-        let servers = hear.recv().map_err(|_| StartBrokerError::Gone)??;
+        let servers = receiver.recv().map_err(|_| StartBrokerError::Ended)??;
         Ok(Broker {
             servers,
             stop: Some(stop),

@@ -12,7 +12,7 @@ use ratatui::widgets::{Block, Cell, Gauge, Paragraph, Row, Table};
 use super::snapshot::{DemoPhase, DemoSnapshot, ProductStatus};
 use super::text::{bytes, count, time_of_day, when_due};
 
-pub use months::draw_tide;
+pub use months::draw_months;
 
 /// Draws the board of `now` over the whole frame. `folder` is where the tables are stored.
 pub fn draw(frame: &mut Frame<'_>, board: &DemoSnapshot, now: DateTime<Utc>, folder: &str) {

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 use ebbtide_base::clock::{SharedClock, SystemClock};
 use ebbtide_config::{LogConfig, LogFormat};
-use ebbtide_demo::draw::{draw, draw_tide};
+use ebbtide_demo::draw::{draw, draw_months};
 use ebbtide_demo::months_snapshot::MonthsSnapshot;
 use ebbtide_demo::producer::TrafficRate;
 use ebbtide_demo::run::{DemoError, DemoOptions, Screen, run};
@@ -149,7 +149,7 @@ fn folder(keep: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
 
 /// Returns a receiver that becomes true at the first Ctrl-C or SIGTERM.
 fn on_ctrl_c() -> watch::Receiver<bool> {
-    let (tell, told) = watch::channel(false);
+    let (sender, receiver) = watch::channel(false);
     tokio::spawn(async move {
         let mut terminate =
             match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
@@ -161,10 +161,10 @@ fn on_ctrl_c() -> watch::Receiver<bool> {
             _ = terminate.recv() => {}
         }
         // An error means that the demo has already ended.
-        let _ = tell.send(true);
-        tell.closed().await;
+        let _ = sender.send(true);
+        sender.closed().await;
     });
-    told
+    receiver
 }
 
 /// A screen that prints a line every few seconds, for a pipe or a log.
@@ -182,8 +182,8 @@ impl Screen for LineScreen {
         Ok(false)
     }
 
-    fn pass(&mut self, tide: &MonthsSnapshot) -> std::io::Result<bool> {
-        writeln!(stdout(), "{}", tide.line())?;
+    fn pass(&mut self, snapshot: &MonthsSnapshot) -> std::io::Result<bool> {
+        writeln!(stdout(), "{}", snapshot.line())?;
         Ok(false)
     }
 
@@ -211,9 +211,9 @@ impl Screen for TerminalScreen {
         asked_to_end()
     }
 
-    fn pass(&mut self, tide: &MonthsSnapshot) -> std::io::Result<bool> {
+    fn pass(&mut self, snapshot: &MonthsSnapshot) -> std::io::Result<bool> {
         self.terminal
-            .draw(|frame| draw_tide(frame, tide, &self.folder))?;
+            .draw(|frame| draw_months(frame, snapshot, &self.folder))?;
         asked_to_end()
     }
 

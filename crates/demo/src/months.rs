@@ -59,7 +59,7 @@ pub enum SimulateMonthsError {
     #[error(transparent)]
     Release(#[from] ReleaseHoldError),
     /// The planted number is not valid. A test would have found that.
-    #[error("the planted number names nobody")]
+    #[error("the planted number is not a telephone number")]
     Subject,
 }
 

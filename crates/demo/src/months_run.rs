@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::months::{MonthsSimulation, SimulateMonthsError};
-use super::months_snapshot::{MonthsSnapshot, day, told};
+use super::months_snapshot::{MonthsSnapshot, day, describe_sweep};
 use super::run::{DemoError, Screen};
 use super::stored_data::StoredData;
 use super::text::count;
@@ -85,7 +85,7 @@ impl MonthsReport {
         }
         if self.residue.verdict() != ResidueOutcome::Clean {
             broken.push(format!(
-                "{} planted values are found after they should be gone",
+                "{} planted values are found after they should be deleted",
                 self.residue.found()
             ));
         }
@@ -257,7 +257,7 @@ impl MonthsRun<'_> {
         self.months.release(hold).await?;
         let overdue = self.moment().overdue;
         self.tell(format!(
-            "{today}  {hold} is released: {} fields are overdue at once",
+            "{today}  {hold} is released: {} fields are overdue immediately",
             count(overdue)
         ))?;
         let round = self.months.work().await?;
@@ -305,7 +305,7 @@ impl MonthsRun<'_> {
 
     fn note(&mut self, round: &ebbtide_maintenance::SweepReport, of: u64) -> Result<(), DemoError> {
         self.failed += round.failed;
-        match told(round, of, self.months.now()) {
+        match describe_sweep(round, of, self.months.now()) {
             Some(event) => self.tell(event),
             None => Ok(()),
         }
@@ -319,7 +319,7 @@ impl MonthsRun<'_> {
 
     fn moment(&self) -> MonthsSnapshot {
         let times = (self.start, self.months.now(), self.end);
-        MonthsSnapshot::of(
+        MonthsSnapshot::new(
             &self.from,
             &self.months.left(),
             &self.scene.metrics,

@@ -41,7 +41,7 @@ pub struct CategoryProgress {
     /// Fields whose deadline is open.
     pub open: u64,
     /// Fields that were deleted since the months began.
-    pub gone: u64,
+    pub deleted: u64,
     /// Fields past their deadline that are held.
     pub held: u64,
     /// The nearest deadline in the future.
@@ -52,7 +52,7 @@ impl MonthsSnapshot {
     /// Returns the state at the moment `now`. `from` is the data at the beginning, `left` the data
     /// that is left.
     #[must_use]
-    pub fn of(
+    pub fn new(
         from: &StoredData,
         left: &StoredData,
         metrics: &Metrics,
@@ -73,7 +73,7 @@ impl MonthsSnapshot {
                 category: category.clone(),
                 left: is.dated + is.open,
                 open: is.open,
-                gone: (was.dated + was.open).saturating_sub(is.dated + is.open),
+                deleted: (was.dated + was.open).saturating_sub(is.dated + is.open),
                 held: sum(&metrics.held_fields, category),
                 next: is.next,
             }
@@ -122,10 +122,10 @@ impl MonthsSnapshot {
     #[must_use]
     pub fn line(&self) -> String {
         format!(
-            "{}  fields left {}  gone {}  held {}  overdue {}  records {}  cells {} of {} records  unlinked {} files",
+            "{}  fields left {}  deleted {}  held {}  overdue {}  records {}  cells {} of {} records  unlinked {} files",
             day(self.now),
             count(self.sum(|line| line.left)),
-            count(self.sum(|line| line.gone)),
+            count(self.sum(|line| line.deleted)),
             count(self.sum(|line| line.held)),
             count(self.overdue),
             count(self.rows(|rows| rows.records)),
@@ -145,7 +145,7 @@ pub fn day(at: DateTime<Utc>) -> String {
 /// Describes the work of a stop. Returns `None` if nothing failed and the work is less than one
 /// percent of `records`, so that small stops do not hide the others.
 #[must_use]
-pub fn told(round: &SweepReport, records: u64, at: DateTime<Utc>) -> Option<String> {
+pub fn describe_sweep(round: &SweepReport, records: u64, at: DateTime<Utc>) -> Option<String> {
     let did = &round.did;
     let ended = did.cell_records + did.suppressed + did.removed;
     let dropped: u64 = did.dropped.values().sum();
@@ -189,7 +189,7 @@ pub(super) mod tests {
     }
 
     /// Returns the state after half a year: of twelve fields six are deleted and one is held.
-    pub fn tide() -> MonthsSnapshot {
+    pub fn months() -> MonthsSnapshot {
         let (content, sms) = (
             Category::new("content").unwrap(),
             ProductKey::new("sms").unwrap(),
@@ -232,7 +232,7 @@ pub(super) mod tests {
             at("2027-05-24T12:00:00Z"),
             at("2028-12-24T12:00:00Z"),
         );
-        MonthsSnapshot::of(
+        MonthsSnapshot::new(
             &then,
             &now,
             &metrics,
@@ -242,27 +242,36 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_moment_tells_what_is_left_gone_and_held() {
-        let tide = tide();
-        let line = &tide.fields[0];
+    fn snapshot_counts_fields_left_deleted_and_held() {
+        let snapshot = months();
+        let line = &snapshot.fields[0];
         assert_eq!(
-            (line.left, line.open, line.gone, line.held, tide.overdue),
+            (
+                line.left,
+                line.open,
+                line.deleted,
+                line.held,
+                snapshot.overdue
+            ),
             (6, 2, 6, 1, 0)
         );
         assert_eq!(
-            tide.line(),
-            "2027-05-24  fields left 6  gone 6  held 1  overdue 0  records 6  cells 1 of 5 records  unlinked 3 files"
+            snapshot.line(),
+            "2027-05-24  fields left 6  deleted 6  held 1  overdue 0  records 6  cells 1 of 5 records  unlinked 3 files"
         );
     }
 
     #[test]
-    fn only_a_stop_that_did_much_or_failed_is_told() {
+    fn only_a_stop_that_did_much_or_failed_is_described() {
         let mut round = SweepReport::default();
         round.did.removed = 9;
-        assert_eq!(told(&round, 1_000, at("2027-05-24T12:00:00Z")), None);
+        assert_eq!(
+            describe_sweep(&round, 1_000, at("2027-05-24T12:00:00Z")),
+            None
+        );
         round.did.dropped.insert("content".parse().unwrap(), 1_200);
         assert_eq!(
-            told(&round, 1_000, at("2027-05-24T12:00:00Z")).unwrap(),
+            describe_sweep(&round, 1_000, at("2027-05-24T12:00:00Z")).unwrap(),
             "2027-05-24  columns left out: content 1,200; 9 records ended: 0 in 0 cells, 0 suppressed, 9 removed"
         );
         let failed = SweepReport {
@@ -270,7 +279,7 @@ pub(super) mod tests {
             ..SweepReport::default()
         };
         assert!(
-            told(&failed, 1_000, at("2027-05-24T12:00:00Z"))
+            describe_sweep(&failed, 1_000, at("2027-05-24T12:00:00Z"))
                 .unwrap()
                 .ends_with("1 pieces of work failed")
         );

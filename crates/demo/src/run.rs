@@ -70,7 +70,7 @@ pub trait Screen {
     /// Shows a board. Returns true if the user wants to end.
     fn show(&mut self, board: &DemoSnapshot) -> std::io::Result<bool>;
     /// Shows a moment of the months. Returns true if the user wants to end.
-    fn pass(&mut self, tide: &MonthsSnapshot) -> std::io::Result<bool>;
+    fn pass(&mut self, snapshot: &MonthsSnapshot) -> std::io::Result<bool>;
     /// Reports an event, if the screen does not show it with the next moment.
     fn tell(&mut self, event: &str) -> std::io::Result<()>;
 }
@@ -373,18 +373,18 @@ fn watch_tables(
     root: Root,
     clock: SharedClock,
 ) -> watch::Receiver<BTreeMap<ProductKey, TableStatus>> {
-    let (tell, told) = watch::channel(BTreeMap::new());
+    let (sender, receiver) = watch::channel(BTreeMap::new());
     tokio::spawn(async move {
         let mut beat = tokio::time::interval(LOOK);
-        while !tell.is_closed() {
+        while !sender.is_closed() {
             beat.tick().await;
             // A table that is being created cannot be read. The next read will succeed.
             if let Ok(tables) = look(&root, clock.now()).await {
-                tell.send_replace(tables);
+                sender.send_replace(tables);
             }
         }
     });
-    told
+    receiver
 }
 
 async fn summary(

@@ -76,7 +76,7 @@ pub fn lay_out(folder: &Path, servers: &str) -> std::io::Result<String> {
     // A JSON string is a YAML string too, whatever characters the path contains.
     let root = serde_json::Value::from(folder.join("data").to_string_lossy()).to_string();
     let config = format!(
-        "# What `ebbtide demo` ran with. Its broker was inside the demo and is gone.\n\
+        "# What `ebbtide demo` ran with. Its broker was inside the demo and no longer runs.\n\
          policy: policy.yaml\n\
          root: {root}\n\
          kafka:\n  bootstrap_servers: \"{servers}\"\n  group: ebbtide-demo\n  retention_check: warn\n\

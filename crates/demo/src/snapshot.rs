@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_what_came_in_the_last_seconds_and_not_since_the_beginning() {
+    fn rate_covers_the_last_seconds_and_not_the_whole_run() {
         let sms = ProductKey::new("sms").unwrap();
         let metrics = Metrics::new().unwrap();
         let mut boards = SnapshotBuilder::new(Duration::from_secs(60), vec![sms.clone()]);

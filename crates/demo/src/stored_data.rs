@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn what_a_drop_took_is_no_longer_counted() {
+    async fn dropped_fields_are_no_longer_counted() {
         let (_folder, root) = root();
         let mut table = Table::open(&root, spec()).await.unwrap();
         let work = batch(&table, 0, None, 100).await;

@@ -87,7 +87,7 @@ impl DemoReport {
     }
 
     fn write(&self, to: &mut String) -> std::fmt::Result {
-        self.books(to)?;
+        self.record_counts(to)?;
         if let Some(passed) = &self.passed {
             expiry(passed, to)?;
         }
@@ -95,7 +95,7 @@ impl DemoReport {
     }
 
     /// Writes the number of records of each product by outcome.
-    fn books(&self, to: &mut String) -> std::fmt::Result {
+    fn record_counts(&self, to: &mut String) -> std::fmt::Result {
         writeln!(
             to,
             "{:<14} {:>8} {:>8} {:>8} {:>5} {:>8} {:>8} {:>9} {:>9} {:>10}  audit",
@@ -186,7 +186,7 @@ fn expiry(passed: &MonthsReport, to: &mut String) -> std::fmt::Result {
     let [placed, kept, after] = passed.held.map(count);
     writeln!(
         to,
-        "\nHeld and released: {placed} records when the hold was placed, {kept} when everybody else's were gone, {after} after it."
+        "\nHeld and released: {placed} records when the hold was placed, {kept} when those of other people were deleted, {after} after it."
     )?;
     let verdict = match passed.residue.verdict() {
         ResidueOutcome::Clean => "none: clean",

@@ -126,9 +126,9 @@ mod tests {
     fn a_deadline_says_how_many_days_are_left() {
         let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
         let now = at("2026-11-24T12:00:00Z");
-        let say = |text| deadline(Deadline(at(text)), now);
-        assert_eq!(say("2027-05-24T12:00:00Z"), "2027-05-24, in 181 days");
-        assert_eq!(say("2026-11-24T18:00:00Z"), "2026-11-24, today");
-        assert_eq!(say("2026-11-22T00:00:00Z"), "2026-11-22, overdue");
+        let shown = |text| deadline(Deadline(at(text)), now);
+        assert_eq!(shown("2027-05-24T12:00:00Z"), "2027-05-24, in 181 days");
+        assert_eq!(shown("2026-11-24T18:00:00Z"), "2026-11-24, today");
+        assert_eq!(shown("2026-11-22T00:00:00Z"), "2026-11-22, overdue");
     }
 }

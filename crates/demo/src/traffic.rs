@@ -22,7 +22,7 @@ use ebbtide_base::ids::{ProductKey, Topic};
 use ebbtide_base::record::Fault;
 use ebbtide_policy::schema::WriterSchema;
 use flaws::{FLAWS, WrittenMessage, event_time, spoil};
-use people::{TENANTS, countries, somebody};
+use people::{TENANTS, countries, random_person};
 use plan::{WriteStep, plan};
 pub use planted::PlantedPeople;
 use write::{EventValues, RecordWriter};
@@ -193,8 +193,8 @@ impl Traffic {
         let event = EventValues {
             at: event_time(flaw, at),
             tenant: self.chance.zipf(TENANTS),
-            subject: somebody(&mut self.chance, self.seed, &self.countries),
-            other: somebody(&mut self.chance, self.seed ^ 1, &self.countries),
+            subject: random_person(&mut self.chance, self.seed, &self.countries),
+            other: random_person(&mut self.chance, self.seed ^ 1, &self.countries),
         };
         let person = event.subject.hash;
         let producer = &self.producers[source];

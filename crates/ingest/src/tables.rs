@@ -122,8 +122,8 @@ impl LaneTables {
                 &batch.evidence.policy_version,
             );
             match self.runtime.block_on(since).map_err(CommitError::Store)? {
-                ControlsEffect::Stands => {}
-                ControlsEffect::Anew => return Err(CommitError::ControlsMoved),
+                ControlsEffect::Unchanged => {}
+                ControlsEffect::Remake => return Err(CommitError::ControlsMoved),
                 ControlsEffect::Policy(active) => {
                     return Err(CommitError::PolicyMoved {
                         active: active.to_string(),

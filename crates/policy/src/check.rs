@@ -50,7 +50,7 @@ impl NamedKind<'_> {
 
     /// Returns the text of `named`, and adds that no rule names the rest if rules name other
     /// values.
-    fn told_apart(&self) -> String {
+    fn described(&self) -> String {
         let country = if self.varies.0 && !self.named {
             " in jurisdictions that no rule names"
         } else {
@@ -77,11 +77,11 @@ pub(super) fn check(draft: &PolicyDraft, problems: &mut Problems) {
     let mut holds = BTreeSet::new();
     let mut ends = ends::SubjectEndCheck::new(draft);
     for product in draft.products.iter().filter(|product| product.has_records) {
-        let kinds = RecordKinds::of(&solid.rules, &product.key);
+        let kinds = RecordKinds::new(&solid.rules, &product.key);
         if kinds.tenants.len() > usize::from(u16::MAX) {
             let at = solid.drafts.first().map(|rule| rule.at).unwrap_or_default();
             let what = format!(
-                "the rules tell more than {} kinds of tenants apart",
+                "the rules distinguish more than {} kinds of tenants",
                 u16::MAX
             );
             problems.error(at, "rules", what, "give tenants of one agreement one rule");
@@ -140,9 +140,9 @@ fn check_product<'d>(
         };
         let what = format!(
             "no rule says how long `{category}` is kept{}",
-            kind.told_apart()
+            kind.described()
         );
-        let mend = format!(
+        let help = format!(
             "add a rule that matches product `{}` and category `{category}` there, or widen one",
             product.key
         );
@@ -150,7 +150,7 @@ fn check_product<'d>(
             *at,
             &format!("products.{}.fields.{column}", product.key),
             what,
-            mend,
+            help,
         );
     }
     for ((a, b), (category, kind)) in clashes {
@@ -162,8 +162,8 @@ fn check_product<'d>(
             product.key,
             kind.named()
         );
-        let mend = "narrow one, or name in one of them what is more specific: a tenant, then a jurisdiction, a category, a product";
-        problems.error(second.at, &format!("rules.{}", second.rule.id), what, mend);
+        let help = "narrow one, or name in one of them what is more specific: a tenant, then a jurisdiction, a category, a product";
+        problems.error(second.at, &format!("rules.{}", second.rule.id), what, help);
     }
 }
 
@@ -251,10 +251,10 @@ fn idle(
                 .as_ref()
                 .is_none_or(|(of, _)| of.is_empty())
         }) {
-            let what = "its fields are personal and it names no subject, so nobody's data can be found in it";
-            let mend =
+            let what = "its fields are personal and it names no subject, so the data of a subject cannot be found in it";
+            let help =
                 "write `subjects: { <column>: phone }`, or whichever column names the person";
-            problems.warning(at, &format!("products.{}", product.key), what, mend);
+            problems.warning(at, &format!("products.{}", product.key), what, help);
         }
     }
 }

@@ -145,9 +145,9 @@ pub fn explain(policy: &Policy, ask: &ExplainRequest<'_>) -> Result<Explanation,
             continue;
         };
         let rule = &policy.rules[winner];
-        let due = calendar
-            .bucket_of(ask.now)
-            .and_then(|bucket| RetentionTerm::of(rule, category).deadline(&calendar, bucket, 0));
+        let due = calendar.bucket_of(ask.now).and_then(|bucket| {
+            RetentionTerm::from_rule(rule, category).deadline(&calendar, bucket, 0)
+        });
         known.push(ExplainedCategory {
             category: category.clone(),
             term: policy.categories.get(category).cloned().unwrap_or_default(),
@@ -242,7 +242,7 @@ fn country(
     if let Some(only) = only {
         if ask.country.is_some_and(|asked| asked != only) {
             let why = if only == Country::UNKNOWN {
-                "cannot be told (ZZ)".to_owned()
+                "cannot be determined (ZZ)".to_owned()
             } else {
                 format!("is always {only}")
             };
@@ -253,7 +253,7 @@ fn country(
         return (only, Some(only), notes);
     }
     // Class 0 is a country that no rule names.
-    let unnamed = RecordKinds::of(&policy.rules, product).countries[0];
+    let unnamed = RecordKinds::new(&policy.rules, product).countries[0];
     (ask.country.unwrap_or(unnamed), ask.country, notes)
 }
 

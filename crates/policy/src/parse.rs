@@ -63,7 +63,7 @@ impl SchemaSource for RecordingSource<'_> {
 /// problems.
 #[must_use]
 pub fn parse(file: &str, text: &str, schemas: &dyn SchemaSource) -> CheckedPolicy {
-    let mut problems = Problems::of(file);
+    let mut problems = Problems::new(file);
     let schemas = RecordingSource {
         of: schemas,
         kept: RefCell::default(),
@@ -75,7 +75,7 @@ pub fn parse(file: &str, text: &str, schemas: &dyn SchemaSource) -> CheckedPolic
                 error.at,
                 "",
                 format!("this is not YAML: {}", error.what),
-                "mend the line, or the one above it",
+                "fix the line, or the one above it",
             );
             None
         }
@@ -226,7 +226,7 @@ fn zone(node: &YamlNode, path: &str, reading: &mut ValueReader<'_>) -> Option<Tz
     let text = reading.text(node, path, "Europe/Amsterdam")?;
     let zone = Tz::from_str(text).ok();
     if zone.is_none() {
-        let mend = match nearest(text, TZ_VARIANTS.iter().map(|zone| zone.name())) {
+        let help = match nearest(text, TZ_VARIANTS.iter().map(|zone| zone.name())) {
             Some(near) => format!("did you mean `{near}`?"),
             None => {
                 "write a name of the IANA time zone database, such as `Europe/Amsterdam`".to_owned()
@@ -236,7 +236,7 @@ fn zone(node: &YamlNode, path: &str, reading: &mut ValueReader<'_>) -> Option<Tz
             node.at,
             path,
             format!("there is no time zone `{text}`"),
-            mend,
+            help,
         );
     }
     zone

@@ -221,7 +221,7 @@ impl Profile {
 impl RetentionTerm {
     /// Returns the terms that `rule` gives to `category`.
     #[must_use]
-    pub fn of(rule: &Rule, category: &Category) -> Self {
+    pub fn from_rule(rule: &Rule, category: &Category) -> Self {
         let Rule {
             id,
             keep,

@@ -112,7 +112,7 @@ impl Resolver {
             .collect();
         categories.sort();
         categories.dedup();
-        let kinds = RecordKinds::of(&policy.rules, product);
+        let kinds = RecordKinds::new(&policy.rules, product);
         let profile = |country: Country, tenant: Option<&str>| {
             let terms = categories.iter().filter_map(|category| {
                 match resolve(
@@ -124,7 +124,9 @@ impl Resolver {
                         tenant,
                     },
                 ) {
-                    RuleMatch::Rule(rule) => Some(RetentionTerm::of(&policy.rules[rule], category)),
+                    RuleMatch::Rule(rule) => {
+                        Some(RetentionTerm::from_rule(&policy.rules[rule], category))
+                    }
                     // A checked policy has neither for any possible record.
                     RuleMatch::Hole | RuleMatch::Clash(..) => None,
                 }
@@ -202,7 +204,7 @@ pub(super) struct RecordKinds {
 impl RecordKinds {
     /// Returns the kinds that `rules` distinguish for `product`. Beyond 65,535 classes of tenants
     /// the rest counts as class 0; the check of a policy refuses such a number.
-    pub(super) fn of(rules: &[Rule], product: &ProductKey) -> Self {
+    pub(super) fn new(rules: &[Rule], product: &ProductKey) -> Self {
         let mut by_country: HashMap<Country, Vec<usize>> = HashMap::new();
         let mut by_tenant: HashMap<&str, Vec<usize>> = HashMap::new();
         for (index, rule) in rules

@@ -31,7 +31,7 @@ fn shipped() -> (String, Policy) {
 }
 
 #[test]
-fn what_is_not_said_has_its_default() {
+fn omitted_key_has_its_default() {
     let policy = good();
     assert_eq!(policy.bucket, ebbtide_base::ids::BucketUnit::Day);
     let rule = &policy.rules[0];
@@ -43,7 +43,7 @@ fn what_is_not_said_has_its_default() {
 }
 
 #[test]
-fn records_of_other_names_are_dead_letters_unless_the_policy_says_to_skip_them() {
+fn records_of_other_names_are_dead_letters_unless_skipped_by_policy() {
     let others = |records: &str| {
         let policy = parsed(&GOOD.replace("topics: [sms]", &format!("topics: [sms]\n{records}")))
             .policy
@@ -178,7 +178,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn whatever_is_done_to_a_policy_is_told_in_place_and_never_breaks_the_check(
+    fn damaged_policy_is_reported_in_place_and_never_breaks_the_check(
         edits in proptest::collection::vec((0_u8..6, any::<usize>(), "[]\\[{}a-z:,#&*!|> '\"-]{0,6}|none|\\PC{0,4}|-?[0-9]{1,12} (days|months)"), 1..4),
     ) {
         let text = edits.iter().fold(GOOD.to_owned(), |text, (kind, at, word)| edited(&text, (*kind, *at, word)));
@@ -189,7 +189,7 @@ proptest! {
             prop_assert!(problem.at.line >= 1 && problem.at.line <= text.lines().count() + 1, "{}", problem);
             prop_assert!(problem.at.column >= 1, "{}", problem);
             prop_assert!(!problem.what.is_empty() && !problem.what.ends_with('.'), "{}", problem);
-            prop_assert!(!problem.mend.is_empty() && !problem.mend.ends_with('.'), "{}", problem);
+            prop_assert!(!problem.help.is_empty() && !problem.help.ends_with('.'), "{}", problem);
         }
         if let Some(policy) = checked.policy {
             for key in policy.products.keys() {

@@ -84,7 +84,7 @@ const QUOTE_WHOLE: &str =
     "quote the whole value and double the quotes within it, or leave the outer quotes out";
 const COLUMNS: &str =
     "has a comma, semicolon, bar or tab outside quotes, as if it had several columns";
-const ONE_COLUMN: &str = "keep one column; a value that holds such a sign goes in double quotes";
+const ONE_COLUMN: &str = "keep one column; a value that holds such a sign is put in double quotes";
 const SEVERAL: &str = "names several numbers or addresses, or one beside other words or signs";
 const APART: &str = "give each a line of its own, or quote it if it is a text";
 const NATIONAL: &str = "is no number with its calling code";

@@ -45,7 +45,7 @@ use prune::CandidateRows;
 use snapshot::CachedTable;
 
 /// The maximum number of concurrent reads and decoding steps of all look-ups of a finder.
-const AT_ONCE: usize = 16;
+const CONCURRENT_READS: usize = 16;
 
 /// The number of segments that one look-up processes concurrently, and the number of their parts
 /// that it reads concurrently.
@@ -133,7 +133,7 @@ impl RecordFinder {
         RecordFinder {
             root,
             footers: Arc::new(FooterCache::new(memory)),
-            permits: Arc::new(Semaphore::new(AT_ONCE)),
+            permits: Arc::new(Semaphore::new(CONCURRENT_READS)),
             tables: Mutex::default(),
             numbers: AtomicU64::new(0),
         }

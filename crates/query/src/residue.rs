@@ -80,10 +80,10 @@ impl ProgressMeter<'_> {
     /// Records that `bytes` more bytes were read.
     fn read(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.tell();
+        self.report();
     }
 
-    fn tell(&self) {
+    fn report(&self) {
         let now = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let (files, bytes) = (now(&self.files), now(&self.bytes));
         (self.watch)(ResidueProgress {
@@ -260,7 +260,7 @@ fn search_files(
                 .unwrap_or_else(PoisonError::into_inner)
                 .push((path.clone(), (*stamp, found)));
             meter.files.fetch_add(1, Ordering::Relaxed);
-            meter.tell();
+            meter.report();
         }
     };
     let threads = std::thread::available_parallelism()

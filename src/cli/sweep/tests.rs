@@ -314,7 +314,7 @@ const EDITS: [(&str, &str, &str); 6] = [
     (
         "      segments: none\n",
         "",
-        "sms: field segments goes (was none)",
+        "sms: field segments is removed (was none)",
     ),
     ("content", "message_text", "category message_text is new"),
     (
@@ -325,7 +325,7 @@ const EDITS: [(&str, &str, &str); 6] = [
     (
         "zone: UTC",
         "zone: Asia/Kolkata",
-        "zone: the days of what is stored were counted in UTC",
+        "zone: the days of stored data were counted in UTC",
     ),
 ];
 

@@ -82,9 +82,9 @@ impl Writer {
                 .await
                 .unwrap()
                 {
-                    ControlsEffect::Stands => batch.controls = newest,
+                    ControlsEffect::Unchanged => batch.controls = newest,
                     ControlsEffect::Policy(_) => return self.give_up(batch).await,
-                    ControlsEffect::Anew => break,
+                    ControlsEffect::Remake => break,
                 }
             }
             self.table.discard(batch.segments).await;

@@ -14,7 +14,7 @@ fn every_node_knows_its_place() {
 }
 
 #[test]
-fn a_key_that_stands_twice_is_refused_with_its_place() {
+fn repeated_key_is_refused_with_its_place() {
     let error = parse("a: 1\nb: 2\na: 3\n").unwrap_err();
     assert_eq!(error.at, TextPosition { line: 3, column: 1 });
     assert!(error.what.contains("`a`"));
@@ -38,7 +38,7 @@ fn aliases_that_multiply_are_refused() {
 
 #[test]
 fn an_unknown_key_is_named_with_the_nearest_known_one() {
-    let mut problems = Problems::of("p.yaml");
+    let mut problems = Problems::new("p.yaml");
     check_keys(
         &parse("toppics: []\n").unwrap(),
         &["topics", "schema"],

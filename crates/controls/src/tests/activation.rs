@@ -86,7 +86,7 @@ async fn a_table_under_a_policy_takes_commits_of_that_policy_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_share_controls_are_given_the_same_until_another_policy_takes_force() {
+async fn shared_controls_stay_the_same_until_another_policy_is_in_force() {
     let (_folder, root) = one_table().await;
     let (first, second, third) = (
         checked("1", "30 days"),
@@ -179,8 +179,7 @@ async fn going_back_is_a_new_version_and_another_text_of_an_old_one_is_refused()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_activation_that_died_behind_its_control_is_finished_by_settling_even_with_a_hold_behind_it()
- {
+async fn settling_finishes_a_dead_activation_even_with_a_hold_after_it() {
     let (_folder, root) = one_table().await;
     let (first, second) = (checked("1", "30 days"), checked("2", "20 days"));
     let elsewhere = ebbtide_table::testing::root();
@@ -214,7 +213,7 @@ async fn an_activation_that_died_behind_its_control_is_finished_by_settling_even
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_settles_again_and_again_brings_a_later_policy_and_later_tables_what_is_in_force() {
+async fn repeated_settling_brings_later_policies_and_tables_up_to_date() {
     let (_folder, root) = one_table().await;
     let (first, second, third) = (
         checked("1", "30 days"),
@@ -336,8 +335,7 @@ fn command(root: &Root, die_at: &str) -> ExitStatus {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_activation_killed_at_any_step_is_finished_by_saying_it_again_or_by_whoever_comes_next()
-{
+async fn killed_activation_is_finished_by_a_retry_or_by_the_next_process() {
     for (die_at, what) in [
         ("commit-written=return", "the control has its name"),
         ("control-appended=return", "the control is in the log"),
@@ -359,7 +357,7 @@ async fn an_activation_killed_at_any_step_is_finished_by_saying_it_again_or_by_w
                     .unwrap()
                     .check_active(&first)
                     .is_err(),
-                "nobody starts with the old one: {what}"
+                "no process starts with the old one: {what}"
             );
             if again {
                 assert!(command(&root, "").success(), "{what}");

@@ -13,7 +13,7 @@ fn subject(text: &str) -> Subject {
 }
 
 #[test]
-fn a_subject_is_canonical_whatever_way_it_is_written_and_shows_its_value_only_when_asked() {
+fn subject_is_canonical_and_shows_its_value_only_when_asked() {
     assert_eq!(
         subject("phone:+31 6 1234-5678"),
         subject("phone:0031612345678")
@@ -43,10 +43,10 @@ fn a_subject_is_canonical_whatever_way_it_is_written_and_shows_its_value_only_wh
         "channel::7",
         "channel:line: ",
     ] {
-        let told = wrong.parse::<Subject>().unwrap_err().to_string();
+        let message = wrong.parse::<Subject>().unwrap_err().to_string();
         assert!(
-            !told.contains("31612345678@") && told.contains("write phone:"),
-            "{wrong}: {told}"
+            !message.contains("31612345678@") && message.contains("write phone:"),
+            "{wrong}: {message}"
         );
     }
 }
@@ -135,7 +135,7 @@ fn the_form_of_a_control_in_the_log_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_control_that_is_not_understood_whole_stops_whoever_deletes_and_is_not_quoted() {
+async fn control_that_is_not_understood_stops_deletion_and_is_not_quoted() {
     let good = json!({
         "format": 1, "kind": "hold", "id": "hold-00c0ffee", "case": "c", "basis": "b",
         "placed_at": "2026-09-21T14:13:20Z", "until": "2027-01-01T00:00:00Z", "scope": {"tenant": "secret-tenant"}
@@ -159,13 +159,13 @@ async fn a_control_that_is_not_understood_whole_stops_whoever_deletes_and_is_not
         let log = ControlLog::open(&root);
         log.append(ControlsVersion(1), &good).await.unwrap();
         log.append(ControlsVersion(2), &control).await.unwrap();
-        let told = Controls::load(&root, ControlsVersion(0))
+        let message = Controls::load(&root, ControlsVersion(0))
             .await
             .unwrap_err()
             .to_string();
         assert!(
-            told.starts_with("control 2 is unreadable: ") && !told.contains("secret"),
-            "{told}"
+            message.starts_with("control 2 is unreadable: ") && !message.contains("secret"),
+            "{message}"
         );
     }
 }

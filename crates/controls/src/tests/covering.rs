@@ -17,13 +17,13 @@ fn covered(
     scope: Scope,
     product: &str,
     change: impl FnOnce(&mut Records),
-    gone: &[&str],
+    deleted: &[&str],
 ) -> Option<Predicate> {
     let policy = testing::policy();
     let product: ProductKey = product.parse().unwrap();
     let mut records = policy.products[&product].records.clone().unwrap();
     change(&mut records);
-    let gone: BTreeSet<Category> = gone
+    let deleted: BTreeSet<Category> = deleted
         .iter()
         .map(|category| category.parse().unwrap())
         .collect();
@@ -38,9 +38,9 @@ fn covered(
         until: order.until,
         scope: order.scope,
     };
-    let holds = Controls::of([Control::Hold(hold)]).in_force(noon());
+    let holds = Controls::from_controls([Control::Hold(hold)]).in_force(noon());
     let calendar = Calendar::new(policy.zone, policy.bucket);
-    let segment = SegmentView::new(&calendar, "2026-09-21".parse::<Bucket>().unwrap(), gone);
+    let segment = SegmentView::new(&calendar, "2026-09-21".parse::<Bucket>().unwrap(), deleted);
     assert_eq!(
         holds.may_cover(&product, &records, &segment),
         holds.predicate(&product, &records, &segment).is_some()
@@ -122,7 +122,7 @@ fn a_subject_is_looked_for_in_every_column_of_its_kind_and_in_no_other() {
 }
 
 #[test]
-fn a_condition_is_taken_as_true_where_the_product_stores_nothing_to_tell_it_by() {
+fn condition_without_a_stored_column_counts_as_true() {
     same(
         covered(tenant(), "sms", |_| {}, &[]),
         Some(is("customer_id", "customer-1")),
@@ -213,7 +213,7 @@ fn a_hold_is_over_at_its_end_and_at_its_release() {
         released_at: noon(),
         products: vec![],
     };
-    let controls = Controls::of([
+    let controls = Controls::from_controls([
         Control::Hold(hold(1)),
         Control::Hold(hold(2)),
         Control::Release(release),
@@ -234,13 +234,13 @@ fn a_hold_is_over_at_its_end_and_at_its_release() {
 }
 
 #[test]
-fn what_a_hold_means_in_a_product_is_said_in_words() {
+fn effect_of_a_hold_on_a_product_is_described_in_words() {
     let policy = testing::policy();
     let scope = Scope {
         tenant: Some("t".to_owned()),
         ..of_subject()
     };
-    let told: Vec<String> = ["sms", "email", "voice"]
+    let readings: Vec<String> = ["sms", "email", "voice"]
         .iter()
         .map(|name| {
             let product: ProductKey = name.parse().unwrap();
@@ -250,7 +250,7 @@ fn what_a_hold_means_in_a_product_is_said_in_words() {
             )
         })
         .collect();
-    insta::assert_snapshot!(told.join("\n"), @r"
+    insta::assert_snapshot!(readings.join("\n"), @r"
     sms: subject in originator or recipient, tenant in customer_id
     email: has no phone subject: none of its records can match
     voice: subject in caller or callee, tenant in customer_id

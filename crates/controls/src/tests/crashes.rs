@@ -62,7 +62,7 @@ async fn versions(root: &Root) -> Vec<i64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hold_killed_at_any_step_once_it_is_recorded_is_put_in_force_by_whoever_comes_next() {
+async fn killed_hold_is_put_in_force_by_the_next_process_once_recorded() {
     for (die_at, what) in STEPS {
         let (_folder, root) = two_tables().await;
         assert!(
@@ -78,7 +78,7 @@ async fn a_hold_killed_at_any_step_once_it_is_recorded_is_put_in_force_by_whoeve
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_release_killed_at_any_step_is_finished_by_being_said_again_or_by_a_sweeper() {
+async fn killed_release_is_finished_by_a_retry_or_by_a_sweeper() {
     for (die_at, what) in STEPS {
         for again in [true, false] {
             let (_folder, root) = two_tables().await;

@@ -60,7 +60,7 @@ async fn versions(root: &Root) -> Vec<i64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_notices_take_force_in_one_commit_a_table_and_told_again_in_none() {
+async fn many_notices_take_one_commit_a_table_and_repeated_ones_none() {
     let (_folder, root) = two_tables().await;
     let mut writer = Table::open(&root, spec()).await.unwrap();
     let unaware = batch(&writer, 0, None, 10).await;
@@ -159,7 +159,7 @@ async fn a_later_end_needs_a_reason_wherever_the_earlier_one_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_meant_leaves_no_trace() {
+async fn implausible_notice_leaves_no_trace() {
     let (_folder, root) = two_tables().await;
     let refused = |error| vec![NoticeOutcome::Refused(error)];
     assert_eq!(
@@ -186,7 +186,7 @@ async fn what_cannot_be_meant_leaves_no_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dates_that_cannot_be_meant_are_refused_unless_a_person_confirms_them() {
+async fn implausible_dates_are_refused_unless_a_person_confirms_them() {
     let (_folder, root) = two_tables().await;
     let screened = Screening::parking(NoticeLimits::default());
     let of = |at: &str| Notice::ContractEnd {
@@ -264,7 +264,7 @@ async fn dates_that_cannot_be_meant_are_refused_unless_a_person_confirms_them() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_withdrew_is_forgotten_once_no_record_can_come_that_it_concerns() {
+async fn withdrawal_is_forgotten_once_no_record_of_it_can_arrive() {
     let (_folder, root) = two_tables().await;
     noted(&root, vec![withdrawal(-1), end("a", 1, &[])]).await;
     assert_eq!(naming(&root).len(), 1);
@@ -295,7 +295,7 @@ async fn who_withdrew_is_forgotten_once_no_record_can_come_that_it_concerns() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_notice_that_is_recorded_and_nowhere_in_force_is_finished_by_whoever_comes_next() {
+async fn recorded_notice_is_put_in_force_by_the_next_process() {
     let (_folder, root) = two_tables().await;
     let control = json!({"format": 1, "kind": "contract_end", "tenant": "a", "ended_at": noon(), "recorded_at": noon()});
     ControlLog::open(&root)

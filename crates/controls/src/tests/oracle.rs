@@ -50,7 +50,7 @@ struct Row {
     tenant: String,
     event: DateTime<Utc>,
     arrival: DateTime<Utc>,
-    gone: BTreeSet<Category>,
+    deleted: BTreeSet<Category>,
 }
 
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ struct Draw {
     event: i64,
     /// Minutes from event to arrival: a clock may run ahead by a day.
     delay: i64,
-    gone: Vec<bool>,
+    deleted: Vec<bool>,
     unstored: (bool, bool),
 }
 
@@ -79,13 +79,13 @@ fn draws() -> impl Strategy<Value = Draw> {
         unstored,
     )
         .prop_map(
-            |(product, people, tenant, (event, delay), gone, unstored)| Draw {
+            |(product, people, tenant, (event, delay), deleted, unstored)| Draw {
                 product,
                 people,
                 tenant,
                 event,
                 delay,
-                gone,
+                deleted,
                 unstored,
             },
         )
@@ -107,10 +107,10 @@ fn row(draw: &Draw) -> Row {
         .filter_map(ColumnClass::category)
         .cloned()
         .collect();
-    let gone: BTreeSet<Category> = categories
+    let deleted: BTreeSet<Category> = categories
         .into_iter()
-        .zip(&draw.gone)
-        .filter(|(_, gone)| **gone)
+        .zip(&draw.deleted)
+        .filter(|(_, deleted)| **deleted)
         .map(|(category, _)| category)
         .collect();
     let event = noon() + TimeDelta::minutes(draw.event);
@@ -138,7 +138,7 @@ fn row(draw: &Draw) -> Row {
     columns.retain(|column, _| match records.fields.get(column) {
         Some(class) => class
             .category()
-            .is_none_or(|category| !gone.contains(category)),
+            .is_none_or(|category| !deleted.contains(category)),
         None => false,
     });
     Row {
@@ -148,7 +148,7 @@ fn row(draw: &Draw) -> Row {
         tenant,
         event,
         arrival: event + TimeDelta::minutes(draw.delay),
-        gone,
+        deleted,
     }
 }
 
@@ -191,15 +191,15 @@ fn words(scope: &Scope, row: &Row, blind: bool) -> bool {
                 && row.columns.get(&of.column) == Some(&Cell::Text(wanted.canonical().to_owned()))
         })
     });
-    let stands = |column: &String| row.columns.contains_key(column);
-    let told = |column: Option<&String>| column.is_some_and(stands);
+    let has_column = |column: &String| row.columns.contains_key(column);
+    let is_stored = |column: Option<&String>| column.is_some_and(has_column);
     let tenant = scope.tenant.as_ref().is_none_or(|tenant| {
-        *tenant == row.tenant || (blind && !told(row.records.tenant.as_ref()))
+        *tenant == row.tenant || (blind && !is_stored(row.records.tenant.as_ref()))
     });
     let events = scope.events.is_none_or(|range| {
         let inside = range.from.is_none_or(|from| from <= row.event)
             && range.to.is_none_or(|to| row.event < to);
-        inside || (blind && !told(Some(&row.records.event_time)))
+        inside || (blind && !is_stored(Some(&row.records.event_time)))
     });
     product && subject && tenant && events
 }
@@ -242,7 +242,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
-    fn no_row_that_a_holds_words_cover_is_left_out_and_none_is_taken_in_that_can_be_told_apart(
+    fn every_covered_row_is_held_and_no_row_that_is_known_to_be_outside(
         draw in draws(),
         scopes in prop::collection::vec(scopes(), 0..4),
         written in 0..ZONES.len(),
@@ -253,9 +253,9 @@ proptest! {
         let unit = if hourly { BucketUnit::Hour } else { BucketUnit::Day };
         // The zone of the policy may have been another when the bucket was made.
         let bucket = Calendar::new(ZONES[written], unit).bucket_of(row.event.min(row.arrival)).unwrap();
-        let segment = SegmentView::new(&Calendar::new(ZONES[read], unit), bucket, row.gone.clone());
+        let segment = SegmentView::new(&Calendar::new(ZONES[read], unit), bucket, row.deleted.clone());
         let numbered = (1..).zip(scopes.iter().cloned());
-        let holds = Controls::of(numbered.map(|(number, scope)| hold(number, scope))).in_force(noon());
+        let holds = Controls::from_controls(numbered.map(|(number, scope)| hold(number, scope))).in_force(noon());
         let predicate = holds.predicate(&row.product, &row.records, &segment);
         let held = predicate.as_ref().is_some_and(|predicate| matches(predicate, &row));
         prop_assert_eq!(predicate.is_some(), holds.may_cover(&row.product, &row.records, &segment));

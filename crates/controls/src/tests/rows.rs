@@ -24,8 +24,8 @@ async fn held(scope: Scope) -> Result<u64, &'static str> {
     let (policy, product) = (policy(), "sms".parse::<ProductKey>().unwrap());
     let records = policy.products[&product].records.as_ref().unwrap();
     let calendar = Calendar::new(policy.zone, policy.bucket);
-    let gone: BTreeSet<Category> = BTreeSet::new();
-    let segment = SegmentView::new(&calendar, source.bucket, gone);
+    let deleted: BTreeSet<Category> = BTreeSet::new();
+    let segment = SegmentView::new(&calendar, source.bucket, deleted);
     let holds = controls.in_force(noon());
     // The table's log contains less about the segment, so its view must not exclude more rows.
     let listed = SegmentView::of(&calendar, &source, records);
@@ -46,7 +46,7 @@ async fn held(scope: Scope) -> Result<u64, &'static str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rows_of_a_hold_are_told_from_their_neighbours() {
+async fn rows_of_a_hold_are_distinguished_from_their_neighbours() {
     let subject = || Some(format!("phone:{MARKER}-7").parse().unwrap());
     let tenant = || Some("customer-0".to_owned());
     assert_eq!(

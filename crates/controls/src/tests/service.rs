@@ -26,8 +26,7 @@ async fn versions(root: &Root) -> Vec<i64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_placed_hold_is_in_force_in_every_table_that_it_covers_and_stops_writers_that_have_not_seen_it()
- {
+async fn placed_hold_is_in_force_everywhere_and_stops_unaware_writers() {
     let (_folder, root) = two_tables().await;
     let mut writer = Table::open(&root, spec()).await.unwrap();
     let unaware = batch(&writer, 0, None, 10).await;
@@ -81,7 +80,7 @@ async fn a_table_made_after_a_hold_begins_under_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tables_that_are_made_while_holds_are_placed_know_every_hold_that_was_placed() {
+async fn tables_made_while_holds_are_placed_have_every_hold() {
     for _ in 0..10 {
         let (_folder, root) = root();
         let placing = (0..4).map(|_| {
@@ -113,7 +112,7 @@ async fn tables_that_are_made_while_holds_are_placed_know_every_hold_that_was_pl
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hold_that_cannot_be_meant_leaves_no_trace() {
+async fn invalid_hold_leaves_no_trace() {
     let (_folder, root) = two_tables().await;
     let refused = place(&root, order(Scope::default()), &signature()).await;
     assert!(matches!(refused, Err(PlaceHoldError::Scope(_))));
@@ -218,7 +217,7 @@ async fn a_hold_that_ended_is_forgotten_a_day_later_and_not_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_forgets_again_and_again_forgets_each_hold_once_and_those_that_came_since() {
+async fn repeated_forgetting_forgets_each_hold_once_and_newer_holds_too() {
     let (_folder, root) = two_tables().await;
     let mut settler = ControlsApplier::new(root.clone());
     let over = order(of_subject()).until + FORGET_AFTER;
@@ -236,7 +235,7 @@ async fn who_forgets_again_and_again_forgets_each_hold_once_and_those_that_came_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn controls_of_a_log_that_went_back_are_an_error_once_and_then_read_from_the_start() {
+async fn log_that_lost_controls_is_an_error_once_and_then_read_whole() {
     let (_folder, root) = root();
     let (shared, mut settler) = (
         SharedControls::new(root.clone()),
@@ -266,7 +265,7 @@ async fn controls_of_a_log_that_went_back_are_an_error_once_and_then_read_from_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_another_forgot_is_not_counted_again() {
+async fn control_forgotten_by_another_process_is_not_counted_again() {
     let (_folder, root) = two_tables().await;
     let mut settlers = [
         ControlsApplier::new(root.clone()),
@@ -290,7 +289,7 @@ async fn what_another_forgot_is_not_counted_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_crash_left_of_an_append_goes_with_the_forgotten() {
+async fn remains_of_a_crashed_append_are_deleted_when_holds_are_forgotten() {
     let (_folder, root) = two_tables().await;
     place(&root, order(of_subject()), &signature())
         .await
@@ -305,7 +304,7 @@ async fn what_a_crash_left_of_an_append_goes_with_the_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hold_that_is_recorded_and_nowhere_in_force_is_settled_once() {
+async fn recorded_hold_that_is_nowhere_in_force_is_settled_once() {
     let (_folder, root) = two_tables().await;
     let placed = place(
         &root,

@@ -11,24 +11,24 @@ use crate::months_snapshot::{MonthsSnapshot, day};
 use crate::text::{bytes, count, deadline};
 
 /// Draws a moment over the whole frame. `folder` is where the tables are stored.
-pub fn draw_tide(frame: &mut Frame<'_>, tide: &MonthsSnapshot, folder: &str) {
+pub fn draw_months(frame: &mut Frame<'_>, snapshot: &MonthsSnapshot, folder: &str) {
     let [head, middle, below, foot] = Layout::vertical([
         Constraint::Length(3),
-        Constraint::Length(tide.fields.len().max(tide.tables.len()) as u16 + 4),
+        Constraint::Length(snapshot.fields.len().max(snapshot.tables.len()) as u16 + 4),
         Constraint::Min(4),
         Constraint::Length(1),
     ])
     .areas(frame.area());
     let [fields, tables] =
         Layout::horizontal([Constraint::Length(80), Constraint::Min(20)]).areas(middle);
-    progress(frame, head, tide);
-    by_category(frame, fields, tide);
-    by_table(frame, tables, tide);
+    progress(frame, head, snapshot);
+    by_category(frame, fields, snapshot);
+    by_table(frame, tables, snapshot);
     let room = usize::from(below.height.saturating_sub(2));
-    let newest = tide
+    let newest = snapshot
         .events
         .iter()
-        .skip(tide.events.len().saturating_sub(room));
+        .skip(snapshot.events.len().saturating_sub(room));
     let lines: Vec<Line<'_>> = newest.map(|event| Line::from(event.as_str())).collect();
     frame.render_widget(
         Paragraph::new(lines).block(Block::bordered().title(" What happened ")),
@@ -40,38 +40,38 @@ pub fn draw_tide(frame: &mut Frame<'_>, tide: &MonthsSnapshot, folder: &str) {
     );
 }
 
-fn progress(frame: &mut Frame<'_>, area: Rect, tide: &MonthsSnapshot) {
-    let whole = (tide.end - tide.start).num_seconds().max(1) as f64;
-    let part = (tide.now - tide.start).num_seconds() as f64 / whole;
-    let colour = if tide.overdue == 0 {
+fn progress(frame: &mut Frame<'_>, area: Rect, snapshot: &MonthsSnapshot) {
+    let whole = (snapshot.end - snapshot.start).num_seconds().max(1) as f64;
+    let part = (snapshot.now - snapshot.start).num_seconds() as f64 / whole;
+    let colour = if snapshot.overdue == 0 {
         Color::Green
     } else {
         Color::Red
     };
     let label = format!(
         "{}   overdue fields: {}",
-        day(tide.now),
-        count(tide.overdue)
+        day(snapshot.now),
+        count(snapshot.overdue)
     );
     let gauge = Gauge::default()
-        .block(Block::bordered().title(" Ebbtide: two years in seconds, and what is due goes "))
+        .block(Block::bordered().title(" Ebbtide: two years in seconds, expired data is deleted "))
         .gauge_style(Style::new().fg(colour))
         .ratio(part.clamp(0.0, 1.0))
         .label(label);
     frame.render_widget(gauge, area);
 }
 
-fn by_category(frame: &mut Frame<'_>, area: Rect, tide: &MonthsSnapshot) {
-    let heads = ["left", "gone", "held"].map(|name| number(name.to_owned()));
+fn by_category(frame: &mut Frame<'_>, area: Rect, snapshot: &MonthsSnapshot) {
+    let heads = ["left", "deleted", "held"].map(|name| number(name.to_owned()));
     let head = Row::new(
         [Cell::from("Category"), Cell::from("Next due")]
             .into_iter()
             .chain(heads),
     )
     .dim();
-    let rows = tide.fields.iter().map(|line| {
+    let rows = snapshot.fields.iter().map(|line| {
         let next = match line.next {
-            Some(next) => deadline(next, tide.now),
+            Some(next) => deadline(next, snapshot.now),
             None if line.open > 0 => "when the contract ends".to_owned(),
             None if line.held > 0 => "when it is released".to_owned(),
             None => "nothing is left".to_owned(),
@@ -80,7 +80,7 @@ fn by_category(frame: &mut Frame<'_>, area: Rect, tide: &MonthsSnapshot) {
             Cell::from(line.category.to_string()),
             Cell::from(next),
             number(count(line.left)),
-            number(count(line.gone)),
+            number(count(line.deleted)),
             number(count(line.held)),
         ]);
         if line.left == 0 { row.dim() } else { row }
@@ -88,9 +88,9 @@ fn by_category(frame: &mut Frame<'_>, area: Rect, tide: &MonthsSnapshot) {
     let sum = Row::new([
         Cell::from("all"),
         Cell::from(""),
-        number(count(tide.sum(|line| line.left))),
-        number(count(tide.sum(|line| line.gone))),
-        number(count(tide.sum(|line| line.held))),
+        number(count(snapshot.sum(|line| line.left))),
+        number(count(snapshot.sum(|line| line.deleted))),
+        number(count(snapshot.sum(|line| line.held))),
     ]);
     let widths = [15, 28, 10, 10, 8].map(Constraint::Length);
     let table = Table::new(rows.chain([sum.bold()]), widths)
@@ -99,10 +99,10 @@ fn by_category(frame: &mut Frame<'_>, area: Rect, tide: &MonthsSnapshot) {
     frame.render_widget(table, area);
 }
 
-fn by_table(frame: &mut Frame<'_>, area: Rect, tide: &MonthsSnapshot) {
+fn by_table(frame: &mut Frame<'_>, area: Rect, snapshot: &MonthsSnapshot) {
     let heads = ["records", "cells", "of", "size"].map(|name| number(name.to_owned()));
     let head = Row::new([Cell::from("Table")].into_iter().chain(heads)).dim();
-    let rows = tide.tables.iter().map(|(product, rows)| {
+    let rows = snapshot.tables.iter().map(|(product, rows)| {
         Row::new([
             Cell::from(product.to_string()),
             number(count(rows.records)),
@@ -113,10 +113,10 @@ fn by_table(frame: &mut Frame<'_>, area: Rect, tide: &MonthsSnapshot) {
     });
     let sum = Row::new([
         Cell::from("all"),
-        number(count(tide.rows(|rows| rows.records))),
-        number(count(tide.rows(|rows| rows.cells))),
-        number(count(tide.rows(|rows| rows.in_cells))),
-        number(bytes(tide.rows(|rows| rows.bytes))),
+        number(count(snapshot.rows(|rows| rows.records))),
+        number(count(snapshot.rows(|rows| rows.cells))),
+        number(count(snapshot.rows(|rows| rows.in_cells))),
+        number(bytes(snapshot.rows(|rows| rows.bytes))),
     ]);
     let widths = [14, 9, 7, 9, 11].map(Constraint::Length);
     let table = Table::new(rows.chain([sum.bold()]), widths)
@@ -131,13 +131,13 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::*;
-    use crate::months_snapshot::tests::tide;
+    use crate::months_snapshot::tests::months;
 
     #[test]
-    fn the_picture_shows_what_is_left_gone_held_and_what_happened() {
+    fn picture_shows_fields_left_deleted_and_held_and_the_events() {
         let mut terminal = Terminal::new(TestBackend::new(140, 20)).unwrap();
         terminal
-            .draw(|frame| draw_tide(frame, &tide(), "/tmp/demo"))
+            .draw(|frame| draw_months(frame, &months(), "/tmp/demo"))
             .unwrap();
         let picture = terminal.backend().to_string();
         for text in [
@@ -155,7 +155,7 @@ mod tests {
     fn a_terminal_that_is_far_too_small_is_no_trouble() {
         let mut terminal = Terminal::new(TestBackend::new(10, 3)).unwrap();
         terminal
-            .draw(|frame| draw_tide(frame, &tide(), "/tmp/demo"))
+            .draw(|frame| draw_months(frame, &months(), "/tmp/demo"))
             .unwrap();
     }
 }

@@ -6,7 +6,7 @@ use ebbtide_base::clock::SystemClock;
 /// A screen that keeps everything that it was shown, and ends the demo after `end_at` boards.
 struct RecordingScreen {
     shown: Mutex<Vec<DemoSnapshot>>,
-    tides: Mutex<Vec<MonthsSnapshot>>,
+    snapshots: Mutex<Vec<MonthsSnapshot>>,
     end_at: usize,
 }
 
@@ -21,8 +21,8 @@ impl Screen for RecordingScreen {
         Ok(shown.len() >= self.end_at)
     }
 
-    fn pass(&mut self, tide: &MonthsSnapshot) -> std::io::Result<bool> {
-        self.tides.lock().unwrap().push(tide.clone());
+    fn pass(&mut self, snapshot: &MonthsSnapshot) -> std::io::Result<bool> {
+        self.snapshots.lock().unwrap().push(snapshot.clone());
         Ok(false)
     }
 
@@ -46,7 +46,7 @@ async fn demo(seconds: u64, end_at: usize) -> (DemoReport, RecordingScreen, temp
     let (_keep, stop) = watch::channel(false);
     let mut screen = RecordingScreen {
         shown: Mutex::default(),
-        tides: Mutex::default(),
+        snapshots: Mutex::default(),
         end_at,
     };
     let summary = run(options, Arc::new(SystemClock::new()), &mut screen, stop)
@@ -56,11 +56,11 @@ async fn demo(seconds: u64, end_at: usize) -> (DemoReport, RecordingScreen, temp
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_demo_accounts_for_every_record_and_leaves_nothing_of_what_is_due() {
+async fn demo_accounts_for_every_record_and_leaves_nothing_that_is_due() {
     let (summary, screen, folder) = demo(8, usize::MAX).await;
-    let (boards, tides) = (
+    let (boards, snapshots) = (
         screen.shown.into_inner().unwrap(),
-        screen.tides.into_inner().unwrap(),
+        screen.snapshots.into_inner().unwrap(),
     );
     assert!(summary.holds(), "{}", summary.text());
     let sent: u64 = summary.products.iter().map(|outcome| outcome.sent).sum();
@@ -91,13 +91,13 @@ async fn a_demo_accounts_for_every_record_and_leaves_nothing_of_what_is_due() {
     // In the demo's time too, all data was deleted within the grace period, except for the data
     // that a hold kept.
     assert!(
-        tides.iter().all(|tide| tide.overdue == 0),
+        snapshots.iter().all(|snapshot| snapshot.overdue == 0),
         "{}",
         summary.text()
     );
-    let last = tides.last().unwrap();
+    let last = snapshots.last().unwrap();
     assert!(
-        last.sum(|line| line.gone) > 1_000 && last.sum(|line| line.held) == 0,
+        last.sum(|line| line.deleted) > 1_000 && last.sum(|line| line.held) == 0,
         "{last:?}"
     );
     assert!(folder.path().join("data/tables/sms/_delta_log").is_dir());

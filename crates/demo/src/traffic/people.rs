@@ -103,7 +103,7 @@ pub(super) struct Person {
 
 impl Person {
     /// Returns the person of a rank.
-    pub(super) fn of(rank: u32, seed: u64, countries: &[u8; 256]) -> Self {
+    pub(super) fn new(rank: u32, seed: u64, countries: &[u8; 256]) -> Self {
         let hash = scatter(seed ^ (u64::from(rank) << 20));
         Self {
             hash,
@@ -171,8 +171,8 @@ pub(super) fn tenant(rank: u32, to: &mut Vec<u8>) {
 }
 
 /// Returns a random person. A person of a low rank is more frequent.
-pub(super) fn somebody(chance: &mut SplitMix64, seed: u64, countries: &[u8; 256]) -> Person {
-    Person::of(chance.zipf(PEOPLE), seed, countries)
+pub(super) fn random_person(chance: &mut SplitMix64, seed: u64, countries: &[u8; 256]) -> Person {
+    Person::new(chance.zipf(PEOPLE), seed, countries)
 }
 
 #[cfg(test)]
@@ -183,7 +183,7 @@ mod tests {
     fn every_number_is_valid_in_the_country_that_the_person_lives_in() {
         let table = countries();
         for rank in 0..1_500 {
-            let person = Person::of(rank, 1, &table);
+            let person = Person::new(rank, 1, &table);
             let mut number = vec![b'+'];
             person.number(&mut number);
             let number = String::from_utf8(number).unwrap();
@@ -209,7 +209,7 @@ mod tests {
         );
         let table = countries();
         let dutch = (0..10_000)
-            .filter(|&rank| Person::of(rank, 9, &table).country() == "NL")
+            .filter(|&rank| Person::new(rank, 9, &table).country() == "NL")
             .count();
         assert!((1_500..2_000).contains(&dutch), "{dutch}");
     }
@@ -225,12 +225,12 @@ mod tests {
             text
         };
         assert_eq!(
-            write(Person::of(5, 2, &table)),
-            write(Person::of(5, 2, &table))
+            write(Person::new(5, 2, &table)),
+            write(Person::new(5, 2, &table))
         );
         assert_ne!(
-            write(Person::of(5, 2, &table)),
-            write(Person::of(6, 2, &table))
+            write(Person::new(5, 2, &table)),
+            write(Person::new(6, 2, &table))
         );
     }
 }

@@ -61,7 +61,7 @@ impl PlantedPeople {
         };
         self.texts += 1;
         let body = format!(
-            "Planted text {:016x}: nobody else gets these words.",
+            "Planted text {:016x}: no other record has these words.",
             self.chance.bits()
         );
         let mut payload = Vec::with_capacity(256);
@@ -126,7 +126,7 @@ mod tests {
     use ebbtide_base::ids::{ProductKey, Topic};
 
     #[test]
-    fn a_planted_text_reads_back_by_the_shipped_schema_and_all_that_names_its_person_is_known() {
+    fn planted_text_reads_back_and_all_names_of_its_person_are_known() {
         let text = std::fs::read_to_string(concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/../../schemas/sms.avsc"

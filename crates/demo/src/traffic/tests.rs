@@ -50,7 +50,7 @@ fn decode(schemas: &BTreeMap<String, Schema>, message: &TrafficMessage, header: 
     let value = read_value(&schemas[message.product.as_str()], &mut body).unwrap();
     assert!(
         body.is_empty(),
-        "bytes are left over behind a record of {}",
+        "bytes are left over after a record of {}",
         message.product
     );
     value

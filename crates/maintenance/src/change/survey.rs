@@ -119,7 +119,7 @@ fn left(product: &ProductKey, records: u64) -> RefusedChange {
         what: format!(
             "`{product}` is left out, and {records} of its records are stored: nothing would say when they go"
         ),
-        mend:
+        help:
             "keep it until they are gone; to be rid of them sooner, activate a version that keeps them less long first"
                 .to_owned(),
     }

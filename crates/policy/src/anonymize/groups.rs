@@ -19,12 +19,12 @@ pub(super) struct CellGroups {
 
 impl CellGroups {
     /// Groups the rows by their cell columns.
-    pub(super) fn of(keys: &RunKeys, columns: &CellColumns) -> Self {
+    pub(super) fn new(keys: &RunKeys, columns: &CellColumns) -> Self {
         let rows = columns.rows;
         let views: Vec<ColumnView<'_>> = columns
             .cell
             .iter()
-            .map(|column| ColumnView::of(column.as_ref()))
+            .map(|column| ColumnView::new(column.as_ref()))
             .collect();
         let rows_32 = u32::try_from(rows).unwrap_or(u32::MAX);
         let (of_row, firsts) = if views.iter().all(|view| view.codes().is_some()) {
@@ -35,7 +35,7 @@ impl CellGroups {
         };
         let values: Vec<ValueHashes<'_>> = views
             .iter()
-            .map(|view| ValueHashes::of(keys, view, rows))
+            .map(|view| ValueHashes::new(keys, view, rows))
             .collect();
         let cell =
             |row: &u32| keys.cell(values.iter().map(|values| values.at(keys, *row as usize)));
@@ -64,7 +64,7 @@ struct ValueHashes<'a> {
 }
 
 impl<'a> ValueHashes<'a> {
-    fn of(keys: &RunKeys, view: &'a ColumnView<'a>, rows: usize) -> Self {
+    fn new(keys: &RunKeys, view: &'a ColumnView<'a>, rows: usize) -> Self {
         let known = match view {
             ColumnView::Coded { values, count, .. } if *count <= rows => Some(
                 (0..*count)

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_hashes_apart_and_what_is_equal_alike() {
+    fn different_values_hash_apart_and_equal_ones_alike() {
         let keys = RunKeys::random();
         let texts: Vec<String> = (0..20_000)
             .map(|n| "31612345678901234567890"[..n % 23].to_owned() + &n.to_string())

@@ -217,7 +217,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whoever_may_be_too_heavy_is_named_and_nobody_heavy_goes_uncounted(
+        fn every_subject_that_may_be_too_heavy_is_named_and_counted(
             parts in proptest::collection::vec(proptest::collection::vec((0_u64..40, 0_u128..50, 0_u8..4), 0..120), 1..5),
             sets in 1_u64..9,
             limit in 0_u128..4000,

@@ -259,7 +259,7 @@ impl CellBuilder<'_> {
                     None => sum.verdict(*number),
                 };
                 match verdict {
-                    SumDecision::Told(sum) => sum,
+                    SumDecision::Publish(sum) => sum,
                     // `Open` does not occur here, because the subjects in question were weighed.
                     SumDecision::Dominated | SumDecision::Open(_) => {
                         counts.dominated += 1;

@@ -32,7 +32,7 @@ pub(super) enum NumericType {
 impl NumericType {
     /// Returns the number type of an Arrow type; `None` if the type is not numeric or no table has
     /// such a column.
-    pub(super) fn of(data_type: &DataType) -> Option<Self> {
+    pub(super) fn from_data_type(data_type: &DataType) -> Option<Self> {
         Some(match data_type {
             DataType::Int32 => NumericType::Int32,
             DataType::Int64 => NumericType::Int64,
@@ -121,7 +121,7 @@ pub(super) enum NumericColumn<'a> {
 
 impl<'a> NumericColumn<'a> {
     /// Returns the numbers of a column of the plan's type.
-    pub(super) fn of(column: Option<&'a ArrayRef>) -> Self {
+    pub(super) fn new(column: Option<&'a ArrayRef>) -> Self {
         let Some(column) = column else {
             return NumericColumn::Absent;
         };
@@ -191,14 +191,14 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_added_is_told() {
+    fn values_that_cannot_be_added_are_reported() {
         for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e19, -9.3e18] {
             assert_eq!(fixed(number), Addend::Unfit);
         }
     }
 
     #[test]
-    fn a_column_holds_what_fits_and_no_more() {
+    fn column_holds_numbers_that_fit_and_no_others() {
         assert!(
             NumericType::Int32.holds(i128::from(i32::MAX))
                 && !NumericType::Int32.holds(i128::from(i32::MAX) + 1)

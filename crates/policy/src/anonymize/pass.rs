@@ -165,8 +165,8 @@ impl<'a> CountingPass<'a> {
     }
 
     fn few(&mut self, batch: &RecordBatch) -> Result<(), BatchError> {
-        let columns = CellColumns::of(self.plan, batch)?;
-        let groups = CellGroups::of(self.keys, &columns);
+        let columns = CellColumns::try_new(self.plan, batch)?;
+        let groups = CellGroups::new(self.keys, &columns);
         let slots = self.slots(&groups, &columns)?;
         self.read += columns.rows as u64;
         self.count(&groups, &slots, &columns);
@@ -269,11 +269,11 @@ impl<'a> CountingPass<'a> {
 
     /// Collects the rows, and counts the collected rows when there is no room for more.
     fn count(&mut self, groups: &CellGroups, slots: &[u32], columns: &CellColumns) {
-        let subjects = SubjectHashes::of(self.keys, columns.subject.as_ref());
+        let subjects = SubjectHashes::new(self.keys, columns.subject.as_ref());
         let numbers: Vec<NumericColumn<'_>> = columns
             .sum
             .iter()
-            .map(|column| NumericColumn::of(column.as_ref()))
+            .map(|column| NumericColumn::new(column.as_ref()))
             .collect();
         let mut from = 0;
         while from < columns.rows {
@@ -378,8 +378,8 @@ pub(super) struct SubjectHashes<'a> {
 }
 
 impl<'a> SubjectHashes<'a> {
-    pub(super) fn of(keys: &'a RunKeys, column: Option<&'a ArrayRef>) -> Self {
-        let view = ColumnView::of(column);
+    pub(super) fn new(keys: &'a RunKeys, column: Option<&'a ArrayRef>) -> Self {
+        let view = ColumnView::new(column);
         let known = match &view {
             ColumnView::Coded {
                 values,

@@ -15,7 +15,7 @@ const ROWS: usize = 1 << 18;
 const LEAST: usize = 1 << 10;
 
 /// Represents no subject. The one hash in 2^64 that is equal to it is replaced by the next hash.
-const NOBODY: u64 = 0;
+const NO_SUBJECT: u64 = 0;
 
 /// Represents no number.
 const NOTHING: i64 = i64::MIN;
@@ -57,7 +57,7 @@ impl PendingRows {
     pub(super) fn push(&mut self, slot: u32, subject: Option<u64>) {
         self.slots.push(slot);
         self.subjects
-            .push(subject.map_or(NOBODY, |hash| hash.max(1)));
+            .push(subject.map_or(NO_SUBJECT, |hash| hash.max(1)));
     }
 
     /// Adds the number of a sum for the next row that lacks one. Returns false if the number cannot
@@ -126,7 +126,7 @@ impl RowsByCell<'_> {
     /// Returns the subject of a row.
     #[inline]
     pub(super) fn subject(&self, row: u32) -> Option<u64> {
-        Some(self.pending.subjects[row as usize]).filter(|subject| *subject != NOBODY)
+        Some(self.pending.subjects[row as usize]).filter(|subject| *subject != NO_SUBJECT)
     }
 
     /// Returns the contribution of a row to a sum.

@@ -52,8 +52,8 @@ impl CellPlan {
         let cell = cell.collect::<Result<_, _>>()?;
         let sum = anonymize.sum.iter().map(|name| {
             let data_type = found(name)?;
-            let number =
-                NumericType::of(&data_type).ok_or_else(|| wrong(name, data_type, "a sum"))?;
+            let number = NumericType::from_data_type(&data_type)
+                .ok_or_else(|| wrong(name, data_type, "a sum"))?;
             Ok((name.clone(), number))
         });
         let sum = sum.collect::<Result<_, _>>()?;

@@ -27,7 +27,7 @@ pub(super) struct CellSum {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SumDecision {
     /// The sum may be published. It is null if there was no value.
-    Told(Option<i128>),
+    Publish(Option<i128>),
     /// No sum is published, because one subject may have more than half of it.
     Dominated,
     /// No sum is published, because it is not exact.
@@ -100,7 +100,7 @@ impl CellSum {
         // subject is one of the counted subjects.
         let suspects = self.heavy.suspects(|most| self.too_heavy(most));
         if suspects.is_empty() {
-            self.told(number)
+            self.publish_if_it_fits(number)
         } else {
             SumDecision::Open(suspects)
         }
@@ -111,15 +111,15 @@ impl CellSum {
         if self.too_heavy(heaviest) {
             SumDecision::Dominated
         } else {
-            self.told(number)
+            self.publish_if_it_fits(number)
         }
     }
 
-    fn told(&self, number: NumericType) -> SumDecision {
+    fn publish_if_it_fits(&self, number: NumericType) -> SumDecision {
         if !number.holds(self.total) {
             return SumDecision::Unfit;
         }
-        SumDecision::Told(self.any.then_some(self.total))
+        SumDecision::Publish(self.any.then_some(self.total))
     }
 
     /// Returns true if a subject of this weight dominates, given that all records without a subject

@@ -35,7 +35,7 @@ pub(super) struct CellColumns {
 
 impl CellColumns {
     /// Finds the columns. Errors if a column does not have the plan's type.
-    pub(super) fn of(plan: &CellPlan, batch: &RecordBatch) -> Result<Self, BatchError> {
+    pub(super) fn try_new(plan: &CellPlan, batch: &RecordBatch) -> Result<Self, BatchError> {
         let coded = |name: &str, wanted: &DataType| {
             let found = batch.column_by_name(name);
             found.map_or(Ok(None), |found| fit(name, found, wanted))
@@ -117,7 +117,7 @@ pub(super) enum ColumnView<'a> {
 
 impl<'a> ColumnView<'a> {
     /// Returns the view of a column that [`CellColumns::of`] found.
-    pub(super) fn of(column: Option<&'a ArrayRef>) -> Self {
+    pub(super) fn new(column: Option<&'a ArrayRef>) -> Self {
         let Some(column) = column else {
             return ColumnView::Absent;
         };
@@ -130,7 +130,7 @@ impl<'a> ColumnView<'a> {
                 keys: dictionary.normalized_keys(),
                 nulls: dictionary.keys().nulls(),
                 count: values.len(),
-                values: Box::new(ColumnView::of(Some(values))),
+                values: Box::new(ColumnView::new(Some(values))),
             };
         }
         if let Some(texts) = column.as_string_opt::<i32>() {

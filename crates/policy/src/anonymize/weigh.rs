@@ -37,9 +37,9 @@ impl<F: Fn(u128) -> Option<usize>> WeighingPass<'_, F> {
     }
 
     fn few(&mut self, batch: &RecordBatch) -> Result<(), BatchError> {
-        let columns = CellColumns::of(self.plan, batch)?;
+        let columns = CellColumns::try_new(self.plan, batch)?;
         self.read += columns.rows as u64;
-        let groups = CellGroups::of(self.keys, &columns);
+        let groups = CellGroups::new(self.keys, &columns);
         let suspects: Vec<Option<usize>> = groups
             .cells
             .iter()
@@ -48,11 +48,11 @@ impl<F: Fn(u128) -> Option<usize>> WeighingPass<'_, F> {
         if suspects.iter().all(Option::is_none) {
             return Ok(());
         }
-        let subjects = SubjectHashes::of(self.keys, columns.subject.as_ref());
+        let subjects = SubjectHashes::new(self.keys, columns.subject.as_ref());
         let numbers: Vec<NumericColumn<'_>> = columns
             .sum
             .iter()
-            .map(|column| NumericColumn::of(column.as_ref()))
+            .map(|column| NumericColumn::new(column.as_ref()))
             .collect();
         for row in 0..columns.rows {
             let Some(suspects) = suspects[groups.of_row(row)] else {

@@ -61,7 +61,7 @@ fn a_skipped_day_is_no_time_at_all() {
 }
 
 #[test]
-fn days_that_interleave_are_told_apart_second_by_second() {
+fn interleaved_days_are_distinguished_second_by_second() {
     // In 2006 Newfoundland set the clock back from 00:01 to 23:01.
     let days = Calendar::new(Tz::America__St_Johns, BucketUnit::Day);
     let (saturday, sunday) = (
@@ -85,7 +85,7 @@ fn days_that_interleave_are_told_apart_second_by_second() {
 }
 
 #[test]
-fn what_no_calendar_holds_has_no_bucket() {
+fn times_outside_the_calendar_have_no_bucket() {
     let days = Calendar::new(Tz::UTC, BucketUnit::Day);
     assert_eq!(days.bucket_of(DateTime::<Utc>::MAX_UTC), None);
     assert_eq!(days.bucket_of(DateTime::<Utc>::MIN_UTC), None);
@@ -97,7 +97,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn an_instant_lies_within_its_bucket_and_its_stretch_is_of_that_bucket(
+    fn instant_is_within_its_bucket_and_its_stretch_is_of_that_bucket(
         zone in proptest::sample::select(&ZONES[..]), hour in any::<bool>(),
         at in 700_000_000_000_i64..3_000_000_000_000, part in 0.0..1.0_f64,
     ) {

@@ -18,7 +18,7 @@ use ebbtide_base::problem::Problems;
 pub(super) struct SubjectEndCheck<'d> {
     calendar: Option<Calendar>,
     known: BTreeMap<(usize, usize), bool>,
-    told: BTreeSet<(&'d ProductKey, &'static str)>,
+    reported: BTreeSet<(&'d ProductKey, &'static str)>,
 }
 
 impl<'d> SubjectEndCheck<'d> {
@@ -31,7 +31,7 @@ impl<'d> SubjectEndCheck<'d> {
         Self {
             calendar,
             known: BTreeMap::new(),
-            told: BTreeSet::new(),
+            reported: BTreeSet::new(),
         }
     }
 
@@ -46,20 +46,20 @@ impl<'d> SubjectEndCheck<'d> {
         if let Some((counted, at)) = &product.counted {
             if let Some((other, rule, of)) = self
                 .outlived(counted, terms, rules)
-                .filter(|_| self.told.insert((&product.key, "of")))
+                .filter(|_| self.reported.insert((&product.key, "of")))
             {
                 let what = format!(
                     "cells count `{counted}` at the end, but it is due before `{other}`{} (rule `{of}` against `{rule}`)",
                     kind.named()
                 );
-                let mend = format!(
+                let help = format!(
                     "keep `{counted}` at least as long, with the same trigger and boundary, or write `end: remove`"
                 );
                 problems.error(
                     *at,
                     &format!("products.{}.end.anonymize.of", product.key),
                     what,
-                    mend,
+                    help,
                 );
             }
             return;
@@ -67,26 +67,29 @@ impl<'d> SubjectEndCheck<'d> {
         let Some((subjects, at)) = &product.subjects else {
             return;
         };
-        let gone: Vec<_> = subjects
+        let outlived: Vec<_> = subjects
             .iter()
             .map_while(|subject| self.outlived(subject, terms, rules))
             .collect();
-        let Some((other, ..)) = gone.first().filter(|_| gone.len() == subjects.len()) else {
+        let Some((other, ..)) = outlived
+            .first()
+            .filter(|_| outlived.len() == subjects.len())
+        else {
             return;
         };
-        if self.told.insert((&product.key, "subjects")) {
+        if self.reported.insert((&product.key, "subjects")) {
             let what = format!(
-                "every subject is due before `{other}`{}, which nobody can then be found in",
+                "every subject is due before `{other}`{}, in which no subject can then be found",
                 kind.named()
             );
-            let mend = format!(
+            let help = format!(
                 "keep one subject's category as long as `{other}`, or keep `{other}` less long"
             );
             problems.warning(
                 *at,
                 &format!("products.{}.subjects", product.key),
                 what,
-                mend,
+                help,
             );
         }
     }

@@ -221,7 +221,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn a_deadline_is_the_extreme_of_what_every_minute_of_its_bucket_could_mean(
+    fn deadline_is_the_extreme_over_every_minute_of_its_bucket(
         (zone, at) in moments(), keep in keeps(), hour in any::<bool>(),
     ) {
         check(zone, if hour { BucketUnit::Hour } else { BucketUnit::Day }, at, keep)?;
@@ -242,7 +242,7 @@ proptest! {
     }
 
     #[test]
-    fn no_record_of_a_bucket_breaks_a_boundary_or_is_further_off_than_the_bucket_is_long(
+    fn no_record_breaks_a_boundary_or_is_further_off_than_its_bucket(
         (zone, at) in moments(), keep in keeps(), hour in any::<bool>(),
     ) {
         let calendar = Calendar::new(zone, if hour { BucketUnit::Hour } else { BucketUnit::Day });

@@ -129,7 +129,7 @@ pub struct TermReport {
 }
 
 impl TermReport {
-    pub(super) fn of(term: &RetentionTerm) -> TermReport {
+    pub(super) fn from_term(term: &RetentionTerm) -> TermReport {
         let RetentionTerm {
             rule,
             keep,
@@ -184,19 +184,19 @@ pub struct RefusedChange {
     /// The problem, in one sentence without a full stop.
     pub what: String,
     /// The fix, in one sentence without a full stop.
-    pub mend: String,
+    pub help: String,
 }
 
 impl RefusedChange {
     pub(super) fn key<const N: usize>(
         keys: [&str; N],
         what: impl Into<String>,
-        mend: impl Into<String>,
+        help: impl Into<String>,
     ) -> RefusedChange {
         RefusedChange {
             spot: PolicyPosition::Key(keys.map(str::to_owned).to_vec()),
             what: what.into(),
-            mend: mend.into(),
+            help: help.into(),
         }
     }
 
@@ -205,14 +205,14 @@ impl RefusedChange {
     #[must_use]
     pub fn problem(&self, file: &str, text: &PolicyText) -> Problem {
         let (at, path) = text.find(&self.spot);
-        let (what, mend) = (self.what.clone(), self.mend.clone());
+        let (what, help) = (self.what.clone(), self.help.clone());
         Problem {
             severity: Severity::Error,
             file: file.to_owned(),
             at,
             path,
             what,
-            mend,
+            help,
         }
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn whole(old: &Policy, new: &Policy, refused: &mut Vec<RefusedChange>
     }
     if old.zone != new.zone {
         let what = format!(
-            "the days of what is stored were counted in {}, not in {}",
+            "the days of stored data were counted in {}, not in {}",
             old.zone, new.zone
         );
         refused.push(RefusedChange::key(
@@ -41,7 +41,7 @@ pub(super) fn whole(old: &Policy, new: &Policy, refused: &mut Vec<RefusedChange>
         ));
     }
     if old.bucket != new.bucket {
-        let what = "what is stored lies in buckets of another length";
+        let what = "stored data is in buckets of another length";
         refused.push(RefusedChange::key(
             ["bucket"],
             what,
@@ -60,44 +60,43 @@ pub(super) fn columns(
     let key = product.as_str();
     if moved.now(&old.event_time) != new.event_time {
         let what = format!(
-            "what is stored lies in the buckets of `{}`, not of `{}`",
+            "stored data is in the buckets of `{}`, not of `{}`",
             old.event_time, new.event_time
         );
-        let mend =
+        let help =
             "keep the event time, or give the records that have another a product of their own";
         refused.push(RefusedChange::key(
             ["products", key, "event_time"],
             what,
-            mend,
+            help,
         ));
     }
     if let (Some(was), Some(is)) = (old.event_time_zone, new.event_time_zone)
         && was != is
     {
-        let what = format!(
-            "the event times of what is stored were read by the clocks of {was}, not of {is}"
-        );
-        let mend = "keep the zone, or give the records of another zone a product of their own";
+        let what =
+            format!("the event times of stored data were read by the clocks of {was}, not of {is}");
+        let help = "keep the zone, or give the records of another zone a product of their own";
         refused.push(RefusedChange::key(
             ["products", key, "event_time_zone"],
             what,
-            mend,
+            help,
         ));
     }
     if mapped(&old.jurisdiction, moved) != new.jurisdiction {
-        let what = "the jurisdiction of what is stored was told in another way";
-        let mend = "keep it, or give the records that tell it otherwise a product of their own";
+        let what = "the jurisdiction of stored data was determined in another way";
+        let help = "keep it, or give records whose jurisdiction is determined otherwise a product of their own";
         refused.push(RefusedChange::key(
             ["products", key, "jurisdiction"],
             what,
-            mend,
+            help,
         ));
     }
     let tenant = old.tenant.as_deref().map(|column| moved.now(column));
     if tenant.is_some() && tenant != new.tenant.as_deref() {
-        let what = "the tenant of what is stored stands in another column";
-        let mend = "keep it, or give the records that name it elsewhere a product of their own";
-        refused.push(RefusedChange::key(["products", key, "tenant"], what, mend));
+        let what = "the tenant of stored data is in another column";
+        let help = "keep it, or give the records that name it elsewhere a product of their own";
+        refused.push(RefusedChange::key(["products", key, "tenant"], what, help));
     }
     for (was, now, from, to) in moved.kept() {
         let spot = ["products", key, "fields", now];
@@ -120,8 +119,8 @@ pub(super) fn columns(
                 word(was.local),
                 word(is.local)
             );
-            let mend = "give the field of the new type a name of its own, without an alias";
-            refused.push(RefusedChange::key(spot, what, mend));
+            let help = "give the field of the new type a name of its own, without an alias";
+            refused.push(RefusedChange::key(spot, what, help));
         }
         if let (Some(was), Some(is)) = types
             && was.data_type != is.data_type
@@ -148,32 +147,32 @@ pub(super) fn columns(
         }
         if let (ColumnClass::Personal(category), ColumnClass::NotPersonal) = (from, to) {
             let what = format!(
-                "`{now}` is {category} in what is stored, and would be kept for ever as not personal"
+                "`{now}` is {category} in stored data, and would be kept for ever as not personal"
             );
-            let mend = "keep its category, or leave the field out and give a new one that is not personal another name";
-            refused.push(RefusedChange::key(spot, what, mend));
+            let help = "keep its category, or leave the field out and give a new one that is not personal another name";
+            refused.push(RefusedChange::key(spot, what, help));
         }
         if let (ColumnClass::NotPersonal, ColumnClass::Personal(_)) = (from, to)
             && in_cells(was, &old.end)
         {
             let what =
                 format!("`{now}` becomes personal, and cells that were made already show it");
-            let mend = "leave it out of the cells in a version of its own first, and remove the cells that show it";
-            refused.push(RefusedChange::key(spot, what, mend));
+            let help = "leave it out of the cells in a version of its own first, and remove the cells that show it";
+            refused.push(RefusedChange::key(spot, what, help));
         }
     }
     for derived in &new.derive {
         let before = old.derive.iter().find(|before| before.name == derived.name);
         if before.is_some_and(|before| remade(before, moved) != *derived) {
             let what = format!(
-                "`{}` of what is stored was derived in another way",
+                "`{}` of stored data was derived in another way",
                 derived.name
             );
-            let mend = "give the new column a name of its own";
+            let help = "give the new column a name of its own";
             refused.push(RefusedChange::key(
                 ["products", key, "derive", &derived.name],
                 what,
-                mend,
+                help,
             ));
         }
     }
@@ -192,12 +191,12 @@ pub(super) fn columns(
                 "`{}` is not stored in the form in which people are found",
                 subject.column
             );
-            let mend =
+            let help =
                 "give the field that names a person a name of its own, and leave the old one out";
             refused.push(RefusedChange::key(
                 ["products", key, "subjects", &subject.column],
                 what,
-                mend,
+                help,
             ));
         }
     }
@@ -228,13 +227,13 @@ pub(super) fn tenants(
     });
     if unsure {
         let what = format!(
-            "rules name tenants, and the tenant is {category}, which goes before the rest of the record"
+            "rules name tenants, and the tenant is {category}, which is deleted before the rest of the record"
         );
-        let mend = "classify the tenant `none`, or let no rule name a tenant";
+        let help = "classify the tenant `none`, or let no rule name a tenant";
         refused.push(RefusedChange::key(
             ["products", product.as_str(), "tenant"],
             what,
-            mend,
+            help,
         ));
     }
 }
@@ -246,7 +245,7 @@ pub(super) fn lengthened(
     moved: &ColumnChanges,
     (windows, refused): (&mut WindowComparison, &mut Vec<RefusedChange>),
 ) {
-    let mut told: BTreeSet<(String, Category)> = BTreeSet::new();
+    let mut reported: BTreeSet<(String, Category)> = BTreeSet::new();
     for kind in pairs.all() {
         let (Some(before), Some(after)) = (pairs.before(kind), pairs.after(kind)) else {
             continue;
@@ -277,20 +276,21 @@ pub(super) fn lengthened(
             else {
                 continue;
             };
-            if rule.bases.is_empty() && told.insert((rule.id.to_string(), before.category.clone()))
+            if rule.bases.is_empty()
+                && reported.insert((rule.id.to_string(), before.category.clone()))
             {
                 let what = format!(
                     "it keeps {} of {} stored records longer ({} instead of {}) and names no legal basis",
                     before.category,
-                    told_product(pairs, kind),
+                    affected_countries(pairs, kind),
                     words(&after),
                     words(&before)
                 );
-                let mend = "name the basis that allows it: `bases: [eu-gdpr:A6-1-c]`, or another that holds";
+                let help = "name the basis that allows it: `bases: [eu-gdpr:A6-1-c]`, or another that holds";
                 refused.push(RefusedChange {
                     spot: PolicyPosition::Rule(rule.id.clone()),
                     what,
-                    mend: mend.to_owned(),
+                    help: help.to_owned(),
                 });
             }
         }
@@ -298,7 +298,7 @@ pub(super) fn lengthened(
 }
 
 /// Returns in words the records of the product that are meant, if the rules distinguish them.
-fn told_product(pairs: &ResolverPair, kind: super::terms::RecordKind) -> String {
+fn affected_countries(pairs: &ResolverPair, kind: super::terms::RecordKind) -> String {
     let countries = pairs.jurisdictions(kind);
     match countries.first() {
         Some(first) if countries.len() == 1 => first.to_string(),

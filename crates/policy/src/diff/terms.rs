@@ -49,7 +49,7 @@ impl ResolverPair {
             return None;
         }
         let rules: Vec<_> = old.rules.iter().chain(&new.rules).cloned().collect();
-        let kinds = RecordKinds::of(&rules, product);
+        let kinds = RecordKinds::new(&rules, product);
         let mut fixed: Vec<Option<usize>> = all
             .iter()
             .map(|records| match &records.jurisdiction {
@@ -63,8 +63,8 @@ impl ResolverPair {
             Some(fixed) => fixed,
             None => (0..kinds.countries.len()).collect(),
         };
-        let told = all.iter().any(|records| records.tenant.is_some());
-        let tenants = if told {
+        let has_tenant = all.iter().any(|records| records.tenant.is_some());
+        let tenants = if has_tenant {
             (0..kinds.tenants.len()).collect()
         } else {
             vec![0]
@@ -166,8 +166,8 @@ pub(super) fn changes(pairs: &ResolverPair, windows: &mut WindowComparison) -> V
                     category: category.clone(),
                     jurisdictions: pairs.jurisdictions(kind),
                     tenants: pairs.tenants(kind),
-                    before: before.map(TermReport::of),
-                    after: after.map(TermReport::of),
+                    before: before.map(TermReport::from_term),
+                    after: after.map(TermReport::from_term),
                     change,
                 });
             }

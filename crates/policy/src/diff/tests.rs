@@ -37,7 +37,7 @@ fn edited(words: &[(&str, &str)], schema: &[(&str, &str)]) -> (Policy, PolicyTex
     (policy, checked.text)
 }
 
-fn told(words: &[(&str, &str)], schema: &[(&str, &str)]) -> (PolicyDiff, Vec<String>) {
+fn compared(words: &[(&str, &str)], schema: &[(&str, &str)]) -> (PolicyDiff, Vec<String>) {
     let (new, text) = edited(words, schema);
     let diff = diff(&good(), &new);
     let refused = diff
@@ -66,13 +66,13 @@ fn changes(diff: &PolicyDiff) -> Vec<(String, TermChange)> {
 
 #[test]
 fn a_policy_changes_nothing_of_itself() {
-    let (diff, refused) = told(&[], &[]);
+    let (diff, refused) = compared(&[], &[]);
     assert!(refused.is_empty() && fields(&diff).is_empty() && changes(&diff).is_empty());
     assert_eq!((diff.from.as_str(), diff.to.as_str()), ("1", "2"));
 }
 
 #[test]
-fn windows_are_told_shorter_longer_and_reworded() {
+fn windows_are_reported_as_shorter_longer_or_reworded() {
     for (keep, wanted) in [
         ("keep: 20 days", TermChange::Shorter),
         ("keep: 31 days", TermChange::Longer),
@@ -90,23 +90,23 @@ fn windows_are_told_shorter_longer_and_reworded() {
             TermChange::Mixed,
         ),
     ] {
-        let (diff, refused) = told(&[("keep: 30 days", keep)], &[]);
+        let (diff, refused) = compared(&[("keep: 30 days", keep)], &[]);
         assert_eq!(changes(&diff), [("content".to_owned(), wanted)], "{keep}");
         assert_eq!(refused, [""; 0], "{keep}: it has a basis");
     }
 }
 
 #[test]
-fn what_is_stored_is_kept_longer_only_by_a_rule_that_names_a_basis() {
+fn stored_data_is_kept_longer_only_by_a_rule_that_names_a_basis() {
     let longer = (
         "keep: 30 days\n    bases: [eu-gdpr:A6-1-b]",
         "keep: 3 months",
     );
-    let (_, refused) = told(&[longer], &[]);
+    let (_, refused) = compared(&[longer], &[]);
     insta::assert_snapshot!("no_basis", refused.join("\n"));
     let shorter = ("keep: 30 days\n    bases: [eu-gdpr:A6-1-b]", "keep: 3 days");
     assert_eq!(
-        told(&[shorter], &[]).1,
+        compared(&[shorter], &[]).1,
         [""; 0],
         "to keep less needs no basis"
     );
@@ -114,7 +114,7 @@ fn what_is_stored_is_kept_longer_only_by_a_rule_that_names_a_basis() {
         ("body: content", "body: traffic_data"),
         ("bases: [eu-gdpr:A6-1-f]", "purposes: [care]"),
     ];
-    let (_, refused) = told(&moved, &[]);
+    let (_, refused) = compared(&moved, &[]);
     assert_eq!(
         refused.len(),
         1,
@@ -129,14 +129,14 @@ fn what_is_stored_is_kept_longer_only_by_a_rule_that_names_a_basis() {
 #[test]
 fn fields_are_added_removed_renamed_and_reclassified() {
     let personal = |category: &str| ColumnClass::Personal(category.parse().unwrap());
-    let (diff, refused) = told(&[("      labels: none\n", "")], &[]);
+    let (diff, refused) = compared(&[("      labels: none\n", "")], &[]);
     let removed = FieldDiff::Removed {
         column: "labels".to_owned(),
         class: ColumnClass::NotPersonal,
     };
     assert_eq!((fields(&diff), refused), (&[removed][..], Vec::new()));
 
-    let (diff, _) = told(
+    let (diff, _) = compared(
         &[("      body: content\n", "      body: traffic_data\n")],
         &[],
     );
@@ -156,7 +156,7 @@ fn fields_are_added_removed_renamed_and_reclassified() {
         "\"name\": \"body\"",
         "\"name\": \"text\", \"aliases\": [\"body\"]",
     );
-    let (diff, refused) = told(
+    let (diff, refused) = compared(
         &[("      body: content\n", "      text: content\n")],
         &[alias],
     );
@@ -167,7 +167,7 @@ fn fields_are_added_removed_renamed_and_reclassified() {
     assert_eq!((fields(&diff), refused), (&[renamed][..], Vec::new()));
     assert!(changes(&diff).is_empty());
 
-    let (diff, _) = told(
+    let (diff, _) = compared(
         &[("      body: content\n", "      text: content\n")],
         &[("\"name\": \"body\"", "\"name\": \"text\"")],
     );
@@ -179,7 +179,7 @@ fn fields_are_added_removed_renamed_and_reclassified() {
 }
 
 #[test]
-fn what_stored_rows_cannot_follow_is_refused_with_what_to_do() {
+fn changes_that_stored_rows_cannot_follow_are_refused_with_a_fix() {
     let mut all = Vec::new();
     for (words, schema) in [
         (vec![("zone: Europe/Amsterdam", "zone: UTC")], vec![]),
@@ -227,7 +227,7 @@ fn what_stored_rows_cannot_follow_is_refused_with_what_to_do() {
             vec![],
         ),
     ] {
-        let (_, refused) = told(&words, &schema);
+        let (_, refused) = compared(&words, &schema);
         assert_eq!(refused.len(), 1, "{words:?}: {refused:#?}");
         all.extend(refused);
     }
@@ -301,19 +301,20 @@ fn one_version_is_one_text() {
 }
 
 #[test]
-fn a_product_that_comes_or_goes_is_told_with_all_its_terms() {
+fn added_or_removed_product_is_reported_with_all_its_terms() {
     let mut without = good();
     without.products.remove(&"sms".parse().unwrap()).unwrap();
-    let gone = diff(&good(), &without);
+    let removal = diff(&good(), &without);
     assert_eq!(
-        gone.products
+        removal
+            .products
             .iter()
             .map(|product| product.what)
             .collect::<Vec<_>>(),
         [ProductPresence::Removed]
     );
     assert!(
-        changes(&gone)
+        changes(&removal)
             .iter()
             .all(|(_, change)| *change == TermChange::Removed)
     );
@@ -351,7 +352,7 @@ fn tells(
         .iter()
         .find(|product| product.product.as_str() == "sms")
         .unwrap();
-    let mut told = sms.terms.iter().filter(|term| {
+    let mut terms = sms.terms.iter().filter(|term| {
         let of_country = match countries.contains(&country) {
             true => term.jurisdictions.contains(&country),
             false => term.jurisdictions.is_empty(),
@@ -362,8 +363,8 @@ fn tells(
         };
         term.category == category && of_country && of_tenant
     });
-    let found = told.next().is_some();
-    assert!(told.next().is_none(), "one answer for one record");
+    let found = terms.next().is_some();
+    assert!(terms.next().is_none(), "one answer for one record");
     found
 }
 
@@ -371,7 +372,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn a_record_keeps_its_terms_exactly_where_resolving_it_by_hand_under_both_policies_gives_the_same(
+    fn record_keeps_its_terms_exactly_where_both_policies_resolve_it_alike(
         before in rules(6),
         after in rules(6),
     ) {

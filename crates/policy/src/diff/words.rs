@@ -134,10 +134,10 @@ impl fmt::Display for FieldDiff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             FieldDiff::Added { column, class } => {
-                write!(f, "field {column} comes: {}", class_text(class))
+                write!(f, "field {column} is added: {}", class_text(class))
             }
             FieldDiff::Removed { column, class } => {
-                write!(f, "field {column} goes (was {})", class_text(class))
+                write!(f, "field {column} is removed (was {})", class_text(class))
             }
             FieldDiff::Renamed { from, to } => write!(f, "field {from} becomes {to}"),
             FieldDiff::Reclassified { column, from, to } => {
@@ -162,11 +162,11 @@ impl fmt::Display for TermDiff {
             after,
             change,
         } = self;
-        let words = |told: &Option<TermReport>| {
-            told.as_ref().map_or("nothing".to_owned(), |told| {
+        let words = |term: &Option<TermReport>| {
+            term.as_ref().map_or("nothing".to_owned(), |term| {
                 format!(
                     "{} {} from {} ({})",
-                    told.boundary, told.keep, told.trigger, told.rule
+                    term.boundary, term.keep, term.trigger, term.rule
                 )
             })
         };

@@ -161,7 +161,7 @@ impl ProductColumns {
             .columns
             .iter()
             .find(|column| column.path.join(".") == name);
-        let mend = match by_path {
+        let help = match by_path {
             Some(column) => format!(
                 "nested fields are named by their column: write `{}`",
                 column.name
@@ -170,7 +170,7 @@ impl ProductColumns {
         };
         reading
             .problems
-            .error(at, path, format!("the schema has no column `{name}`"), mend);
+            .error(at, path, format!("the schema has no column `{name}`"), help);
     }
 
     fn check_unnamed(&self, (path, at): (&str, TextPosition), reading: &mut ValueReader<'_>) {
@@ -183,22 +183,22 @@ impl ProductColumns {
                 let other = format!("{product}_{}", name.to_ascii_lowercase());
                 let what =
                     format!("the schema's field `{field}` has the name of a tag column, `{name}`");
-                let mend = format!(
+                let help = format!(
                     "rename it in the schema, for instance to `{other}`, with `{}` among its aliases",
                     column.path.last().map_or("", String::as_str)
                 );
                 reading
                     .problems
-                    .error(at, &join(path, "schema"), what, mend);
+                    .error(at, &join(path, "schema"), what, help);
             } else if !self.named.contains(name) {
                 let what =
                     format!("the schema's field `{name}` is not classified and will not be stored");
-                let mend = format!(
+                let help = format!(
                     "write `{name}: <category>` or `{name}: none` under fields, or leave it out on purpose"
                 );
                 reading
                     .problems
-                    .warning(at, &join(path, "fields"), what, mend);
+                    .warning(at, &join(path, "fields"), what, help);
             }
         }
     }
@@ -240,12 +240,12 @@ impl ProductColumns {
                 return None;
             }
             Some(Some(column)) if !kind.fits(column, self.converted.as_deref() == Some(name)) => {
-                let (is, mend) = kind.words(column);
+                let (is, help) = kind.words(column);
                 reading.problems.error(
                     at,
                     path,
                     format!("{role} cannot come from `{name}`: it is {is}"),
-                    mend,
+                    help,
                 );
                 return None;
             }

@@ -51,10 +51,10 @@ pub(super) fn derive(
         } else {
             None
         };
-        if let Some((what, mend)) = what {
+        if let Some((what, help)) = what {
             reading
                 .problems
-                .error(entry.at, &path, format!("`{}` {what}", entry.key), mend);
+                .error(entry.at, &path, format!("`{}` {what}", entry.key), help);
         }
         let known = HOWS.map(|(word, ..)| word);
         check_keys(&entry.value, &known, &path, reading.problems);
@@ -196,12 +196,12 @@ fn counted(
 ) -> Option<String> {
     let name = reading.text(node, path, "recipient")?;
     if !named.subjects.contains(&name) {
-        let what = format!("cells count people, and `{name}` is none of the product's subjects");
-        let mend = match named.subjects {
+        let what = format!("cells count people, and `{name}` is not one of the product's subjects");
+        let help = match named.subjects {
             [] => "list it under subjects".to_owned(),
             known => did_you_mean(name, known),
         };
-        reading.problems.error(node.at, path, what, mend);
+        reading.problems.error(node.at, path, what, help);
         return None;
     }
     Some(name.to_owned())
@@ -238,12 +238,12 @@ impl EndNames<'_> {
             })
         };
         if let Some(what) = refused {
-            let mend = if sum {
+            let help = if sum {
                 "sum a column that is `none`"
             } else {
                 "name a column that is `none`, or derive one from it"
             };
-            reading.problems.error(node.at, path, what, mend);
+            reading.problems.error(node.at, path, what, help);
             return None;
         }
         let near = nearest(name, self.derived.iter().copied());

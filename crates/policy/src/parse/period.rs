@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn text_that_is_no_duration_is_refused() {
         for text in [
             "",
             "6",

@@ -83,8 +83,8 @@ pub(super) fn read(
             }
             Some(text) => {
                 let what = format!("`records: {text}` means nothing");
-                let mend = "write `none` for a product without records of its own, or leave it out";
-                reading.problems.error(records.at, &path, what, mend);
+                let help = "write `none` for a product without records of its own, or leave it out";
+                reading.problems.error(records.at, &path, what, help);
             }
             None => own = records::read(records, &path, reading),
         }
@@ -97,10 +97,10 @@ pub(super) fn read(
         .iter()
         .any(|entry| KEYS[2..].contains(&entry.key.as_str()))
     {
-        let what = "it is not said where its records come from";
-        let mend =
+        let what = "the source of its records is missing";
+        let help =
             "write topics, schema, event_time, jurisdiction, fields and end, or `records: none`";
-        reading.problems.error(node.at, path, what, mend);
+        reading.problems.error(node.at, path, what, help);
         return draft;
     }
     draft.records = records(&mut draft, node, context, topics, reading);
@@ -122,7 +122,10 @@ fn no_records(node: &YamlNode, path: &str, reading: &mut ValueReader<'_>) {
         .iter()
         .filter(|entry| KEYS[2..].contains(&entry.key.as_str()))
     {
-        let what = format!("`{}` stands in a product without records", entry.key);
+        let what = format!(
+            "`{}` is not allowed in a product without records",
+            entry.key
+        );
         reading.problems.error(
             entry.at,
             &join(path, &entry.key),
@@ -328,12 +331,12 @@ fn read_schema(
     let text = match schemas.load(name) {
         Ok(text) => text,
         Err(why) => {
-            let mend = "write its path relative to the folder of this policy file";
+            let help = "write its path relative to the folder of this policy file";
             reading.problems.error(
                 node.at,
                 &path,
                 format!("the schema `{name}` cannot be read: {why}"),
-                mend,
+                help,
             );
             return None;
         }
@@ -351,7 +354,7 @@ fn read_schema(
                     node.at,
                     &path,
                     format!("in {name}{field}: {}", unfit.what),
-                    unfit.mend,
+                    unfit.help,
                 );
             }
             None

@@ -233,10 +233,10 @@ fn duration(node: &YamlNode, path: &str, reading: &mut ValueReader<'_>) -> Optio
     let text = reading.text(node, path, "6 months")?;
     match keep(text) {
         Ok(keep) => Some(keep),
-        Err(mend) => {
+        Err(help) => {
             reading
                 .problems
-                .error(node.at, path, format!("`{text}` is no duration"), mend);
+                .error(node.at, path, format!("`{text}` is no duration"), help);
             None
         }
     }

@@ -15,7 +15,7 @@ pub(super) struct ValueReader<'p> {
 }
 
 impl ValueReader<'_> {
-    /// Returns the node under `key`, and reports an error if there is none. `path` is the path of
+    /// Returns the node under `key`, and reports an error if it is missing. `path` is the path of
     /// `map`.
     pub(super) fn need<'n>(
         &mut self,
@@ -161,12 +161,12 @@ impl ValueReader<'_> {
             .find(|(word, _)| *word == text)
             .map(|(_, value)| *value);
         if found.is_none() {
-            let mend = did_you_mean(text, &known);
+            let help = did_you_mean(text, &known);
             self.problems.error(
                 node.at,
                 path,
                 format!("`{text}` is not one of {}", known.join(", ")),
-                mend,
+                help,
             );
         }
         found
@@ -232,7 +232,7 @@ fn write(example: &str) -> String {
 pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
     match nearest(word, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None if known.is_empty() => "there is none to choose from".to_owned(),
+        None if known.is_empty() => "there is no name to choose from".to_owned(),
         None if known.len() > 24 => format!(
             "there are {} to choose from, `{}` first",
             known.len(),

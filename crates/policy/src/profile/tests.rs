@@ -54,7 +54,7 @@ fn the_text_names_windows_sorted_by_category_and_no_rule() {
 }
 
 #[test]
-fn records_that_arrived_late_by_different_numbers_of_buckets_lie_apart_where_there_is_a_minimum() {
+fn records_of_different_lateness_are_apart_where_there_is_a_minimum() {
     let late = both().with_late(1);
     assert_eq!(
         late.text,
@@ -120,7 +120,7 @@ fn triggered(contract_end: Option<&str>, withdrawn: Option<&str>) -> RecordTrigg
 }
 
 #[test]
-fn a_contract_whose_end_is_known_gives_a_deadline_that_the_text_tells() {
+fn known_contract_end_gives_a_deadline_that_the_text_shows() {
     let open = Profile::new(vec![
         term(
             "content",
@@ -248,7 +248,7 @@ fn bucket(unit: BucketUnit, number: u32) -> Bucket {
 
 proptest! {
     #[test]
-    fn deadlines_of_triggers_are_those_of_an_event_in_their_place_and_the_text_tells_all_of_them(
+    fn trigger_deadlines_equal_those_of_an_event_and_are_all_in_the_text(
         terms in terms(),
         hourly: bool,
         zone in prop::sample::select(vec![Tz::UTC, Tz::Europe__Amsterdam, Tz::America__Havana, Tz::Pacific__Apia]),
@@ -286,7 +286,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_no_profiles_text_reads_as_none(text in "[a-z_=; 0-9-]{0,40}") {
+    fn text_of_no_profile_parses_as_no_profile(text in "[a-z_=; 0-9-]{0,40}") {
         prop_assert!(Profile::parse(&text).is_none_or(|profile| profile.text == text));
     }
 }

@@ -104,7 +104,7 @@ pub(crate) fn records() -> impl Iterator<Item = (&'static str, Option<&'static s
     let tenants = TENANTS
         .iter()
         .map(|tenant| Some(*tenant))
-        .chain([None, Some("nobody")]);
+        .chain([None, Some("unnamed")]);
     tenants.flat_map(|tenant| {
         COUNTRIES
             .iter()
@@ -190,7 +190,7 @@ fn any_rule() -> Rule {
 }
 
 #[test]
-fn tenants_that_no_rule_tells_apart_are_of_one_class() {
+fn tenants_that_no_rule_distinguishes_share_one_class() {
     let named = |tenants: &[&str]| Rule {
         tenants: tenants.iter().map(|text| (*text).to_owned()).collect(),
         ..any_rule()
@@ -212,7 +212,7 @@ fn tenants_that_no_rule_tells_apart_are_of_one_class() {
         resolver.tenant_class(Some("acme")),
         resolver.tenant_class(Some("corp"))
     );
-    assert_eq!(resolver.tenant_class(Some("nobody")), TenantClass(0));
+    assert_eq!(resolver.tenant_class(Some("unnamed")), TenantClass(0));
     assert_eq!(resolver.tenant_class(None), TenantClass(0));
 }
 

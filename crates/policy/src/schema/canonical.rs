@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn logical_types_docs_defaults_and_aliases_are_left_out_and_names_are_whole() {
+    fn canonical_form_has_whole_names_and_leaves_out_annotations() {
         let schema = json!({"type": "record", "name": "R", "namespace": "a.b", "doc": "x", "aliases": ["Q"], "fields": [
             {"name": "t", "type": {"type": "long", "logicalType": "timestamp-millis"}, "doc": "y"},
             {"name": "p", "type": ["null", {"type": "bytes", "logicalType": "decimal", "precision": 4, "scale": 2}], "default": null},

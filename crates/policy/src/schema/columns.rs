@@ -77,11 +77,11 @@ struct Flatten<'m> {
 }
 
 impl Flatten<'_> {
-    fn unfit(&mut self, path: &[String], what: impl Into<String>, mend: impl Into<String>) {
+    fn unfit(&mut self, path: &[String], what: impl Into<String>, help: impl Into<String>) {
         self.found.push(SchemaProblem {
             path: path.join("."),
             what: what.into(),
-            mend: mend.into(),
+            help: help.into(),
         });
     }
 
@@ -209,11 +209,11 @@ impl Flatten<'_> {
                 return None;
             }
             Type::Duration => {
-                let mend = "send it as a long, with the unit in its name";
+                let help = "send it as a long, with the unit in its name";
                 self.unfit(
                     path,
                     "a duration (months, days, milliseconds) has no type in a table",
-                    mend,
+                    help,
                 );
                 return None;
             }
@@ -224,7 +224,7 @@ impl Flatten<'_> {
         match (u8::try_from(precision), i8::try_from(scale)) {
             _ if precision == 0 || scale > precision => {
                 let what = format!(
-                    "a decimal of {precision} digits, {scale} of them behind the point, is impossible"
+                    "a decimal of {precision} digits, {scale} of them after the point, is impossible"
                 );
                 self.unfit(
                     path,
@@ -285,7 +285,7 @@ impl Flatten<'_> {
                 found.push(SchemaProblem {
                     path,
                     what,
-                    mend: "rename one of them, with the old name as an alias".to_owned(),
+                    help: "rename one of them, with the old name as an alias".to_owned(),
                 });
             }
         }

@@ -82,11 +82,11 @@ struct Compiler<'m> {
 }
 
 impl<'m> Compiler<'m> {
-    fn unfit(&self, what: impl Into<String>, mend: impl Into<String>) -> SchemaProblem {
+    fn unfit(&self, what: impl Into<String>, help: impl Into<String>) -> SchemaProblem {
         SchemaProblem {
             path: self.path.join("."),
             what: what.into(),
-            mend: mend.into(),
+            help: help.into(),
         }
     }
 
@@ -404,7 +404,7 @@ impl<'m> Compiler<'m> {
                 self.path.push(field.name.clone());
                 let mut puts = Vec::new();
                 defaults::of_field(self.reader, field, target, &mut puts)
-                    .map_err(|(what, mend)| self.unfit(what, mend))?;
+                    .map_err(|(what, help)| self.unfit(what, help))?;
                 puts.into_iter().try_for_each(|op| self.push(op, to))?;
                 self.path.pop();
             }

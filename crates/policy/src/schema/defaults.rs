@@ -28,11 +28,11 @@ pub(super) fn misfits(model: &Model) -> Vec<SchemaProblem> {
             put(model, field.of, default, &target, &mut Vec::new()).is_some()
         };
         if field.default.as_ref().is_some_and(|default| !fits(default)) {
-            let (what, mend) = misfit();
+            let (what, help) = misfit();
             found.push(SchemaProblem {
                 path: field.name.clone(),
                 what,
-                mend,
+                help,
             });
         }
     }

@@ -12,7 +12,7 @@ pub struct SchemaProblem {
     /// The problem, in one sentence without a full stop.
     pub what: String,
     /// The fix, in one sentence without a full stop.
-    pub mend: String,
+    pub help: String,
 }
 
 impl fmt::Display for SchemaProblem {
@@ -20,7 +20,7 @@ impl fmt::Display for SchemaProblem {
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
         }
-        write!(f, "{}; {}", self.what, self.mend)
+        write!(f, "{}; {}", self.what, self.help)
     }
 }
 
@@ -79,12 +79,12 @@ impl SchemaError {
             .map_or_else(String::new, SchemaProblem::brief)
     }
 
-    pub(super) fn one(path: &str, what: impl Into<String>, mend: impl Into<String>) -> Self {
+    pub(super) fn one(path: &str, what: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             found: vec![SchemaProblem {
                 path: path.to_owned(),
                 what: what.into(),
-                mend: mend.into(),
+                help: help.into(),
             }],
         }
     }

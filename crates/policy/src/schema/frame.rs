@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_is_told_apart() {
+    fn each_fault_of_a_header_has_its_own_error() {
         assert_eq!(frame(None), Err(Fault::Tombstone));
         assert_eq!(frame(Some(&[])), Err(Fault::Empty));
         assert_eq!(frame(Some(&[1, 0, 0, 0, 1])), Err(Fault::BadMagic));

@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_refused_with_its_place() {
+    fn invalid_json_is_refused_with_its_place() {
         for text in ["", "{", "/* {}", "\"a", "nothing", "{\"a\": // 1}"] {
             assert!(
                 read(text).unwrap_err().to_string().contains("line 1"),

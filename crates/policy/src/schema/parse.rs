@@ -99,7 +99,7 @@ impl Parser {
         self.remarks.push(SchemaProblem {
             path: self.path.join("."),
             what: what.into(),
-            mend: fix.to_owned(),
+            help: fix.to_owned(),
         });
     }
 

@@ -77,8 +77,8 @@ impl<'a> BucketFinder<'a> {
         if micros > self.latest {
             return Err(Fault::FutureEventTime);
         }
-        let behind = self.spans.partition_point(|span| span.0 <= micros);
-        let known = behind
+        let next = self.spans.partition_point(|span| span.0 <= micros);
+        let known = next
             .checked_sub(1)
             .map(|before| self.spans[before])
             .filter(|span| micros < span.1);
@@ -86,7 +86,7 @@ impl<'a> BucketFinder<'a> {
             Some(span) => span,
             None => {
                 let span = self.meet(at)?;
-                self.spans.insert(behind, span);
+                self.spans.insert(next, span);
                 span
             }
         };

@@ -22,7 +22,7 @@ const PREFIXES: &str = include_str!("country_prefixes.txt");
 /// [`Country::UNKNOWN`] for text that is not a number, that has no country's calling code
 /// (satellite and universal freephone codes), or that is a short code: under 7 digits with neither
 /// `+` nor `00`. A number that was never assigned has the country whose numbers have the same
-/// prefix, and if there is none, the main country of its calling code.
+/// prefix, and without such numbers the main country of its calling code.
 #[must_use]
 pub fn country_of(number: &str) -> Country {
     PhoneForm::new(None).country(number)

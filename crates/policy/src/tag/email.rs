@@ -30,7 +30,7 @@ pub(super) fn write(text: &str, to: &mut Vec<u8>) {
     }
 }
 
-/// Appends the domain of a mail address, in the form of [`write`]; false if there is none.
+/// Appends the domain of a mail address, in the form of [`write`]; false for a text without one.
 pub(super) fn write_domain(text: &str, to: &mut Vec<u8>) -> bool {
     let start = to.len();
     write(text, to);
@@ -125,8 +125,8 @@ fn peeled(text: &str) -> Option<String> {
         return Some(inner.to_owned());
     }
     if let Some(open) = text.rfind('<') {
-        let (inner, behind) = text.get(open + 1..)?.split_once('>')?;
-        return trimmed(behind).is_empty().then(|| inner.to_owned());
+        let (inner, after) = text.get(open + 1..)?.split_once('>')?;
+        return trimmed(after).is_empty().then(|| inner.to_owned());
     }
     if let Some(inner) = text
         .strip_suffix(')')

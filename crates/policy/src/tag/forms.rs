@@ -70,7 +70,7 @@ mod tests {
     use super::canonical_forms;
 
     #[test]
-    fn a_number_an_address_and_a_channels_id_have_the_forms_that_the_tagger_writes() {
+    fn forms_of_numbers_addresses_and_ids_are_those_of_the_tagger() {
         assert_eq!(canonical_forms("+31 6 1234-5678"), ["31612345678"]);
         assert_eq!(
             canonical_forms(" Ada@Example.NET"),

@@ -182,10 +182,10 @@ impl<'a> TagGroups<'a> {
             return RowPermutation::all(kept);
         }
         let mut next = Vec::with_capacity(self.kinds.len());
-        let mut behind = 0;
+        let mut start = 0;
         for kind in &self.kinds {
-            next.push(behind);
-            behind += kind.rows;
+            next.push(start);
+            start += kind.rows;
         }
         let mut order = vec![0; kept];
         for (row, target) in self.rows.iter().enumerate() {
@@ -194,6 +194,6 @@ impl<'a> TagGroups<'a> {
                 *at += 1;
             }
         }
-        RowPermutation::of(order)
+        RowPermutation::from_rows(order)
     }
 }

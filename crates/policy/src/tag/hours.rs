@@ -20,7 +20,7 @@ pub(super) struct HourCache {
 
 impl HourCache {
     /// Creates the cache for `zone`.
-    pub(super) fn of(zone: Tz) -> Self {
+    pub(super) fn new(zone: Tz) -> Self {
         Self {
             zone,
             known: [None; PLACES],
@@ -79,16 +79,16 @@ mod tests {
     fn an_offset_that_changes_within_an_hour_is_seen_to_the_second() {
         // Liberia went from 00:44:30 behind UTC to UTC at 1972-01-07T00:44:30Z.
         let change = 63_593_070_000_000;
-        let mut hours = HourCache::of(Tz::Africa__Monrovia);
-        let told: Vec<_> = [-1_800_000_000, -1, 0, 1_800_000_000]
+        let mut hours = HourCache::new(Tz::Africa__Monrovia);
+        let found: Vec<_> = [-1_800_000_000, -1, 0, 1_800_000_000]
             .map(|by| hours.hour(change + by))
             .into();
-        assert_eq!(told, [Some(23), Some(23), Some(0), Some(1)]);
+        assert_eq!(found, [Some(23), Some(23), Some(0), Some(1)]);
     }
 
     #[test]
     fn a_time_outside_any_calendar_has_no_hour() {
-        let mut hours = HourCache::of(Tz::Europe__Amsterdam);
+        let mut hours = HourCache::new(Tz::Europe__Amsterdam);
         assert_eq!(
             [i64::MIN, i64::MAX].map(|micros| hours.hour(micros)),
             [None, None]
@@ -102,7 +102,7 @@ mod tests {
             times in proptest::collection::vec(-3_000_000_000_i64..5_000_000_000, 1..50),
             micros in 0..1_000_000_i64,
         ) {
-            let mut hours = HourCache::of(zone);
+            let mut hours = HourCache::new(zone);
             for seconds in times {
                 // Adjacent times use the same cached offset.
                 for by in [0, 1, 1800, 3600, 86_400] {

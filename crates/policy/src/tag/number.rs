@@ -52,7 +52,7 @@ pub(super) enum NumberKind {
     /// Marked as international, but too short or too long for it. The marked part begins at this
     /// digit.
     OutOfBounds {
-        /// The index of the first digit after the international prefix; 0 if there is none.
+        /// The index of the first digit after the international prefix; 0 without one.
         from: usize,
     },
 }
@@ -99,11 +99,11 @@ impl PhoneNumber {
             return None;
         }
         let ascii = to_ascii(text);
-        if let Some(dialled) = Dialled::of(&numeral(&ascii)) {
+        if let Some(dialled) = Dialled::parse(&numeral(&ascii)) {
             return dialled.resolved(None, home);
         }
         let spelled = unwrapped(&ascii)?;
-        let dialled = Dialled::of(&numeral(&spelled.number))?;
+        let dialled = Dialled::parse(&numeral(&spelled.number))?;
         let number = dialled.resolved(spelled.context.as_deref(), home)?;
         let is_whole = match number.kind {
             NumberKind::International | NumberKind::Marked => true,
@@ -153,22 +153,22 @@ struct Dialled {
 
 impl Dialled {
     /// Reads a text. `None` if the text contains anything else.
-    fn of(text: &str) -> Option<Dialled> {
+    fn parse(text: &str) -> Option<Dialled> {
         let mut dialled = Dialled {
             digits: Digits::NONE,
             plus: false,
             bracketed_zero: None,
         };
         let mut rest = text.trim().as_bytes();
-        while let [byte, behind @ ..] = rest {
-            rest = behind;
+        while let [byte, tail @ ..] = rest {
+            rest = tail;
             match byte {
                 b'0'..=b'9' if dialled.digits.length < MOST_DIALLED => {
                     dialled.digits.push(*byte)?
                 }
                 b'+' if dialled.digits.length == 0 && !dialled.plus => dialled.plus = true,
-                b'(' | b'[' if dialled.is_behind_code() => {
-                    if let [b'0', b')' | b']', after @ ..] = behind {
+                b'(' | b'[' if dialled.is_after_code() => {
+                    if let [b'0', b')' | b']', after @ ..] = tail {
                         dialled.bracketed_zero = Some(dialled.digits.length);
                         rest = after;
                     }
@@ -188,8 +188,8 @@ impl Dialled {
         let digits = self.digits.all();
         let code = if digits.starts_with(b"00") { 2 } else { 0 };
         let with = self.bracketed_zero.and_then(|at| {
-            let (before, behind) = digits.split_at(at);
-            Digits::joined(&[before, b"0", behind])
+            let (before, after) = digits.split_at(at);
+            Digits::joined(&[before, b"0", after])
         });
         match with {
             Some(with)
@@ -208,7 +208,7 @@ impl Dialled {
     }
 
     /// Returns true if the digits read so far may be a calling code, with or without `00`.
-    fn is_behind_code(&self) -> bool {
+    fn is_after_code(&self) -> bool {
         match self.digits.all() {
             [b'0', b'0', code @ ..] => (1..=3).contains(&code.len()),
             [b'0', ..] | [] => false,

@@ -22,7 +22,7 @@ impl RowPermutation {
     }
 
     /// Keeps these rows.
-    pub(super) fn of(rows: Vec<u32>) -> Self {
+    pub(super) fn from_rows(rows: Vec<u32>) -> Self {
         Self {
             kept: rows.len(),
             rows: Some(UInt32Array::from(rows)),

@@ -222,7 +222,10 @@ fn derive(
             Arc::new(text::countries(order, |row| countries.of(row))?)
         }
         Derivation::HourOf => {
-            let (of, mut hours) = (times(rows, &derived.of)?, HourCache::of(by.calendar.zone()));
+            let (of, mut hours) = (
+                times(rows, &derived.of)?,
+                HourCache::new(by.calendar.zone()),
+            );
             let hour = |row| {
                 if of.is_valid(row) {
                     hours.hour(of.value(row))

@@ -31,8 +31,8 @@ pub(super) struct NumberingPlan {
     pub(super) country: Country,
     /// The calling code.
     pub(super) code: &'static [u8],
-    /// The national prefix, dialled before a national number within the country; empty if there is
-    /// none.
+    /// The national prefix, dialled before a national number within the country; empty if the
+    /// country has no such prefix.
     pub(super) trunk: &'static [u8],
     /// The international prefix, dialled before a calling code within the country; empty if no
     /// single one is usual.

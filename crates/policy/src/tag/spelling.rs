@@ -128,10 +128,10 @@ fn peeled<'t>(text: &'t str, layers: &mut Layers) -> Option<&'t str> {
         }
     }
     if let Some(open) = text.rfind('<') {
-        let (inner, behind) = text.get(open + 1..)?.split_once('>')?;
+        let (inner, after) = text.get(open + 1..)?.split_once('>')?;
         layers.named |= open > 0;
-        let behind = behind.trim();
-        return (behind.is_empty() || behind.starts_with(';')).then_some(inner);
+        let after = after.trim();
+        return (after.is_empty() || after.starts_with(';')).then_some(inner);
     }
     if let Some((scheme, rest)) = text.split_once(':') {
         let is = |known: &&str| scheme.trim().eq_ignore_ascii_case(known);
@@ -201,8 +201,8 @@ fn account<'t>(text: &'t str, layers: &Layers) -> Option<Address<'t>> {
         return None;
     }
     // A password may contain text that looks like parameters; those of the user are before it.
-    let behind = password.split(';').skip(1);
-    let context = parts.chain(behind).find_map(context_of);
+    let parameters = password.split(';').skip(1);
+    let context = parts.chain(parameters).find_map(context_of);
     Some(Address {
         number,
         context,
@@ -303,9 +303,9 @@ pub(super) fn numeral(text: &str) -> Cow<'_, str> {
 /// formats show at most six.
 const EXACT_FRACTION: usize = 9;
 
-/// Parses `3.90612345678E11`: all digits are present if the fraction has as many digits as the
-/// exponent states, or if a long one lacks only zeros at its end, which floating-point types leave
-/// out.
+/// Parses `3.90612345678E11`: all digits are present if the fraction has the number of digits that
+/// the exponent states, or if a long one lacks only zeros at its end, which floating-point types
+/// leave out.
 fn exact_power(text: &str) -> Option<String> {
     let (mantissa, exponent) = text.split_once(['e', 'E'])?;
     let exponent: usize = exponent
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_number_has_none() {
+    fn text_that_is_not_one_number_has_no_number() {
         for text in [
             "bob@example.org",
             "12345678@example.org",

@@ -160,7 +160,7 @@ impl Tagger {
         let walls = self
             .records
             .event_time_zone
-            .map(|zone| InstantBatch::of(rows, &self.records.event_time, zone));
+            .map(|zone| InstantBatch::from_wall_clock(rows, &self.records.event_time, zone));
         let walls = walls.transpose()?;
         let rows = walls.as_ref().map_or(rows, |walls| &walls.rows);
         let mut spreads = walls.as_ref().map(|walls| walls.spreads.iter().peekable());
@@ -247,14 +247,14 @@ pub(super) enum BatchCountries {
 impl BatchCountries {
     /// Returns the result of `country` for each text; [`Country::UNKNOWN`] for null.
     pub(super) fn each(of: &StringArray, country: impl Fn(&str) -> Country) -> Self {
-        let tell = |row| {
+        let country_of_row = |row| {
             if of.is_valid(row) {
                 country(of.value(row))
             } else {
                 Country::UNKNOWN
             }
         };
-        Self::Each((0..of.len()).map(tell).collect())
+        Self::Each((0..of.len()).map(country_of_row).collect())
     }
 
     /// Returns the jurisdiction of a row.

@@ -53,7 +53,7 @@ impl TextBuilder {
 }
 
 /// Returns a column of the rows of `of` in `order`. For each row, `write` gets its number and its
-/// value, appends the new text, and returns false if there is none. Null remains null.
+/// value, appends the new text, and returns false without a text. Null remains null.
 pub(super) fn rewrite(
     of: &StringArray,
     order: &RowPermutation,

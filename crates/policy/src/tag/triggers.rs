@@ -85,18 +85,18 @@ impl Triggers {
         rows: &RecordBatch,
         bucket: Bucket,
     ) -> Result<Vec<RecordTriggers>, TagError> {
-        let stands = |name: &String| rows.column_by_name(name).is_some();
+        let has_column = |name: &String| rows.column_by_name(name).is_some();
         let tenants = records
             .tenant
             .as_ref()
-            .filter(|name| stands(name))
+            .filter(|name| has_column(name))
             .map(|name| texts(rows, name))
             .transpose()?;
         let mut named = Vec::new();
         for subject in records
             .subjects
             .iter()
-            .filter(|subject| stands(&subject.column))
+            .filter(|subject| has_column(&subject.column))
         {
             named.extend(self.named(
                 subject,

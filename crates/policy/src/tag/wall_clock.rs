@@ -30,7 +30,11 @@ pub(super) struct InstantBatch {
 
 impl InstantBatch {
     /// Converts the wall-clock times of `column`, which are stored as if they were UTC.
-    pub(super) fn of(rows: &RecordBatch, column: &str, zone: Tz) -> Result<InstantBatch, TagError> {
+    pub(super) fn from_wall_clock(
+        rows: &RecordBatch,
+        column: &str,
+        zone: Tz,
+    ) -> Result<InstantBatch, TagError> {
         let walls = times(rows, column)?;
         let mut clock = WallClock::new(zone);
         let mut spreads = Vec::new();
@@ -189,7 +193,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_instant_lies_between_the_readings_of_what_its_clock_shows(
+        fn every_instant_is_between_the_readings_of_its_wall_clock(
             seconds in prop::collection::vec(631_152_000_i64..2_500_000_000, 1..60),
             zone in prop::sample::select(vec![Tz::Europe__Dublin, Tz::Australia__Lord_Howe, Tz::Asia__Kolkata, Tz::America__Sao_Paulo]),
         ) {

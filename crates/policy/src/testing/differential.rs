@@ -39,22 +39,22 @@ pub fn run(pair: &Pair, seed: u64, bodies: usize) -> Result<CaseResult, String> 
         &pair.oracle_reader,
     ]
     .map(ToString::to_string);
-    let tell = |what: &str, body: &[u8]| {
+    let failure = |what: &str, body: &[u8]| {
         format!("seed {seed}: {what}\nwriter {writer}\nreader {reader}\nbody {body:02X?}")
     };
     let oracle = Oracle::new(&oracle_writer, &oracle_reader)
-        .map_err(|error| tell(&error.to_string(), &[]))?;
-    let schema = Schema::parse(&reader).map_err(|error| tell(&error.to_string(), &[]))?;
-    let written = WriterSchema::parse(&writer).map_err(|error| tell(&error.to_string(), &[]))?;
+        .map_err(|error| failure(&error.to_string(), &[]))?;
+    let schema = Schema::parse(&reader).map_err(|error| failure(&error.to_string(), &[]))?;
+    let written = WriterSchema::parse(&writer).map_err(|error| failure(&error.to_string(), &[]))?;
     let every: BTreeSet<String> = schema
         .columns
         .iter()
         .map(|column| column.name.clone())
         .collect();
-    let mut decoder =
-        Decoder::new(&written, &schema, &every).map_err(|error| tell(&error.to_string(), &[]))?;
+    let mut decoder = Decoder::new(&written, &schema, &every)
+        .map_err(|error| failure(&error.to_string(), &[]))?;
     let mut checker = Decoder::new(&written, &schema, &BTreeSet::new())
-        .map_err(|error| tell(&error.to_string(), &[]))?;
+        .map_err(|error| failure(&error.to_string(), &[]))?;
     let mut names = json!({});
     named(&pair.writer, &mut names);
 
@@ -82,16 +82,19 @@ pub fn run(pair: &Pair, seed: u64, bodies: usize) -> Result<CaseResult, String> 
             (OracleResult::Read(_), Err(_))
                 if writer.contains("\"map\"") && checker.push(&bytes).is_ok() => {}
             (OracleResult::Read(_), ours) => {
-                return Err(tell(
+                return Err(failure(
                     &format!("apache-avro reads it, we say {ours:?}"),
                     &bytes,
                 ));
             }
             (OracleResult::Refused, Ok(())) => {
-                return Err(tell("apache-avro refuses it, we accept it", &bytes));
+                return Err(failure("apache-avro refuses it, we accept it", &bytes));
             }
             (OracleResult::Unresolved, Ok(())) => {
-                return Err(tell("apache-avro cannot resolve it, we accept it", &bytes));
+                return Err(failure(
+                    "apache-avro cannot resolve it, we accept it",
+                    &bytes,
+                ));
             }
         }
     }
@@ -100,14 +103,14 @@ pub fn run(pair: &Pair, seed: u64, bodies: usize) -> Result<CaseResult, String> 
         let flushed = decoder.flush();
         if !flushed.faults.is_empty() || flushed.batch.num_rows() != expected.len() {
             let rows = flushed.batch.num_rows();
-            return Err(tell(
+            return Err(failure(
                 &format!("{rows} rows for {} accepted, {round}", expected.len()),
                 &[],
             ));
         }
         for (row, (value, bytes)) in expected.iter().enumerate() {
             if let Comparison::Differs(path) = compare(value, &pair.reader, &flushed.batch, row) {
-                return Err(tell(
+                return Err(failure(
                     &format!("row {row} differs at {path}, {round}: {value:?}"),
                     bytes,
                 ));
@@ -117,26 +120,26 @@ pub fn run(pair: &Pair, seed: u64, bodies: usize) -> Result<CaseResult, String> 
             .iter()
             .find(|(_, bytes)| decoder.push(bytes).is_err())
         {
-            return Err(tell("it is refused when it comes again", bytes));
+            return Err(failure("it is refused when it comes again", bytes));
         }
     }
     // Keep only some columns: their values are the same, whatever is dropped.
     let whole = decoder.flush().batch;
     let some: BTreeSet<String> = every.into_iter().filter(|_| rng.random_bool(0.5)).collect();
     let mut decoder =
-        Decoder::new(&written, &schema, &some).map_err(|error| tell(&error.to_string(), &[]))?;
+        Decoder::new(&written, &schema, &some).map_err(|error| failure(&error.to_string(), &[]))?;
     if let Some((_, bytes)) = expected
         .iter()
         .find(|(_, bytes)| decoder.push(bytes).is_err())
     {
-        return Err(tell("it is refused where fewer columns are kept", bytes));
+        return Err(failure("it is refused where fewer columns are kept", bytes));
     }
     let part = decoder.flush().batch;
     let same = some
         .iter()
         .all(|name| part.column_by_name(name) == whole.column_by_name(name));
     if part.num_columns() != some.len() || !same {
-        return Err(tell(
+        return Err(failure(
             &format!("fewer columns are other columns: {some:?}"),
             &[],
         ));

@@ -23,7 +23,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    fn of(writer: Json, reader: Json) -> Self {
+    fn new(writer: Json, reader: Json) -> Self {
         Self {
             oracle_writer: writer.clone(),
             oracle_reader: reader.clone(),
@@ -97,11 +97,11 @@ impl<'r> Schemas<'r> {
         match self.rng.random_range(0..16) {
             0..=6 => {
                 let of = json!(SAME[self.rng.random_range(0..SAME.len())]);
-                Pair::of(of.clone(), of)
+                Pair::new(of.clone(), of)
             }
             7..=8 => {
                 let (from, into) = PROMOTED[self.rng.random_range(0..PROMOTED.len())];
-                Pair::of(json!(from), json!(into))
+                Pair::new(json!(from), json!(into))
             }
             9..=11 => {
                 let (base, of) = TIMES[self.rng.random_range(0..TIMES.len())];
@@ -110,7 +110,7 @@ impl<'r> Schemas<'r> {
                 } else {
                     json!(base)
                 };
-                Pair::of(writer, logical(base, of))
+                Pair::new(writer, logical(base, of))
             }
             12 => {
                 let of = logical("string", "uuid");
@@ -121,13 +121,13 @@ impl<'r> Schemas<'r> {
                 };
                 Pair {
                     oracle_writer: json!("string"),
-                    ..Pair::of(writer, of)
+                    ..Pair::new(writer, of)
                 }
             }
             13 => {
                 let (name, size) = (self.name(), self.rng.random_range(0..20));
                 let of = json!({ "type": "fixed", "name": name, "size": size });
-                Pair::of(of.clone(), of)
+                Pair::new(of.clone(), of)
             }
             14 => self.decimal(),
             _ => self.enumeration(),
@@ -158,12 +158,12 @@ impl<'r> Schemas<'r> {
         let name = self.name();
         let of = |symbols: &[&str]| json!({ "type": "enum", "name": name, "symbols": symbols });
         match self.rng.random_range(0..3) {
-            0 => Pair::of(of(&["a", "b", "c"]), of(&["c", "a", "b"])),
-            1 => Pair::of(of(&["a", "b", "c"]), of(&["a", "b"])),
+            0 => Pair::new(of(&["a", "b", "c"]), of(&["c", "a", "b"])),
+            1 => Pair::new(of(&["a", "b", "c"]), of(&["a", "b"])),
             _ => {
                 let mut reader = of(&["a", "other"]);
                 reader["default"] = json!("other");
-                Pair::of(of(&["a", "b", "c"]), reader)
+                Pair::new(of(&["a", "b", "c"]), reader)
             }
         }
     }

@@ -72,11 +72,11 @@ fn without_number(text: &str) -> &str {
     let letter = digits == 0 && inner.starts_with(|first: char| first.is_ascii_alphabetic());
     let rest = &inner[if letter { 1 } else { digits }..];
     let marks = rest.len() - rest.trim_start_matches(['.', ')', ']', ':', '-']).len();
-    let behind = &rest[marks..];
-    if !((1..=4).contains(&digits) || letter) || marks > 2 || !is_spaced(behind) {
+    let after = &rest[marks..];
+    if !((1..=4).contains(&digits) || letter) || marks > 2 || !is_spaced(after) {
         return text;
     }
-    let value = trim(behind);
+    let value = trim(after);
     let is_numbering = match marks {
         // A number alone is numbering only before a text that cannot continue a number.
         0 => {
@@ -91,7 +91,7 @@ fn without_number(text: &str) -> &str {
         _ if is_open => !value.starts_with(|first: char| first.is_ascii_digit()),
         _ => !(inner.starts_with('0') && rest.starts_with('-')),
     };
-    if is_numbering { behind } else { text }
+    if is_numbering { after } else { text }
 }
 
 #[cfg(test)]
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_part_of_a_value_stays() {
+    fn parts_of_a_value_stay() {
         for text in [
             "(020) 123-4567",
             "+31 6 12345678",

@@ -40,7 +40,7 @@ fn every_encoding_and_line_end_gives_the_same_values() {
 }
 
 #[test]
-fn what_stands_around_a_value_is_left_out() {
+fn text_around_a_value_is_left_out() {
     for line in [
         "  ada@example.net\t",
         "\u{a0}ada@example.net\u{3000}",
@@ -109,7 +109,7 @@ fn blank_lines_and_repeated_values_count_no_value() {
 }
 
 #[test]
-fn what_is_not_one_value_is_refused_with_its_line() {
+fn line_that_is_not_one_value_is_refused_with_its_number() {
     for (line, part) in [
         ("+31612341003,Ada", "several columns"),
         ("\"+31612341003\";\"Ada\"", "several columns"),
@@ -144,7 +144,7 @@ fn what_is_not_one_value_is_refused_with_its_line() {
 }
 
 #[test]
-fn what_is_not_text_is_refused() {
+fn content_that_is_not_text_is_refused() {
     let refused = |file: &[u8]| read(file).unwrap_err();
     assert!(refused(b"first-value\r\nZo\xeb Doe\r\n").starts_with("line 2 is not UTF-8 text"));
     let without_mark: Vec<u8> = "first-value\n"

@@ -68,7 +68,7 @@ impl BloomBlocks {
 
     /// Returns the place of the blocks after that header, which begins at `start`; `None` if the
     /// format is unknown.
-    pub(super) fn behind(start: u64, header: &[u8]) -> Option<BloomBlocks> {
+    pub(super) fn from_header(start: u64, header: &[u8]) -> Option<BloomBlocks> {
         let (first, mut rest) = header.split_first()?;
         // Field 1, an i32: the bytes of the blocks, as a zigzag varint.
         let (mut zigzag, mut shift) = (0_u64, 0);
@@ -91,7 +91,7 @@ impl BloomBlocks {
     }
 
     /// Returns the range of the only block that decides about a value.
-    pub(super) fn of(&self, asked: &BloomProbe<'_>) -> Range<u64> {
+    pub(super) fn block_for(&self, asked: &BloomProbe<'_>) -> Range<u64> {
         let number = ((asked.hash >> 32) * self.count.min(u64::from(u32::MAX))) >> 32;
         let start = self.start.saturating_add(number * BLOCK);
         start..start.saturating_add(BLOCK)
@@ -127,12 +127,12 @@ mod tests {
             let mut file = vec![7; at];
             file.extend(&written);
             file.extend([9; 40]);
-            let blocks = BloomBlocks::behind(at as u64, &file[at..at + 32]).unwrap();
+            let blocks = BloomBlocks::from_header(at as u64, &file[at..at + 32]).unwrap();
             prop_assert_eq!(blocks.count, filter.num_blocks() as u64);
             prop_assert_eq!(blocks.start % BLOCK, (at + written.len()) as u64 % BLOCK);
             for value in values.iter().chain(&others) {
                 let asked = BloomProbe::new(value);
-                let range = blocks.of(&asked);
+                let range = blocks.block_for(&asked);
                 let block = &file[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()];
                 prop_assert_eq!(asked.may_be_in(block), filter.check(value.as_str()));
             }
@@ -140,13 +140,13 @@ mod tests {
 
         #[test]
         fn a_header_of_another_form_is_not_understood(bytes in prop::collection::vec(any::<u8>(), 0..40), at in 0_usize..20) {
-            prop_assert!(BloomBlocks::behind(0, &bytes).is_none() || bytes.first() == Some(&0x15));
+            prop_assert!(BloomBlocks::from_header(0, &bytes).is_none() || bytes.first() == Some(&0x15));
             let (_, mut file) = written(&[], 1024);
-            prop_assert!(BloomBlocks::behind(0, &file).is_some());
+            prop_assert!(BloomBlocks::from_header(0, &file).is_some());
             // Flip a bit of the format's bytes.
             let form = file.len() - 1024 - FORM.len();
             file[form + at % FORM.len()] ^= 4;
-            prop_assert_eq!(BloomBlocks::behind(0, &file), None);
+            prop_assert_eq!(BloomBlocks::from_header(0, &file), None);
         }
     }
 }

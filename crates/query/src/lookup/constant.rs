@@ -39,8 +39,8 @@ impl ConstantColumn {
                 .fields()
                 .iter()
                 .find(|field| field.name() == name)?;
-            let told = || value(chunks.column(part.footer.leaf(name)?), field.data_type());
-            let value = sought(&part.filter, name).or_else(told)?;
+            let shown = || value(chunks.column(part.footer.leaf(name)?), field.data_type());
+            let value = sought(&part.filter, name).or_else(shown)?;
             Some(ConstantColumn {
                 field: Arc::clone(field),
                 value,
@@ -55,8 +55,8 @@ impl ConstantColumn {
     }
 }
 
-/// Returns the text that a column must contain in matching rows; `None` if there is none, or if
-/// another column may contain it.
+/// Returns the text that a column must contain in matching rows; `None` if they need no text, or
+/// if another column may contain it.
 fn sought(filter: &RecordFilter, column: &str) -> Option<ArrayRef> {
     let text = filter
         .texts

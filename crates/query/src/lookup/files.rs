@@ -78,7 +78,7 @@ impl TableFiles {
             let place = folder.join(Path::from(path).as_ref());
             return read(&place, ranges).map_err(|error| match error.kind() {
                 io::ErrorKind::UnexpectedEof => too_early(path),
-                io::ErrorKind::NotFound => self.gone(path),
+                io::ErrorKind::NotFound => self.deleted(path),
                 _ => StoreError::from(object_store::Error::Generic {
                     store: "files",
                     source: error.into(),
@@ -130,12 +130,12 @@ impl TableFiles {
 
     fn failed(&self, path: &str, error: object_store::Error) -> RewriteError {
         match error {
-            object_store::Error::NotFound { .. } => self.gone(path),
+            object_store::Error::NotFound { .. } => self.deleted(path),
             error => StoreError::from(error).into(),
         }
     }
 
-    fn gone(&self, path: &str) -> RewriteError {
+    fn deleted(&self, path: &str) -> RewriteError {
         self.footers.forget(&self.key(path));
         RewriteError::Gone {
             path: path.to_owned(),

@@ -81,7 +81,7 @@ pub(super) async fn parts(
         texts,
         within: filter.within.clone(),
     };
-    let places = FilterColumns::of(filter, &footer)?;
+    let places = FilterColumns::try_new(filter, &footer)?;
     let mut candidates = by_bounds(&footer, filter, &places);
     by_blooms(files, segment, &footer, filter, &mut candidates).await?;
     if candidates.is_empty() {
@@ -122,7 +122,7 @@ struct FilterColumns {
 
 impl FilterColumns {
     /// Returns the indexes. Errors if a column has another type than the filter expects.
-    fn of(filter: &RecordFilter, file: &CachedFooter) -> Result<FilterColumns, RewriteError> {
+    fn try_new(filter: &RecordFilter, file: &CachedFooter) -> Result<FilterColumns, RewriteError> {
         let text = |column: &String| {
             place(file, column, "it is no text in a segment", |kind| {
                 *kind == DataType::Utf8
@@ -304,14 +304,14 @@ async fn by_blooms(
             (_, None) => true,
             (None, Some(asked)) => asked.may_be_in(block(guess.map_or(usize::MAX, |(at, _)| at))),
             (Some((at, start)), Some(asked)) => {
-                let told = BloomBlocks::behind(start, block(at));
-                footer.note_bloom(group, leaf, told);
-                match (told, guess) {
-                    (Some(told), Some((at, guessed))) if told == guessed => {
+                let blocks = BloomBlocks::from_header(start, block(at));
+                footer.note_bloom(group, leaf, blocks);
+                match (blocks, guess) {
+                    (Some(blocks), Some((at, guessed))) if blocks == guessed => {
                         asked.may_be_in(block(at))
                     }
-                    (Some(told), _) => {
-                        let range = told.of(asked);
+                    (Some(blocks), _) => {
+                        let range = blocks.block_for(asked);
                         let read = files
                             .ranges(&segment.path, std::slice::from_ref(&range))
                             .await?;
@@ -368,7 +368,7 @@ impl BloomQuestion {
         match footer.bloom(self.group, self.leaf) {
             Some(None) => None,
             Some(Some(blocks)) => {
-                let at = read(blocks.of(asked))?;
+                let at = read(blocks.block_for(asked))?;
                 Some(PlannedReads {
                     question: self,
                     header: None,
@@ -380,7 +380,7 @@ impl BloomQuestion {
                 let start = header.start;
                 let at = read(header)?;
                 let guess = BloomBlocks::guessed(chunk);
-                let guess = guess.and_then(|blocks| Some((read(blocks.of(asked))?, blocks)));
+                let guess = guess.and_then(|blocks| Some((read(blocks.block_for(asked))?, blocks)));
                 Some(PlannedReads {
                     question: self,
                     header: Some((at, start)),

@@ -88,7 +88,7 @@ async fn found(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_segment_that_is_gone_or_cut_short_ends_the_answer_with_an_error() {
+async fn deleted_or_truncated_segment_ends_the_answer_with_an_error() {
     let (_folder, root) = root();
     let (table, segments) = filled(&root, 3).await;
     let (files, _) = files(&root, 1 << 20);
@@ -122,9 +122,9 @@ async fn a_segment_that_is_gone_or_cut_short_ends_the_answer_with_an_error() {
     }
     std::fs::remove_file(&file).unwrap();
     for files in [files, self::files(&root, 0).0, known, near(&root, 0)] {
-        let gone = found(&root, &files, looks(&segments, &every), columns.clone()).await;
-        let Err(RewriteError::Gone { path }) = gone else {
-            panic!("{gone:?}")
+        let answer = found(&root, &files, looks(&segments, &every), columns.clone()).await;
+        let Err(RewriteError::Gone { path }) = answer else {
+            panic!("{answer:?}")
         };
         assert_eq!(*path, *segments[1].path);
     }
@@ -179,7 +179,7 @@ async fn a_column_of_another_kind_is_refused_and_not_guessed_at() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_finder_that_slept_while_the_log_was_cleaned_knows_the_newest_version() {
+async fn idle_finder_knows_the_newest_version_after_log_cleanup() {
     let (_folder, root) = root();
     let product = "sms".parse().unwrap();
     let finder = RecordFinder::new(root.clone(), 1 << 20);

@@ -45,7 +45,7 @@ pub fn search(
             return Ok(());
         }
     };
-    let regions = FileRegions::of(&meta, &file, length);
+    let regions = FileRegions::from_footer(&meta, &file, length);
     bytes(&file, &regions, values, meter, found)?;
     let mut cuts = footer::search(&meta, values, found);
     match guarded(|| with_indexes(&meta, &file)) {
@@ -56,7 +56,7 @@ pub fn search(
         for (at, column) in group.columns().iter().enumerate() {
             let cuts = cuts.remove(&(number, at)).unwrap_or_default();
             chunk::search(
-                &chunk::ChunkSearch::of(&file, column, number, group.num_rows()),
+                &chunk::ChunkSearch::new(&file, column, number, group.num_rows()),
                 cuts,
                 values,
                 found,

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_escape_stays_and_what_is_cut_off_does_not_end_it() {
+    fn text_without_escapes_stays_and_a_cut_off_escape_does_not_end_it() {
         assert_eq!(layers("100% sure %zz %4")[0], "100% sure %zz %4");
         assert_eq!(layers("\\"), ["\\", "\\", "\\"]);
         assert_eq!(layers("\\u12")[0], "u12");

@@ -35,7 +35,7 @@ pub fn search(
                 found.missed(format!("it cannot be read: {error}"));
             }
         }
-        Err(error) if walk::gone(&error) => {}
+        Err(error) if walk::is_missing(&error) => {}
         Err(error) => found.missed(format!("it cannot be opened: {error}")),
     }
     found
@@ -65,7 +65,7 @@ fn content(
         found.missed("it is an encrypted Parquet file: only its bytes were searched, as they are");
     }
     plain(file, values, meter, found)?;
-    match PackedFormat::of(&start) {
+    match PackedFormat::from_start(&start) {
         None => {}
         Some(PackedFormat::Other(what)) => {
             found.missed(format!(
@@ -74,7 +74,9 @@ fn content(
         }
         Some(packing) => {
             if let Err(error) = unpacked(file, packing, values, found) {
-                found.missed(format!("what it packs cannot be read to its end: {error}"));
+                found.missed(format!(
+                    "its packed content cannot be read to its end: {error}"
+                ));
             }
         }
     }

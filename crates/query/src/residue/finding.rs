@@ -130,7 +130,7 @@ impl FileFindings {
     /// Removes findings that a more precise finding replaces: those in raw bytes that were also
     /// decoded.
     pub fn settle(&mut self) {
-        let told = |place: LocationKind| match place {
+        let replacements = |place: LocationKind| match place {
             LocationKind::Chunk => [
                 LocationKind::Dictionary,
                 LocationKind::Page,
@@ -145,7 +145,7 @@ impl FileFindings {
         let better = |spot: &FileLocation, at: &FileLocation| {
             let same = spot.column.is_none()
                 || (&at.column, at.row_group) == (&spot.column, spot.row_group);
-            same && told(spot.place).contains(&at.place)
+            same && replacements(spot.place).contains(&at.place)
         };
         let keys: Vec<&(ListLine, FileLocation)> = self.seen.keys().collect();
         let needless = keys.chunk_by(|a, b| a.0 == b.0).flat_map(|of_one| {

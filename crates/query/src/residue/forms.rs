@@ -49,7 +49,7 @@ pub struct ValueForms {
 impl ValueForms {
     /// Returns the forms of a value. Forms shorter than the minimum length of a value are left out
     /// unless `allow_short`.
-    pub fn of(value: &str, allow_short: bool) -> ValueForms {
+    pub fn new(value: &str, allow_short: bool) -> ValueForms {
         let mut forms = ValueForms::default();
         let least = if allow_short { 1 } else { LEAST_BYTES };
         let canonical: Vec<String> = canonical_forms(value)
@@ -60,7 +60,7 @@ impl ValueForms {
         let read = [value.trim()]
             .into_iter()
             .chain(canonical.iter().map(String::as_str))
-            .map(TypedForms::of);
+            .map(TypedForms::from_text);
         forms.numbers = read
             .into_iter()
             .find(|numbers| *numbers != TypedForms::default())
@@ -223,8 +223,8 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_known_in_every_form_that_it_may_stand_in() {
-        let number = ValueForms::of("+31 6 1234-5678", false);
+    fn value_is_recognised_in_every_form_that_it_may_have() {
+        let number = ValueForms::new("+31 6 1234-5678", false);
         for text in [
             "x31612345678y",
             "+31612345678",
@@ -235,7 +235,7 @@ mod tests {
             assert!(holds(&number, text.as_bytes()), "{text}");
         }
         assert!(holds(&number, &31_612_345_678_i64.to_le_bytes()));
-        let address = ValueForms::of("Ada.\"L\"@Example.net", false);
+        let address = ValueForms::new("Ada.\"L\"@Example.net", false);
         for text in [
             "ada.\"l\"@example.net",
             "ADA.\\\"L\\\"@EXAMPLE.NET",
@@ -244,14 +244,14 @@ mod tests {
         ] {
             assert!(holds(&address, text.as_bytes()), "{text}");
         }
-        let uuid = ValueForms::of("0B3A6A4E-8d5c-4c0e-9a41-1f2e3d4c5b6a", false);
+        let uuid = ValueForms::new("0B3A6A4E-8d5c-4c0e-9a41-1f2e3d4c5b6a", false);
         assert!(holds(&uuid, b"0b3a6a4e-8d5c-4c0e-9a41-1f2e3d4c5b6a"));
         assert!(holds(&uuid, b"0b3a6a4e8d5c4c0e9a411f2e3d4c5b6a"));
         assert!(holds(
             &uuid,
             &hex("0b3a6a4e8d5c4c0e9a411f2e3d4c5b6a").unwrap()
         ));
-        let wide = ValueForms::of("Zoë größe", false);
+        let wide = ValueForms::new("Zoë größe", false);
         for text in [
             "zoë größe",
             "Zo\\u00EB gr\\u00f6\\u00dfe",
@@ -277,12 +277,12 @@ mod tests {
     }
 
     #[test]
-    fn base64_is_known_wherever_in_it_the_value_begins() {
-        let forms = ValueForms::of("canary-00017", false);
+    fn base64_is_recognised_wherever_in_it_the_value_begins() {
+        let forms = ValueForms::new("canary-00017", false);
         for before in ["", "a", "ab", "abc"] {
-            for behind in ["", "z", "zy"] {
-                let coded = base64(format!("{before}canary-00017{behind}").as_bytes());
-                assert!(holds(&forms, coded.as_bytes()), "{before}|{behind}");
+            for after in ["", "z", "zy"] {
+                let coded = base64(format!("{before}canary-00017{after}").as_bytes());
+                assert!(holds(&forms, coded.as_bytes()), "{before}|{after}");
             }
         }
         assert!(!holds(&forms, base64(b"canary-00018").as_bytes()));
@@ -300,7 +300,7 @@ mod tests {
             "0x12",
             "1.25",
         ] {
-            let forms = ValueForms::of(value, false);
+            let forms = ValueForms::new(value, false);
             assert!(
                 forms
                     .patterns

@@ -42,7 +42,7 @@ pub enum PackedFormat {
 
 impl PackedFormat {
     /// Returns the format of a file that begins with `start`; `None` if it is not packed.
-    pub fn of(start: &[u8]) -> Option<PackedFormat> {
+    pub fn from_start(start: &[u8]) -> Option<PackedFormat> {
         STARTS
             .iter()
             .find(|(magic, _)| start.starts_with(magic))

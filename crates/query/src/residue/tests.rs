@@ -24,7 +24,7 @@ fn searched(folder: &Path, values: &[&str]) -> ResidueReport {
         &|_| {},
     );
     let residue = residue.unwrap();
-    let told = serde_json::to_string(&residue).unwrap()
+    let text = serde_json::to_string(&residue).unwrap()
         + &residue
             .findings
             .iter()
@@ -32,8 +32,8 @@ fn searched(folder: &Path, values: &[&str]) -> ResidueReport {
             .collect::<String>();
     for value in values {
         assert!(
-            !told.to_lowercase().contains(&value.to_lowercase()),
-            "{value} is told: {told}"
+            !text.to_lowercase().contains(&value.to_lowercase()),
+            "{value} is shown: {text}"
         );
     }
     residue
@@ -122,7 +122,7 @@ fn national_number_is_searched_for_by_the_countries_of_the_files() {
 }
 
 #[test]
-fn what_cannot_be_opened_is_never_clean() {
+fn files_that_cannot_be_opened_are_never_clean() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
     write("half.tmp", b"PAR1 and then nothing");
@@ -158,7 +158,7 @@ fn what_cannot_be_opened_is_never_clean() {
 }
 
 #[test]
-fn what_comes_during_the_search_is_searched_and_what_goes_is_gone() {
+fn files_added_during_the_search_are_searched_and_deleted_ones_skipped() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["1", "2", "3"] {
         std::fs::write(folder.path().join(name), "nothing yet").unwrap();
@@ -173,13 +173,13 @@ fn what_comes_during_the_search_is_searched_and_what_goes_is_gone() {
         std::fs::remove_file(folder.path().join("3")).unwrap();
     };
     let residue = search(&root, &values, &|_| once.call_once(meanwhile)).unwrap();
-    let told: Vec<_> = residue
+    let listed: Vec<_> = residue
         .findings
         .iter()
         .map(|f| (f.line.0, f.place, f.file.as_str()))
         .collect();
     assert_eq!(
-        told,
+        listed,
         [
             (1, LocationKind::Bytes, "1"),
             (2, LocationKind::Name, "new/[value 2]")

@@ -46,7 +46,7 @@ pub struct TypedForms {
 
 impl TypedForms {
     /// Reads a text as a number, an instant or a day.
-    pub fn of(text: &str) -> TypedForms {
+    pub fn from_text(text: &str) -> TypedForms {
         let digits = text.bytes().filter(u8::is_ascii_digit).count();
         let number = digits >= LEAST_DIGITS
             && text
@@ -59,10 +59,10 @@ impl TypedForms {
             ..TypedForms::default()
         };
         if number {
-            let (whole, behind) = text.split_once('.').unwrap_or((text, ""));
-            let all = format!("{whole}{behind}").parse().ok();
+            let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+            let all = format!("{whole}{fraction}").parse().ok();
             numbers.decimal = all
-                .zip(u32::try_from(behind.len()).ok())
+                .zip(u32::try_from(fraction.len()).ok())
                 .map(|(all, scale)| DecimalValue::new(all, scale));
             numbers.integer = text.parse().ok();
             numbers.real = text.parse().ok();
@@ -219,13 +219,13 @@ mod tests {
     fn typed(texts: &[&str]) -> TypedValues {
         let mut typed = TypedValues::default();
         for (text, line) in texts.iter().zip(1..) {
-            typed.add(&TypedForms::of(text), ListLine(line));
+            typed.add(&TypedForms::from_text(text), ListLine(line));
         }
         typed
     }
 
     #[test]
-    fn a_value_is_found_by_what_it_is_worth() {
+    fn value_is_found_by_its_number_instant_or_day() {
         let typed = typed(&[
             "4611686018427387",
             "2026-11-24T10:00:00.5+01:00",
@@ -253,12 +253,12 @@ mod tests {
     #[test]
     fn a_number_of_a_few_digits_is_a_text_alone() {
         assert!(typed(&["123456", "-12.5", "1.50", "Ada"]).is_empty());
-        assert!(TypedForms::of("123456").binary().is_empty());
+        assert!(TypedForms::from_text("123456").binary().is_empty());
     }
 
     #[test]
     fn an_instant_is_spelled_as_logs_write_it() {
-        let spelled = TypedForms::of("2026-11-24T10:00:00.123456Z").spelled();
+        let spelled = TypedForms::from_text("2026-11-24T10:00:00.123456Z").spelled();
         for wanted in [
             "2026-11-24T10:00:00.123Z",
             "2026-11-24T10:00:00.123456Z",

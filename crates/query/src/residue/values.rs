@@ -42,7 +42,7 @@ pub enum PrepareValuesError {
     List(#[from] ListError),
     /// A value is too short: it would be found everywhere.
     #[error(
-        "line {line} has fewer than {LEAST_BYTES} bytes: that stands in large files by chance; leave it out, or say --allow-short"
+        "line {line} has fewer than {LEAST_BYTES} bytes: large files contain that by chance; leave it out, or say --allow-short"
     )]
     Short {
         /// The line of the value.
@@ -145,7 +145,7 @@ impl SearchValues {
             };
             let mut is_number = false;
             for spelling in given.filter(is_long) {
-                let forms = ValueForms::of(&spelling, allow_short);
+                let forms = ValueForms::new(&spelling, allow_short);
                 is_number |= forms.numbers != TypedForms::default();
                 typed.add(&forms.numbers, line);
                 for text in forms.texts {

@@ -42,7 +42,7 @@ pub fn list(root: &Path) -> Vec<RootEntry> {
     while let Some(folder) = folders.pop() {
         let listed = match fs::read_dir(root.join(&folder)) {
             Ok(listed) => listed,
-            Err(error) if gone(&error) && folder != Path::new("") => continue,
+            Err(error) if is_missing(&error) && folder != Path::new("") => continue,
             Err(error) => {
                 entries.push(RootEntry {
                     path: folder,
@@ -70,7 +70,7 @@ pub fn list(root: &Path) -> Vec<RootEntry> {
                     }
                     entries.push(RootEntry { path, kind });
                 }
-                Err(error) if gone(&error) => {}
+                Err(error) if is_missing(&error) => {}
                 Err(error) => entries.push(RootEntry {
                     path,
                     kind: RootEntryKind::Unreadable(error.to_string()),
@@ -103,6 +103,6 @@ fn stamp(meta: &Metadata) -> FileStamp {
 }
 
 /// Returns true if an error says that the entry no longer exists.
-pub fn gone(error: &io::Error) -> bool {
+pub fn is_missing(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
 }

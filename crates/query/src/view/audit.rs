@@ -116,25 +116,27 @@ pub enum AuditViolation {
     },
     /// A rewrite's evidence removes another number of records than the removed files had.
     #[error(
-        "version {version}: its evidence took out {told} records, the files it removed held {found}"
+        "version {version}: its evidence took out {reported} records, the files it removed held {found}"
     )]
     TakenOut {
         /// The version.
         version: u64,
         /// Records by the evidence.
-        told: u64,
+        #[serde(rename = "told")]
+        reported: u64,
         /// Records of the files.
         found: u64,
     },
     /// A rewrite's evidence adds another number of records than the added files have.
     #[error(
-        "version {version}: its evidence put back {told} records, the files it added hold {found}"
+        "version {version}: its evidence put back {reported} records, the files it added hold {found}"
     )]
     PutBack {
         /// The version.
         version: u64,
         /// Records by the evidence.
-        told: u64,
+        #[serde(rename = "told")]
+        reported: u64,
         /// Records of the files.
         found: u64,
     },
@@ -146,7 +148,7 @@ pub enum AuditViolation {
     },
     /// A commit began at another offset than the one at which the commit before it ended.
     #[error(
-        "version {version}: {partition} goes on at {from}, and the table had come to {expected}"
+        "version {version}: {partition} continues at {from}, and the table had come to {expected}"
     )]
     Chain {
         /// The version.
@@ -174,14 +176,15 @@ pub enum AuditViolation {
         next: Offset,
     },
     /// A commit's `txn` is not the offset in its evidence.
-    #[error("the table reads on in {partition} at {stored}, and its evidence ends at {told}")]
+    #[error("the table continues in {partition} at {stored}, and its evidence ends at {reported}")]
     Offset {
         /// The partition.
         partition: String,
         /// The `txn`.
         stored: Offset,
         /// The offset in the evidence.
-        told: Offset,
+        #[serde(rename = "told")]
+        reported: Offset,
     },
     /// The table has more or fewer records than were stored and neither removed nor suppressed.
     #[error("{kept} records were stored and have not ended, and the table's files hold {records}")]
@@ -240,7 +243,7 @@ pub enum AuditViolation {
         what: String,
     },
     /// The log does not have the number of a file's rows.
-    #[error("the log does not tell how many rows file {path} has")]
+    #[error("the log does not have the number of rows of file {path}")]
     Uncounted {
         /// Its path in the table's folder.
         path: String,
@@ -259,14 +262,14 @@ impl Audit {
 /// violations are in the result.
 pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError> {
     let view = TableView::open(root, product).await?;
-    let mut books = EvidenceSums::default();
+    let mut sums = EvidenceSums::default();
     let oldest = oldest_entry(&view).await?;
     for version in oldest..=view.state.version {
         match read_entry(&view.log, version).await {
-            Ok(Some(entry)) => books.enter(&entry),
+            Ok(Some(entry)) => sums.enter(&entry),
             // Deleted since it was listed: its totals are in the entries that follow.
             Ok(None) => {}
-            Err(error @ StoreError::Damaged { .. }) => books.skip(error.to_string()),
+            Err(error @ StoreError::Damaged { .. }) => sums.skip(error.to_string()),
             Err(error) => return Err(error.into()),
         }
     }
@@ -274,8 +277,8 @@ pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError
         product: product.clone(),
         version: view.state.version,
         oldest_entry: oldest,
-        commits: books.commits,
-        foreign_commits: books.foreign_commits,
+        commits: sums.commits,
+        foreign_commits: sums.foreign_commits,
         foreign_rows: view.state.totals.map_or(0, |totals| totals.foreign),
         // Those of the newest evidence, with the rows that other engines added since.
         totals: view.state.totals,
@@ -283,20 +286,20 @@ pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError
         segments: 0,
         bytes: 0,
         contents: None,
-        broken: std::mem::take(&mut books.broken),
+        broken: std::mem::take(&mut sums.broken),
     };
     check_checkpoints(&view, &mut audit).await?;
-    for (partition, told) in &books.ends {
+    for (partition, reported) in &sums.ends {
         let stored = view
             .state
             .txns()
             .find(|(app, _)| partition_of(app).as_ref() == Some(partition));
         let stored = Offset(stored.map_or(-1, |(_, version)| version));
-        if stored != *told {
+        if stored != *reported {
             audit.broken.push(AuditViolation::Offset {
                 partition: partition.to_string(),
                 stored,
-                told: *told,
+                reported: *reported,
             });
         }
     }

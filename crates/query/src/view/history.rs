@@ -76,11 +76,11 @@ impl CommitFilter {
                 .chain(entry.removed.iter().map(String::as_str))
         };
         let in_bucket = |bucket: &Bucket| {
-            let told = entry
+            let is_in_evidence = entry
                 .evidence
                 .as_ref()
                 .is_some_and(|evidence| evidence.buckets.contains(&bucket.to_string()));
-            told || paths().any(|path| super::why::bucket_of(path) == Some(*bucket))
+            is_in_evidence || paths().any(|path| super::why::bucket_of(path) == Some(*bucket))
         };
         if self
             .bucket

@@ -65,7 +65,7 @@ pub struct NextOffset {
     pub next: Offset,
 }
 
-/// Returns the content of a product's table at `now`. Errors if there is none.
+/// Returns the content of a product's table at `now`. Errors if there is no table.
 pub async fn show(
     root: &Root,
     product: &ProductKey,

@@ -130,11 +130,11 @@ async fn lost_and_doubled_records_and_broken_chains_are_found() {
         ),
         (
             |line| evidence(line, |e| e["partitions"][0]["from"] = 90.into()),
-            "traffic.sms/0 goes on at 90, and the table had come to 100",
+            "traffic.sms/0 continues at 90, and the table had come to 100",
         ),
         (
             |line| evidence(line, |e| e["partitions"][0]["next"] = 190.into()),
-            "reads on in traffic.sms/0 at 200, and its evidence ends at 190",
+            "continues in traffic.sms/0 at 200, and its evidence ends at 190",
         ),
         (
             |line| {
@@ -150,14 +150,14 @@ async fn lost_and_doubled_records_and_broken_chains_are_found() {
                     line["commitInfo"]["ebbtide"] = Value::Null
                 }
             },
-            "reads on in traffic.sms/0 at 200, and its evidence ends at 100",
+            "continues in traffic.sms/0 at 200, and its evidence ends at 100",
         ),
     ];
     for (change, expected) in changes {
         let (_folder, root) = root();
         two_commits(&root).await;
         tamper(&root, 2, change);
-        let told: Vec<String> = audit(&root, &sms())
+        let listed: Vec<String> = audit(&root, &sms())
             .await
             .unwrap()
             .broken
@@ -165,8 +165,8 @@ async fn lost_and_doubled_records_and_broken_chains_are_found() {
             .map(ToString::to_string)
             .collect();
         assert!(
-            told.iter().any(|line| line.contains(expected)),
-            "{expected}: {told:?}"
+            listed.iter().any(|line| line.contains(expected)),
+            "{expected}: {listed:?}"
         );
     }
 }
@@ -226,7 +226,7 @@ async fn rewrites_that_lose_records_are_found() {
             .unwrap();
         assert!(audit(&root, &sms()).await.unwrap().holds());
         tamper(&root, 3, change);
-        let told: Vec<String> = audit(&root, &sms())
+        let listed: Vec<String> = audit(&root, &sms())
             .await
             .unwrap()
             .broken
@@ -234,8 +234,8 @@ async fn rewrites_that_lose_records_are_found() {
             .map(ToString::to_string)
             .collect();
         assert!(
-            told.iter().any(|line| line.contains(expected)),
-            "{expected}: {told:?}"
+            listed.iter().any(|line| line.contains(expected)),
+            "{expected}: {listed:?}"
         );
     }
 }
@@ -280,7 +280,7 @@ async fn append(root: &Root, table: &Table, version: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_of_another_engine_stay_in_the_books_once_its_entries_are_gone() {
+async fn rows_of_another_engine_stay_counted_after_its_entries_are_deleted() {
     let (_folder, root) = root();
     let mut table = two_commits(&root).await;
     append(&root, &table, 3).await;

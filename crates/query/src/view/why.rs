@@ -188,7 +188,7 @@ pub struct RecordCommit {
 }
 
 impl RecordCommit {
-    fn of(entry: &LogEntry) -> RecordCommit {
+    fn from_entry(entry: &LogEntry) -> RecordCommit {
         let evidence = entry.evidence.as_ref();
         RecordCommit {
             version: entry.version,
@@ -219,7 +219,7 @@ pub async fn why(
     };
     match sought {
         RecordKey::Source { partition, offset } => {
-            Ok(vec![looking.story(partition, *offset).await?])
+            Ok(vec![looking.of_offset(partition, *offset).await?])
         }
         RecordKey::Value { column, value } => {
             if !view.state.columns()?.contains(column) {
@@ -228,7 +228,7 @@ pub async fn why(
                     column: column.clone(),
                 });
             }
-            let mut stories = Vec::new();
+            let mut histories = Vec::new();
             let mut files = std::pin::pin!(view.files());
             while let Some(file) = files.try_next().await? {
                 if !looking.may_be_in(&file.path) {
@@ -239,17 +239,17 @@ pub async fn why(
                     &file.path,
                     (column, value),
                     known,
-                    MOST - stories.len(),
+                    MOST - histories.len(),
                 )
                 .await?
                 {
-                    stories.push(looking.of_row(found).await?);
+                    histories.push(looking.of_row(found).await?);
                 }
-                if stories.len() >= MOST {
+                if histories.len() >= MOST {
                     break;
                 }
             }
-            Ok(stories)
+            Ok(histories)
         }
     }
 }
@@ -281,12 +281,12 @@ impl WhySearch<'_> {
     }
 
     /// Returns the history of the record at an offset.
-    async fn story(
+    async fn of_offset(
         &self,
         partition: &TopicPartition,
         offset: Offset,
     ) -> Result<RecordHistory, ViewError> {
-        let story = |ingest, fate| RecordHistory {
+        let history_with = |ingest, fate| RecordHistory {
             partition: Some(partition.clone()),
             offset: Some(offset),
             ingest,
@@ -294,7 +294,7 @@ impl WhySearch<'_> {
         };
         let next = self.view.state.txn(&app_id(partition)).map(Offset);
         if next.is_none_or(|next| offset >= next) {
-            return Ok(story(None, RecordStatus::NotRead { next }));
+            return Ok(history_with(None, RecordStatus::NotRead { next }));
         }
         let ingest = trail::ingest(
             &self.view.log,
@@ -321,14 +321,14 @@ impl WhySearch<'_> {
                 find::by_source(&self.view.log, &file.path, (partition, offset), self.known).await?
             {
                 let place = self.place(found, trail.as_ref());
-                return Ok(story(
-                    ingest.as_ref().map(RecordCommit::of),
+                return Ok(history_with(
+                    ingest.as_ref().map(RecordCommit::from_entry),
                     RecordStatus::Here(Box::new(place)),
                 ));
             }
         }
         let (Some(entry), Some(trail)) = (ingest, trail) else {
-            return Ok(story(
+            return Ok(history_with(
                 None,
                 RecordStatus::Untold {
                     oldest_entry: self.oldest,
@@ -356,7 +356,7 @@ impl WhySearch<'_> {
                 perhaps_never_stored: expired + skipped > 0 || !dead_letters.is_empty(),
             }
         };
-        Ok(story(Some(RecordCommit::of(&entry)), fate))
+        Ok(history_with(Some(RecordCommit::from_entry(&entry)), fate))
     }
 
     /// Returns the history of a record whose row was found.
@@ -384,7 +384,7 @@ impl WhySearch<'_> {
         Ok(RecordHistory {
             partition,
             offset,
-            ingest: ingest.as_ref().map(RecordCommit::of),
+            ingest: ingest.as_ref().map(RecordCommit::from_entry),
             fate,
         })
     }

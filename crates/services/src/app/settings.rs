@@ -64,7 +64,7 @@ fn error(config: &Config, path: &str, what: String, fix: String) -> Problem {
         at: origin.at,
         path: path.to_owned(),
         what,
-        mend: fix,
+        help: fix,
     }
 }
 

@@ -166,7 +166,7 @@ pub async fn ingest(shared: SharedState, most: usize) {
                 let since = changes_ingest(&controls, (batch.controls, newest), policy)
                     .await
                     .unwrap();
-                if since != ControlsEffect::Stands {
+                if since != ControlsEffect::Unchanged {
                     return table.discard(batch.segments).await;
                 }
                 // The new controls, such as holds, do not change what ingest does.

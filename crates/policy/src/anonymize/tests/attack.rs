@@ -99,7 +99,7 @@ fn a_cell_that_is_there_for_one_person_only_is_not_there() {
 }
 
 #[test]
-fn one_person_in_a_crowd_changes_the_count_and_the_sums_by_their_own_records_and_nothing_else() {
+fn one_person_in_a_crowd_changes_counts_and_sums_by_own_records_only() {
     let mut records = crowd();
     records.insert(13, planted("acme", 2));
     let with = made(&plan(K), usize::MAX, &batches(&records, 7));
@@ -124,7 +124,7 @@ fn one_person_in_a_crowd_changes_the_count_and_the_sums_by_their_own_records_and
 }
 
 #[test]
-fn where_the_person_stood_among_the_records_cannot_be_told() {
+fn position_of_the_person_among_the_records_cannot_be_inferred() {
     let at = |place: usize| {
         let mut records = crowd();
         records.splice(
@@ -169,7 +169,7 @@ fn neither_the_number_nor_a_value_of_theirs_alone_is_in_the_output() {
 }
 
 #[test]
-fn a_cell_under_k_that_stands_alone_is_suppressed_whole() {
+fn lone_cell_under_k_is_suppressed_whole() {
     let mut records = crowd();
     records.retain(|record| !matches!(record.tenant.as_deref(), Some("hooli" | "umbrella")));
     records.extend((0..4).map(|at| planted("vandelay", at)));
@@ -185,14 +185,14 @@ fn a_cell_under_k_that_stands_alone_is_suppressed_whole() {
 }
 
 #[test]
-fn records_of_nobody_make_no_crowd_and_may_be_anybodys() {
-    let nobody = |at: i32| TestRecord {
+fn records_without_subject_make_no_crowd_and_may_be_of_any_subject() {
+    let without_subject = |at: i32| TestRecord {
         recipient: None,
         ..planted("acme", at)
     };
-    let only_nobody: Vec<TestRecord> = (0..50).map(nobody).collect();
+    let only_without_subject: Vec<TestRecord> = (0..50).map(without_subject).collect();
     assert_eq!(
-        made(&plan(K), usize::MAX, &batches(&only_nobody, 7))
+        made(&plan(K), usize::MAX, &batches(&only_without_subject, 7))
             .counts
             .suppressed,
         50
@@ -200,17 +200,17 @@ fn records_of_nobody_make_no_crowd_and_may_be_anybodys() {
     // Nine people have two segments each. Six more segments have no subject and may all belong to
     // one of the nine; seven are too many.
     let acme: CellKey = (Some("acme".to_owned()), Some(1), None);
-    for (segments, told) in [(0, Some(18)), (6, Some(24)), (7, None)] {
+    for (segments, wanted) in [(0, Some(18)), (6, Some(24)), (7, None)] {
         let mut records = crowd();
-        records.push(nobody(segments));
+        records.push(without_subject(segments));
         let found = made(&plan(K), usize::MAX, &batches(&records, 7));
-        assert_eq!(by_key(&found.rows)[&acme].segments, told);
+        assert_eq!(by_key(&found.rows)[&acme].segments, wanted);
     }
 }
 
 #[test]
 fn a_subject_near_half_of_a_sum_is_weighed_exactly_in_one_more_reading() {
-    for (segments, told) in [(49, Some(100)), (51, Some(102)), (52, None)] {
+    for (segments, wanted) in [(49, Some(100)), (51, Some(102)), (52, None)] {
         let person = |at: i32| TestRecord {
             recipient: Some(format!("3161234{at:04}")),
             ..planted("acme", 1)
@@ -226,7 +226,7 @@ fn a_subject_near_half_of_a_sum_is_weighed_exactly_in_one_more_reading() {
         assert!(
             found
                 .iter()
-                .all(|found| rows(&found.rows)[0].segments == told),
+                .all(|found| rows(&found.rows)[0].segments == wanted),
             "{segments}"
         );
         assert!(
@@ -237,7 +237,7 @@ fn a_subject_near_half_of_a_sum_is_weighed_exactly_in_one_more_reading() {
 }
 
 #[test]
-fn what_a_subject_has_in_other_cells_does_not_weigh_in_the_merged_one() {
+fn weights_in_other_cells_do_not_count_in_the_merged_cell() {
     // The merged small cells have a hundred segments. The planted person has 49 of them, and more
     // in a published cell.
     let small = (0..51).map(|at| TestRecord {

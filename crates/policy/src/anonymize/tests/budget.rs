@@ -64,7 +64,7 @@ fn a_cell_keeps_no_more_than_k_subjects_however_many_it_has() {
 }
 
 #[test]
-fn nothing_is_made_of_nothing() {
+fn empty_input_makes_no_cells() {
     let found = made(&plan(2), 0, &[]);
     assert_eq!(
         (

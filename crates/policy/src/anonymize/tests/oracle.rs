@@ -27,7 +27,7 @@ impl<'a> Cell<'a> {
     }
 
     fn row(&self, key: CellKey) -> PublishedRow {
-        let told = |weight: fn(&TestRecord) -> Option<f64>| {
+        let is_not_dominated = |weight: fn(&TestRecord) -> Option<f64>| {
             let any = self.0.iter().any(|record| weight(record).is_some());
             any && !self.is_dominated(|record| weight(record).unwrap_or(0.0))
         };
@@ -43,11 +43,13 @@ impl<'a> Cell<'a> {
             key,
             segments: i32::try_from(segments)
                 .ok()
-                .filter(|_| told(|record| record.segments.map(f64::from))),
+                .filter(|_| is_not_dominated(|record| record.segments.map(f64::from))),
             price: Some(price).filter(|price| {
-                *price < 1_000_000_000 && told(|record| record.price.map(|price| price as f64))
+                *price < 1_000_000_000
+                    && is_not_dominated(|record| record.price.map(|price| price as f64))
             }),
-            score: Some(score).filter(|score| score.is_finite() && told(|record| record.score)),
+            score: Some(score)
+                .filter(|score| score.is_finite() && is_not_dominated(|record| record.score)),
             records: self.0.len() as i64,
         }
     }

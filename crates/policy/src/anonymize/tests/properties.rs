@@ -36,18 +36,18 @@ proptest! {
     }
 
     #[test]
-    fn every_record_is_in_a_cell_or_suppressed_and_every_cell_stands_for_k_people(
+    fn every_record_is_suppressed_or_in_a_cell_of_at_least_k_people(
         records in records(),
         k in 2_u32..21,
     ) {
         let found = made(&plan(k), 20_000, &batches(&records, 64));
         prop_assert_eq!(found.counts.read, records.len() as u64);
         prop_assert_eq!(found.counts.records + found.counts.suppressed, found.counts.read);
-        let told: i64 = rows(&found.rows).iter().map(|row| row.records).sum();
-        prop_assert_eq!(told, found.counts.records as i64);
+        let counted: i64 = rows(&found.rows).iter().map(|row| row.records).sum();
+        prop_assert_eq!(counted, found.counts.records as i64);
         let people = people(&records);
         for row in rows(&found.rows).into_iter().filter(|row| row.key != CellKey::default()) {
-            prop_assert!(people[&row.key] >= k as usize, "{:?} stands for {}", row.key, people[&row.key]);
+            prop_assert!(people[&row.key] >= k as usize, "{:?} is of {}", row.key, people[&row.key]);
         }
     }
 }

@@ -62,7 +62,7 @@ pub(in crate::parse) fn country(
         .filter(|country| countries::is_assigned(*country));
     if country.is_none() {
         let upper = text.to_ascii_uppercase();
-        let mend = match upper.as_str() {
+        let help = match upper.as_str() {
             "UK" => "write `GB`".to_owned(),
             "EL" => "write `GR`".to_owned(),
             "EU" => "list its countries one by one".to_owned(),
@@ -73,7 +73,7 @@ pub(in crate::parse) fn country(
         };
         reading
             .problems
-            .error(at, path, format!("there is no country `{text}`"), mend);
+            .error(at, path, format!("there is no country `{text}`"), help);
     }
     country
 }

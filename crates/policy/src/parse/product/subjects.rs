@@ -57,13 +57,13 @@ fn subject_kind(
         Some("email") => return Some(SubjectKind::Email),
         Some(text) => {
             let known = ["phone", "email"];
-            let mend = ebbtide_base::problem::nearest(text, known)
+            let help = ebbtide_base::problem::nearest(text, known)
                 .map_or(FORMS.to_owned(), |_| did_you_mean(text, &known));
             reading.problems.error(
                 node.at,
                 path,
                 format!("`{text}` is no kind of subject"),
-                mend,
+                help,
             );
             return None;
         }

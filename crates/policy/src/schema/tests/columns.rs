@@ -41,7 +41,7 @@ fn columns_have_the_order_the_paths_and_the_docs_of_the_schema() {
 }
 
 #[test]
-fn each_type_that_no_table_holds_is_refused_by_its_path_with_the_mend() {
+fn type_that_no_table_holds_is_refused_by_its_path_with_the_fix() {
     let inner = |avro: &str| {
         let inner =
             format!(r#"{{"type":"record","name":"I","fields":[{{"name":"x","type":{avro}}}]}}"#);
@@ -74,10 +74,10 @@ fn each_type_that_no_table_holds_is_refused_by_its_path_with_the_mend() {
             "a record without fields",
         ),
     ] {
-        let told = inner(avro);
+        let error = inner(avro);
         assert!(
-            told.starts_with("v.x: ") && told.contains(part) && told.contains("; "),
-            "{avro}: {told}"
+            error.starts_with("v.x: ") && error.contains(part) && error.contains("; "),
+            "{avro}: {error}"
         );
     }
 }
@@ -89,15 +89,15 @@ fn names_that_flatten_to_one_column_are_refused_in_any_case_of_letters() {
         r#""name":"sender_id","type":"string""#,
         &format!(r#""name":"sender","type":{party}"#),
     ]);
-    let told = refused(&json);
+    let error = refused(&json);
     assert!(
-        told.contains("`sender.Id` and `sender_id` both flatten to the column `sender_Id`"),
-        "{told}"
+        error.contains("`sender.Id` and `sender_id` both flatten to the column `sender_Id`"),
+        "{error}"
     );
 }
 
 #[test]
-fn all_that_is_unfit_is_told_at_once() {
+fn all_unfit_fields_are_reported_together() {
     let json = record(&[
         r#""name":"a","type":"null""#,
         r#""name":"b","type":["int","string"]"#,
@@ -106,7 +106,7 @@ fn all_that_is_unfit_is_told_at_once() {
 }
 
 #[test]
-fn what_is_no_record_and_what_is_no_avro_is_refused() {
+fn schema_that_is_no_record_or_no_avro_is_refused() {
     assert!(refused(r#""string""#).contains("not a record"));
     assert!(refused(&record(&[])).contains("no fields"));
     assert!(refused("{").contains("not an Avro schema"));

@@ -91,7 +91,7 @@ fn a_field_that_is_not_kept_may_be_named_and_annotated_in_any_way() {
 }
 
 #[test]
-fn an_enum_may_have_any_symbols_and_a_default_that_is_none_of_them() {
+fn enum_may_have_any_symbols_and_a_default_that_is_not_one_of_them() {
     for symbols in [
         r#"["2G","3G","LTE-A"]"#,
         r#"["not set","x y","ü"]"#,
@@ -316,8 +316,8 @@ fn a_type_that_cannot_be_read_costs_only_the_records_that_reach_it() {
             [Ok(3), Err(Fault::IncompatibleSchema)]
         );
         let always = record(&[&format!(r#""name":"x","type":{unreadable}"#), INT]);
-        let told = decoder(&always, &of(r#""int""#)).unwrap_err();
-        assert!(told.brief().contains("cannot be read: "), "{told}");
+        let error = decoder(&always, &of(r#""int""#)).unwrap_err();
+        assert!(error.brief().contains("cannot be read: "), "{error}");
     }
     let mut decoder = decoder(
         &record(&[r#""name":"x","type":["null","nosuch"]"#, INT]),
@@ -352,7 +352,7 @@ fn records_that_hold_themselves_are_passed_over_and_may_hold_the_product() {
 }
 
 #[test]
-fn a_schema_may_refer_to_others_each_behind_what_it_refers_to() {
+fn schema_may_refer_to_others_each_after_those_it_refers_to() {
     let reference = |name: &str, text: &str| SchemaReference {
         name: name.to_owned(),
         text: text.to_owned(),
@@ -384,8 +384,8 @@ fn a_schema_may_refer_to_others_each_behind_what_it_refers_to() {
             .value(0))
     };
     assert_eq!(read(&[fixed.clone(), party.clone(), odd.clone()]), Ok(3));
-    let told = read(&[fixed, odd]).unwrap_err();
-    assert!(told.brief().contains("`a.P` is not defined"), "{told}");
+    let error = read(&[fixed, odd]).unwrap_err();
+    assert!(error.brief().contains("`a.P` is not defined"), "{error}");
     assert!(
         read(&[reference("x", "{")])
             .unwrap_err()
@@ -395,7 +395,7 @@ fn a_schema_may_refer_to_others_each_behind_what_it_refers_to() {
 }
 
 #[test]
-fn what_decides_nothing_in_a_writers_schema_is_refused_in_a_products() {
+fn flaws_that_a_writers_schema_may_have_are_refused_in_a_products() {
     for (fields, part) in [
         (
             vec![r#""name":"sent-at","type":"int""#],
@@ -432,8 +432,8 @@ fn what_decides_nothing_in_a_writers_schema_is_refused_in_a_products() {
             "before it is defined",
         ),
     ] {
-        let told = Schema::parse(&record(&fields)).unwrap_err().to_string();
-        assert!(told.contains(part), "{fields:?}: {told}");
+        let error = Schema::parse(&record(&fields)).unwrap_err().to_string();
+        assert!(error.contains(part), "{fields:?}: {error}");
     }
     // Names of types are not columns, so that a producer's own schema can be the product's.
     let hyphen = of(r#""long""#).replace(r#""name":"R""#, r#""name":"R","namespace":"my-team.v1""#);

@@ -115,13 +115,13 @@ fn nested_records_enums_and_fixed_types_have_names_too() {
     ] {
         let reader = of(&of_name("p.A"));
         assert!(decoder(&of(&of_name("q.A")), &reader).is_ok(), "{reader}");
-        let told = decoder(&of(&of_name("q.B")), &reader)
+        let error = decoder(&of(&of_name("q.B")), &reader)
             .unwrap_err()
             .to_string();
         assert!(
-            told.starts_with("v: the writer's ")
-                && told.contains("`q.B` is not the product's `p.A`"),
-            "{told}"
+            error.starts_with("v: the writer's ")
+                && error.contains("`q.B` is not the product's `p.A`"),
+            "{error}"
         );
         let alias = reader.replacen(r#""name":"p.A""#, r#""name":"p.A","aliases":["q.B"]"#, 1);
         assert!(decoder(&of(&of_name("q.B")), &alias).is_ok(), "{alias}");

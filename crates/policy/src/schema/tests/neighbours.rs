@@ -94,7 +94,7 @@ fn bad() -> Vec<(&'static str, Vec<u8>, Fault)> {
             Fault::BadBody,
         ),
         (
-            "a uuid that is none",
+            "a uuid that is invalid",
             with(20, &[2, 2, b'x']),
             Fault::BadBody,
         ),

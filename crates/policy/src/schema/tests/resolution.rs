@@ -206,7 +206,7 @@ fn an_added_field_has_its_default_and_a_removed_one_is_passed_over() {
 }
 
 #[test]
-fn a_renamed_field_is_found_by_its_alias_and_its_own_name_goes_first() {
+fn renamed_field_is_found_by_its_alias_after_its_own_name() {
     let reader =
         of(r#""int""#).replace(r#""name":"v""#, r#""name":"new","aliases":["old","older"]"#);
     let renamed = batch(
@@ -229,7 +229,7 @@ fn a_renamed_field_is_found_by_its_alias_and_its_own_name_goes_first() {
 }
 
 #[test]
-fn symbols_are_matched_by_name_and_one_unknown_takes_the_default_or_is_that_records_fault() {
+fn symbols_match_by_name_and_unknown_ones_default_or_fail_the_record() {
     let writer = of(r#"{"type":"enum","name":"E","symbols":["a","b","c"]}"#);
     let reader = of(r#"{"type":"enum","name":"E","symbols":["c","a"]}"#);
     let mut strict = decoder(&writer, &reader).unwrap();
@@ -311,8 +311,8 @@ fn schemas_that_do_not_resolve_are_refused_by_the_path() {
             "map cannot",
         ),
     ] {
-        let told = decoder(&of(from), &of(into)).unwrap_err().to_string();
-        assert!(told.contains(part), "{from} to {into}: {told}");
+        let error = decoder(&of(from), &of(into)).unwrap_err().to_string();
+        assert!(error.contains(part), "{from} to {into}: {error}");
     }
     let lacks = record(&[r#""name":"v","type":"int""#, r#""name":"w","type":"int""#]);
     assert!(
@@ -329,7 +329,7 @@ fn schemas_that_do_not_resolve_are_refused_by_the_path() {
 }
 
 #[test]
-fn what_is_not_kept_is_named_and_never_built() {
+fn columns_that_are_not_kept_are_named_and_never_built() {
     let party = r#"{"type":"record","name":"P","fields":[{"name":"id","type":"string"},{"name":"born","type":"int"}]}"#;
     let item = r#"{"type":"record","name":"I","fields":[{"name":"k","type":"string"},{"name":"owner","type":"string"}]}"#;
     let writer = record(&[

@@ -104,14 +104,14 @@ fn numbers(each: u32, mut then: impl FnMut(&str, u16, &str)) {
 }
 
 #[test]
-fn a_million_random_valid_numbers_have_the_country_that_the_crate_tells() {
+fn a_million_random_valid_numbers_have_the_country_of_the_crate() {
     // The crate compiles a pattern again if more than 100 others were used since.
     DATABASE.cache().lock().unwrap().set_capacity(100_000);
     let kinds: usize = DATABASE
         .iter()
         .map(|meta| generator::kinds(meta).count())
         .sum();
-    let (mut valid, mut told) = (0_u32, BTreeSet::new());
+    let (mut valid, mut seen) = (0_u32, BTreeSet::new());
     numbers(1_070_000 / kinds as u32, |number, code, national| {
         // The crate cannot represent all numbers of 17 digits.
         let Ok(parsed) = phonenumber::parse(None, number) else {
@@ -127,7 +127,7 @@ fn a_million_random_valid_numbers_have_the_country_that_the_crate_tells() {
             },
         };
         valid += u32::from(parsed.is_valid());
-        told.insert(region);
+        seen.insert(region);
         assert_eq!(country_of(number), region, "{number}");
         if number.len() > LEAST_DIGITS {
             assert_eq!(country_of(&number[1..]), region, "{number} without plus");
@@ -137,7 +137,7 @@ fn a_million_random_valid_numbers_have_the_country_that_the_crate_tells() {
     let never = DATABASE
         .iter()
         .map(|meta| meta.id())
-        .filter(|region| *region != "001" && !told.contains(&id(region)));
+        .filter(|region| *region != "001" && !seen.contains(&id(region)));
     assert_eq!(
         never.collect::<Vec<_>>(),
         ["EH"],
@@ -146,7 +146,7 @@ fn a_million_random_valid_numbers_have_the_country_that_the_crate_tells() {
 }
 
 #[test]
-fn shared_codes_tell_their_countries_apart() {
+fn numbers_of_shared_codes_have_their_own_countries() {
     let table = [
         ("+12125550123", "US"),
         ("+16135550123", "CA"),
@@ -187,7 +187,7 @@ fn shared_codes_tell_their_countries_apart() {
 }
 
 #[test]
-fn what_is_no_number_or_no_countrys_is_unknown() {
+fn text_that_is_no_number_or_of_no_country_is_unknown() {
     let texts = [
         "",
         " ",
@@ -216,7 +216,7 @@ fn what_is_no_number_or_no_countrys_is_unknown() {
 }
 
 #[test]
-fn a_number_that_nobody_has_goes_by_its_first_digits() {
+fn unassigned_number_has_the_country_of_its_first_digits() {
     for (number, country) in [
         ("+3100000000", "NL"),
         ("+12425", "BS"),

@@ -35,7 +35,7 @@ fn one_address_has_one_form_however_it_is_written() {
 }
 
 #[test]
-fn what_makes_another_address_stays() {
+fn parts_that_make_another_address_stay() {
     let table = [
         ("ann+news@example.org", "ann+news@example.org"),
         ("a.n.n@example.org", "a.n.n@example.org"),

@@ -80,7 +80,7 @@ fn one_number_has_one_form_however_it_is_written() {
 }
 
 #[test]
-fn a_national_prefix_behind_the_calling_code_is_left_out() {
+fn national_prefix_after_the_calling_code_is_left_out() {
     let table = [
         ("+44 (0)20 7946 0958", "442079460958"),
         ("0044 (0) 20 7946 0958", "442079460958"),
@@ -100,7 +100,7 @@ fn a_national_prefix_behind_the_calling_code_is_left_out() {
 }
 
 #[test]
-fn what_is_not_a_whole_number_stays_text() {
+fn text_that_is_not_a_whole_number_stays_text() {
     let table = [
         ("12345", "12345"),
         ("tel:12345", "12345"),

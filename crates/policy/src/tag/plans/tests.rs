@@ -17,7 +17,7 @@ fn the_table_is_what_its_generator_prints() {
 }
 
 #[test]
-fn plans_tell_prefixes_and_how_numbers_begin() {
+fn plans_contain_prefixes_and_the_first_digits_of_numbers() {
     assert_eq!(
         (plan("NL").code, plan("NL").trunk, plan("NL").abroad),
         (&b"31"[..], &b"0"[..], &b"00"[..])
@@ -42,7 +42,7 @@ fn plans_tell_prefixes_and_how_numbers_begin() {
 }
 
 #[test]
-fn a_national_prefix_is_found_only_where_the_number_needs_it_gone() {
+fn national_prefix_is_found_only_where_the_number_must_lose_it() {
     let plans = NumberingPlans::shared();
     for (digits, wanted) in [
         ("310612345678", Some((2, 1))),

@@ -143,7 +143,7 @@ pub fn oracle(
     rows: &[SmsRow],
     batch: &RecordBatch,
     (at, tolerance): (DateTime<Utc>, TimeDelta),
-    told: &KnownTriggers,
+    known: &KnownTriggers,
 ) -> ExpectedBatch {
     let resolver = Resolver::new(policy, &sms()).unwrap();
     let calendar = Calendar::new(policy.zone, policy.bucket);
@@ -182,7 +182,7 @@ pub fn oracle(
             0
         };
         let profile = profile.with_late(late).with_triggered(
-            told.of(policy, row, (&raw, bucket)),
+            known.of(policy, row, (&raw, bucket)),
             &calendar,
             bucket,
         );

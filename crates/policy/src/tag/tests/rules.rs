@@ -58,7 +58,7 @@ fn names(tagged: &TaggedBatch) -> Vec<String> {
 }
 
 #[test]
-fn the_columns_are_the_policys_fields_then_derived_ones_then_tags_and_nothing_else() {
+fn columns_are_the_fields_then_derived_ones_then_tags_and_no_others() {
     let tagged = tag_one(
         &by(vec![at_most(6)]),
         row("2026-11-24T10:00:00Z"),
@@ -104,7 +104,7 @@ fn a_record_is_of_the_day_of_its_event_in_the_policys_zone() {
 }
 
 #[test]
-fn a_maximum_counts_from_the_start_of_the_events_bucket_and_ends_on_a_short_months_last_day() {
+fn maximum_counts_from_bucket_start_and_ends_on_a_months_last_day() {
     let tagged = tag_one(
         &by(vec![at_most(6)]),
         row("2026-08-31T10:00:00Z"),
@@ -115,7 +115,7 @@ fn a_maximum_counts_from_the_start_of_the_events_bucket_and_ends_on_a_short_mont
 }
 
 #[test]
-fn a_minimum_of_a_late_record_counts_from_its_arrival_and_a_maximum_beside_it_from_the_event() {
+fn late_minimum_counts_from_arrival_and_late_maximum_from_the_event() {
     let rules = vec![at_most(6), of("content", at_least(6))];
     let tagged = tag_one(
         &by(rules),
@@ -137,7 +137,7 @@ fn a_minimum_of_a_late_record_counts_from_its_arrival_and_a_maximum_beside_it_fr
 }
 
 #[test]
-fn a_maximum_alone_never_counts_lateness_so_late_records_share_the_profile_of_early_ones() {
+fn late_records_share_the_profile_of_early_ones_without_a_minimum() {
     let rows = [row("2026-11-21T10:00:00Z"), row("2026-11-24T09:00:00Z")];
     let tagged = tag(
         &by(vec![at_most(6)]),
@@ -150,8 +150,7 @@ fn a_maximum_alone_never_counts_lateness_so_late_records_share_the_profile_of_ea
 }
 
 #[test]
-fn an_event_a_little_in_the_future_is_of_the_arrivals_bucket_and_its_minimum_counts_from_the_event()
-{
+fn near_future_event_has_the_arrivals_bucket_and_its_own_minimum() {
     let (sent_at, arrival) = ("2026-11-24T23:04:00Z", "2026-11-24T22:58:00Z");
     for (rules, late) in [(vec![at_most(6)], 0), (vec![at_least(6)], 1)] {
         let tagged = tag_one(&by(rules), row(sent_at), arrival);
@@ -213,7 +212,7 @@ fn event_times_that_no_deadline_can_be_counted_from_are_faults() {
 }
 
 #[test]
-fn a_category_that_is_due_on_arrival_is_left_out_with_all_its_columns_and_counted() {
+fn category_due_on_arrival_is_left_out_with_its_columns_and_counted() {
     let rules = vec![at_most(6), of("phone_number", at_most(1))];
     let tagged = tag_one(
         &by(rules),
@@ -234,7 +233,7 @@ fn a_category_that_is_due_on_arrival_is_left_out_with_all_its_columns_and_counte
     assert_eq!(
         group.deadlines.len(),
         5,
-        "the deadlines still stand beside the terms"
+        "the deadlines are still beside the terms"
     );
 }
 
@@ -287,7 +286,7 @@ fn an_open_deadline_is_never_due() {
 }
 
 #[test]
-fn records_without_a_personal_field_have_no_deadline_and_are_stored_however_late() {
+fn records_without_a_personal_field_are_stored_however_late() {
     let mut records = records();
     records
         .fields
@@ -323,7 +322,7 @@ fn the_rule_is_that_of_the_jurisdiction_and_the_tenant() {
         },
     ];
     let tagged = tag(&policy, &rows, at(sent_at), TOLERANCE);
-    let told: Vec<(String, u32, usize)> = tagged
+    let found: Vec<(String, u32, usize)> = tagged
         .groups
         .iter()
         .map(|group| {
@@ -338,7 +337,7 @@ fn the_rule_is_that_of_the_jurisdiction_and_the_tenant() {
         })
         .collect();
     assert_eq!(
-        told,
+        found,
         [
             ("NL".into(), 6, 2),
             ("IT".into(), 24, 1),
@@ -388,14 +387,14 @@ fn subjects_are_stored_in_their_canonical_form() {
     };
     let tagged = tag_one(&by(vec![at_most(6)]), record, "2026-11-24T10:00:00Z");
     let stored = &cells(&tagged.groups[0].rows)[0];
-    let told = |column: &str| stored[column].as_deref().unwrap();
-    assert_eq!(told("recipient"), "31612345678");
-    assert_eq!(told("originator"), "ACME Bank");
-    assert_eq!(told("mail"), "some.one+tag@example.org");
-    assert_eq!(told("channel"), "whatsapp:AbC-1");
-    assert_eq!(told("recipient_country"), "NL");
-    assert_eq!(told("mail_domain"), "example.org");
-    assert_eq!(told("sent_hour"), "11");
+    let value_of = |column: &str| stored[column].as_deref().unwrap();
+    assert_eq!(value_of("recipient"), "31612345678");
+    assert_eq!(value_of("originator"), "ACME Bank");
+    assert_eq!(value_of("mail"), "some.one+tag@example.org");
+    assert_eq!(value_of("channel"), "whatsapp:AbC-1");
+    assert_eq!(value_of("recipient_country"), "NL");
+    assert_eq!(value_of("mail_domain"), "example.org");
+    assert_eq!(value_of("sent_hour"), "11");
 }
 
 #[test]
@@ -466,7 +465,7 @@ fn a_batch_that_is_not_what_the_policy_asks_for_is_refused_whole() {
 }
 
 #[test]
-fn the_columns_to_decode_are_the_fields_and_what_tagging_reads_besides() {
+fn decoded_columns_are_the_fields_and_those_that_tagging_reads() {
     let tagger = Tagger::new(&by(vec![at_most(6)]), &sms()).unwrap();
     let mut wanted: Vec<String> = records().fields.into_keys().collect();
     wanted.push("platform".into());

@@ -47,7 +47,7 @@ fn batch(tagger: &Tagger, records: &Records) -> RecordBatch {
 }
 
 #[test]
-fn a_batch_of_every_product_of_the_shipped_policy_is_tagged_with_all_its_columns() {
+fn every_shipped_product_is_tagged_with_all_its_columns() {
     let policy = parse(
         "policy.yaml",
         &Shipped.load("policy.yaml").unwrap(),

@@ -67,7 +67,7 @@ fn of(value: &str) -> RecordFilter {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_somebody_who_is_not_there_a_block_of_each_bloom_filter_is_read_and_no_more() {
+async fn absent_subject_costs_one_block_of_each_bloom_filter() {
     let (_folder, root) = root();
     let table = Table::open(&root, spec()).await.unwrap();
     let segments = segments(&table, 4, false).await;
@@ -103,7 +103,7 @@ async fn of_somebody_who_is_not_there_a_block_of_each_bloom_filter_is_read_and_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_sorted_segment_only_the_pages_with_somebody_are_read() {
+async fn only_pages_with_the_subject_are_read_of_a_sorted_segment() {
     let (_folder, root) = root();
     let table = Table::open(&root, spec()).await.unwrap();
     let segments = segments(&table, 1, true).await;
@@ -129,7 +129,7 @@ async fn of_a_sorted_segment_only_the_pages_with_somebody_are_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tags_that_the_footer_tells_are_not_read() {
+async fn tags_that_the_footer_shows_are_not_read() {
     let (_folder, root) = root();
     let (table, segments) = filled(&root, 3).await;
     let all = table.spec().arrow();
@@ -148,7 +148,7 @@ async fn tags_that_the_footer_tells_are_not_read() {
     .await
     .unwrap();
     counting.take();
-    let told = found(
+    let rows = found(
         &root,
         &files,
         looks(&segments, &RecordFilter::default()),
@@ -162,9 +162,9 @@ async fn tags_that_the_footer_tells_are_not_read() {
     while let Some(rows) = read.next().await {
         stored.push(rows.unwrap().rows);
     }
-    assert_eq!(told.iter().map(RecordBatch::num_rows).sum::<usize>(), 300);
+    assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 300);
     assert_eq!(
-        concat_batches(&columns, &told).unwrap(),
+        concat_batches(&columns, &rows).unwrap(),
         concat_batches(&columns, &stored).unwrap()
     );
 }
@@ -212,7 +212,7 @@ async fn footers_stay_within_their_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_read_far_ahead_of_whoever_takes_the_rows() {
+async fn nothing_is_read_far_ahead_of_the_consumer() {
     let (_folder, root) = root();
     let (table, segments) = filled(&root, 60).await;
     let size: u64 = segments.iter().map(|segment| segment.size).sum();

@@ -310,7 +310,7 @@ async fn everything(table: &Table, segments: &[StoredSegment], columns: &SchemaR
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
     #[test]
-    fn what_is_found_is_what_reading_everything_finds(case in cases(), memory in prop::sample::select(vec![0, 20_000, 1 << 24]), local in any::<bool>()) {
+    fn lookup_finds_the_same_rows_as_a_full_scan(case in cases(), memory in prop::sample::select(vec![0, 20_000, 1 << 24]), local in any::<bool>()) {
         let (written_files, sought) = case;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (_folder, root) = root();

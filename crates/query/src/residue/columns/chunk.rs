@@ -42,7 +42,7 @@ pub struct ChunkSearch<'a> {
 
 impl<'a> ChunkSearch<'a> {
     /// Creates a column of a row group of `rows` rows.
-    pub fn of(
+    pub fn new(
         file: &'a Arc<StoreFile>,
         meta: &'a ColumnChunkMetaData,
         row_group: usize,
@@ -50,7 +50,7 @@ impl<'a> ChunkSearch<'a> {
     ) -> ChunkSearch<'a> {
         let (name, kind) = (
             meta.column_path().string().into(),
-            ValueType::of(meta.column_descr()),
+            ValueType::from_descriptor(meta.column_descr()),
         );
         ChunkSearch {
             file,

@@ -41,18 +41,20 @@ pub fn search(
     let mut cuts = TruncatedBounds::new();
     for (number, group) in meta.row_groups().iter().enumerate() {
         for (at, column) in group.columns().iter().enumerate() {
-            let mut bounds = Bounds::of(column, number, LocationKind::Bounds, values);
+            let mut bounds = Bounds::new(column, number, LocationKind::Bounds, values);
             if column.file_path().is_some() {
                 found.missed(format!(
-                    "row group {number}: column {} lies in another file",
+                    "row group {number}: column {} is in another file",
                     bounds.name
                 ));
             }
-            if let Some(told) = column.statistics() {
-                told.min_bytes_opt()
+            if let Some(statistics) = column.statistics() {
+                statistics
+                    .min_bytes_opt()
                     .into_iter()
                     .for_each(|bytes| bounds.see(bytes, false, found));
-                told.max_bytes_opt()
+                statistics
+                    .max_bytes_opt()
                     .into_iter()
                     .for_each(|bytes| bounds.see(bytes, true, found));
             }
@@ -73,7 +75,7 @@ pub fn search_indexes(
     let indexes = meta.column_index().into_iter().flatten();
     for (number, (group, indexes)) in meta.row_groups().iter().zip(indexes).enumerate() {
         for (at, (column, index)) in group.columns().iter().zip(indexes).enumerate() {
-            let mut bounds = Bounds::of(column, number, LocationKind::ColumnIndex, values);
+            let mut bounds = Bounds::new(column, number, LocationKind::ColumnIndex, values);
             match index {
                 ColumnIndexMetaData::BYTE_ARRAY(pages)
                 | ColumnIndexMetaData::FIXED_LEN_BYTE_ARRAY(pages) => {
@@ -112,14 +114,14 @@ struct Bounds<'a> {
 }
 
 impl<'a> Bounds<'a> {
-    fn of(
+    fn new(
         column: &ColumnChunkMetaData,
         row_group: usize,
         place: LocationKind,
         values: &'a SearchValues,
     ) -> Bounds<'a> {
         let (kind, name) = (
-            ValueType::of(column.column_descr()),
+            ValueType::from_descriptor(column.column_descr()),
             column.column_path().string().into(),
         );
         Bounds {

@@ -34,7 +34,7 @@ pub enum ValueType {
 
 impl ValueType {
     /// Returns the type of a column's values from its descriptor.
-    pub fn of(column: &ColumnDescriptor) -> ValueType {
+    pub fn from_descriptor(column: &ColumnDescriptor) -> ValueType {
         let scale = || u32::try_from(column.type_scale()).unwrap_or(0);
         match (
             column.logical_type_ref(),

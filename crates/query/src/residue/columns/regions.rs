@@ -19,7 +19,7 @@ pub struct FileRegions {
 
 impl FileRegions {
     /// Creates the parts that a footer names.
-    pub fn of(meta: &ParquetMetaData, file: &StoreFile, length: u64) -> FileRegions {
+    pub fn from_footer(meta: &ParquetMetaData, file: &StoreFile, length: u64) -> FileRegions {
         let mut named = vec![(0..4, FileLocation::from(LocationKind::Footer))];
         for (number, group) in meta.row_groups().iter().enumerate() {
             for column in group.columns() {
@@ -80,8 +80,8 @@ impl FileRegions {
 
     /// Returns the part that contains a byte.
     pub fn at(&self, byte: u64) -> Option<&FileLocation> {
-        let behind = self.named.partition_point(|(at, _)| at.start <= byte);
-        self.named[..behind]
+        let next = self.named.partition_point(|(at, _)| at.start <= byte);
+        self.named[..next]
             .iter()
             .rev()
             .find(|(at, _)| at.contains(&byte))

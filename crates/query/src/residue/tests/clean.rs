@@ -28,7 +28,7 @@ async fn filled() -> (tempfile::TempDir, ebbtide_table::Root) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_table_does_not_hold_is_not_found_in_it() {
+async fn absent_values_are_not_found_in_a_table() {
     let (folder, _root) = filled().await;
     let values: Vec<String> = (0..2000)
         .map(|number| format!("canary-{number:05}@example.net"))
@@ -51,7 +51,7 @@ async fn what_a_table_does_not_hold_is_not_found_in_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_table_holds_is_found_in_its_segments_alone() {
+async fn stored_values_are_found_in_the_segments_alone() {
     let (folder, _root) = filled().await;
     let recipient = format!("{MARKER}-42");
     let body = format!("{MARKER} hello 42");
@@ -60,7 +60,7 @@ async fn what_a_table_holds_is_found_in_its_segments_alone() {
         folder.path(),
         &[&recipient, &body, &media, &noon().to_rfc3339()],
     );
-    let told = |line: u32| {
+    let columns_of = |line: u32| {
         let of = residue
             .findings
             .iter()
@@ -68,17 +68,19 @@ async fn what_a_table_holds_is_found_in_its_segments_alone() {
         of.map(|f| f.column.clone().unwrap())
             .collect::<std::collections::BTreeSet<_>>()
     };
-    assert!(told(1).contains("recipient"), "{:?}", told(1));
-    assert_eq!(told(2).into_iter().collect::<Vec<_>>(), ["body"]);
+    assert!(columns_of(1).contains("recipient"), "{:?}", columns_of(1));
+    assert_eq!(columns_of(2).into_iter().collect::<Vec<_>>(), ["body"]);
     assert!(
-        told(3).iter().any(|column| column.starts_with("media")),
+        columns_of(3)
+            .iter()
+            .any(|column| column.starts_with("media")),
         "{:?}",
-        told(3)
+        columns_of(3)
     );
     assert!(
-        told(4).contains("sent_at") && told(4).contains("ingested_at"),
+        columns_of(4).contains("sent_at") && columns_of(4).contains("ingested_at"),
         "{:?}",
-        told(4)
+        columns_of(4)
     );
     let in_log = |finding: &&crate::residue::Finding| {
         finding.file.contains("_delta_log") && finding.line.0 < 4

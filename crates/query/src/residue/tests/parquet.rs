@@ -70,7 +70,7 @@ fn found(bytes: &[u8], values: &[&str]) -> ResidueReport {
 }
 
 #[test]
-fn a_value_in_a_page_is_found_behind_every_codec_in_either_version() {
+fn value_in_a_page_is_found_under_every_codec_in_either_version() {
     for codec in CODECS {
         for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
             for dictionary in [false, true] {
@@ -80,16 +80,16 @@ fn a_value_in_a_page_is_found_behind_every_codec_in_either_version() {
                     &encoded(columns, properties.set_dictionary_enabled(dictionary)),
                     &["canary-two"],
                 );
-                let told = places(&residue);
+                let spots = places(&residue);
                 assert!(
-                    told.contains(&(1, LocationKind::Value)),
-                    "{:?} {version:?} {dictionary} {told:?}",
+                    spots.contains(&(1, LocationKind::Value)),
+                    "{:?} {version:?} {dictionary} {spots:?}",
                     codec()
                 );
                 assert_eq!(
-                    told.contains(&(1, LocationKind::Dictionary)),
+                    spots.contains(&(1, LocationKind::Dictionary)),
                     dictionary,
-                    "{:?} {version:?} {told:?}",
+                    "{:?} {version:?} {spots:?}",
                     codec()
                 );
                 let first = &residue.findings[0];
@@ -143,7 +143,7 @@ fn a_value_that_an_encoding_takes_apart_is_found() {
 }
 
 #[test]
-fn a_value_that_is_a_number_an_instant_or_a_day_is_found_in_columns_of_those() {
+fn numbers_instants_and_days_are_found_in_columns_of_their_types() {
     let many = |planted: i64| {
         (0..200)
             .map(|number| number * 1_000_003)
@@ -195,14 +195,14 @@ fn a_value_that_is_a_number_an_instant_or_a_day_is_found_in_columns_of_those() {
             .set_column_encoding("place".into(), Encoding::BYTE_STREAM_SPLIT),
     ] {
         let residue = found(&encoded(columns.clone(), properties), &values);
-        let told = residue
+        let spots = residue
             .findings
             .iter()
             .filter(|f| f.place == LocationKind::Value)
             .map(|f| (f.line.0, f.column.clone().unwrap()));
         let wanted = ["count", "at", "day", "place", "amount"].map(str::to_owned);
         assert_eq!(
-            told.collect::<Vec<_>>(),
+            spots.collect::<Vec<_>>(),
             (1..).zip(wanted).collect::<Vec<_>>()
         );
     }
@@ -270,7 +270,7 @@ fn outlived(tell: impl FnOnce(&mut ColumnCloseResult)) -> Vec<u8> {
 }
 
 #[test]
-fn a_bound_that_is_cut_off_is_found_unless_a_value_of_the_column_explains_it() {
+fn cut_off_bound_is_found_unless_a_value_of_the_column_explains_it() {
     let long = format!("zz-canary-{}-the end that is cut off", "x".repeat(60));
     let wide = format!("zz-canary-{}-the end that is cut off", "\u{eb}".repeat(60));
     for long in [long.as_str(), &wide] {
@@ -282,10 +282,11 @@ fn a_bound_that_is_cut_off_is_found_unless_a_value_of_the_column_explains_it() {
             statistics,
         ));
         let values = ["aa-canary-least", long];
-        let told = places(&found(&living, &values));
+        let spots = places(&found(&living, &values));
         assert!(
-            told.contains(&(2, LocationKind::Value)) && !told.contains(&(2, LocationKind::Bounds)),
-            "{told:?}"
+            spots.contains(&(2, LocationKind::Value))
+                && !spots.contains(&(2, LocationKind::Bounds)),
+            "{spots:?}"
         );
 
         let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Required);
@@ -302,14 +303,14 @@ fn a_bound_that_is_cut_off_is_found_unless_a_value_of_the_column_explains_it() {
             close.column_index = Some(meta.column_index().unwrap()[0][0].clone());
             close.offset_index = Some(meta.offset_index().unwrap()[0][0].clone());
         });
-        let told = places(&found(&outlived, &values));
+        let spots = places(&found(&outlived, &values));
         let both = [
             (1, LocationKind::Bounds),
             (1, LocationKind::ColumnIndex),
             (2, LocationKind::Bounds),
             (2, LocationKind::ColumnIndex),
         ];
-        assert_eq!(told, both);
+        assert_eq!(spots, both);
     }
 }
 
@@ -322,12 +323,12 @@ fn a_value_in_key_value_metadata_or_a_columns_name_is_found_and_veiled() {
     let columns = vec![("name", texts(&[])), ("canary-two", texts(&[]))];
     let bytes = encoded(columns, bare().set_key_value_metadata(Some(pairs)));
     let residue = found(&bytes, &["canary-one", "canary-two", "someone-000017"]);
-    let told = places(&residue);
-    assert!(told.contains(&(1, LocationKind::KeyValue)), "{told:?}");
+    let spots = places(&residue);
+    assert!(spots.contains(&(1, LocationKind::KeyValue)), "{spots:?}");
     // The writer keeps Arrow's schema there, in base64.
     assert!(
-        told.contains(&(2, LocationKind::KeyValue)) || told.contains(&(2, LocationKind::Footer)),
-        "{told:?}"
+        spots.contains(&(2, LocationKind::KeyValue)) || spots.contains(&(2, LocationKind::Footer)),
+        "{spots:?}"
     );
     let veiled = residue
         .findings
@@ -354,13 +355,13 @@ fn a_checkpoints_escaped_statistics_are_found() {
         &encoded(columns, bare().set_compression(Compression::SNAPPY)),
         &["Ada \"L\" Doe", "a@b.org"],
     );
-    let told: Vec<_> = residue
+    let spots: Vec<_> = residue
         .findings
         .iter()
         .map(|f| (f.line.0, f.place, f.column.as_deref().unwrap()))
         .collect();
     assert_eq!(
-        told,
+        spots,
         [
             (1, LocationKind::Value, "stats"),
             (2, LocationKind::Value, "path")
@@ -369,7 +370,7 @@ fn a_checkpoints_escaped_statistics_are_found() {
 }
 
 #[test]
-fn a_damaged_page_is_told_and_what_stands_elsewhere_is_found() {
+fn damaged_page_is_reported_and_values_elsewhere_are_found() {
     let columns = vec![
         ("name", texts(&["canary-one"])),
         ("other", texts(&["canary-two"])),

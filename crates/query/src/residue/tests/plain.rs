@@ -13,13 +13,13 @@ fn a_value_in_any_files_bytes_is_found_with_its_place() {
     long[(1 << 20) - 4..][..10].copy_from_slice(b"CANARY-two");
     std::fs::write(folder.path().join("long"), long).unwrap();
     let residue = searched(folder.path(), &["canary-one", "canary-two", "canary-three"]);
-    let told: Vec<_> = residue
+    let spots: Vec<_> = residue
         .findings
         .iter()
         .map(|f| (f.line.0, f.place, f.file.as_str(), f.at))
         .collect();
     assert_eq!(
-        told,
+        spots,
         [
             (1, LocationKind::Bytes, "a/.b/.7f3a.tmp", Some(5)),
             (2, LocationKind::Bytes, "long", Some((1 << 20) - 4))
@@ -51,13 +51,13 @@ fn a_value_in_a_name_is_found_and_veiled() {
         "0031 6 12345678",
     ];
     let residue = searched(folder.path(), &values);
-    let told: Vec<_> = residue
+    let spots: Vec<_> = residue
         .findings
         .iter()
         .map(|f| (f.line.0, f.place, f.file.as_str()))
         .collect();
     assert_eq!(
-        told,
+        spots,
         [
             (1, LocationKind::Name, "tables/x-[value 1].json"),
             (2, LocationKind::Name, "tables/[value 2]"),
@@ -92,7 +92,7 @@ fn a_value_that_the_log_escapes_is_found() {
         folder.path(),
         &["Zo\u{eb} \"O\\N\" Doe", "a@b.org", "line one", "canary"],
     );
-    let told: Vec<_> = residue
+    let spots: Vec<_> = residue
         .findings
         .iter()
         .map(|f| (f.line.0, f.file.rsplit('/').next().unwrap()))
@@ -103,7 +103,7 @@ fn a_value_that_the_log_escapes_is_found() {
         (3, "00000000000000000001.crc"),
         (4, "_last_checkpoint"),
     ] {
-        assert!(told.contains(&wanted), "{wanted:?} of {told:?}");
+        assert!(spots.contains(&wanted), "{wanted:?} of {spots:?}");
     }
     assert!(
         residue
@@ -130,11 +130,11 @@ fn a_value_in_a_packed_file_is_found() {
         .findings
         .iter()
         .filter(|finding| finding.place == LocationKind::Unpacked);
-    let told: Vec<_> = unpacked
+    let spots: Vec<_> = unpacked
         .map(|finding| (finding.line.0, finding.file.as_str()))
         .collect();
     assert_eq!(
-        told,
+        spots,
         [
             (1, "old.json.gz"),
             (1, "old.zst"),

@@ -73,7 +73,7 @@ impl EvidenceSums {
                 self.broken.push(AuditViolation::Loss {
                     version,
                     partition,
-                    from: told(moved.from),
+                    from: offset_text(moved.from),
                     next: moved.next,
                 });
             }
@@ -82,8 +82,8 @@ impl EvidenceSums {
                 self.broken.push(AuditViolation::Chain {
                     version: entry.version,
                     partition: moved.partition.to_string(),
-                    from: told(moved.from),
-                    expected: told(expected),
+                    from: offset_text(moved.from),
+                    expected: offset_text(expected),
                 });
             }
         }
@@ -129,14 +129,14 @@ impl EvidenceSums {
         if let Some(found) = removed.filter(|found| *found != did.records_in) {
             self.broken.push(AuditViolation::TakenOut {
                 version,
-                told: did.records_in,
+                reported: did.records_in,
                 found,
             });
         }
         if added != did.records_out {
             self.broken.push(AuditViolation::PutBack {
                 version,
-                told: did.records_out,
+                reported: did.records_out,
                 found: added,
             });
         }
@@ -177,6 +177,6 @@ fn records(file: &AddedFile) -> Option<u64> {
     cell_records(&file.path).or_else(|| file.rows())
 }
 
-fn told(offset: Option<Offset>) -> String {
+fn offset_text(offset: Option<Offset>) -> String {
     offset.map_or_else(|| "the beginning".to_owned(), |offset| offset.to_string())
 }

@@ -240,12 +240,12 @@ async fn older_checkpoint_is_used_where_the_newest_cannot_be_read() {
         // Entries that the damaged checkpoint made unnecessary are kept, however old they are.
         let old = noon() + chrono::TimeDelta::days(10_000);
         let plan = again.plan(old, &upkeep).await.unwrap();
-        let gone: Vec<&String> = plan
+        let missing: Vec<&String> = plan
             .log
             .iter()
             .filter(|path| path.as_str() >= entry(older + 1).as_str())
             .collect();
-        assert_eq!(gone, Vec::<&String>::new(), "{damage}");
+        assert_eq!(missing, Vec::<&String>::new(), "{damage}");
         // Without an older checkpoint and with an entry missing, nothing is guessed.
         std::fs::remove_file(file(&root, &checkpoint_file(older))).unwrap();
         std::fs::remove_file(file(&root, &entry(1))).unwrap();
@@ -283,7 +283,7 @@ async fn with_two_checkpoints(root: &Root) -> (u64, u64, BTreeSet<String>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn checkpoint_that_was_moved_away_as_told_is_not_needed() {
+async fn checkpoint_that_was_moved_away_as_advised_is_not_needed() {
     for hint in ["as it was", "damaged", "missing"] {
         let (_folder, root) = root();
         let (older, newest, before) = with_two_checkpoints(&root).await;

@@ -5,7 +5,7 @@ use super::{CommitFilter, CommitKind, CommitRecord, history};
 use ebbtide_table::testing::{batch, noon, rewrite, root, spec};
 use ebbtide_table::{Root, SegmentIndex, Table};
 
-async fn told(root: &Root, wanted: CommitFilter) -> Vec<CommitRecord> {
+async fn commits(root: &Root, wanted: CommitFilter) -> Vec<CommitRecord> {
     let (span, found) = history(root, &"sms".parse().unwrap(), wanted)
         .await
         .unwrap();
@@ -14,7 +14,7 @@ async fn told(root: &Root, wanted: CommitFilter) -> Vec<CommitRecord> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commits_are_told_oldest_first_and_only_those_that_are_wanted() {
+async fn commits_are_listed_oldest_first_and_only_those_that_are_wanted() {
     let (_folder, root) = root();
     let mut table = Table::open(&root, spec()).await.unwrap();
     for (from, next, hours) in [(None, 100, 0), (Some(100), 150, 5)] {
@@ -25,12 +25,12 @@ async fn commits_are_told_oldest_first_and_only_those_that_are_wanted() {
     let index = SegmentIndex::load(&table).await.unwrap();
     let old: Vec<_> = index.iter().take(1).cloned().collect();
     let records = old[0].records;
-    let mut gone = rewrite(&index, old, Vec::new());
-    gone.evidence.operation = "remove".to_owned();
-    gone.evidence.at = noon() + TimeDelta::days(90);
-    table.commit_rewrite(gone).await.unwrap();
+    let mut removal = rewrite(&index, old, Vec::new());
+    removal.evidence.operation = "remove".to_owned();
+    removal.evidence.at = noon() + TimeDelta::days(90);
+    table.commit_rewrite(removal).await.unwrap();
 
-    let all = told(&root, CommitFilter::default()).await;
+    let all = commits(&root, CommitFilter::default()).await;
     assert_eq!(
         all.iter().map(|commit| commit.version).collect::<Vec<_>>(),
         [0, 1, 2, 3]
@@ -43,7 +43,7 @@ async fn commits_are_told_oldest_first_and_only_those_that_are_wanted() {
     assert_eq!(did.rewrite.as_ref().unwrap().removed, records);
 
     let versions = async |wanted: CommitFilter| {
-        told(&root, wanted)
+        commits(&root, wanted)
             .await
             .iter()
             .map(|commit| commit.version)

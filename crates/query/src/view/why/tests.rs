@@ -54,14 +54,14 @@ async fn of(root: &Root, number: i32, offset: i64, known: &RecordHints) -> Recor
         partition: partition(number),
         offset: Offset(offset),
     };
-    let mut stories = why(root, &sms(), &sought, known).await.unwrap();
-    assert_eq!(stories.len(), 1);
-    stories.remove(0)
+    let mut histories = why(root, &sms(), &sought, known).await.unwrap();
+    assert_eq!(histories.len(), 1);
+    histories.remove(0)
 }
 
-fn states(story: &RecordHistory) -> Vec<(&str, &CategoryState)> {
-    let RecordStatus::Here(place) = &story.fate else {
-        panic!("{:?}", story.fate)
+fn states(history: &RecordHistory) -> Vec<(&str, &CategoryState)> {
+    let RecordStatus::Here(place) = &history.fate else {
+        panic!("{:?}", history.fate)
     };
     place
         .categories
@@ -71,13 +71,13 @@ fn states(story: &RecordHistory) -> Vec<(&str, &CategoryState)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_stands_tells_until_when_and_which_commit_read_it() {
+async fn stored_record_shows_its_deadline_and_the_commit_that_read_it() {
     let (_folder, root) = root();
     filled(&root, 5).await;
     for (offset, version) in [(0, 1), (99, 1), (100, 2), (250, 3), (499, 5)] {
-        let story = of(&root, 0, offset, &RecordHints::default()).await;
-        assert_eq!(story.ingest.as_ref().unwrap().version, version);
-        let found: Vec<_> = states(&story)
+        let history = of(&root, 0, offset, &RecordHints::default()).await;
+        assert_eq!(history.ingest.as_ref().unwrap().version, version);
+        let found: Vec<_> = states(&history)
             .into_iter()
             .map(|(category, state)| (category, state.clone()))
             .collect();
@@ -100,14 +100,14 @@ async fn a_record_that_stands_tells_until_when_and_which_commit_read_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_category_that_went_is_told_with_the_commit_that_took_it() {
+async fn deleted_category_is_shown_with_the_commit_that_deleted_it() {
     let (_folder, root) = root();
     let mut table = filled(&root, 3).await;
     assert_eq!(drop_content(&mut table).await, 4);
     for known in [RecordHints::default(), known()] {
-        let story = of(&root, 0, 150, &known).await;
-        assert_eq!(story.ingest.as_ref().unwrap().version, 2);
-        let found = states(&story);
+        let history = of(&root, 0, 150, &known).await;
+        assert_eq!(history.ingest.as_ref().unwrap().version, 2);
+        let found = states(&history);
         let CategoryState::Gone { by: Some(by) } = found[0].1 else {
             panic!("{found:?}")
         };
@@ -117,8 +117,7 @@ async fn a_category_that_went_is_told_with_the_commit_that_took_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_ended_is_told_with_the_commit_that_ended_it_however_often_it_was_rewritten()
-{
+async fn ended_record_is_shown_with_its_commit_however_often_rewritten() {
     let (_folder, root) = root();
     let mut table = filled(&root, 2).await;
     drop_content(&mut table).await;
@@ -134,13 +133,13 @@ async fn a_record_that_ended_is_told_with_the_commit_that_ended_it_however_often
         .commit_rewrite(rewrite(&index, old, Vec::new()))
         .await
         .unwrap();
-    let story = of(&root, 0, 150, &known()).await;
+    let history = of(&root, 0, 150, &known()).await;
     let RecordStatus::Gone {
         by,
         perhaps_never_stored: false,
-    } = &story.fate
+    } = &history.fate
     else {
-        panic!("{:?}", story.fate)
+        panic!("{:?}", history.fate)
     };
     assert_eq!(
         by.iter().map(|step| step.version).collect::<Vec<_>>(),
@@ -153,7 +152,7 @@ async fn a_record_that_ended_is_told_with_the_commit_that_ended_it_however_often
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_was_never_stored_is_told_apart_from_one_that_was_not_read() {
+async fn never_stored_record_is_distinguished_from_one_not_yet_read() {
     let (_folder, root) = root();
     let mut table = filled(&root, 1).await;
     let mut work = batch(&table, 0, Some(100), 110).await;
@@ -168,10 +167,10 @@ async fn a_record_that_was_never_stored_is_told_apart_from_one_that_was_not_read
     (work.evidence.read, work.evidence.expired) = (15, 3);
     work.evidence.dead_letters = [("corrupt".to_owned(), 2)].into();
     table.commit(IngestCommit { ..work }).await.unwrap();
-    let story = of(&root, 0, 112, &known()).await;
-    assert_eq!(story.ingest.unwrap().version, 2);
+    let history = of(&root, 0, 112, &known()).await;
+    assert_eq!(history.ingest.unwrap().version, 2);
     assert_eq!(
-        story.fate,
+        history.fate,
         RecordStatus::NeverStored {
             expired: 3,
             skipped: 0,
@@ -269,7 +268,7 @@ async fn a_record_is_found_by_a_value_of_text_or_of_another_type() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_the_entries_are_cleaned_away_it_says_so() {
+async fn deleted_log_entries_are_reported_instead_of_a_history() {
     let (_folder, root) = root();
     let mut table = filled(&root, 2).await;
     drop_content(&mut table).await;
@@ -291,9 +290,9 @@ async fn where_the_entries_are_cleaned_away_it_says_so() {
         .maintain(noon() + TimeDelta::days(36_500), &upkeep)
         .await
         .unwrap();
-    let gone = of(&root, 0, 50, &known()).await;
-    let RecordStatus::Untold { oldest_entry } = gone.fate else {
-        panic!("{:?}", gone.fate)
+    let history = of(&root, 0, 50, &known()).await;
+    let RecordStatus::Untold { oldest_entry } = history.fate else {
+        panic!("{:?}", history.fate)
     };
     assert!(oldest_entry > 2);
     let here = of(&root, 0, 150, &known()).await;

@@ -151,7 +151,8 @@ impl CommitTrail {
             .evidence
             .as_ref()
             .and_then(|evidence| evidence.rewrite.clone());
-        self.rewrites.push((RecordCommit::of(entry), did, removed));
+        self.rewrites
+            .push((RecordCommit::from_entry(entry), did, removed));
     }
 
     fn add(&mut self, entry: &LogEntry, from: impl Fn(&str) -> Option<Vec<String>>) {
@@ -167,7 +168,7 @@ impl CommitTrail {
             self.files.insert(
                 path,
                 File {
-                    made: RecordCommit::of(entry),
+                    made: RecordCommit::from_entry(entry),
                     from,
                     least: least.unwrap_or_default(),
                 },

@@ -128,22 +128,22 @@ fn a_column_of_which_the_footer_is_silent_is_found() {
             &without_the_last_column(&whole, <[u8]>::to_vec),
             &["canary-one", "someone-000017"],
         );
-        let told = places(&residue);
+        let spots = places(&residue);
         assert!(
-            told.contains(&(1, LocationKind::Unnamed)),
-            "{:?}: {told:?}",
+            spots.contains(&(1, LocationKind::Unnamed)),
+            "{:?}: {spots:?}",
             codec()
         );
         assert!(
-            told.contains(&(2, LocationKind::Value)),
-            "{:?}: {told:?}",
+            spots.contains(&(2, LocationKind::Value)),
+            "{:?}: {spots:?}",
             codec()
         );
     }
 }
 
 #[test]
-fn bytes_that_no_codec_opens_and_no_footer_names_are_told() {
+fn bytes_that_no_codec_opens_and_no_footer_names_are_reported() {
     let whole = encoded(vec![("name", texts(&[])), ("gone", texts(&[]))], bare());
     let searched = |gap: &[u8]| {
         let folder = tempfile::tempdir().unwrap();
@@ -171,7 +171,7 @@ fn zeros_and_repeated_metadata_between_columns_are_nothing() {
     let footer = &whole[whole.len() - 8 - u32::from_le_bytes(length) as usize..whole.len() - 8];
     let repeated = without_the_last_column(&whole, |_| footer.to_vec());
     assert_eq!(
-        found(&repeated, &["nobody"]).verdict(),
+        found(&repeated, &["no one"]).verdict(),
         ResidueOutcome::Clean
     );
     assert_eq!(
