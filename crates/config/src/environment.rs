@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::KEYS;
+use super::keys::keys;
 use super::property::canonical;
 use ebbtide_base::problem::{Problem, Problems, TextPosition, nearest};
-use ebbtide_base::yaml::{YamlEntry, YamlNode, YamlValue, join};
+use ebbtide_base::yaml::{YamlEntry, YamlNode, YamlValue};
 
 const PREFIX: &str = "EBBTIDE_";
 const PROPERTIES: &str = "EBBTIDE_KAFKA_PROPERTIES_";
@@ -23,158 +23,122 @@ pub(super) fn overlay(
 ) -> BTreeMap<String, String> {
     let mut referred = BTreeSet::new();
     references(tree, &mut referred);
-    let known: BTreeMap<String, &str> = KEYS
-        .iter()
-        .filter(|key| **key != "kafka.properties")
-        .map(|key| (variable(key), *key))
-        .collect();
+    let settable = keys().iter().filter(|key| *key != "kafka.properties");
+    let variable = |key: &String| PREFIX.to_owned() + &key.to_uppercase().replace('.', "_");
+    let known: BTreeMap<String, &str> = settable.map(|key| (variable(key), key.as_str())).collect();
     let mut set_by = BTreeMap::new();
     for (name, value) in variables
         .iter()
         .filter(|(name, _)| name.starts_with(PREFIX))
     {
-        let path: Vec<String> = if let Some(property) = name.strip_prefix(PROPERTIES) {
-            let property = property.to_ascii_lowercase().replace('_', ".");
-            vec!["kafka".to_owned(), "properties".to_owned(), property]
-        } else if let Some(key) = known.get(name) {
-            key.split('.').map(str::to_owned).collect()
-        } else {
-            if !referred.contains(name) && !is_service_link(name) {
-                let mend = match nearest(name, known.keys().map(String::as_str)) {
+        let property = name.strip_prefix(PROPERTIES);
+        let property = property.map(|name| name.to_ascii_lowercase().replace('_', "."));
+        let path: Vec<&str> = match (&property, known.get(name)) {
+            (Some(property), _) => vec!["kafka", "properties", property],
+            (None, Some(key)) => key.split('.').collect(),
+            (None, None) if referred.contains(name) || is_service_link(name) => continue,
+            (None, None) => {
+                let fix = match nearest(name, known.keys().map(String::as_str)) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "unset it, or write the key's path in capitals: EBBTIDE_INGEST_MEMORY"
                         .to_owned(),
                 };
-                problems.error(
-                    TextPosition::default(),
-                    "",
-                    format!("unknown variable `{name}`"),
-                    mend,
-                );
+                let what = format!("unknown variable `{name}`");
+                problems.error(TextPosition::default(), "", what, fix);
+                continue;
             }
-            continue;
         };
-        forget_other_spellings(tree, &path);
+        remove_other_spellings(tree, &path);
         set(tree, &path, value);
-        set_by.insert(
-            path.iter()
-                .fold(String::new(), |path, key| join(&path, key)),
-            name.clone(),
-        );
+        set_by.insert(path.join("."), name.clone());
     }
     set_by
 }
 
 /// Replaces the file's name by the variable's name in each problem that a variable caused.
-pub(super) fn named(problems: Vec<Problem>, set_by: &BTreeMap<String, String>) -> Vec<Problem> {
-    let name = |mut problem: Problem| {
-        if let Some(variable) = set_by.get(&problem.path)
-            && problem.at == TextPosition::default()
-        {
+pub(super) fn named(mut problems: Vec<Problem>, set_by: &BTreeMap<String, String>) -> Vec<Problem> {
+    for problem in problems
+        .iter_mut()
+        .filter(|problem| problem.at == TextPosition::default())
+    {
+        if let Some(variable) = set_by.get(&problem.path) {
             problem.file.clone_from(variable);
         }
-        problem
-    };
-    problems.into_iter().map(name).collect()
-}
-
-fn variable(key: &str) -> String {
-    format!("{PREFIX}{}", key.to_ascii_uppercase().replace('.', "_"))
+    }
+    problems
 }
 
 /// Finds the variables that secrets of the file name (`{ env: NAME }`). They are the operator's own
 /// and are accepted with any name.
 fn references(node: &YamlNode, found: &mut BTreeSet<String>) {
-    if let Some(name) = node.get("env").and_then(YamlNode::text) {
-        found.insert(name.to_owned());
-    }
-    for entry in node.entries() {
-        references(&entry.value, found);
-    }
+    found.extend(node.get("env").and_then(YamlNode::text).map(str::to_owned));
+    node.entries()
+        .iter()
+        .for_each(|entry| references(&entry.value, found));
 }
 
 /// Returns true for variables of the form that Kubernetes puts into every container for each
 /// service of the namespace. Without this exception, a service named `ebbtide` would prevent the
 /// start.
 fn is_service_link(name: &str) -> bool {
-    name.ends_with("_SERVICE_HOST")
-        || name.ends_with("_SERVICE_PORT")
+    let is_number = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+    let ends = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT"];
+    ends.iter().any(|end| name.ends_with(end))
         || name.contains("_SERVICE_PORT_")
-        || name.ends_with("_PORT")
         || name
             .split_once("_PORT_")
-            .is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()))
+            .is_some_and(|(_, rest)| is_number(rest))
 }
 
 /// Removes the file's other spellings of a setting that a variable sets: aliases of a property, and
 /// the two ways to name the servers.
-fn forget_other_spellings(tree: &mut YamlNode, path: &[String]) {
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    match path.as_slice() {
-        ["kafka", "properties", name] => {
-            if canonical(name) == SERVERS {
-                retain(tree, &["kafka"], |key| key != "bootstrap_servers");
-            }
-            retain(tree, &["kafka", "properties"], |key| {
-                key == *name || canonical(key) != canonical(name)
-            });
-        }
-        ["kafka", "bootstrap_servers"] => retain(tree, &["kafka", "properties"], |key| {
-            canonical(key) != SERVERS
-        }),
-        _ => {}
+fn remove_other_spellings(tree: &mut YamlNode, path: &[&str]) {
+    const SERVERS: &str = "bootstrap.servers";
+    let name = match path {
+        ["kafka", "properties", name] => canonical(name),
+        ["kafka", "bootstrap_servers"] => SERVERS,
+        _ => return,
+    };
+    let kafka = entries(tree).and_then(|all| all.iter_mut().find(|entry| entry.key == "kafka"));
+    let Some(settings) = kafka.and_then(|kafka| entries(&mut kafka.value)) else {
+        return;
+    };
+    settings.retain(|entry| entry.key != "bootstrap_servers" || name != SERVERS);
+    let properties = settings.iter_mut().find(|entry| entry.key == "properties");
+    if let Some(properties) = properties.and_then(|properties| entries(&mut properties.value)) {
+        properties.retain(|entry| canonical(&entry.key) != name);
     }
 }
 
-const SERVERS: &str = "bootstrap.servers";
-
-/// Keeps only the entries of the mapping at `path` whose keys `keep` accepts.
-fn retain(tree: &mut YamlNode, path: &[&str], keep: impl Fn(&str) -> bool) {
-    let mut node = tree;
-    for step in path {
-        let YamlValue::Map(entries) = &mut node.value else {
-            return;
-        };
-        let Some(entry) = entries.iter_mut().find(|entry| entry.key == *step) else {
-            return;
-        };
-        node = &mut entry.value;
-    }
-    if let YamlValue::Map(entries) = &mut node.value {
-        entries.retain(|entry| keep(&entry.key));
+fn entries(node: &mut YamlNode) -> Option<&mut Vec<YamlEntry>> {
+    match &mut node.value {
+        YamlValue::Map(entries) => Some(entries),
+        _ => None,
     }
 }
 
 /// Sets the scalar at `path`. Does not change a tree that has a scalar or list in place of a
 /// mapping: that is an error anyway.
-fn set(node: &mut YamlNode, path: &[String], value: &str) {
+fn set(node: &mut YamlNode, path: &[&str], value: &str) {
+    let at = TextPosition::default();
     let Some((key, rest)) = path.split_first() else {
-        *node = YamlNode {
-            at: TextPosition::default(),
-            value: YamlValue::Text(value.to_owned()),
-        };
+        let value = YamlValue::Text(value.to_owned());
+        *node = YamlNode { at, value };
         return;
     };
     if matches!(node.value, YamlValue::Null) {
         node.value = YamlValue::Map(Vec::new());
     }
-    let YamlValue::Map(entries) = &mut node.value else {
-        return;
+    let Some(entries) = entries(node) else { return };
+    if let Some(entry) = entries.iter_mut().find(|entry| entry.key == *key) {
+        return set(&mut entry.value, rest, value);
+    }
+    let (key, none) = ((*key).to_owned(), YamlValue::Null);
+    let mut entry = YamlEntry {
+        key,
+        at,
+        value: YamlNode { at, value: none },
     };
-    let place = match entries.iter().position(|entry| entry.key == *key) {
-        Some(place) => place,
-        None => {
-            let value = YamlNode {
-                at: TextPosition::default(),
-                value: YamlValue::Null,
-            };
-            entries.push(YamlEntry {
-                key: key.clone(),
-                at: TextPosition::default(),
-                value,
-            });
-            entries.len() - 1
-        }
-    };
-    set(&mut entries[place].value, rest, value);
+    set(&mut entry.value, rest, value);
+    entries.push(entry);
 }

@@ -3,7 +3,12 @@
 //!
 //! A value that may be a credential is hidden. Its name or its source decides.
 
-use super::secret::Secret;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::ser::{Serialize, Serializer};
+
+use super::secret::{SECRET, Secret};
 
 /// Names with the same meaning in librdkafka: the alias, and the canonical name used here.
 const ALIASES: [(&str, &str); 12] = [
@@ -55,12 +60,11 @@ pub enum Property {
 }
 
 impl Property {
-    /// Wraps a value written in the file itself: hidden if `name` is that of a credential.
-    pub(super) fn literal(name: &str, value: String) -> Self {
-        if is_credential(name) {
-            Property::Hidden(Secret::new(value))
-        } else {
-            Property::Plain(value)
+    /// Hides a value written in the file itself if `name` is that of a credential.
+    pub(super) fn named(self, name: &str) -> Self {
+        match self {
+            Property::Plain(value) if is_credential(name) => Property::Hidden(Secret::new(value)),
+            value => value,
         }
     }
 
@@ -71,6 +75,42 @@ impl Property {
             Property::Plain(value) => value,
             Property::Hidden(value) => value.expose(),
         }
+    }
+}
+
+impl Serialize for Property {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Property::Plain(value) => to.serialize_str(value),
+            Property::Hidden(value) => value.serialize(to),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Property {
+    /// Reads a value that the file contains as plain, whatever its property is, and one from
+    /// another place as hidden.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct PropertyVisitor;
+        impl<'de> Visitor<'de> for PropertyVisitor {
+            type Value = Property;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a property")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Property, E> {
+                Ok(Property::Plain(text.to_owned()))
+            }
+
+            fn visit_newtype_struct<D>(self, from: D) -> Result<Property, D::Error>
+            where
+                D: Deserializer<'de>,
+            {
+                String::deserialize(from).map(|text| Property::Hidden(Secret::new(text)))
+            }
+        }
+        from.deserialize_newtype_struct(SECRET, PropertyVisitor)
     }
 }
 

@@ -1,221 +1,256 @@
 //! The configuration in force as YAML, for `config show`: every key with its value, secrets hidden.
 //!
-//! Must never print a secret: the output is made from the checked values, in which a secret cannot
-//! be formatted.
+//! The serializer supports what the sections contain: structs, mappings, texts (in quotes), and
+//! values that write themselves (`collect_str`), numbers and names of variants (without). A value
+//! that is not there is left out.
 
 use std::fmt;
 
-use url::Url;
+use serde::Serialize;
+use serde::ser::{Impossible, SerializeMap, SerializeStruct, Serializer};
 
-use super::property::Property;
-use super::secret::HIDDEN;
-use super::units::{show_bytes, show_duration};
-use super::{Config, LogFormat, RegistryAuth, RetentionCheck};
+use super::Config;
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "policy: {}", quoted(&self.policy.display().to_string()))?;
-        writeln!(f, "root: {}", quoted(&self.root))?;
-        self.show_store(f)?;
-        writeln!(f, "kafka:\n  properties:")?;
-        for (name, value) in &self.kafka.properties {
-            match value {
-                Property::Plain(value) => writeln!(f, "    {name}: {}", quoted(value))?,
-                Property::Hidden(_) => writeln!(f, "    {name}: {}", quoted(HIDDEN))?,
-            }
-        }
-        writeln!(f, "  group: {}", quoted(&self.kafka.group))?;
-        writeln!(
-            f,
-            "  dead_letter_topic: {}",
-            quoted(&self.kafka.dead_letter_topic)
-        )?;
-        let check = match self.kafka.retention_check {
-            RetentionCheck::Refuse => "refuse",
-            RetentionCheck::Warn => "warn",
+        let mut text = String::new();
+        let document = Entry {
+            text: &mut text,
+            key: "",
+            depth: 0,
         };
-        writeln!(f, "  retention_check: {check}")?;
-        self.show_notices(f)?;
-        self.show_schemas(f)?;
-        let ingest = &self.ingest;
-        writeln!(f, "ingest:\n  lanes: {}", ingest.lanes)?;
-        writeln!(f, "  memory: {}", show_bytes(ingest.memory))?;
-        writeln!(f, "  commit_bytes: {}", show_bytes(ingest.commit_bytes))?;
-        writeln!(f, "  commit_age: {}", show_duration(ingest.commit_age))?;
-        writeln!(
-            f,
-            "  future_tolerance: {}",
-            show_duration(ingest.future_tolerance)
-        )?;
-        writeln!(
-            f,
-            "  shutdown_timeout: {}",
-            show_duration(ingest.shutdown_timeout)
-        )?;
-        writeln!(
-            f,
-            "  max_message_bytes: {}",
-            show_bytes(ingest.max_message_bytes)
-        )?;
-        writeln!(
-            f,
-            "maintain:\n  checkpoint_every: {}",
-            self.maintain.checkpoint_every
-        )?;
-        writeln!(
-            f,
-            "  log_retention: {}",
-            show_duration(self.maintain.log_retention)
-        )?;
-        writeln!(
-            f,
-            "  orphan_age: {}",
-            show_duration(self.maintain.orphan_age)
-        )?;
-        writeln!(
-            f,
-            "  readers_grace: {}",
-            show_duration(self.maintain.readers_grace)
-        )?;
-        writeln!(
-            f,
-            "  quarantine_retention: {}",
-            show_duration(self.maintain.quarantine_retention)
-        )?;
-        writeln!(f, "sweep:\n  enabled: {}", self.sweep.enabled)?;
-        writeln!(f, "  every: {}", show_duration(self.sweep.every))?;
-        writeln!(f, "  memory: {}", show_bytes(self.sweep.memory))?;
-        writeln!(f, "  takeover: {}", show_duration(self.sweep.takeover))?;
-        writeln!(
-            f,
-            "  clock_tolerance: {}",
-            show_duration(self.sweep.clock_tolerance)
-        )?;
-        writeln!(
-            f,
-            "  clock_settle: {}",
-            show_duration(self.sweep.clock_settle)
-        )?;
-        writeln!(
-            f,
-            "  clock_max_step: {}",
-            show_duration(self.sweep.clock_max_step)
-        )?;
-        writeln!(f, "compact:\n  enabled: {}", self.compact.enabled)?;
-        writeln!(f, "  every: {}", show_duration(self.compact.every))?;
-        writeln!(f, "  late: {}", show_duration(self.compact.late))?;
-        writeln!(f, "  target: {}", show_bytes(self.compact.target))?;
-        writeln!(f, "  memory: {}", show_bytes(self.compact.memory))?;
-        writeln!(
-            f,
-            "http:\n  listen: {}",
-            quoted(&self.http.listen.to_string())
-        )?;
-        let format = match self.log.format {
-            LogFormat::Text => "text",
-            LogFormat::Json => "json",
-        };
-        writeln!(
-            f,
-            "log:\n  format: {format}\n  level: {}",
-            quoted(&self.log.level)
-        )
+        self.serialize(document)?;
+        f.write_str(&text)
     }
 }
 
-impl Config {
-    fn show_store(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let store = &self.store;
-        writeln!(f, "store:")?;
-        for (key, value) in [("endpoint", &store.endpoint), ("region", &store.region)] {
-            if let Some(value) = value {
-                writeln!(f, "  {key}: {}", quoted(value))?;
-            }
-        }
-        for (key, value) in [
-            ("access_key_id", &store.access_key_id),
-            ("secret_access_key", &store.secret_access_key),
-        ] {
-            if value.is_some() {
-                writeln!(f, "  {key}: {}", quoted(HIDDEN))?;
-            }
-        }
-        writeln!(f, "  virtual_hosted_style: {}", store.virtual_hosted_style)?;
-        writeln!(f, "  allow_http: {}", store.allow_http)?;
-        if let Some(ca) = &store.ca {
-            writeln!(f, "  ca: {}", quoted(&ca.display().to_string()))?;
-        }
-        writeln!(f, "  timeout: {}", show_duration(store.timeout))?;
-        writeln!(f, "  retry_for: {}", show_duration(store.retry_for))
+/// The depth at which the keys of a section stand on one line.
+const ONE_LINE: usize = 3;
+
+/// Writes one value under its key. A struct without a key writes its own keys at the same depth.
+struct Entry<'t> {
+    text: &'t mut String,
+    key: &'t str,
+    depth: usize,
+}
+
+impl<'t> Entry<'t> {
+    fn plain(self, value: impl fmt::Display) -> Result<(), fmt::Error> {
+        let Self { text, key, depth } = self;
+        *text += &match depth {
+            ONE_LINE if text.ends_with('{') => format!(" {key}: {value}"),
+            ONE_LINE => format!(", {key}: {value}"),
+            _ => format!("{}{key}: {value}\n", "  ".repeat(depth)),
+        };
+        Ok(())
     }
 
-    fn show_notices(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named = [
-            ("contracts", &self.notices.contracts),
-            ("consents", &self.notices.consents),
-        ];
-        let named: Vec<_> = named
-            .into_iter()
-            .filter_map(|(key, topic)| Some((key, topic.as_ref()?)))
-            .collect();
-        writeln!(f, "notices:")?;
-        named
-            .into_iter()
-            .try_for_each(|(key, topic)| writeln!(f, "  {key}: {}", quoted(topic)))?;
-        let limits = &self.notices.limits;
-        writeln!(f, "  earliest: {}", limits.earliest)?;
-        writeln!(
-            f,
-            "  contract_ahead: {}",
-            show_duration(limits.contract_ahead)
-        )?;
-        writeln!(f, "  max_share: {}", limits.max_share)?;
-        writeln!(f, "  max_share_from: {}", limits.max_share_from)
-    }
-
-    fn show_schemas(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.schemas.registry.is_none() && self.schemas.folder.is_none() {
-            return writeln!(f, "schemas: {{}}");
+    /// Begins a section.
+    fn begin(self) -> Result<Block<'t>, fmt::Error> {
+        let Self { text, key, depth } = self;
+        if key.is_empty() {
+            let (at, end) = (text.len(), "");
+            return Ok(Block {
+                text,
+                depth,
+                at,
+                end,
+                key: String::new(),
+            });
         }
-        writeln!(f, "schemas:")?;
-        if let Some(registry) = &self.schemas.registry {
-            let urls = registry
-                .urls
-                .iter()
-                .map(Url::as_str)
-                .collect::<Vec<_>>()
-                .join(",");
-            writeln!(f, "  registry:\n    url: {}", quoted(&urls))?;
-            match &registry.auth {
-                RegistryAuth::None => {}
-                RegistryAuth::Basic { user, .. } => {
-                    writeln!(
-                        f,
-                        "    basic: {{ user: {}, password: {} }}",
-                        quoted(user),
-                        quoted(HIDDEN)
-                    )?;
-                }
-                RegistryAuth::Bearer(_) => writeln!(f, "    bearer: {}", quoted(HIDDEN))?,
-            }
-            if let Some(ca) = &registry.ca {
-                writeln!(f, "    ca: {}", quoted(&ca.display().to_string()))?;
-            }
-            writeln!(f, "    timeout: {}", show_duration(registry.timeout))?;
-            writeln!(
-                f,
-                "    unknown_schema_wait: {}",
-                show_duration(registry.unknown_schema_wait)
-            )?;
-        }
-        match &self.schemas.folder {
-            Some(folder) => writeln!(f, "  folder: {}", quoted(&folder.display().to_string())),
-            None => Ok(()),
-        }
+        *text += &format!("{}{key}:", "  ".repeat(depth));
+        let depth = depth + 1;
+        let (begin, end) = if depth == ONE_LINE {
+            (" {", " }\n")
+        } else {
+            ("\n", "")
+        };
+        *text += begin;
+        let at = text.len();
+        Ok(Block {
+            text,
+            depth,
+            at,
+            end,
+            key: String::new(),
+        })
     }
 }
 
-/// Returns a double-quoted YAML scalar. A JSON string is a valid one.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// Writes the entries of a section.
+struct Block<'t> {
+    text: &'t mut String,
+    depth: usize,
+    /// The length of the text before the first entry.
+    at: usize,
+    end: &'static str,
+    key: String,
+}
+
+impl Block<'_> {
+    fn entry(&mut self, key: &str, value: &(impl Serialize + ?Sized)) -> Result<(), fmt::Error> {
+        let entry = Entry {
+            text: self.text,
+            key,
+            depth: self.depth,
+        };
+        value.serialize(entry)
+    }
+
+    fn finish(self) -> Result<(), fmt::Error> {
+        if self.text.len() == self.at && self.text.ends_with(":\n") {
+            self.text.pop();
+            *self.text += " {}\n";
+        }
+        *self.text += self.end;
+        Ok(())
+    }
+}
+
+impl SerializeStruct for Block<'_> {
+    type Ok = ();
+    type Error = fmt::Error;
+
+    fn serialize_field<T>(&mut self, key: &'static str, value: &T) -> Result<(), fmt::Error>
+    where
+        T: Serialize + ?Sized,
+    {
+        self.entry(key, value)
+    }
+
+    fn end(self) -> Result<(), fmt::Error> {
+        self.finish()
+    }
+}
+
+impl SerializeMap for Block<'_> {
+    type Ok = ();
+    type Error = fmt::Error;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), fmt::Error> {
+        // A key is a text, and no name of a property needs quotes.
+        let key = serde_json::to_value(key).map_err(|_| fmt::Error)?;
+        self.key = key.as_str().ok_or(fmt::Error)?.to_owned();
+        Ok(())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), fmt::Error> {
+        let key = std::mem::take(&mut self.key);
+        self.entry(&key, value)
+    }
+
+    fn end(self) -> Result<(), fmt::Error> {
+        self.finish()
+    }
+}
+
+/// Defines the methods of scalars that are written as they are displayed.
+macro_rules! plain {
+    ($($method:ident $type:ty,)*) => {$(
+        fn $method(self, value: $type) -> Result<(), fmt::Error> {
+            self.plain(value)
+        }
+    )*};
+}
+
+/// Defines the methods of values that no section contains.
+macro_rules! unsupported {
+    ($($method:ident($($type:ty),*) -> $result:ty,)*) => {$(
+        fn $method(self, $(_: $type),*) -> Result<$result, fmt::Error> {
+            Err(fmt::Error)
+        }
+    )*};
+}
+
+impl<'t> Serializer for Entry<'t> {
+    type Ok = ();
+    type Error = fmt::Error;
+    type SerializeStruct = Block<'t>;
+    type SerializeMap = Block<'t>;
+    type SerializeSeq = Impossible<(), fmt::Error>;
+    type SerializeTuple = Impossible<(), fmt::Error>;
+    type SerializeTupleStruct = Impossible<(), fmt::Error>;
+    type SerializeTupleVariant = Impossible<(), fmt::Error>;
+    type SerializeStructVariant = Impossible<(), fmt::Error>;
+
+    plain! {
+        serialize_bool bool,
+        serialize_i8 i8,
+        serialize_i16 i16,
+        serialize_i32 i32,
+        serialize_i64 i64,
+        serialize_u8 u8,
+        serialize_u16 u16,
+        serialize_u32 u32,
+        serialize_u64 u64,
+        serialize_f32 f32,
+        serialize_f64 f64,
+        serialize_char char,
+    }
+
+    /// Writes a value without quotes, as it is displayed.
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), fmt::Error> {
+        self.plain(value)
+    }
+
+    /// Writes a text in double quotes. A JSON string is a YAML scalar.
+    fn serialize_str(self, text: &str) -> Result<(), fmt::Error> {
+        self.plain(serde_json::Value::from(text))
+    }
+
+    fn serialize_none(self) -> Result<(), fmt::Error> {
+        Ok(())
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), fmt::Error> {
+        value.serialize(self)
+    }
+
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        name: &'static str,
+    ) -> Result<(), fmt::Error> {
+        self.plain(name)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), fmt::Error> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: &T,
+    ) -> Result<(), fmt::Error> {
+        Err(fmt::Error)
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Block<'t>, fmt::Error> {
+        self.begin()
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Block<'t>, fmt::Error> {
+        self.begin()
+    }
+
+    unsupported! {
+        serialize_bytes(&[u8]) -> (),
+        serialize_unit() -> (),
+        serialize_unit_struct(&'static str) -> (),
+        serialize_seq(Option<usize>) -> Self::SerializeSeq,
+        serialize_tuple(usize) -> Self::SerializeTuple,
+        serialize_tuple_struct(&'static str, usize) -> Self::SerializeTupleStruct,
+        serialize_tuple_variant(&'static str, u32, &'static str, usize)
+            -> Self::SerializeTupleVariant,
+        serialize_struct_variant(&'static str, u32, &'static str, usize)
+            -> Self::SerializeStructVariant,
+    }
 }

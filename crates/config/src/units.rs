@@ -2,51 +2,81 @@
 //!
 //! Accepts whole numbers with a unit only. Nothing is rounded and nothing overflows.
 
+use std::fmt;
 use std::time::Duration;
 
-/// The reason why a parser refuses a text: the problem, and the fix.
-pub(super) type UnitProblem = (String, String);
+pub(super) const KIB: u64 = 1 << 10;
+pub(super) const MIB: u64 = 1 << 20;
+pub(super) const GIB: u64 = 1 << 30;
+pub(super) const TIB: u64 = 1 << 40;
+
+/// A second in milliseconds, the unit of all limits of time.
+pub(super) const SECOND: u64 = 1_000;
+pub(super) const MINUTE: u64 = 60 * SECOND;
+pub(super) const HOUR: u64 = 60 * MINUTE;
+pub(super) const DAY: u64 = 24 * HOUR;
+
+/// The reason why a value is refused: the problem, and the fix, one sentence each without a full
+/// stop. As text, these are two lines.
+#[derive(Debug)]
+pub(super) struct ValueProblem {
+    pub what: String,
+    pub fix: String,
+}
+
+impl ValueProblem {
+    pub fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            fix: fix.into(),
+        }
+    }
+}
+
+impl fmt::Display for ValueProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}", self.what, self.fix)
+    }
+}
 
 /// Parses `512MiB`, `64KiB`, `1GiB` or `100B` to bytes.
-pub(super) fn bytes(text: &str) -> Result<u64, UnitProblem> {
+pub(super) fn bytes(text: &str) -> Result<u64, ValueProblem> {
     let scale = |unit: &str| match unit {
         "B" => Some(1),
-        "KiB" => Some(1 << 10),
-        "MiB" => Some(1 << 20),
-        "GiB" => Some(1 << 30),
+        "KiB" => Some(KIB),
+        "MiB" => Some(MIB),
+        "GiB" => Some(GIB),
         _ => None,
     };
     number_and_unit(text, scale).ok_or_else(|| {
-        (
+        ValueProblem::new(
             format!("{text:?} is not an amount of bytes"),
-            "write a whole number and B, KiB, MiB or GiB: 512MiB".to_owned(),
+            "write a whole number and B, KiB, MiB or GiB: 512MiB",
         )
     })
 }
 
-/// Parses `250ms`, `10s`, `5m`, `24h` or `7d` (of 24 hours) to a duration.
-pub(super) fn duration(text: &str) -> Result<Duration, UnitProblem> {
+/// Parses `250ms`, `10s`, `5m`, `24h` or `7d` (of 24 hours) to milliseconds.
+pub(super) fn millis(text: &str) -> Result<u64, ValueProblem> {
     let scale = |unit: &str| match unit {
         "ms" => Some(1),
-        "s" => Some(1_000),
-        "m" => Some(60_000),
-        "h" => Some(3_600_000),
-        "d" => Some(86_400_000),
+        "s" => Some(SECOND),
+        "m" => Some(MINUTE),
+        "h" => Some(HOUR),
+        "d" => Some(DAY),
         _ => None,
     };
-    number_and_unit(text, scale)
-        .map(Duration::from_millis)
-        .ok_or_else(|| {
-            (
-                format!("{text:?} is not a duration"),
-                "write a whole number and ms, s, m, h or d: 10s, 5m, 24h".to_owned(),
-            )
-        })
+    number_and_unit(text, scale).ok_or_else(|| {
+        ValueProblem::new(
+            format!("{text:?} is not a duration"),
+            "write a whole number and ms, s, m, h or d: 10s, 5m, 24h",
+        )
+    })
 }
 
 /// Formats bytes in the largest unit that gives a whole number.
 pub(super) fn show_bytes(bytes: u64) -> String {
-    for (unit, scale) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
+    for (unit, scale) in [("GiB", GIB), ("MiB", MIB), ("KiB", KIB)] {
         if bytes > 0 && bytes.is_multiple_of(scale) {
             return format!("{}{unit}", bytes / scale);
         }
@@ -59,12 +89,8 @@ pub(super) fn show_bytes(bytes: u64) -> String {
 #[must_use]
 pub fn show_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
-    for (unit, scale) in [
-        ("d", 86_400_000),
-        ("h", 3_600_000),
-        ("m", 60_000),
-        ("s", 1_000),
-    ] {
+    for (unit, scale) in [("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND)] {
+        let scale = u128::from(scale);
         if millis > 0 && millis.is_multiple_of(scale) {
             return format!("{}{unit}", millis / scale);
         }

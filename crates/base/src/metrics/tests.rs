@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::*;
 use crate::ids::{Partition, Topic};
+use crate::record::Fault;
 
 const PAGE: &str = include_str!("../../../../docs/metrics.md");
 
