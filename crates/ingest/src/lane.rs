@@ -23,7 +23,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::lane_io::{LaneDeps, LaneIo, LaneRestart};
-use crate::owned_partition::OwnedPartition;
+use crate::lane_partition::LanePartition;
 use crate::product_ingest::{ProcessingPass, ProductIngest};
 use crate::source::LaneContext;
 use crate::tables::LaneTables;
@@ -151,7 +151,7 @@ impl Lane {
         let batch_bytes = self.batch_bytes();
         let (mut full, mut failed, mut wait) = (false, None, POLL);
         // Messages come in runs of one partition, which is looked up once for a run.
-        let mut current: Option<(&TopicPartition, &mut OwnedPartition)> = None;
+        let mut current: Option<(&TopicPartition, &mut LanePartition)> = None;
         for _ in 0..STRIDE {
             let message = match self.io.consumer.poll(wait) {
                 None => break,

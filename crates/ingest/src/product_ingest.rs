@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use rand::Rng;
 
-use crate::owned_partition::OwnedPartition;
+use crate::lane_partition::LanePartition;
 use crate::pending_commit::PendingCommit;
 use crate::product_pause::ProductPause;
 use ebbtide_base::health::{Component, Health};
@@ -37,7 +37,7 @@ pub struct ProductIngest {
     /// The topics that it is read from.
     pub topics: Vec<Topic>,
     /// Its partitions that the lane owns.
-    pub partitions: BTreeMap<TopicPartition, OwnedPartition>,
+    pub partitions: BTreeMap<TopicPartition, LanePartition>,
     /// Decodes and tags its records, and gathers them.
     pub pipeline: ProductPipeline,
     /// The version of the controls under which the data was gathered.
@@ -160,7 +160,7 @@ impl ProductIngest {
         &mut self,
         topic: &str,
         number: i32,
-    ) -> Option<(&TopicPartition, &mut OwnedPartition)> {
+    ) -> Option<(&TopicPartition, &mut LanePartition)> {
         let topic = self.topics.iter().find(|own| own.as_str() == topic)?;
         let id = TopicPartition {
             topic: topic.clone(),

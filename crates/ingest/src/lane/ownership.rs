@@ -7,7 +7,7 @@ use rdkafka::consumer::Consumer;
 
 use super::{Lane, fed_by};
 use crate::lane_io::LaneRestart;
-use crate::owned_partition::OwnedPartition;
+use crate::lane_partition::LanePartition;
 use crate::position::KafkaPosition;
 use crate::product_ingest::ProductIngest;
 use crate::source::OwnershipEvent;
@@ -81,7 +81,7 @@ impl Lane {
         let Some(product) = fed_by(&mut self.products, &partition.topic) else {
             return;
         };
-        let owned = OwnedPartition::new(committed, kafka);
+        let owned = LanePartition::new(committed, kafka);
         if let Some(mut before) = product.partitions.insert(partition.clone(), owned) {
             // The client may still have the partition paused; if not, this does nothing.
             let product_paused = product.pause.stops_fetching;

@@ -7,7 +7,7 @@ use super::ProductIngest;
 use crate::batch_coverage::BatchCoverage;
 use crate::lag::LanePosition;
 use crate::lane_io::LaneIo;
-use crate::owned_partition::OwnedPartition;
+use crate::lane_partition::LanePartition;
 use ebbtide_base::ids::{Offset, TopicPartition};
 
 impl ProductIngest {
@@ -17,7 +17,7 @@ impl ProductIngest {
     pub fn progress(
         &self,
         partition: &TopicPartition,
-        owned: &OwnedPartition,
+        owned: &LanePartition,
         drained: Option<Offset>,
     ) -> LanePosition {
         let covered = &self.pipeline.batch.coverage.partitions;

@@ -10,7 +10,7 @@ use crate::batch_coverage::PartitionCoverage;
 use crate::dead_letters::DeadLetter;
 use crate::decode::{Decoders, RejectedRow};
 use crate::lane_io::LaneIo;
-use crate::owned_partition::OwnedPartition;
+use crate::lane_partition::LanePartition;
 use crate::pending_batch::PendingBatch;
 use ebbtide_base::ids::{Offset, PolicyVersion, TopicPartition};
 use ebbtide_base::record::Fault;
@@ -48,7 +48,7 @@ impl ProductPipeline {
     pub fn resolve(
         &mut self,
         io: &LaneIo,
-        owned: &mut OwnedPartition,
+        owned: &mut LanePartition,
         patience: Duration,
     ) -> Result<(), Duration> {
         let resolving = self
@@ -63,7 +63,7 @@ impl ProductPipeline {
         &mut self,
         io: &LaneIo,
         partition: &TopicPartition,
-        owned: &OwnedPartition,
+        owned: &LanePartition,
     ) -> Result<(), GatherError> {
         let (buffer, batch) = (&owned.buffer, &mut self.batch);
         let decoded = self.decoders.decode(buffer, &owned.search);

@@ -14,7 +14,7 @@ use crate::schema_search::SchemaSearch;
 use ebbtide_base::ids::{Offset, TopicId, TopicPartition};
 
 /// A partition that the lane owns.
-pub struct OwnedPartition {
+pub struct LanePartition {
     /// Messages that wait to be processed.
     pub buffer: PartitionBuffer,
     /// The search for their schemas.
@@ -37,7 +37,7 @@ pub struct OwnedPartition {
     pub schema_wait: Option<Duration>,
 }
 
-impl OwnedPartition {
+impl LanePartition {
     /// Creates a partition that was just assigned, with the table's next offset and Kafka's
     /// position.
     #[must_use]
@@ -118,13 +118,13 @@ impl OwnedPartition {
 mod tests {
     use super::*;
 
-    fn owned(committed: Option<i64>) -> OwnedPartition {
+    fn owned(committed: Option<i64>) -> LanePartition {
         let kafka = KafkaPosition {
             topic: None,
             first: Offset(7),
             end: Offset(100),
         };
-        OwnedPartition::new(committed.map(Offset), kafka)
+        LanePartition::new(committed.map(Offset), kafka)
     }
 
     #[test]
