@@ -11,24 +11,25 @@
 )]
 
 mod clock;
-mod commit_clock;
 mod compact;
 mod config;
 mod consent;
 mod context;
 mod contract;
+mod exit_codes;
+mod failure;
 mod find;
 mod history;
 mod hold;
-mod maintenance_setup;
 mod notice;
-mod parked;
+mod notice_options;
 mod partition;
 mod policy;
 mod report;
 mod residue;
 mod root_args;
 mod run;
+mod stdin;
 mod sweep;
 mod table;
 mod time_arg;
@@ -36,6 +37,7 @@ mod why;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -46,6 +48,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 #[cfg(feature = "failpoints")]
 use ebbtide_base::clock::ScaledClock;
 use ebbtide_base::clock::{SharedClock, SystemClock};
+use ebbtide_config::Config;
+use ebbtide_services::telemetry;
+use exit_codes::{DONE, PROBLEM};
+use failure::CommandFailure;
 
 /// Store communications records from Kafka in Delta Lake tables exactly once, and delete their
 /// personal data on time.
@@ -89,7 +95,7 @@ enum Command {
     /// Record that a person withdrew consent.
     Consent(consent::ConsentArgs),
     /// Decide on contract ends and withdrawals that wait for a confirmation.
-    Notice(parked::ParkedNoticeArgs),
+    Notice(notice::ParkedNoticeArgs),
     History(history::HistoryArgs),
     Why(why::WhyArgs),
     Residue(residue::ResidueArgs),
@@ -145,11 +151,20 @@ impl CommandOutput {
         }
     }
 
-    /// Returns the outcome of a command whose result is a problem found.
-    fn problem(out: String) -> Self {
+    /// Returns the outcome of a check: a problem was found unless `good`.
+    fn checked(out: String, good: bool) -> Self {
         Self {
             out,
-            code: 1,
+            code: if good { DONE } else { PROBLEM },
+            ..Self::default()
+        }
+    }
+
+    /// Returns the outcome of a command with this result and exit code.
+    fn with_code(out: String, code: u8) -> Self {
+        Self {
+            out,
+            code,
             ..Self::default()
         }
     }
@@ -158,16 +173,7 @@ impl CommandOutput {
     fn failure(err: String) -> Self {
         Self {
             err,
-            code: 1,
-            ..Self::default()
-        }
-    }
-
-    /// Returns the outcome of a wrong use.
-    fn usage(what: impl std::fmt::Display) -> Self {
-        Self {
-            err: format!("error: {what}\n"),
-            code: 2,
+            code: PROBLEM,
             ..Self::default()
         }
     }
@@ -209,13 +215,40 @@ fn clock() -> SharedClock {
     Arc::new(SystemClock::new())
 }
 
+/// Runs `command` with the log that the configuration asks for. The reasons of failures are only in
+/// the log.
+fn logged(config: &Path, command: impl FnOnce() -> CommandOutput) -> CommandOutput {
+    #[cfg(feature = "failpoints")]
+    let _watched = ebbtide_base::failpoint::watch();
+    // Without a configuration there is nothing to do, and the command reports it.
+    if let Some(config) = Config::load(config).config
+        && let Err(error) = telemetry::init(&config.log)
+    {
+        return CommandFailure::failed(error).outcome();
+    }
+    command()
+}
+
 /// Creates the runtime for a subcommand's work on the tables. The reader of the log needs threads
 /// of its own.
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+fn runtime() -> Result<tokio::runtime::Runtime, CommandFailure> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
+        .map_err(|error| CommandFailure::failed(format!("no threads to work with: {error}")))
+}
+
+/// Returns the report as JSON, or as the text that `text` makes of it.
+fn shown<T: serde::Serialize>(
+    report: &T,
+    output: OutputFormat,
+    text: impl FnOnce(&T) -> String,
+) -> String {
+    match output {
+        OutputFormat::Json => json(report),
+        OutputFormat::Text => text(report),
+    }
 }
 
 /// Formats a value as JSON, with the line break that a terminal needs.

@@ -10,7 +10,7 @@ use ebbtide_demo::traffic::{Framing, Traffic, TrafficSettings, TrafficSource};
 use ebbtide_policy::Policy;
 use ebbtide_policy::schema::{Decoder, Frame, WriterSchema, frame};
 use ebbtide_policy::tag::{Arrivals, Tagger};
-use ebbtide_services::app::read_policy;
+use ebbtide_services::policy_file::read_policy;
 use ebbtide_table::{
     Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, Root, Segment, SegmentWriter, Table,
     TableSpec,

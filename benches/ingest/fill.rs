@@ -7,7 +7,7 @@ use std::time::Duration;
 use ebbtide_base::clock::{Clock, SystemClock};
 use ebbtide_base::ids::{ProductKey, Topic};
 use ebbtide_demo::traffic::{Framing, Traffic, TrafficSettings, TrafficSource};
-use ebbtide_services::app::read_policy;
+use ebbtide_services::policy_file::read_policy;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;

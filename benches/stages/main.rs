@@ -26,7 +26,7 @@ use ebbtide_demo::traffic::{Framing, Traffic, TrafficSettings, TrafficSource};
 use ebbtide_policy::Policy;
 use ebbtide_policy::schema::{Decoder, Frame, WriterSchema, frame};
 use ebbtide_policy::tag::{Arrivals, Tagger};
-use ebbtide_services::app::read_policy;
+use ebbtide_services::policy_file::read_policy;
 use ebbtide_table::{
     EncodedSegment, Evidence, IngestCommit, OffsetAdvance, Root, SegmentWriter, Table, TableSpec,
 };

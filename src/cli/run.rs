@@ -13,7 +13,8 @@ use ebbtide_base::metrics::Metrics;
 use ebbtide_base::problem::{Problem, Severity};
 use ebbtide_config::Config;
 use ebbtide_policy::LoadedPolicy;
-use ebbtide_services::app::{App, PolicyInUse, check_clients, check_settings, read_policy};
+use ebbtide_services::instance::{Instance, PolicyInUse, check_clients, check_settings};
+use ebbtide_services::policy_file::read_policy;
 use ebbtide_services::telemetry;
 
 /// Read records from Kafka into the tables, and delete expired data, until SIGTERM or Ctrl-C.
@@ -98,7 +99,7 @@ fn warn(problems: &[Problem]) {
 fn serve(config: Config, LoadedPolicy { policy, text }: LoadedPolicy) -> anyhow::Result<()> {
     let listen = config.http.listen;
     let clock = clock();
-    let app = App {
+    let instance = Instance {
         config: Arc::new(config),
         policy,
         text,
@@ -123,12 +124,14 @@ fn serve(config: Config, LoadedPolicy { policy, text }: LoadedPolicy) -> anyhow:
         // Bound before anything else starts, so that a port in use is reported immediately.
         let port = OperationsPort::bind(listen).await?;
         let mut done = asked.clone();
-        tokio::spawn(
-            port.serve(Arc::clone(&app.health), app.metrics.clone(), async move {
+        tokio::spawn(port.serve(
+            Arc::clone(&instance.health),
+            instance.metrics.clone(),
+            async move {
                 // An error means that the sender was dropped, which is a stop too.
                 let _ = done.wait_for(|stop| *stop).await;
-            }),
-        );
-        Ok(app.run(asked).await?)
+            },
+        ));
+        Ok(instance.run(asked).await?)
     })
 }

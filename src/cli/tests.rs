@@ -3,9 +3,11 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use clap::CommandFactory;
 
-use super::policy::{check, explain_file};
+use super::policy::{check, explain};
 use super::*;
 use ebbtide_policy::ExplainRequest;
+
+mod services;
 
 const SHIPPED: &str = "config/policy.yaml";
 
@@ -29,7 +31,7 @@ fn ask<'a>(
 }
 
 fn explained(ask: &ExplainRequest<'_>, output: OutputFormat) -> String {
-    let outcome = explain_file(Path::new(SHIPPED), ask, output);
+    let outcome = explain(Path::new(SHIPPED), ask, output);
     assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));
     outcome.out
 }
@@ -144,7 +146,7 @@ fn what_does_not_exist_is_a_wrong_use_with_the_nearest_that_does() {
     ];
     let told: Vec<_> = asked
         .iter()
-        .map(|ask| explain_file(Path::new(SHIPPED), ask, OutputFormat::Text))
+        .map(|ask| explain(Path::new(SHIPPED), ask, OutputFormat::Text))
         .collect();
     assert!(
         told.iter()
@@ -159,7 +161,7 @@ fn what_does_not_exist_is_a_wrong_use_with_the_nearest_that_does() {
 
 #[test]
 fn explaining_a_broken_policy_says_what_is_wrong_with_it() {
-    let outcome = explain_file(
+    let outcome = explain(
         Path::new("tests/policies/holes.yaml"),
         &ask("sms", None, None, None),
         OutputFormat::Text,

@@ -1,7 +1,7 @@
 use clap::{CommandFactory, Parser};
 
 use super::HoldArgs;
-use crate::cli::notice::testing::{assert_refused_by_a_wrong_clock, clock, held_tables};
+use crate::cli::notice_options::testing::{assert_refused_by_a_wrong_clock, clock, held_tables};
 use ebbtide_base::ids::ProductKey;
 use ebbtide_controls::testing::{naming, signature, two_tables};
 use ebbtide_table::testing::{noon, root};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::background::BackgroundTasks;
+use super::tasks::BackgroundTasks;
 use super::topic_monitor::used_topics;
 use ebbtide_config::Config;
 
@@ -36,7 +36,10 @@ async fn no_work_runs_any_more_once_it_is_shut_down() {
 fn shipped_configuration_creates_every_topic_with_a_retention_that_is_accepted() {
     let file = Path::new("../../config/ebbtide.yaml");
     let config = Config::load(file).config.unwrap();
-    let policy = super::read_policy(&config.policy).unwrap().policy.unwrap();
+    let policy = crate::policy_file::read_policy(&config.policy)
+        .unwrap()
+        .policy
+        .unwrap();
     let text = std::fs::read_to_string(file).unwrap();
     let head: Vec<&str> = text
         .lines()

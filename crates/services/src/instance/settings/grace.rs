@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{PolicyInUse, error};
-use crate::app::background::upkeep_every;
-use crate::app::janitor::PASSES;
+use crate::instance::janitor::PASSES;
+use crate::instance::tasks::upkeep_every;
 use ebbtide_base::problem::{Problem, Severity};
 use ebbtide_config::{Config, show_duration};
 use ebbtide_maintenance::shortest;

@@ -13,7 +13,8 @@ use serde_json::{Map, Value};
 
 /// Returns one value as JSON: instants and days as text, lists as arrays, maps and records as
 /// objects.
-pub(super) fn value(array: &dyn Array, row: usize) -> Value {
+#[must_use]
+pub fn value(array: &dyn Array, row: usize) -> Value {
     if array.is_null(row) {
         return Value::Null;
     }
@@ -53,13 +54,15 @@ pub(super) fn value(array: &dyn Array, row: usize) -> Value {
 }
 
 /// Returns the value of a column by its name; null if there is no such column.
-pub(super) fn of(rows: &RecordBatch, column: &str, row: usize) -> Value {
+#[must_use]
+pub fn of(rows: &RecordBatch, column: &str, row: usize) -> Value {
     rows.column_by_name(column)
         .map_or(Value::Null, |array| value(array, row))
 }
 
 /// Returns a value as plain text: empty for null, JSON for a value that has parts.
-pub(super) fn text(value: &Value) -> String {
+#[must_use]
+pub fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),

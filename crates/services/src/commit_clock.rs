@@ -5,7 +5,6 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::CommandOutput;
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::metrics::{Metrics, MetricsError};
 use ebbtide_config::SweepConfig;
@@ -13,13 +12,9 @@ use ebbtide_maintenance::TrustedClock;
 use ebbtide_query::newest_commit;
 use ebbtide_table::{Root, StoreError};
 
-/// The exit code of a command that did nothing, or only a part, because the clock is not trusted.
-/// Running the command again does not help.
-pub(super) const CLOCK_NOT_TRUSTED: u8 = 4;
-
 /// The reason why a command may not commit by its clock.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CommitClockError {
+pub enum CommitClockError {
     /// The clock is too far from the known times.
     #[error(
         "the clock is not trusted ({verdict}), so nothing was changed: {reason}; `ebbtide clock show` compares it"
@@ -38,24 +33,8 @@ pub(super) enum CommitClockError {
     Metrics(#[from] MetricsError),
 }
 
-impl CommitClockError {
-    /// Returns the outcome of a command that failed with this error.
-    pub(super) fn outcome(&self) -> CommandOutput {
-        let code = if matches!(self, Self::Untrusted { .. }) {
-            CLOCK_NOT_TRUSTED
-        } else {
-            1
-        };
-        CommandOutput {
-            err: format!("error: {self}\n"),
-            code,
-            ..CommandOutput::default()
-        }
-    }
-}
-
 /// Compares the clock with all known times. Records nothing.
-pub(super) async fn look(
+pub async fn look(
     root: &Root,
     clock: SharedClock,
     sweep: &SweepConfig,
@@ -78,7 +57,7 @@ async fn compare(
 /// Returns the time that the commits of a command are dated by.
 ///
 /// Errors if the clock is not trusted and too far off for ingest.
-pub(super) async fn commit_time(
+pub async fn commit_time(
     root: &Root,
     clock: &SharedClock,
     sweep: &SweepConfig,
@@ -96,19 +75,19 @@ pub(super) async fn commit_time(
 
 /// The time of a commit that does not wait for a trusted clock: it keeps data, and the data may be
 /// due soon.
-pub(super) struct UrgentTime {
+pub struct UrgentTime {
     /// The date of the commit: the clock's time, or that of the newest commit if the clock is not
     /// trusted.
-    pub(super) at: DateTime<Utc>,
+    pub at: DateTime<Utc>,
     /// The time that the clock shows.
-    pub(super) clock: DateTime<Utc>,
+    pub clock: DateTime<Utc>,
     /// The verdict and the reason why the clock is not trusted.
     untrusted: Option<(&'static str, String)>,
 }
 
 impl UrgentTime {
     /// Determines the time. If a table cannot be read, the newest commit is unknown.
-    pub(super) async fn find(
+    pub async fn find(
         root: &Root,
         clock: &SharedClock,
         sweep: &SweepConfig,
@@ -136,12 +115,12 @@ impl UrgentTime {
 
     /// Returns the date of a commit for an order that is in force until `until`. If a wrong clock
     /// dated the newest commit after that, the date is the time that this clock shows.
-    pub(super) fn before(&self, until: DateTime<Utc>) -> DateTime<Utc> {
+    pub fn before(&self, until: DateTime<Utc>) -> DateTime<Utc> {
         if self.at < until { self.at } else { self.clock }
     }
 
     /// Returns the warning for a commit that is dated `at`; empty if the clock is trusted.
-    pub(super) fn warning(&self, at: DateTime<Utc>) -> String {
+    pub fn warning(&self, at: DateTime<Utc>) -> String {
         let Some((verdict, reason)) = &self.untrusted else {
             return String::new();
         };

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::deletions::DeletionReports;
 use super::janitor::Janitor;
 use super::topic_monitor::TopicMonitor;
-use super::{App, AppError, OpenedStore};
+use super::{Instance, InstanceError, OpenedStore};
 use ebbtide_config::MaintenanceConfig;
 use ebbtide_maintenance::{
     Compaction, CompactionSettings, OverdueWatch, OwnedPartitions, ReviewCache, Schedule,
@@ -61,14 +61,14 @@ impl BackgroundTasks {
     }
 }
 
-impl App {
+impl Instance {
     /// Starts the tasks other than ingest, and returns the guard of the clock, which has checked
     /// once.
-    pub(super) async fn works(
+    pub(super) async fn start_tasks(
         &self,
         opened: &OpenedStore,
         owned: &OwnedPartitions,
-    ) -> Result<(BackgroundTasks, TrustedClock), AppError> {
+    ) -> Result<(BackgroundTasks, TrustedClock), InstanceError> {
         let OpenedStore {
             root,
             tables,

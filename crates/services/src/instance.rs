@@ -3,11 +3,10 @@
 //! Imports every layer below `cli`, and none of them imports it. Must never decide anything about a
 //! record.
 
-mod background;
 mod deletions;
 mod janitor;
-mod policy_file;
 mod settings;
+mod tasks;
 mod topic_monitor;
 
 use std::sync::Arc;
@@ -32,16 +31,14 @@ use ebbtide_maintenance::{OpenProductError, OwnedPartitions, TrustedClock};
 use ebbtide_policy::{LoadedPolicy, Policy, PolicyText};
 use ebbtide_table::{OpenError, ProbeError, Root, RootError, Table, TableSpec};
 
-use background::BackgroundTasks;
+use tasks::BackgroundTasks;
 use topic_monitor::{RETENTION_EVERY, TopicMonitor, used_topics};
 
-pub use background::upkeep;
 pub use settings::{PolicyInUse, check_clients, check_grace, check_settings};
-
-pub use policy_file::{ReadPolicyError, read_policy};
+pub use tasks::upkeep;
 
 /// An instance that is ready to run.
-pub struct App {
+pub struct Instance {
     /// The configuration.
     pub config: Arc<Config>,
     /// The checked policy.
@@ -81,7 +78,7 @@ const CLOCK_EVERY: Duration = Duration::from_secs(1);
 
 /// The reason why an instance does not start, or does not stop as it should.
 #[derive(Debug, thiserror::Error)]
-pub enum AppError {
+pub enum InstanceError {
     /// The root cannot be used.
     #[error("root: {0}")]
     Root(#[from] RootError),
@@ -106,7 +103,7 @@ pub enum AppError {
     Sweep(#[from] OpenProductError),
     /// The sweep, the watch or the janitor ended without a request to stop: a bug.
     #[error("the {0} ended by itself")]
-    WorkEnded(&'static str),
+    TaskEnded(&'static str),
     /// Topics are missing, hidden, or keep records longer than the policy allows.
     #[error("{}; or set kafka.retention_check: warn", in_words(.0))]
     Topics(Vec<TopicProblem>),
@@ -129,12 +126,12 @@ fn in_words(problems: &[TopicProblem]) -> String {
         .join("; ")
 }
 
-impl App {
+impl Instance {
     /// Runs until `stop` turns true. Then it flushes, commits, leaves the group and returns.
     ///
     /// Errors with the reason why it cannot start, or if it could not stop within the configured
     /// time.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), AppError> {
+    pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), InstanceError> {
         let root = Root::open(&self.config.root, &self.config.store)?;
         let controls = SharedControls::new(root.clone());
         let loaded = LoadedPolicy {
@@ -163,16 +160,16 @@ impl App {
             tables,
             controls,
         };
-        let (mut works, guard) = self.works(&opened, &owned).await?;
+        let (mut tasks, guard) = self.start_tasks(&opened, &owned).await?;
         let deps = IngestFactory {
             opened,
             writers,
             owned,
             guard,
         };
-        let done = self.read(&deps, &mut works, &mut stop).await;
+        let done = self.read(&deps, &mut tasks, &mut stop).await;
         // A task that still ran while the runtime ends would log its own cancellation as an error.
-        works.shutdown().await;
+        tasks.shutdown().await;
         done
     }
 
@@ -181,12 +178,12 @@ impl App {
     async fn read(
         &self,
         deps: &IngestFactory,
-        works: &mut BackgroundTasks,
+        tasks: &mut BackgroundTasks,
         stop: &mut watch::Receiver<bool>,
-    ) -> Result<(), AppError> {
-        if self.preflight(works, stop).await? {
+    ) -> Result<(), InstanceError> {
+        if self.preflight(tasks, stop).await? {
             while self.wait_for_clock(&deps.guard, stop).await {
-                if self.ingest(deps, works, stop).await? {
+                if self.ingest(deps, tasks, stop).await? {
                     break;
                 }
             }
@@ -249,9 +246,9 @@ impl App {
     async fn ingest(
         &self,
         deps: &IngestFactory,
-        works: &mut BackgroundTasks,
+        tasks: &mut BackgroundTasks,
         stop: &mut watch::Receiver<bool>,
-    ) -> Result<bool, AppError> {
+    ) -> Result<bool, InstanceError> {
         let flag = Arc::new(AtomicBool::new(false));
         let lanes = ebbtide_ingest::start(self.ingest_parts(deps, &flag))?;
         self.health.over(&Component::Process);
@@ -262,7 +259,7 @@ impl App {
                 flag.store(true, Ordering::Relaxed);
                 return Err(ended(lanes));
             }
-            what = works.ended() => return Err(AppError::WorkEnded(what)),
+            what = tasks.ended() => return Err(InstanceError::TaskEnded(what)),
         };
         if stopped {
             tracing::info!("stopping: committing what is held, leaving the group");
@@ -275,7 +272,7 @@ impl App {
         flag.store(true, Ordering::Relaxed);
         if stopped {
             // Work that a sweep or the janitor has not committed is left to the next start.
-            works.stop();
+            tasks.stop();
         }
         let patience = self.config.ingest.shutdown_timeout;
         let joined = tokio::task::spawn_blocking(move || {
@@ -283,7 +280,7 @@ impl App {
         });
         tokio::time::timeout(patience, joined)
             .await
-            .map_err(|_| AppError::Stuck(patience))?
+            .map_err(|_| InstanceError::Stuck(patience))?
             .unwrap_or_default();
         Ok(stopped)
     }
@@ -315,13 +312,13 @@ impl App {
     /// instance was stopped meanwhile.
     async fn preflight(
         &self,
-        works: &mut BackgroundTasks,
+        tasks: &mut BackgroundTasks,
         stop: &mut watch::Receiver<bool>,
-    ) -> Result<bool, AppError> {
+    ) -> Result<bool, InstanceError> {
         if self.config.kafka.retention_check == RetentionCheck::Warn {
             // A check that only warns delays no record, and neither does a broker that cannot
             // report the retention of its topics.
-            works.watch_topics(self.retention(), Duration::ZERO);
+            tasks.watch_topics(self.retention(), Duration::ZERO);
             return Ok(true);
         }
         let retention = self.retention();
@@ -344,9 +341,9 @@ impl App {
         };
         self.health.over(&Component::Broker);
         if !judged.is_empty() {
-            return Err(AppError::Topics(judged));
+            return Err(InstanceError::Topics(judged));
         }
-        works.watch_topics(retention, RETENTION_EVERY);
+        tasks.watch_topics(retention, RETENTION_EVERY);
         Ok(true)
     }
 
@@ -375,14 +372,14 @@ async fn any_ended(lanes: &[LaneHandle]) {
 }
 
 /// Returns the reason why a lane ended.
-fn ended(lanes: Vec<LaneHandle>) -> AppError {
+fn ended(lanes: Vec<LaneHandle>) -> InstanceError {
     let mut ended = lanes
         .into_iter()
         .filter(JoinHandle::is_finished)
         .filter_map(|lane| lane.join().ok());
     ended
         .find_map(Result::err)
-        .map_or(AppError::LaneEnded, AppError::Start)
+        .map_or(InstanceError::LaneEnded, InstanceError::Start)
 }
 
 #[cfg(test)]
