@@ -1,7 +1,6 @@
 //! The command line: the subcommands, and the only module that prints.
 //!
-//! Exit codes of most subcommands: 0 done, 1 a problem was found or something failed, 2 wrong use,
-//! 4 the clock is not trusted. `find` differs: 1 nothing was found, 2 the answer is not complete.
+//! The exit codes are the table in [`exit_codes`], which the help and the documents repeat.
 //! Results go to stdout, errors to stderr. A subcommand is one file here, one variant of
 //! [`Command`] and one arm of its `run`.
 #![allow(
@@ -43,24 +42,20 @@ use std::sync::Arc;
 
 #[cfg(feature = "failpoints")]
 use chrono::TimeDelta;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 #[cfg(feature = "failpoints")]
 use ebbtide_base::clock::ScaledClock;
 use ebbtide_base::clock::{SharedClock, SystemClock};
 use ebbtide_config::Config;
 use ebbtide_services::telemetry;
-use exit_codes::{DONE, PROBLEM};
+use exit_codes::{DONE, PROBLEM, WRONG_USE};
 use failure::CommandFailure;
 
 /// Store communications records from Kafka in Delta Lake tables exactly once, and delete their
 /// personal data on time.
 ///
 /// A retention policy gives each field a category, and each category of a record a deadline.
-///
-/// Exit codes of most commands: 0 done, 1 a problem was found or something failed, 2 wrong use, 4
-/// nothing was changed since the clock is not trusted. `ebbtide COMMAND --help` lists the codes of
-/// a command.
 #[derive(Debug, Parser)]
 #[command(
     name = "ebbtide",
@@ -182,19 +177,30 @@ impl CommandOutput {
 /// Runs the command line `args`, which begins with the program's own name, and prints the outcome.
 /// Returns the exit code of the command; 0 for help and version, 2 if the parser refuses `args`.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let outcome = match Cli::try_parse_from(args) {
+    let outcome = match parse(args) {
         Ok(cli) => cli.command.run(),
         Err(error) => {
             // Help and version are answers, not errors. If the reader closed the pipe, it needs
             // neither.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+            return ExitCode::from(if error.use_stderr() { WRONG_USE } else { DONE });
         }
     };
     // The reader may have closed the pipe: then it needs no more.
     let _ = std::io::stdout().write_all(outcome.out.as_bytes());
     let _ = std::io::stderr().write_all(outcome.err.as_bytes());
     ExitCode::from(outcome.code)
+}
+
+/// Returns the parser of the command line, whose help has the exit codes of each command.
+fn program() -> clap::Command {
+    exit_codes::with_exit_codes(Cli::command(), "")
+}
+
+fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut program = program();
+    let mut matches = program.try_get_matches_from_mut(args)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut program))
 }
 
 /// Returns the machine's clock. In builds for tests, the environment can ask for a clock that is

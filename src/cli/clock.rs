@@ -1,7 +1,5 @@
 //! `ebbtide clock show` and `confirm`: the known times, and a person's confirmation that the clock
 //! is right.
-//!
-//! Exit code of `show`: 0 the clock is trusted, 1 it is not.
 
 use std::fmt::Write;
 
@@ -29,9 +27,6 @@ pub(super) struct ClockArgs {
 enum Command {
     /// Show this machine's clock, the known times, and whether the clock is trusted. Changes
     /// nothing.
-    ///
-    /// Exit code 0: the clock is trusted. 1: it is not, or the root cannot be read. 2: wrong use,
-    /// or the root does not exist.
     Show,
     /// Confirm that this machine's clock is right, so that data that is expired by it is deleted.
     ///
@@ -39,9 +34,6 @@ enum Command {
     /// clock left a wrong date in the root. The confirmation is recorded in the root. It is for the
     /// present time only, on every machine whose clock agrees. A deletion cannot be undone: compare
     /// the time with another source first.
-    ///
-    /// Exit code 0: it is recorded. 1: it could not be recorded. 2: wrong use, or the root does not
-    /// exist.
     #[command(after_help = "Example:\n  ebbtide clock show\n  ebbtide clock confirm --by anna")]
     Confirm {
         /// The name of the person who confirms. It is recorded.

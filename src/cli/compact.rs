@@ -1,8 +1,7 @@
 //! `ebbtide compact`: merges the small segments of closed buckets, once, for cron or where ingest
 //! runs elsewhere.
 //!
-//! Exit code: 0 nothing is left to be done, 3 more is left, 4 the clock is not trusted, 1 something
-//! failed, 2 wrong use. Progress is written to stderr, the result to stdout.
+//! Progress is written to stderr, the result to stdout.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -14,7 +13,7 @@ use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_maintenance::CompactionReport;
 use ebbtide_services::compact::{
-    CompactOutcome, CompactPlan, CompactRequest, MergeReport, compact, plan,
+    CompactOutcome, CompactPlanReport, CompactRequest, MergeReport, compact, plan,
 };
 use ebbtide_services::maintenance_setup::MaintenanceSetup;
 
@@ -23,9 +22,6 @@ use ebbtide_services::maintenance_setup::MaintenanceSetup;
 /// The merged segments have the same rows and tags, sorted by subject. Data that is due within an
 /// hour is left to the sweep, and held data is left as it is. The replaced files are deleted by
 /// `ebbtide run` or `ebbtide sweep` after `maintain.readers_grace`.
-///
-/// Exit code 0: nothing is left to merge. 1: something failed. 2: wrong use. 3: more is left
-/// (--steps). 4: the clock is not trusted; see `ebbtide clock show`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  ebbtide compact --dry-run\n  ebbtide compact --product sms --steps 10"
@@ -97,7 +93,7 @@ fn print_progress(all: &CompactionReport) {
     );
 }
 
-fn plan_text(plan: &CompactPlan) -> String {
+fn plan_text(plan: &CompactPlanReport) -> String {
     let mut out = String::new();
     for MergeReport {
         product,

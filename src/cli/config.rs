@@ -27,8 +27,6 @@ enum Command {
     /// Reads the files of its secrets, and the policy: settings are checked against it and against
     /// each other. Creates each Kafka client, so that librdkafka checks its properties. Contacts no
     /// broker, registry or table.
-    ///
-    /// Exit code 0: no errors (there may be warnings). 1: errors. 2: the file cannot be read.
     #[command(after_help = "Example:\n  ebbtide config check config/ebbtide.yaml")]
     Check {
         /// The configuration file.

@@ -29,9 +29,6 @@ enum Command {
     /// events need a new consent. When the command exits with 0, the withdrawal is in force in
     /// every table that it covers, and in every table that is created later. The person is
     /// forgotten once every such record has expired anyway.
-    ///
-    /// Exit code 0: it is in force everywhere. 1: it is not. 2: wrong use or refused, nothing was
-    /// changed. 4: the clock is not trusted, and nothing was changed; see `ebbtide clock show`.
     #[command(
         after_help = "Examples:\n  ebbtide consent withdraw --subject phone:+31612345678 --at 2026-11-24 --dry-run\n  \
                             printf 'email:ann@example.org' | ebbtide consent withdraw --subject - --at 2026-11-24"

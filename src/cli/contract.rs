@@ -38,9 +38,6 @@ enum Command {
     /// (0001-01-01, 1970-01-01, 9999-12-31), a date before notices.earliest or after
     /// notices.contract_ahead, and an end after which more than notices.max_share of a table is due
     /// immediately.
-    ///
-    /// Exit code 0: it is in force everywhere. 1: it is not. 2: wrong use or refused, nothing was
-    /// changed. 4: the clock is not trusted, and nothing was changed; see `ebbtide clock show`.
     #[command(
         after_help = "Examples:\n  ebbtide contract end customer-17 --at 2026-11-30 --dry-run\n  \
                             ebbtide contract end customer-17 --at 2027-05-31 --reason 'renewed for half a year'"
@@ -67,9 +64,6 @@ enum Command {
         confirm: bool,
     },
     /// List the recorded contract ends, which of them count, and where one is not in force yet.
-    ///
-    /// Exit code 0: all are in force everywhere. 1: one is not; `ebbtide hold list --repair`
-    /// finishes it.
     List,
 }
 

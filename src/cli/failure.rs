@@ -210,7 +210,7 @@ impl From<PartitionError> for CommandFailure {
         match error {
             PartitionError::Setup(error) => error.into(),
             PartitionError::Clock(error) => error.into(),
-            PartitionError::Topic(_) => Self::usage(error),
+            PartitionError::Topic(_) | PartitionError::Properties(_) => Self::usage(error),
             error => Self::failed(error),
         }
     }

@@ -1,8 +1,7 @@
 //! `ebbtide find`: a person's records in all tables, with their tags.
 //!
 //! The searched value appears in no error message and no log. Records are written as they are read.
-//! The exit code is like that of `grep`: 0 records were found, 1 none were found and the answer is
-//! complete, 2 the answer is not complete.
+//! The exit code is like that of `grep`.
 
 mod columnar;
 mod csv;
@@ -43,8 +42,7 @@ const FOOTERS: usize = 256 << 20;
 /// deleted them yet. A held record is shown in full, with the name of the hold. Anonymous cells
 /// belong to no person and are never shown.
 ///
-/// Exit code 0: records were found. 1: none were found, and every table that may have such records
-/// was read. 2: the answer is not complete; output before the error is not all.
+/// If the answer is not complete, output before the error is not all.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   ebbtide find --subject phone:+31612345678

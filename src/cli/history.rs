@@ -17,8 +17,6 @@ use ebbtide_services::history::{HistoryReport, HistoryRequest, history};
 ///
 /// The evidence of each commit counts what it read, stored, dropped or ended. It has no value of
 /// any record.
-///
-/// Exit code 0: done. 1: the table cannot be read, or there is no such table. 2: wrong use.
 #[derive(Debug, clap::Args)]
 pub(super) struct HistoryArgs {
     /// The product's key in the policy.

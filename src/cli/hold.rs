@@ -1,8 +1,7 @@
 //! `ebbtide hold place`, `list` and `release`: orders to keep data past its deadline.
 //!
 //! A command that exits with 0 left nothing half done. A subject's value is shown only if an option
-//! asks for it. Exit code 1: it is not in force everywhere, or there is no such hold; 2: wrong use,
-//! nothing was changed.
+//! asks for it.
 
 mod placing;
 mod text;
@@ -42,15 +41,9 @@ enum Command {
     ///
     /// Do not put the name of a person into --case or --basis: both are kept after the hold has
     /// ended, the subject is not.
-    ///
-    /// Exit code 0: the hold is in force everywhere. 1: it is not; run `ebbtide hold list`. 2:
-    /// wrong use, nothing was changed.
     #[command(after_help = placing::EXAMPLES)]
     Place(placing::PlaceHoldArgs),
     /// List all holds: what they cover, whether they are in force, and in which tables.
-    ///
-    /// Exit code 0: every control is in force everywhere. 1: one is not; --repair finishes it. 4:
-    /// with --repair, the clock is not trusted and nothing was forgotten.
     List {
         /// Show subjects in full. They are personal data: protect the output.
         #[arg(long)]
@@ -64,9 +57,6 @@ enum Command {
     ///
     /// The subject of the hold is forgotten: no byte of it stays under the root. The command can be
     /// run again after any error.
-    ///
-    /// Exit code 0: the hold is released everywhere. 1: it is not, or there is no such hold. 2:
-    /// wrong use. 4: the clock is not trusted, and nothing was changed; see `ebbtide clock show`.
     #[command(after_help = "Example:\n  ebbtide hold release hold-1a2b3c4d")]
     Release {
         /// The name of the hold, from `ebbtide hold list`.

@@ -1,8 +1,7 @@
 //! `ebbtide notice`: contract ends and withdrawals that are not applied until a person confirms
 //! them.
 //!
-//! No subject is ever shown. Exit code 1: a notice waits, or it is not in force everywhere; 2:
-//! wrong use.
+//! No subject is ever shown.
 
 use std::fmt::Write;
 
@@ -32,8 +31,6 @@ enum Command {
     ///
     /// A notice from a topic waits if more than notices.max_share of a table would be due
     /// immediately. It is not in force before it is confirmed.
-    ///
-    /// Exit code 0: none waits. 1: at least one waits.
     List {
         /// List decided notices too.
         #[arg(long)]
@@ -46,9 +43,6 @@ enum Command {
         number: i64,
     },
     /// Apply a notice. When the command exits with 0, it is in force in every table that it covers.
-    ///
-    /// Exit code 0: it is in force everywhere. 1: it is not. 2: wrong use, or no such notice waits.
-    /// 4: the clock is not trusted, and nothing was changed; see `ebbtide clock show`.
     #[command(after_help = "Example:\n  ebbtide notice show 17\n  ebbtide notice confirm 17")]
     Confirm {
         /// The notice's number, as `list` shows it.
@@ -57,9 +51,6 @@ enum Command {
     /// Reject a notice: it is not applied, also if the topic repeats it.
     ///
     /// `contract end` and `consent withdraw` with --confirm still record the same.
-    ///
-    /// Exit code 0: it is rejected. 1: something failed. 2: wrong use, or no such notice waits. 4:
-    /// the clock is not trusted, and nothing was changed; see `ebbtide clock show`.
     Reject {
         /// The notice's number, as `list` shows it.
         number: i64,

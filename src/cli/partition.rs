@@ -1,8 +1,5 @@
 //! `ebbtide partition list` and `accept-loss`: partitions that are not read, and the decision to
 //! continue.
-//!
-//! Exit codes: 0 done, 1 a partition is refused, a topic could not be read, or the command failed,
-//! 2 wrong use.
 
 mod text;
 
@@ -41,9 +38,6 @@ pub(super) struct PartitionArgs {
 enum Command {
     /// List the partitions of all topics: the table's next offset, what Kafka has, and why a
     /// partition is refused.
-    ///
-    /// Exit code 0: every partition may be read. 1: one is refused, or a topic could not be read;
-    /// the others are listed.
     List {
         /// List only partitions that are refused.
         #[arg(long)]
@@ -55,10 +49,6 @@ enum Command {
     /// Changes nothing in Kafka and no stored row. Running instances continue within seconds.
     /// Records that Kafka deleted cannot be read again; records that are stored elsewhere can be
     /// produced again.
-    ///
-    /// Exit code 0: the decision is recorded, or the partition is not refused. 1: something failed.
-    /// 2: wrong use. 4: the clock is not trusted, and nothing was changed; see
-    /// `ebbtide clock show`.
     #[command(
         after_help = "Examples:\n  ebbtide partition accept-loss --topic traffic.sms --partition 3 --dry-run\n  \
                             ebbtide partition accept-loss --topic traffic.sms --partition 3"
@@ -129,3 +119,6 @@ impl PartitionArgs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

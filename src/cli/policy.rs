@@ -32,8 +32,6 @@ enum Command {
     ///
     /// The Avro schemas that the policy names are read too, relative to the folder of the policy
     /// file.
-    ///
-    /// Exit code 0: no errors (there may be warnings). 1: errors. 2: the file cannot be read.
     #[command(after_help = "Example:\n  ebbtide policy check config/policy.yaml")]
     Check {
         /// The policy file.

@@ -1,6 +1,4 @@
-//! The report about the problems of one file that a user wrote, for every `check` command.
-//!
-//! Exit code 0: no error (there may be warnings). 1: at least one error.
+//! The report about the problems of one file that a user wrote, for every `check` command, as text.
 
 use super::{CommandOutput, OutputFormat, json};
 use ebbtide_services::problem_report::ProblemReport;

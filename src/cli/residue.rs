@@ -1,8 +1,7 @@
 //! `ebbtide residue`: searches everything under the root for given values, and shows where they
 //! are.
 //!
-//! The exit code distinguishes clean, found and not completely searched. Must never print a value,
-//! only its line.
+//! Must never print a value, only its line.
 
 mod text;
 
@@ -28,9 +27,6 @@ const TOLD_EVERY: Duration = Duration::from_secs(5);
 /// address in lower case, the id of a channel), escaped, encoded and as binary. A finding names the
 /// file, the place in it and the line of the value in the list, never the value. See
 /// docs/residue.md.
-///
-/// Exit code 0: everything was searched and nothing was found. 1: something was found. 2: wrong
-/// use, or something could not be searched.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  ebbtide residue --values gone.txt --root /var/lib/ebbtide")]
 pub(super) struct ResidueArgs {

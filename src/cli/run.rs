@@ -21,8 +21,6 @@ use ebbtide_services::telemetry;
 ///
 /// After the signal, the records that were read are committed and the instance leaves the consumer
 /// group.
-///
-/// Exit code 0: a clean stop. 1: it could not start or stop; the last lines say why. 2: wrong use.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
     /// The configuration. The variable EBBTIDE_<SECTION>_<KEY> overrides a key

@@ -1,7 +1,6 @@
 //! `ebbtide sweep`: deletes expired data, once, for cron or where ingest runs elsewhere.
 //!
-//! Exit code: 0 all due work is done, 3 more is left, 4 the clock is not trusted, 1 something
-//! failed, 2 wrong use. Progress is written to stderr, the result to stdout.
+//! Progress is written to stderr, the result to stdout.
 
 mod text;
 
@@ -20,10 +19,6 @@ use ebbtide_services::sweep::{SweepOutcome, SweepRequest, plan, sweep};
 ///
 /// Drops the columns of expired categories, and ends records whose last category has expired. Held
 /// data is kept. Then deletes files that were replaced longer ago than `maintain.readers_grace`.
-///
-/// Exit code 0: no expired data is left. 1: something failed, or a file could not be deleted. 2:
-/// wrong use. 3: more is left (--steps). 4: the clock is not trusted, and nothing more was deleted;
-/// see `ebbtide clock show`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  ebbtide sweep --dry-run\n  ebbtide sweep --product sms --steps 100\n  \

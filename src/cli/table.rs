@@ -1,7 +1,7 @@
 //! `ebbtide table list`, `show` and `audit`: the contents of the tables and the check of them, as
 //! text and as JSON.
 //!
-//! Changes nothing. Exit code 0: no error; 1: the audit found an error, or there is no such table.
+//! Changes nothing.
 
 mod text;
 
@@ -41,9 +41,8 @@ enum Command {
     /// Check that every record read is accounted for, that offsets have no gap or overlap, and that
     /// every file exists.
     ///
-    /// Exit code 0: no error was found. 1: the errors are listed, or there is no such table. 2:
-    /// wrong use. Files that should be deleted and still exist are counted (`leftovers.undeleted`
-    /// in JSON) and do not change the exit code; `ebbtide sweep` deletes them or says why not.
+    /// Files that should be deleted and still exist are counted (`leftovers.undeleted` in JSON) and
+    /// do not change the exit code; `ebbtide sweep` deletes them or says why not.
     Audit {
         /// The product's key in the policy.
         #[arg(value_parser = ProductKey::new)]

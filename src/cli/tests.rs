@@ -1,7 +1,6 @@
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use clap::CommandFactory;
 
 use super::policy::{check, explain};
 use super::*;
@@ -199,7 +198,7 @@ fn exit_codes_are_0_for_clean_1_for_problems_and_2_for_a_wrong_use() {
 
 #[test]
 fn the_help_is_worth_reading() {
-    let mut command = Cli::command().term_width(100);
+    let mut command = program().term_width(100);
     command.build();
     let policy = command.find_subcommand_mut("policy").unwrap();
     let mut text = policy.render_long_help().to_string();
@@ -222,7 +221,7 @@ fn visit_help(command: &mut clap::Command, path: &str, visit: &mut impl FnMut(&s
 }
 
 fn whole_help() -> Vec<(String, String)> {
-    let mut command = Cli::command().term_width(100);
+    let mut command = program().term_width(100);
     command.build();
     let mut all = Vec::new();
     visit_help(&mut command, "ebbtide", &mut |path, help| {

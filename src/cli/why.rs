@@ -21,8 +21,6 @@ use ebbtide_services::why::{WhyRequest, why};
 ///
 /// A record is named by topic, partition and offset, or by a value in one of its columns, such as
 /// the id of a message.
-///
-/// Exit code 0: the record is known. 1: nothing is known of such a record. 2: wrong use.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  ebbtide why --product sms --topic traffic.sms --partition 3 --offset 41\n  \

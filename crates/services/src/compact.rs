@@ -27,7 +27,7 @@ pub struct CompactRequest {
 
 /// The planned merges.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CompactPlan {
+pub struct CompactPlanReport {
     /// The merges.
     pub merges: Vec<MergeReport>,
     /// True if more is left than one plan has.
@@ -84,12 +84,12 @@ pub async fn plan(
     setup: &MaintenanceSetup,
     request: &CompactRequest,
     clock: &SharedClock,
-) -> Result<CompactPlan, RunCompactionError> {
+) -> Result<CompactPlanReport, RunCompactionError> {
     let compaction = compaction(setup, clock);
     let root = setup.root(None).await?;
     let (mut sweeper, _) = open(setup, request, clock, root).await?;
     let (merges, more) = sweeper.merges(&compaction).await?;
-    Ok(CompactPlan {
+    Ok(CompactPlanReport {
         merges: merges.iter().map(MergeReport::new).collect(),
         more,
     })

@@ -22,7 +22,7 @@ use ebbtide_table::{DeleteFailures, OpenError, Root};
 use crate::maintenance_setup::{MaintenanceSetup, MaintenanceSetupError};
 use unlink::{Unlinked, Unlinking};
 
-pub use plan::{SweepPlan, TaskReport};
+pub use plan::{SweepPlanReport, TaskReport};
 
 /// The data to delete.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -93,12 +93,12 @@ pub async fn plan(
     setup: &MaintenanceSetup,
     request: &SweepRequest,
     clock: &SharedClock,
-) -> Result<SweepPlan, RunSweepError> {
+) -> Result<SweepPlanReport, RunSweepError> {
     let root = setup.root(None).await?;
     let (mut sweeper, _) = open(setup, request, clock, root, true).await?;
     let until = request.until.unwrap_or_else(|| clock.now());
     let (tasks, more) = sweeper.plan(until).await?;
-    Ok(SweepPlan {
+    Ok(SweepPlanReport {
         works: tasks.iter().map(TaskReport::new).collect(),
         more,
     })

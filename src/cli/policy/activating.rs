@@ -17,9 +17,6 @@ use ebbtide_services::policy::{self, ActivationOutcome, ActivationReport, Policy
 ///
 /// A policy that `policy plan` refuses is refused. The version must be new: to go back, give the
 /// old text a new version. The command can be run again after any error.
-///
-/// Exit code 0: it is in force everywhere. 1: it is not, and why. 2: wrong use, nothing was
-/// changed. 4: the clock is not trusted, and nothing was changed; see `ebbtide clock show`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  ebbtide policy activate config/policy-2027.yaml --dry-run\n  \

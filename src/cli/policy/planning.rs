@@ -16,8 +16,6 @@ use ebbtide_services::policy::{self, PolicyChange, PolicyChangeError, PolicyPlan
 /// dropped, and how many bytes are rewritten for the new tags. The new policy is compared with the
 /// active one; if none is active yet, with the configured one. Of segments, only the columns of
 /// jurisdiction and tenant are read, and only if their records differ.
-///
-/// Exit code 0: the policy can be activated. 1: it cannot, and why. 2: wrong use.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  ebbtide policy plan config/policy-2027.yaml")]
 pub(in crate::cli) struct PolicyPlanArgs {

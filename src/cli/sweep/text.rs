@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use crate::cli::report::counted;
 use ebbtide_maintenance::SweepReport;
-use ebbtide_services::sweep::{SweepOutcome, SweepPlan, TaskReport};
+use ebbtide_services::sweep::{SweepOutcome, SweepPlanReport, TaskReport};
 
 /// Returns the planned work as text, one line for each piece.
-pub(super) fn plan(plan: &SweepPlan) -> String {
+pub(super) fn plan(plan: &SweepPlanReport) -> String {
     let mut out = String::new();
     for TaskReport {
         product,

@@ -7,7 +7,7 @@ use ebbtide_maintenance::{PlannedTask, SweepAction};
 
 /// The planned pieces of work.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct SweepPlan {
+pub struct SweepPlanReport {
     /// The pieces, the most urgent first.
     pub works: Vec<TaskReport>,
     /// True if more is due than one plan has.
