@@ -1,7 +1,6 @@
 //! The command line: the subcommands, and the only module that prints.
 //!
-//! Exit codes of most subcommands: 0 done, 1 a problem was found or something failed, 2 wrong use,
-//! 4 the clock is not trusted. `find` differs: 1 nothing was found, 2 the answer is not complete.
+//! The exit codes are the table in [`exit_codes`], which the help and the documents repeat.
 //! Results go to stdout, errors to stderr. A subcommand is one file here, one variant of
 //! [`Command`] and one arm of its `run`.
 #![allow(
@@ -11,24 +10,25 @@
 )]
 
 mod clock;
-mod commit_clock;
 mod compact;
 mod config;
 mod consent;
 mod context;
 mod contract;
+mod exit_codes;
+mod failure;
 mod find;
 mod history;
 mod hold;
-mod maintenance_setup;
 mod notice;
-mod parked;
+mod notice_options;
 mod partition;
 mod policy;
 mod report;
 mod residue;
 mod root_args;
 mod run;
+mod stdin;
 mod sweep;
 mod table;
 mod time_arg;
@@ -36,25 +36,26 @@ mod why;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 #[cfg(feature = "failpoints")]
 use chrono::TimeDelta;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 #[cfg(feature = "failpoints")]
 use ebbtide_base::clock::ScaledClock;
 use ebbtide_base::clock::{SharedClock, SystemClock};
+use ebbtide_config::Config;
+use ebbtide_services::telemetry;
+use exit_codes::{DONE, PROBLEM, WRONG_USE};
+use failure::CommandFailure;
 
 /// Store communications records from Kafka in Delta Lake tables exactly once, and delete their
 /// personal data on time.
 ///
 /// A retention policy gives each field a category, and each category of a record a deadline.
-///
-/// Exit codes of most commands: 0 done, 1 a problem was found or something failed, 2 wrong use, 4
-/// nothing was changed since the clock is not trusted. `ebbtide COMMAND --help` lists the codes of
-/// a command.
 #[derive(Debug, Parser)]
 #[command(
     name = "ebbtide",
@@ -89,7 +90,7 @@ enum Command {
     /// Record that a person withdrew consent.
     Consent(consent::ConsentArgs),
     /// Decide on contract ends and withdrawals that wait for a confirmation.
-    Notice(parked::ParkedNoticeArgs),
+    Notice(notice::ParkedNoticeArgs),
     History(history::HistoryArgs),
     Why(why::WhyArgs),
     Residue(residue::ResidueArgs),
@@ -145,11 +146,20 @@ impl CommandOutput {
         }
     }
 
-    /// Returns the outcome of a command whose result is a problem found.
-    fn problem(out: String) -> Self {
+    /// Returns the outcome of a check: a problem was found unless `good`.
+    fn checked(out: String, good: bool) -> Self {
         Self {
             out,
-            code: 1,
+            code: if good { DONE } else { PROBLEM },
+            ..Self::default()
+        }
+    }
+
+    /// Returns the outcome of a command with this result and exit code.
+    fn with_code(out: String, code: u8) -> Self {
+        Self {
+            out,
+            code,
             ..Self::default()
         }
     }
@@ -158,16 +168,7 @@ impl CommandOutput {
     fn failure(err: String) -> Self {
         Self {
             err,
-            code: 1,
-            ..Self::default()
-        }
-    }
-
-    /// Returns the outcome of a wrong use.
-    fn usage(what: impl std::fmt::Display) -> Self {
-        Self {
-            err: format!("error: {what}\n"),
-            code: 2,
+            code: PROBLEM,
             ..Self::default()
         }
     }
@@ -176,19 +177,30 @@ impl CommandOutput {
 /// Runs the command line `args`, which begins with the program's own name, and prints the outcome.
 /// Returns the exit code of the command; 0 for help and version, 2 if the parser refuses `args`.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let outcome = match Cli::try_parse_from(args) {
+    let outcome = match parse(args) {
         Ok(cli) => cli.command.run(),
         Err(error) => {
             // Help and version are answers, not errors. If the reader closed the pipe, it needs
             // neither.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+            return ExitCode::from(if error.use_stderr() { WRONG_USE } else { DONE });
         }
     };
     // The reader may have closed the pipe: then it needs no more.
     let _ = std::io::stdout().write_all(outcome.out.as_bytes());
     let _ = std::io::stderr().write_all(outcome.err.as_bytes());
     ExitCode::from(outcome.code)
+}
+
+/// Returns the parser of the command line, whose help has the exit codes of each command.
+fn program() -> clap::Command {
+    exit_codes::with_exit_codes(Cli::command(), "")
+}
+
+fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut program = program();
+    let mut matches = program.try_get_matches_from_mut(args)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut program))
 }
 
 /// Returns the machine's clock. In builds for tests, the environment can ask for a clock that is
@@ -209,13 +221,40 @@ fn clock() -> SharedClock {
     Arc::new(SystemClock::new())
 }
 
+/// Runs `command` with the log that the configuration asks for. The reasons of failures are only in
+/// the log.
+fn logged(config: &Path, command: impl FnOnce() -> CommandOutput) -> CommandOutput {
+    #[cfg(feature = "failpoints")]
+    let _watched = ebbtide_base::failpoint::watch();
+    // Without a configuration there is nothing to do, and the command reports it.
+    if let Some(config) = Config::load(config).config
+        && let Err(error) = telemetry::init(&config.log)
+    {
+        return CommandFailure::failed(error).outcome();
+    }
+    command()
+}
+
 /// Creates the runtime for a subcommand's work on the tables. The reader of the log needs threads
 /// of its own.
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+fn runtime() -> Result<tokio::runtime::Runtime, CommandFailure> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
+        .map_err(|error| CommandFailure::failed(format!("no threads to work with: {error}")))
+}
+
+/// Returns the report as JSON, or as the text that `text` makes of it.
+fn shown<T: serde::Serialize>(
+    report: &T,
+    output: OutputFormat,
+    text: impl FnOnce(&T) -> String,
+) -> String {
+    match output {
+        OutputFormat::Json => json(report),
+        OutputFormat::Text => text(report),
+    }
 }
 
 /// Formats a value as JSON, with the line break that a terminal needs.

@@ -1,22 +1,16 @@
 //! `ebbtide clock show` and `confirm`: the known times, and a person's confirmation that the clock
 //! is right.
-//!
-//! Exit code of `show`: 0 the clock is trusted, 1 it is not.
 
 use std::fmt::Write;
-use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Subcommand;
-use serde::Serialize;
-use uuid::Uuid;
 
-use super::commit_clock::{CommitClockError, look};
-use super::root_args::{LocateRootError, RootArgs};
-use super::{CommandOutput, OutputFormat, clock, json};
+use super::root_args::RootArgs;
+use super::{CommandFailure, CommandOutput, OutputFormat, clock, runtime, shown};
 use ebbtide_base::clock::SharedClock;
-use ebbtide_maintenance::{ClockStatus, TimeSources, TrustedClock};
-use ebbtide_table::{Confirmation, Root, StoreError};
+use ebbtide_services::clock::{ClockConfirmation, ClockReport, confirm, show};
+use ebbtide_table::Root;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ClockArgs {
@@ -33,9 +27,6 @@ pub(super) struct ClockArgs {
 enum Command {
     /// Show this machine's clock, the known times, and whether the clock is trusted. Changes
     /// nothing.
-    ///
-    /// Exit code 0: the clock is trusted. 1: it is not, or the root cannot be read. 2: wrong use,
-    /// or the root does not exist.
     Show,
     /// Confirm that this machine's clock is right, so that data that is expired by it is deleted.
     ///
@@ -43,9 +34,6 @@ enum Command {
     /// clock left a wrong date in the root. The confirmation is recorded in the root. It is for the
     /// present time only, on every machine whose clock agrees. A deletion cannot be undone: compare
     /// the time with another source first.
-    ///
-    /// Exit code 0: it is recorded. 1: it could not be recorded. 2: wrong use, or the root does not
-    /// exist.
     #[command(after_help = "Example:\n  ebbtide clock show\n  ebbtide clock confirm --by anna")]
     Confirm {
         /// The name of the person who confirms. It is recorded.
@@ -54,169 +42,46 @@ enum Command {
     },
 }
 
-/// The reason why a command failed.
-#[derive(Debug, thiserror::Error)]
-enum ClockError {
-    #[error(transparent)]
-    Place(#[from] LocateRootError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Look(#[from] CommitClockError),
-    #[error(
-        "{0} does not exist; give the root of the tables with --root, or with a configuration that names it (--config)"
-    )]
-    NoRoot(String),
-    #[error("no threads to work with: {0}")]
-    Threads(#[from] std::io::Error),
-}
-
 impl ClockArgs {
     pub(super) fn run(self) -> CommandOutput {
         self.outcome(clock())
     }
 
     fn outcome(&self, clock: SharedClock) -> CommandOutput {
-        self.answer(clock).unwrap_or_else(|error| match error {
-            error @ (ClockError::Place(_) | ClockError::NoRoot(_)) => CommandOutput::usage(error),
-            error => CommandOutput::failure(format!("error: {error}\n")),
-        })
+        self.answer(clock).unwrap_or_else(CommandFailure::outcome)
     }
 
-    fn answer(&self, clock: SharedClock) -> Result<CommandOutput, ClockError> {
-        let root = self.place.root()?;
-        super::runtime()?.block_on(async {
-            if !root.exists().await? {
-                return Err(ClockError::NoRoot(root.to_string()));
+    fn answer(&self, clock: SharedClock) -> Result<CommandOutput, CommandFailure> {
+        let (root, runtime) = (self.place.root()?, runtime()?);
+        let sweep = self.place.sweep();
+        match &self.command {
+            Command::Show => {
+                let report = runtime.block_on(show(&root, clock, &sweep))?;
+                let out = shown(&report, self.output, |report| report_text(report, &root));
+                Ok(CommandOutput::checked(out, report.is_trusted()))
             }
-            match &self.command {
-                Command::Show => self.show(&root, clock).await,
-                Command::Confirm { by } => self.confirm(&root, clock, by.clone()).await,
+            Command::Confirm { by } => {
+                let done = runtime.block_on(confirm(&root, clock, &sweep, by.clone()))?;
+                Ok(CommandOutput::done(shown(&done, self.output, confirmed)))
             }
-        })
-    }
-
-    /// Checks the clock, and returns the last trusted time that the root had before. Records
-    /// nothing.
-    async fn look(
-        &self,
-        root: &Root,
-        clock: SharedClock,
-    ) -> Result<(TrustedClock, TimeSources), ClockError> {
-        let guard = look(root, clock, &self.place.sweep()).await?;
-        let (_, sources) = guard.sources();
-        let sources = TimeSources {
-            last_trusted: guard.recorded_time(),
-            ..sources
-        };
-        Ok((guard, sources))
-    }
-
-    async fn show(&self, root: &Root, clock: SharedClock) -> Result<CommandOutput, ClockError> {
-        let now = clock.now();
-        let (guard, before) = self.look(root, clock).await?;
-        let (verdict, _) = guard.sources();
-        let reason = (verdict != ClockStatus::Trusted).then(|| guard.reason());
-        let out = match self.output {
-            OutputFormat::Json => json(&Shown::new(now, verdict, &before, reason)),
-            OutputFormat::Text => lines(
-                now,
-                root,
-                &before,
-                reason.as_deref().map(|reason| (verdict, reason)),
-            ),
-        };
-        Ok(if verdict == ClockStatus::Trusted {
-            CommandOutput::done(out)
-        } else {
-            CommandOutput::problem(out)
-        })
-    }
-
-    async fn confirm(
-        &self,
-        root: &Root,
-        clock: SharedClock,
-        by: Option<String>,
-    ) -> Result<CommandOutput, ClockError> {
-        let (guard, before) = self.look(root, Arc::clone(&clock)).await?;
-        let (verdict, _) = guard.sources();
-        let at = clock.now();
-        let confirmation = Confirmation {
-            id: Uuid::new_v4().to_string(),
-            at,
-            by,
-            newest_commit: before.newest_commit,
-            ahead_of_store: before.store_time.map(|store| (at - store).num_seconds()),
-        };
-        root.record_confirmation(&confirmation).await?;
-        let last = before.last_trusted;
-        let out = match self.output {
-            OutputFormat::Json => json(&Confirmed {
-                before: verdict.as_str(),
-                last_trusted: last,
-                confirmation,
-            }),
-            OutputFormat::Text => format!(
-                "confirmed that it is {}; the last trusted time before that: {}; expired data is deleted by running \
-                 instances within seconds, and by the next `ebbtide sweep`\n",
-                instant(at),
-                last.map_or_else(|| NONE_RECORDED.to_owned(), instant),
-            ),
-        };
-        Ok(CommandOutput::done(out))
+        }
     }
 }
 
 /// Shown instead of the last trusted time of a root that has none.
 const NONE_RECORDED: &str = "none recorded";
 
-#[derive(Serialize)]
-struct Confirmed {
-    /// The verdict before the confirmation.
-    before: &'static str,
-    /// The last trusted time that the root had before the confirmation.
-    last_trusted: Option<DateTime<Utc>>,
-    confirmation: Confirmation,
+fn confirmed(done: &ClockConfirmation) -> String {
+    format!(
+        "confirmed that it is {}; the last trusted time before that: {}; expired data is deleted by running \
+         instances within seconds, and by the next `ebbtide sweep`\n",
+        instant(done.confirmation.at),
+        done.last_trusted
+            .map_or_else(|| NONE_RECORDED.to_owned(), instant),
+    )
 }
 
-#[derive(Serialize)]
-struct Shown<'s> {
-    clock: DateTime<Utc>,
-    verdict: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    last_trusted: Option<DateTime<Utc>>,
-    newest_commit: Option<DateTime<Utc>>,
-    object_store: Option<DateTime<Utc>>,
-    confirmation: Option<&'s Confirmation>,
-}
-
-impl Shown<'_> {
-    fn new(
-        clock: DateTime<Utc>,
-        verdict: ClockStatus,
-        sources: &TimeSources,
-        reason: Option<String>,
-    ) -> Shown<'_> {
-        Shown {
-            clock,
-            verdict: verdict.as_str(),
-            reason,
-            last_trusted: sources.last_trusted,
-            newest_commit: sources.newest_commit,
-            object_store: sources.store_time,
-            confirmation: sources.confirmation.as_ref(),
-        }
-    }
-}
-
-fn lines(
-    now: DateTime<Utc>,
-    root: &Root,
-    sources: &TimeSources,
-    untrusted: Option<(ClockStatus, &str)>,
-) -> String {
+fn report_text(report: &ClockReport, root: &Root) -> String {
     let known =
         |at: Option<DateTime<Utc>>, unknown: &str| at.map_or_else(|| unknown.to_owned(), instant);
     let no_store = if root.local().is_some() {
@@ -226,23 +91,23 @@ fn lines(
     };
     let mut out = String::new();
     // Writing to a `String` cannot fail.
-    let _ = writeln!(out, "this machine       {}", instant(now));
+    let _ = writeln!(out, "this machine       {}", instant(report.clock));
     let _ = writeln!(
         out,
         "last trusted time  {}",
-        known(sources.last_trusted, NONE_RECORDED)
+        known(report.last_trusted, NONE_RECORDED)
     );
     let _ = writeln!(
         out,
         "newest commit      {}",
-        known(sources.newest_commit, "none")
+        known(report.newest_commit, "none")
     );
     let _ = writeln!(
         out,
         "object store       {}",
-        known(sources.store_time, no_store)
+        known(report.object_store, no_store)
     );
-    let confirmed = sources.confirmation.as_ref().map_or_else(
+    let confirmed = report.confirmation.as_ref().map_or_else(
         || "never".to_owned(),
         |confirmed| match &confirmed.by {
             Some(by) => format!("{} by {by}", instant(confirmed.at)),
@@ -250,8 +115,8 @@ fn lines(
         },
     );
     let _ = writeln!(out, "last confirmed     {confirmed}");
-    let _ = match untrusted {
-        Some((verdict, reason)) => writeln!(out, "NOT TRUSTED ({}): {reason}", verdict.as_str()),
+    let _ = match &report.reason {
+        Some(reason) => writeln!(out, "NOT TRUSTED ({}): {reason}", report.verdict),
         None => writeln!(out, "The clock is trusted."),
     };
     out

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::{CommandOutput, OutputFormat, report};
+use super::{CommandFailure, CommandOutput, OutputFormat, report};
 use ebbtide_base::problem::{Problem, Severity};
 use ebbtide_config::{CheckedConfig, Config, ConfigInputs, Origin};
-use ebbtide_services::app::{PolicyInUse, check_clients, check_settings, read_policy};
+use ebbtide_services::instance::{PolicyInUse, check_clients, check_settings};
+use ebbtide_services::policy_file::read_policy;
+use ebbtide_services::problem_report::ProblemReport;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ConfigArgs {
@@ -25,8 +27,6 @@ enum Command {
     /// Reads the files of its secrets, and the policy: settings are checked against it and against
     /// each other. Creates each Kafka client, so that librdkafka checks its properties. Contacts no
     /// broker, registry or table.
-    ///
-    /// Exit code 0: no errors (there may be warnings). 1: errors. 2: the file cannot be read.
     #[command(after_help = "Example:\n  ebbtide config check config/ebbtide.yaml")]
     Check {
         /// The configuration file.
@@ -69,7 +69,7 @@ pub(super) fn check(file: &Path, around: &ConfigInputs, output: OutputFormat) ->
                 problems.extend(check_clients(&config));
                 problems.extend(against_policy(&config));
             }
-            report::problems(file, &problems, output)
+            report::problems(&ProblemReport::new(file, problems), output)
         }
         Err(error) => unreadable(file, &error),
     }
@@ -123,12 +123,15 @@ pub(super) fn show(file: &Path, around: &ConfigInputs) -> CommandOutput {
     let checked = Config::parse(&file.display().to_string(), &text, around);
     match checked.config {
         Some(config) => CommandOutput::done(config.to_string()),
-        None => report::problems(file, &checked.problems, OutputFormat::Text),
+        None => {
+            let report = ProblemReport::new(file, checked.problems);
+            report::problems(&report, OutputFormat::Text)
+        }
     }
 }
 
 fn unreadable(file: &Path, error: &std::io::Error) -> CommandOutput {
-    CommandOutput::usage(format!("{} cannot be read: {error}", file.display()))
+    CommandFailure::usage(format!("{} cannot be read: {error}", file.display())).outcome()
 }
 
 #[cfg(test)]

@@ -3,13 +3,14 @@
 
 use clap::Subcommand;
 
-use super::hold::value_of_stdin;
-use super::notice::{NoticeCliError, NoticeOptions, NoticeRequest, at, sorted};
-use super::{CommandOutput, clock};
+use super::notice_options::NoticeOptions;
+use super::stdin::value_of_stdin;
+use super::{CommandFailure, CommandOutput, clock, runtime};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_controls::{Notice, Subject};
 use ebbtide_policy::Trigger;
+use ebbtide_services::notices::{NoticeRequest, notice_date, sorted};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ConsentArgs {
@@ -28,9 +29,6 @@ enum Command {
     /// events need a new consent. When the command exits with 0, the withdrawal is in force in
     /// every table that it covers, and in every table that is created later. The person is
     /// forgotten once every such record has expired anyway.
-    ///
-    /// Exit code 0: it is in force everywhere. 1: it is not. 2: wrong use or refused, nothing was
-    /// changed. 4: the clock is not trusted, and nothing was changed; see `ebbtide clock show`.
     #[command(
         after_help = "Examples:\n  ebbtide consent withdraw --subject phone:+31612345678 --at 2026-11-24 --dry-run\n  \
                             printf 'email:ann@example.org' | ebbtide consent withdraw --subject - --at 2026-11-24"
@@ -64,10 +62,10 @@ impl ConsentArgs {
         #[cfg(feature = "failpoints")]
         let _watched = ebbtide_base::failpoint::watch();
         self.answer(&clock())
-            .unwrap_or_else(NoticeCliError::outcome)
+            .unwrap_or_else(CommandFailure::outcome)
     }
 
-    fn answer(&self, clock: &SharedClock) -> Result<CommandOutput, NoticeCliError> {
+    fn answer(&self, clock: &SharedClock) -> Result<CommandOutput, CommandFailure> {
         let Command::Withdraw {
             subject,
             tenant,
@@ -81,26 +79,21 @@ impl ConsentArgs {
         } else {
             subject.parse()?
         };
-        let policy = self.common.grounds.policy()?;
+        let loaded = self.common.grounds.loaded()?;
         let what = format!("{subject} withdrew at");
-        let (tenant, withdrawn_at) = (
-            tenant.clone(),
-            at(&policy, day, (Trigger::ConsentWithdrawn, clock.now()))?,
-        );
+        let trigger = Trigger::ConsentWithdrawn;
         let notice = Notice::ConsentWithdrawal {
             subject,
-            tenant,
-            withdrawn_at,
+            tenant: tenant.clone(),
+            withdrawn_at: notice_date(&loaded.policy, day, trigger, clock.now())?,
             products: sorted(products),
         };
-        let runtime = super::runtime()?;
-        let given = NoticeRequest {
-            what: &what,
+        let request = NoticeRequest {
             notice,
             dry_run: *dry_run,
             confirmed: *confirm,
         };
-        runtime.block_on(self.common.take(&policy, given, clock))
+        runtime()?.block_on(self.common.record(&loaded, &what, request, clock))
     }
 }
 

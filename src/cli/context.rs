@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use super::root_args::settings;
 use ebbtide_config::{Config, NoticeLimits, SweepConfig};
-use ebbtide_controls::Controls;
 use ebbtide_policy::{LoadedPolicy, Policy};
-use ebbtide_services::app::{ReadPolicyError, read_policy};
-use ebbtide_table::{ControlsVersion, Root, RootError, StoreError};
+use ebbtide_services::policy::active_policy;
+use ebbtide_services::policy_file::{ReadPolicyError, read_policy};
+use ebbtide_table::{Root, RootError, StoreError};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CliContext {
@@ -83,12 +83,9 @@ impl CliContext {
     /// Returns the active policy of the root, whatever the file contains; that of the file if none
     /// is active yet. For orders that must not wait until the right file is found.
     pub(super) async fn active_policy(&self, root: &Root) -> Result<Policy, CliContextError> {
-        let controls = Controls::load(root, ControlsVersion(0))
+        match active_policy(root)
             .await
-            .map_err(CliContextError::Controls)?;
-        match controls
-            .active()
-            .and_then(|(_, active)| active.text.checked("").policy)
+            .map_err(CliContextError::Controls)?
         {
             Some(policy) => Ok(policy),
             None => self.policy(),

@@ -3,16 +3,18 @@
 
 use std::fmt::Write;
 
-use chrono::{DateTime, Utc};
 use clap::Subcommand;
-use serde::Serialize;
 
-use super::notice::{NoticeCliError, NoticeOptions, NoticeRequest, at, instant, sorted};
-use super::{CommandOutput, OutputFormat, clock, json};
+use super::notice_options::NoticeOptions;
+use super::time_arg::instant;
+use super::{CommandFailure, CommandOutput, clock, runtime, shown};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::ProductKey;
-use ebbtide_controls::{Control, Controls, Notice, standing};
-use ebbtide_policy::{Calendar, Trigger};
+use ebbtide_controls::Notice;
+use ebbtide_policy::Trigger;
+use ebbtide_services::notices::{
+    ListedContractEnd, NoticeRequest, contract_ends, notice_date, sorted,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ContractArgs {
@@ -36,9 +38,6 @@ enum Command {
     /// (0001-01-01, 1970-01-01, 9999-12-31), a date before notices.earliest or after
     /// notices.contract_ahead, and an end after which more than notices.max_share of a table is due
     /// immediately.
-    ///
-    /// Exit code 0: it is in force everywhere. 1: it is not. 2: wrong use or refused, nothing was
-    /// changed. 4: the clock is not trusted, and nothing was changed; see `ebbtide clock show`.
     #[command(
         after_help = "Examples:\n  ebbtide contract end customer-17 --at 2026-11-30 --dry-run\n  \
                             ebbtide contract end customer-17 --at 2027-05-31 --reason 'renewed for half a year'"
@@ -65,28 +64,7 @@ enum Command {
         confirm: bool,
     },
     /// List the recorded contract ends, which of them count, and where one is not in force yet.
-    ///
-    /// Exit code 0: all are in force everywhere. 1: one is not; `ebbtide hold list --repair`
-    /// finishes it.
     List,
-}
-
-/// A contract end as it is listed.
-#[derive(Serialize)]
-struct Listed {
-    control: i64,
-    tenant: String,
-    ended_at: DateTime<Utc>,
-    recorded_at: DateTime<Utc>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    products: Vec<ProductKey>,
-    /// True if no deadline is counted from that date: the deadlines that wait for it are open.
-    open: bool,
-    /// True if a later notice about the same products replaced it.
-    replaced: bool,
-    /// The tables that it covers and in which it is not in force yet.
-    missing: Vec<ProductKey>,
 }
 
 impl ContractArgs {
@@ -94,12 +72,11 @@ impl ContractArgs {
         #[cfg(feature = "failpoints")]
         let _watched = ebbtide_base::failpoint::watch();
         self.answer(&clock())
-            .unwrap_or_else(NoticeCliError::outcome)
+            .unwrap_or_else(CommandFailure::outcome)
     }
 
-    fn answer(&self, clock: &SharedClock) -> Result<CommandOutput, NoticeCliError> {
-        let runtime = super::runtime()?;
-        runtime.block_on(async {
+    fn answer(&self, clock: &SharedClock) -> Result<CommandOutput, CommandFailure> {
+        runtime()?.block_on(async {
             match &self.command {
                 Command::End {
                     tenant,
@@ -109,82 +86,40 @@ impl ContractArgs {
                     dry_run,
                     confirm,
                 } => {
-                    let policy = self.common.grounds.policy()?;
+                    let loaded = self.common.grounds.loaded()?;
                     let notice = Notice::ContractEnd {
                         tenant: tenant.clone(),
-                        ended_at: at(&policy, day, (Trigger::ContractEnd, clock.now()))?,
+                        ended_at: notice_date(
+                            &loaded.policy,
+                            day,
+                            Trigger::ContractEnd,
+                            clock.now(),
+                        )?,
                         reason: reason.clone(),
                         products: sorted(products),
                     };
-                    let what = format!("The contract with {tenant} ends at");
-                    let given = NoticeRequest {
-                        what: &what,
+                    let request = NoticeRequest {
                         notice,
                         dry_run: *dry_run,
                         confirmed: *confirm,
                     };
-                    self.common.take(&policy, given, clock).await
+                    let what = format!("The contract with {tenant} ends at");
+                    self.common.record(&loaded, &what, request, clock).await
                 }
                 Command::List => self.list().await,
             }
         })
     }
 
-    async fn list(&self) -> Result<CommandOutput, NoticeCliError> {
-        let root = self.common.grounds.root()?;
-        let tables = standing(&root).await?;
-        let known = tables
-            .iter()
-            .map(|(_, version)| *version)
-            .max()
-            .unwrap_or_default();
-        let controls = Controls::load(&root, known).await?;
-        let ends = controls
-            .iter()
-            .filter_map(|(version, control)| match control {
-                Control::ContractEnd(end) => Some((*version, end)),
-                _ => None,
-            });
-        let mut listed: Vec<Listed> = Vec::new();
-        for (version, end) in ends {
-            for before in listed
-                .iter_mut()
-                .filter(|before| before.tenant == end.tenant)
-            {
-                let covers = |product: &ProductKey| end.covers(product);
-                before.replaced |= end.products.is_empty()
-                    || (!before.products.is_empty() && before.products.iter().all(covers));
-            }
-            let behind = tables
-                .iter()
-                .filter(|(product, at)| end.covers(product) && *at < version);
-            listed.push(Listed {
-                control: version.0,
-                tenant: end.tenant.clone(),
-                ended_at: end.ended_at,
-                open: !Calendar::is_countable(end.ended_at),
-                recorded_at: end.recorded_at,
-                reason: end.reason.clone(),
-                products: end.products.clone(),
-                replaced: false,
-                missing: behind.map(|(product, _)| product.clone()).collect(),
-            });
-        }
+    async fn list(&self) -> Result<CommandOutput, CommandFailure> {
+        let listed = contract_ends(&self.common.grounds.root()?).await?;
         let whole = listed.iter().all(|end| end.missing.is_empty());
-        let out = if self.common.output == OutputFormat::Json {
-            json(&listed)
-        } else {
-            text(&listed)
-        };
-        Ok(if whole {
-            CommandOutput::done(out)
-        } else {
-            CommandOutput::problem(out)
-        })
+        let out = shown(&listed, self.common.output, |listed| text(listed));
+        Ok(CommandOutput::checked(out, whole))
     }
 }
 
-fn text(listed: &[Listed]) -> String {
+fn text(listed: &[ListedContractEnd]) -> String {
     if listed.is_empty() {
         return "No contract is noted to have ended.\n".to_owned();
     }

@@ -1,52 +1,40 @@
 //! `ebbtide find`: a person's records in all tables, with their tags.
 //!
 //! The searched value appears in no error message and no log. Records are written as they are read.
-//! The exit code is like that of `grep`: 0 records were found, 1 none were found and the answer is
-//! complete, 2 the answer is not complete.
+//! The exit code is like that of `grep`.
 
 mod columnar;
 mod csv;
-mod json;
-
 mod output;
-mod report;
+mod report_text;
 mod text;
-mod values;
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
-use futures::StreamExt;
-use tokio::time::interval;
 
-use super::hold::{StdinError, value_of_stdin};
-use super::root_args::{LocateRootError, RootArgs};
-use super::time_arg::{ParseTimeError, TimeArg};
-use super::{CommandOutput, clock};
+use super::exit_codes::{DONE, PROBLEM, WRONG_USE};
+use super::root_args::RootArgs;
+use super::stdin::value_of_stdin;
+use super::time_arg::time_range;
+use super::{CommandOutput, clock, runtime};
 use ebbtide_base::ids::{Country, ProductKey};
-use ebbtide_controls::{Subject, SubjectError, TimeRange};
+use ebbtide_controls::Subject;
 use ebbtide_policy::Policy;
-use ebbtide_services::app::{ReadPolicyError, read_policy};
-use ebbtide_services::record_search::{
-    FindError, RecordSearch, SearchEvent, SearchProgress, SearchRequest, SearchTables, SkipReason,
-};
+use ebbtide_services::find::{FindProgress, FindRequest, JsonRecords, SearchReport, find};
+use ebbtide_services::policy_file::read_policy;
+use ebbtide_services::record_search::{RecordSearch, SearchRequest, SearchTables};
 use ebbtide_table::TableSpec;
 use output::{RecordOutput, WriteRecordsError};
-use report::{SearchReport, SkippedTable, TableSearchReport};
 
 /// The number of bytes of footers that are kept in memory.
 const FOOTERS: usize = 256 << 20;
-
-/// The interval between the progress messages of a slow search.
-const TELL_EVERY: Duration = Duration::from_secs(2);
 
 /// Find the records of a person in all tables, with the deadline of each field.
 ///
@@ -54,8 +42,7 @@ const TELL_EVERY: Duration = Duration::from_secs(2);
 /// deleted them yet. A held record is shown in full, with the name of the hold. Anonymous cells
 /// belong to no person and are never shown.
 ///
-/// Exit code 0: records were found. 1: none were found, and every table that may have such records
-/// was read. 2: the answer is not complete; output before the error is not all.
+/// If the answer is not complete, output before the error is not all.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   ebbtide find --subject phone:+31612345678
@@ -119,13 +106,6 @@ impl From<&str> for SecretText {
     }
 }
 
-/// The result of a search that did not fail.
-struct FindResult {
-    records: u64,
-    /// True if everything that may have such records was read.
-    all: bool,
-}
-
 /// A file that is deleted if its answer is not complete.
 struct PartialFile<'a>(Option<&'a PathBuf>);
 
@@ -160,32 +140,12 @@ enum SubjectKindArg {
     Channel,
 }
 
-/// The reason why there is no complete answer.
+/// The policy that says which columns name a person is missing.
 #[derive(Debug, thiserror::Error)]
-enum FindCliError {
-    #[error(transparent)]
-    Place(#[from] LocateRootError),
-    #[error(transparent)]
-    UnreadablePolicy(#[from] ReadPolicyError),
-    #[error(
-        "which columns name somebody is in the policy: name one that is without errors, by --policy or the configuration"
-    )]
-    Policy,
-    #[error(transparent)]
-    Subject(#[from] SubjectError),
-    #[error(transparent)]
-    When(#[from] ParseTimeError),
-    #[error("{}: {error}", file.display())]
-    File { file: PathBuf, error: io::Error },
-    #[error(transparent)]
-    Find(#[from] FindError),
-    #[error(transparent)]
-    Sheet(#[from] WriteRecordsError),
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    #[error(transparent)]
-    Stdin(#[from] StdinError),
-}
+#[error(
+    "which columns name somebody is in the policy: name one that is without errors, by --policy or the configuration"
+)]
+struct NoPolicyError;
 
 impl FindArgs {
     pub(super) fn run(self) -> CommandOutput {
@@ -194,20 +154,20 @@ impl FindArgs {
 
     /// Writes the records to `out`, or to the file that the caller named. The outcome has the rest.
     fn answer(&self, out: &mut dyn Write, now: DateTime<Utc>) -> CommandOutput {
-        let mut told = String::new();
-        let code = match self.find(out, &mut told, now) {
-            Ok(FindResult { records: 1.., .. }) => 0,
-            Ok(FindResult { all: true, .. }) => 1,
-            Ok(FindResult { .. }) => 2,
+        let mut err = String::new();
+        let code = match self.find(out, &mut err, now) {
+            Ok(report) if report.records() > 0 => DONE,
+            Ok(report) if report.is_complete() => PROBLEM,
+            Ok(_) => WRONG_USE,
             // The reader closed the pipe: it needs no more.
-            Err(FindCliError::Sheet(error)) if error.is_closed() => 0,
+            Err(error) if is_closed(&error) => DONE,
             Err(error) => {
-                told += &format!("error: {error}\n");
-                2
+                err += &format!("error: {error}\n");
+                WRONG_USE
             }
         };
         CommandOutput {
-            err: told,
+            err,
             code,
             ..CommandOutput::default()
         }
@@ -216,115 +176,85 @@ impl FindArgs {
     fn find(
         &self,
         out: &mut dyn Write,
-        told: &mut String,
+        err: &mut String,
         now: DateTime<Utc>,
-    ) -> Result<FindResult, FindCliError> {
+    ) -> anyhow::Result<SearchReport> {
         let root = self.place.root()?;
         let policy = Arc::new(self.policy()?);
-        let inquiry = self.inquiry(&policy)?;
-        let desk = Arc::new(RecordSearch::new(root, Arc::clone(&policy), FOOTERS));
-        let runtime = super::runtime()?;
-        let tables = runtime.block_on(desk.tables(&inquiry))?;
+        let request = FindRequest {
+            search: self.request(&policy)?,
+            limit: self.limit,
+            now,
+        };
+        let search = Arc::new(RecordSearch::new(root, Arc::clone(&policy), FOOTERS));
+        let runtime = runtime()?;
+        let tables = runtime.block_on(search.tables(&request.search))?;
         let mut file;
         let mut unfinished = PartialFile(None);
         let out: &mut dyn Write = match (&self.file, self.output) {
             (Some(path), RecordFormat::Table | RecordFormat::Json | RecordFormat::Csv) => {
-                let new = OpenOptions::new()
-                    .write(true)
-                    .create_new(true)
-                    .mode(0o600)
-                    .open(path);
-                let new = new.map_err(|error| FindCliError::File {
-                    file: path.clone(),
-                    error,
-                })?;
+                file = new_file(path)?;
                 unfinished.0 = Some(path);
-                file = BufWriter::new(new);
                 &mut file
             }
             _ => out,
         };
-        let mut sheet = self.sheet(out, &desk, (&tables, &policy), now);
-        let found = runtime.block_on(self.look(&desk, (&inquiry, &tables), &mut sheet, now))?;
-        sheet.end(&found)?;
+        let mut sheet = self.sheet(out, &search, (&tables, &policy), now);
+        let finding = find::<_, anyhow::Error>(&search, &tables, &request, &mut sheet, progress);
+        let report = runtime.block_on(finding)?;
+        sheet.end(&report)?;
         unfinished.0 = None;
-        *told += &found.text(&inquiry);
-        let unknown = found.tables.iter().any(|table| table.unknown > 0);
-        let records = found.tables.iter().map(|table| table.records).sum();
-        let strange = tables
-            .passed
-            .iter()
-            .any(|(_, why)| *why == SkipReason::NotInPolicy);
-        Ok(FindResult {
-            records,
-            all: !unknown && !strange,
-        })
+        *err += &report_text::text(&report, &request.search);
+        Ok(report)
     }
 
-    fn policy(&self) -> Result<Policy, FindCliError> {
+    fn policy(&self) -> anyhow::Result<Policy> {
         let file = match &self.policy {
             Some(file) => file.clone(),
-            None => self.place.config().ok_or(FindCliError::Policy)?.policy,
+            None => self.place.config().ok_or(NoPolicyError)?.policy,
         };
-        read_policy(&file)?.policy.ok_or(FindCliError::Policy)
+        Ok(read_policy(&file)?.policy.ok_or(NoPolicyError)?)
     }
 
-    fn inquiry(&self, policy: &Policy) -> Result<SearchRequest, FindCliError> {
-        let subject = match &self.subject {
-            None => None,
-            Some(SecretText(text)) => {
-                let text = if text == "-" {
-                    value_of_stdin()?
-                } else {
-                    text.clone()
-                };
-                let text = match self.kind {
-                    Some(kind) => format!("{}:{text}", kind.name()),
-                    None => text,
-                };
-                Some(text.parse::<Subject>()?)
-            }
-        };
-        let from = self
-            .from
-            .as_deref()
-            .map(|text| TimeArg::parse("--from", text))
-            .transpose()?;
-        let to = self
-            .to
-            .as_deref()
-            .map(|text| TimeArg::parse("--to", text))
-            .transpose()?;
-        let events = (from.is_some() || to.is_some()).then(|| TimeRange {
-            from: from.map(|from| from.start(policy)),
-            to: to.map(|to| to.end(policy)),
-        });
-        let (tenant, jurisdiction, products) = (
-            self.tenant.clone(),
-            self.jurisdiction,
-            self.products.clone(),
-        );
+    fn request(&self, policy: &Policy) -> anyhow::Result<SearchRequest> {
         Ok(SearchRequest {
-            subject,
-            tenant,
-            jurisdiction,
-            events,
-            products,
+            subject: self.subject()?,
+            tenant: self.tenant.clone(),
+            jurisdiction: self.jurisdiction,
+            events: time_range(self.from.as_deref(), self.to.as_deref(), policy)?,
+            products: self.products.clone(),
         })
+    }
+
+    fn subject(&self) -> anyhow::Result<Option<Subject>> {
+        let Some(SecretText(text)) = &self.subject else {
+            return Ok(None);
+        };
+        let text = match text.as_str() {
+            "-" => value_of_stdin()?,
+            text => text.to_owned(),
+        };
+        let text = match self.kind {
+            Some(kind) => format!("{}:{text}", kind.name()),
+            None => text,
+        };
+        Ok(Some(text.parse()?))
     }
 
     fn sheet<'w>(
         &self,
         to: &'w mut dyn Write,
-        desk: &RecordSearch,
+        search: &RecordSearch,
         (tables, policy): (&SearchTables, &Policy),
         now: DateTime<Utc>,
     ) -> RecordOutput<'w> {
         let products = &tables.looked_into;
         match (self.output, &self.file) {
-            (RecordFormat::Json, _) => RecordOutput::Json(json::JsonOutput::new(to)),
+            (RecordFormat::Json, _) => RecordOutput::Json(JsonRecords::new(to)),
             (RecordFormat::Csv, _) => {
-                let columns = products.iter().filter_map(|product| desk.columns(product));
+                let columns = products
+                    .iter()
+                    .filter_map(|product| search.columns(product));
                 let names = |columns: arrow::datatypes::SchemaRef| -> Vec<String> {
                     columns
                         .fields()
@@ -346,81 +276,32 @@ impl FindArgs {
             }
         }
     }
+}
 
-    /// Writes the records of the tables, one table after the other.
-    async fn look(
-        &self,
-        desk: &Arc<RecordSearch>,
-        (inquiry, tables): (&SearchRequest, &SearchTables),
-        sheet: &mut RecordOutput<'_>,
-        now: DateTime<Utc>,
-    ) -> Result<SearchReport, FindCliError> {
-        let passed = tables.passed.iter();
-        let passed = passed.map(|(product, why)| SkippedTable {
-            product: product.clone(),
-            why: why.to_string(),
-        });
-        let mut told = SearchReport {
-            tables: Vec::new(),
-            passed: passed.collect(),
-            more: false,
-        };
-        let mut left = self.limit.unwrap_or(u64::MAX);
-        let progress = Arc::new(SearchProgress::default());
-        let mut ticks = interval(TELL_EVERY);
-        // The first tick comes immediately.
-        ticks.tick().await;
-        for product in &tables.looked_into {
-            let mut answer = desk.find(inquiry, product, now, Arc::clone(&progress));
-            let (mut version, mut records) = (None, 0);
-            loop {
-                let piece = tokio::select! {
-                    piece = answer.next() => piece,
-                    _ = ticks.tick() => {
-                        let looked = progress.looked.load(Ordering::Relaxed);
-                        let of = progress.segments.load(Ordering::Relaxed);
-                        eprintln!("... in table {product}, {looked} of {of} segments looked into so far");
-                        continue;
-                    }
-                };
-                match piece.unwrap_or(Err(FindError::Stopped))? {
-                    SearchEvent::Of(of) => version = of,
-                    SearchEvent::Rows(rows) => {
-                        let count = (rows.num_rows() as u64).min(left);
-                        let rows = rows.slice(0, usize::try_from(count).unwrap_or(usize::MAX));
-                        sheet.rows(product, &rows)?;
-                        records += count;
-                        left -= count;
-                        if left == 0 {
-                            break;
-                        }
-                    }
-                    SearchEvent::End(summary) => {
-                        told.tables
-                            .push(TableSearchReport::new(product, version, summary));
-                        break;
-                    }
-                }
-            }
-            if left == 0 {
-                told.more = true;
-                let summary = ebbtide_services::record_search::SearchSummary {
-                    records,
-                    ..Default::default()
-                };
-                if told
-                    .tables
-                    .last()
-                    .is_none_or(|last| last.product != *product)
-                {
-                    told.tables
-                        .push(TableSearchReport::new(product, version, summary));
-                }
-                break;
-            }
-        }
-        Ok(told)
-    }
+/// Creates a file that only its owner can read.
+fn new_file(path: &Path) -> anyhow::Result<BufWriter<File>> {
+    let new = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    let new = new.map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+    Ok(BufWriter::new(new))
+}
+
+fn is_closed(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<WriteRecordsError>()
+        .is_some_and(WriteRecordsError::is_closed)
+}
+
+fn progress(progress: FindProgress<'_>) {
+    let FindProgress {
+        product,
+        searched,
+        segments,
+    } = progress;
+    eprintln!("... in table {product}, {searched} of {segments} segments looked into so far");
 }
 
 impl SubjectKindArg {

@@ -2,27 +2,21 @@
 //!
 //! Changes nothing. Shows all evidence of a commit, whichever version of the program wrote it.
 
-use std::collections::VecDeque;
 use std::fmt::{self, Write};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, Utc};
-use futures::TryStreamExt;
-use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::root_args::{LocateRootError, RootArgs};
-use super::{CommandOutput, OutputFormat, json};
+use super::root_args::RootArgs;
+use super::{CommandFailure, CommandOutput, OutputFormat, runtime, shown};
 use ebbtide_base::ids::{Bucket, ProductKey};
-use ebbtide_base::problem::nearest;
-use ebbtide_query::{CommitFilter, CommitKind, CommitRecord, HistorySpan, ViewError, history};
-use ebbtide_table::OPERATIONS;
+use ebbtide_query::{CommitFilter, CommitKind, CommitRecord};
+use ebbtide_services::history::{HistoryReport, HistoryRequest, history};
 
 /// Show what was done to a table, commit by commit, newest last.
 ///
 /// The evidence of each commit counts what it read, stored, dropped or ended. It has no value of
 /// any record.
-///
-/// Exit code 0: done. 1: the table cannot be read, or there is no such table. 2: wrong use.
 #[derive(Debug, clap::Args)]
 pub(super) struct HistoryArgs {
     /// The product's key in the policy.
@@ -50,113 +44,25 @@ pub(super) struct HistoryArgs {
     output: OutputFormat,
 }
 
-/// The reason why there is no history to show.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum HistoryError {
-    /// The location of the tables cannot be determined.
-    #[error(transparent)]
-    Place(#[from] LocateRootError),
-    /// The times exclude every commit.
-    #[error("--since is not before --until, so no commit can be between them")]
-    Never,
-    /// No commit has such an operation.
-    #[error("--operation: no commit of {product} is a `{operation}`{near}")]
-    Operation {
-        /// The product.
-        product: ProductKey,
-        /// The operation.
-        operation: String,
-        /// The nearest operation that exists, as a question.
-        near: String,
-    },
-    /// The table cannot be read, or does not exist.
-    #[error(transparent)]
-    View(#[from] ViewError),
-    /// Does not occur: texts are written to memory.
-    #[error(transparent)]
-    Format(#[from] fmt::Error),
-    /// The program could not start its own threads.
-    #[error("no threads to read with: {0}")]
-    Threads(#[from] std::io::Error),
-}
-
-#[derive(Serialize)]
-struct HistoryReport<'a> {
-    product: &'a ProductKey,
-    #[serde(flatten)]
-    span: HistorySpan,
-    commits: &'a VecDeque<CommitRecord>,
-}
-
 impl HistoryArgs {
     pub(super) fn run(self) -> CommandOutput {
-        self.answer().unwrap_or_else(|error| match error {
-            error @ (HistoryError::Place(_)
-            | HistoryError::Never
-            | HistoryError::Operation { .. }
-            | HistoryError::View(ViewError::NoBucket { .. })) => CommandOutput::usage(error),
-            error => CommandOutput::failure(format!("error: {error}\n")),
-        })
+        self.answer().unwrap_or_else(CommandFailure::outcome)
     }
 
-    fn answer(&self) -> Result<CommandOutput, HistoryError> {
-        if let (Some(since), Some(until)) = (self.since, self.until)
-            && since >= until
-        {
-            return Err(HistoryError::Never);
-        }
+    fn answer(self) -> Result<CommandOutput, CommandFailure> {
         let root = self.place.root()?;
-        let runtime = super::runtime()?;
-        let wanted = CommitFilter {
-            operation: self.operation.clone(),
-            since: self.since,
-            until: self.until,
-            bucket: self.bucket,
+        let request = HistoryRequest {
+            product: self.product,
+            filter: CommitFilter {
+                operation: self.operation,
+                since: self.since,
+                until: self.until,
+                bucket: self.bucket,
+            },
+            last: self.last,
         };
-        let (span, commits) = runtime.block_on(async {
-            let (span, found) = history(&root, &self.product, wanted).await?;
-            let mut found = std::pin::pin!(found);
-            let mut commits = VecDeque::new();
-            while let Some(commit) = found.try_next().await? {
-                commits.push_back(commit);
-                if self.last.is_some_and(|last| commits.len() > last) {
-                    commits.pop_front();
-                }
-            }
-            Ok::<_, ViewError>((span, commits))
-        })?;
-        if let Some(operation) = self.operation.as_deref().filter(|_| commits.is_empty()) {
-            self.check_operation(operation)?;
-        }
-        let told = HistoryReport {
-            product: &self.product,
-            span,
-            commits: &commits,
-        };
-        Ok(CommandOutput::done(if self.output == OutputFormat::Text {
-            text(&told)?
-        } else {
-            json(&told)
-        }))
-    }
-}
-
-impl HistoryArgs {
-    /// Refuses an operation that no commit can have: an empty answer would be misleading.
-    fn check_operation(&self, operation: &str) -> Result<(), HistoryError> {
-        if OPERATIONS.contains(&operation) {
-            return Ok(());
-        }
-        let near = nearest(operation, OPERATIONS);
-        let near = near.map_or_else(
-            || format!("; it may be {}", OPERATIONS.join(", ")),
-            |near| format!("; did you mean `{near}`?"),
-        );
-        Err(HistoryError::Operation {
-            product: self.product.clone(),
-            operation: operation.to_owned(),
-            near,
-        })
+        let report = runtime()?.block_on(history(&root, request))?;
+        Ok(CommandOutput::done(shown(&report, self.output, text)))
     }
 }
 
@@ -169,11 +75,19 @@ fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     at.map_err(|_| "write a day as 2026-11-24, an instant as 2026-11-24T13:00:00Z".to_owned())
 }
 
-fn text(told: &HistoryReport<'_>) -> Result<String, fmt::Error> {
-    let mut out = format!(
-        "History of table {} to version {}\n",
+fn text(report: &HistoryReport) -> String {
+    let mut out = String::new();
+    // Writing to a `String` cannot fail.
+    let _ = write_report(report, &mut out);
+    out
+}
+
+fn write_report(told: &HistoryReport, out: &mut String) -> fmt::Result {
+    writeln!(
+        out,
+        "History of table {} to version {}",
         told.product, told.span.version
-    );
+    )?;
     if told.span.oldest_entry > 0 {
         writeln!(
             out,
@@ -183,8 +97,7 @@ fn text(told: &HistoryReport<'_>) -> Result<String, fmt::Error> {
     }
     let lines: Vec<[String; 5]> = told.commits.iter().map(line).collect();
     if lines.is_empty() {
-        writeln!(out, "  no commit that is asked for")?;
-        return Ok(out);
+        return writeln!(out, "  no commit that is asked for");
     }
     let head = ["version", "made at", "operation", "files", "what it did"].map(str::to_owned);
     let lines: Vec<_> = [head].into_iter().chain(lines).collect();
@@ -201,7 +114,7 @@ fn text(told: &HistoryReport<'_>) -> Result<String, fmt::Error> {
         let line = format!("  {version:>a$}  {at:<b$}  {operation:<c$}  {files:<d$}  {what}");
         writeln!(out, "{}", line.trim_end())?;
     }
-    Ok(out)
+    Ok(())
 }
 
 fn line(commit: &CommitRecord) -> [String; 5] {

@@ -5,19 +5,20 @@
 
 mod activating;
 mod baseline;
+mod explain_text;
 mod listing;
+mod plan_text;
 mod planning;
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::{CommandOutput, OutputFormat, clock, json, report};
+use super::{CommandFailure, CommandOutput, OutputFormat, clock, report, shown};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::Country;
-use ebbtide_policy::{ExplainRequest, ExplainedCategory, Explanation, JSON_SCHEMA, explain};
-use ebbtide_services::app::read_policy;
+use ebbtide_policy::{ExplainRequest, JSON_SCHEMA};
+use ebbtide_services::policy::{self, ExplainPolicyError};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct PolicyArgs {
@@ -31,8 +32,6 @@ enum Command {
     ///
     /// The Avro schemas that the policy names are read too, relative to the folder of the policy
     /// file.
-    ///
-    /// Exit code 0: no errors (there may be warnings). 1: errors. 2: the file cannot be read.
     #[command(after_help = "Example:\n  ebbtide policy check config/policy.yaml")]
     Check {
         /// The policy file.
@@ -101,7 +100,7 @@ impl PolicyArgs {
                 let (tenant, field) = (tenant.as_deref(), field.as_deref());
                 let country = match country.as_deref().map(Country::new).transpose() {
                     Ok(country) => country,
-                    Err(error) => return CommandOutput::usage(error),
+                    Err(error) => return CommandFailure::usage(error).outcome(),
                 };
                 let ask = ExplainRequest {
                     product: &product,
@@ -110,7 +109,7 @@ impl PolicyArgs {
                     field,
                     now: clock.now(),
                 };
-                explain_file(&policy, &ask, output)
+                explain(&policy, &ask, output)
             }
             Command::Plan(args) => args.run(clock.now()),
             Command::Activate(args) => args.run(clock),
@@ -121,127 +120,21 @@ impl PolicyArgs {
 }
 
 pub(super) fn check(file: &Path, output: OutputFormat) -> CommandOutput {
-    match read_policy(file) {
-        Ok(checked) => report::problems(file, &checked.problems, output),
-        Err(why) => CommandOutput::usage(why),
+    match policy::check(file) {
+        Ok(report) => report::problems(&report, output),
+        Err(error) => CommandFailure::from(error).outcome(),
     }
 }
 
-pub(super) fn explain_file(
+pub(super) fn explain(
     file: &Path,
-    ask: &ExplainRequest<'_>,
+    request: &ExplainRequest<'_>,
     output: OutputFormat,
 ) -> CommandOutput {
-    let checked = match read_policy(file) {
-        Ok(checked) => checked,
-        Err(why) => return CommandOutput::usage(why),
-    };
-    let Some(policy) = &checked.policy else {
-        return report::problems(file, &checked.problems, output);
-    };
-    match (explain(policy, ask), output) {
-        (Ok(explanation), OutputFormat::Text) => CommandOutput::done(text(&explanation)),
-        (Ok(explanation), OutputFormat::Json) => CommandOutput::done(json(&explanation)),
-        (Err(error), _) => CommandOutput::usage(error),
-    }
-}
-
-fn text(explanation: &Explanation) -> String {
-    let Explanation {
-        product,
-        policy_version,
-        zone,
-        country,
-        tenant,
-        bucket,
-        notes,
-        categories,
-        not_personal,
-    } = explanation;
-    let country = country.map_or("any country that no rule names".to_owned(), |country| {
-        country.to_string()
-    });
-    let tenant = tenant
-        .as_deref()
-        .map_or("any tenant that no rule names".to_owned(), |tenant| {
-            format!("tenant {tenant}")
-        });
-    let mut text = format!(
-        "{product}, {country}, {tenant}; policy {policy_version}, a record of {bucket} ({zone})\n"
-    );
-    for note in notes {
-        let _ = writeln!(text, "note: {note}");
-    }
-    for category in categories {
-        category_text(category, zone, &mut text);
-    }
-    if !not_personal.is_empty() {
-        let _ = writeln!(text, "\nnot personal: {}", not_personal.join(", "));
-    }
-    text
-}
-
-fn category_text(explained: &ExplainedCategory, zone: &str, text: &mut String) {
-    let ExplainedCategory {
-        category,
-        term,
-        fields,
-        rule,
-        keep,
-        boundary,
-        trigger,
-        due,
-        grace,
-        ..
-    } = explained;
-    let _ = writeln!(text, "\n{category} ({term}): {}", fields.join(", "));
-    let clock = match trigger.as_str() {
-        "contract_end" => "the end of the contract with the tenant",
-        "consent_withdrawn" => "the event, or at once when consent is withdrawn",
-        _ => "the event",
-    };
-    let bound = if boundary == "at_most" {
-        "at most"
-    } else {
-        "at least"
-    };
-    let _ = writeln!(text, "  rule      {rule}: {bound} {keep} from {clock}");
-    let _ = match (due, &explained.due_local) {
-        (Some(due), Some(local)) if zone != "UTC" => {
-            writeln!(
-                text,
-                "  due       {due} ({local} {zone}), gone within {grace}"
-            )
-        }
-        (Some(due), _) => writeln!(text, "  due       {due}, gone within {grace}"),
-        (None, _) => writeln!(
-            text,
-            "  due       open: {keep} after an end that is not known yet, gone within {grace}"
-        ),
-    };
-    for (name, values) in [
-        ("bases", &explained.bases),
-        ("purposes", &explained.purposes),
-    ] {
-        if !values.is_empty() {
-            let _ = writeln!(text, "  {name:<9} {}", values.join(", "));
-        }
-    }
-    if let Some(source) = &explained.source {
-        let _ = writeln!(text, "  source    {source}");
-    }
-    // First the rules that match. Rules that do not decide for the same reason share a line.
-    let (near, far): (Vec<_>, Vec<_>) = explained.others.iter().partition(|lost| lost.matches);
-    let mut lines: Vec<(Vec<&str>, &str)> = Vec::new();
-    for lost in near.into_iter().chain(far) {
-        match lines.iter_mut().find(|(_, why)| *why == lost.why) {
-            Some((rules, _)) => rules.push(&lost.rule),
-            None => lines.push((vec![&lost.rule], &lost.why)),
-        }
-    }
-    for (index, (rules, why)) in lines.iter().enumerate() {
-        let label = if index == 0 { "not" } else { "" };
-        let _ = writeln!(text, "  {label:<9} {}: {why}", rules.join(", "));
+    match policy::explain(file, request) {
+        Ok(explanation) => CommandOutput::done(shown(&explanation, output, explain_text::text)),
+        Err(ExplainPolicyError::Faulty(report)) => report::problems(&report, output),
+        Err(error) => CommandFailure::from(error).outcome(),
     }
 }
 

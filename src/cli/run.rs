@@ -13,15 +13,14 @@ use ebbtide_base::metrics::Metrics;
 use ebbtide_base::problem::{Problem, Severity};
 use ebbtide_config::Config;
 use ebbtide_policy::LoadedPolicy;
-use ebbtide_services::app::{App, PolicyInUse, check_clients, check_settings, read_policy};
+use ebbtide_services::instance::{Instance, PolicyInUse, check_clients, check_settings};
+use ebbtide_services::policy_file::read_policy;
 use ebbtide_services::telemetry;
 
 /// Read records from Kafka into the tables, and delete expired data, until SIGTERM or Ctrl-C.
 ///
 /// After the signal, the records that were read are committed and the instance leaves the consumer
 /// group.
-///
-/// Exit code 0: a clean stop. 1: it could not start or stop; the last lines say why. 2: wrong use.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
     /// The configuration. The variable EBBTIDE_<SECTION>_<KEY> overrides a key
@@ -98,7 +97,7 @@ fn warn(problems: &[Problem]) {
 fn serve(config: Config, LoadedPolicy { policy, text }: LoadedPolicy) -> anyhow::Result<()> {
     let listen = config.http.listen;
     let clock = clock();
-    let app = App {
+    let instance = Instance {
         config: Arc::new(config),
         policy,
         text,
@@ -123,12 +122,14 @@ fn serve(config: Config, LoadedPolicy { policy, text }: LoadedPolicy) -> anyhow:
         // Bound before anything else starts, so that a port in use is reported immediately.
         let port = OperationsPort::bind(listen).await?;
         let mut done = asked.clone();
-        tokio::spawn(
-            port.serve(Arc::clone(&app.health), app.metrics.clone(), async move {
+        tokio::spawn(port.serve(
+            Arc::clone(&instance.health),
+            instance.metrics.clone(),
+            async move {
                 // An error means that the sender was dropped, which is a stop too.
                 let _ = done.wait_for(|stop| *stop).await;
-            }),
-        );
-        Ok(app.run(asked).await?)
+            },
+        ));
+        Ok(instance.run(asked).await?)
     })
 }

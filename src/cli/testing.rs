@@ -9,7 +9,7 @@ use super::CommandOutput;
 use ebbtide_base::clock::Clock;
 use ebbtide_controls::{CommitIdentity, activate};
 use ebbtide_maintenance::testing::{SCHEMA, World, policy_text, texts};
-use ebbtide_services::app::read_policy;
+use ebbtide_services::policy_file::read_policy;
 
 /// A function that runs the command line of a subcommand with a configuration, at a time.
 type Run = fn(&[&str], &Path, DateTime<Utc>) -> CommandOutput;

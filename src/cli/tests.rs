@@ -1,11 +1,12 @@
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use clap::CommandFactory;
 
-use super::policy::{check, explain_file};
+use super::policy::{check, explain};
 use super::*;
 use ebbtide_policy::ExplainRequest;
+
+mod services;
 
 const SHIPPED: &str = "config/policy.yaml";
 
@@ -29,7 +30,7 @@ fn ask<'a>(
 }
 
 fn explained(ask: &ExplainRequest<'_>, output: OutputFormat) -> String {
-    let outcome = explain_file(Path::new(SHIPPED), ask, output);
+    let outcome = explain(Path::new(SHIPPED), ask, output);
     assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));
     outcome.out
 }
@@ -144,7 +145,7 @@ fn what_does_not_exist_is_a_wrong_use_with_the_nearest_that_does() {
     ];
     let told: Vec<_> = asked
         .iter()
-        .map(|ask| explain_file(Path::new(SHIPPED), ask, OutputFormat::Text))
+        .map(|ask| explain(Path::new(SHIPPED), ask, OutputFormat::Text))
         .collect();
     assert!(
         told.iter()
@@ -159,7 +160,7 @@ fn what_does_not_exist_is_a_wrong_use_with_the_nearest_that_does() {
 
 #[test]
 fn explaining_a_broken_policy_says_what_is_wrong_with_it() {
-    let outcome = explain_file(
+    let outcome = explain(
         Path::new("tests/policies/holes.yaml"),
         &ask("sms", None, None, None),
         OutputFormat::Text,
@@ -197,7 +198,7 @@ fn exit_codes_are_0_for_clean_1_for_problems_and_2_for_a_wrong_use() {
 
 #[test]
 fn the_help_is_worth_reading() {
-    let mut command = Cli::command().term_width(100);
+    let mut command = program().term_width(100);
     command.build();
     let policy = command.find_subcommand_mut("policy").unwrap();
     let mut text = policy.render_long_help().to_string();
@@ -220,7 +221,7 @@ fn visit_help(command: &mut clap::Command, path: &str, visit: &mut impl FnMut(&s
 }
 
 fn whole_help() -> Vec<(String, String)> {
-    let mut command = Cli::command().term_width(100);
+    let mut command = program().term_width(100);
     command.build();
     let mut all = Vec::new();
     visit_help(&mut command, "ebbtide", &mut |path, help| {

@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 
 use ebbtide_base::ids::{Bucket, BucketUnit};
+use ebbtide_controls::TimeRange;
 use ebbtide_policy::{Calendar, Policy};
 
 /// A text that is not a time.
@@ -55,16 +56,37 @@ impl TimeArg {
     }
 }
 
+/// Returns the range between `--from` and `--to`; `None` if neither is given.
+pub(super) fn time_range(
+    from: Option<&str>,
+    to: Option<&str>,
+    policy: &Policy,
+) -> Result<Option<TimeRange>, ParseTimeError> {
+    let from = from
+        .map(|text| TimeArg::parse("--from", text))
+        .transpose()?;
+    let to = to.map(|text| TimeArg::parse("--to", text)).transpose()?;
+    Ok((from.is_some() || to.is_some()).then(|| TimeRange {
+        from: from.map(|from| from.start(policy)),
+        to: to.map(|to| to.end(policy)),
+    }))
+}
+
 /// Formats an instant as every command does, in UTC, followed by the time in the policy's zone.
 pub(super) fn utc_and_local(at: DateTime<Utc>, policy: &Policy) -> String {
-    let utc = at.format("%Y-%m-%dT%H:%M:%SZ");
+    let utc = instant(at);
     match policy.zone {
-        Tz::UTC => utc.to_string(),
+        Tz::UTC => utc,
         zone => format!(
             "{utc} ({} {zone})",
             at.with_timezone(&zone).format("%Y-%m-%d %H:%M")
         ),
     }
+}
+
+/// Formats an instant in UTC, to the second.
+pub(super) fn instant(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 fn calendar(policy: &Policy) -> Calendar {

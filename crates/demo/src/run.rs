@@ -33,7 +33,7 @@ use ebbtide_config::{Config, ConfigInputs};
 use ebbtide_policy::{LoadedPolicy, Policy};
 use ebbtide_query::residue::ResidueSearchError;
 use ebbtide_query::{ViewError, audit};
-use ebbtide_services::app::{App, AppError};
+use ebbtide_services::instance::{Instance, InstanceError};
 use ebbtide_table::{Root, RootError};
 
 /// The interval at which the tables are read.
@@ -103,7 +103,7 @@ pub enum DemoError {
     Metrics(#[from] MetricsError),
     /// Ebbtide itself failed.
     #[error(transparent)]
-    App(#[from] AppError),
+    App(#[from] InstanceError),
     /// The root is not valid.
     #[error(transparent)]
     Root(#[from] RootError),
@@ -147,7 +147,7 @@ pub async fn run(
     let sent = Arc::new(SentRecords::default());
     let traffic = Traffic::new(options.seed, HABITS, &sources(&policy))?;
     let (end_app, app_ends) = watch::channel(false);
-    let app = App {
+    let app = Instance {
         config: Arc::new(config),
         policy: Arc::clone(&policy),
         text,
@@ -253,7 +253,7 @@ struct DisplayState<'s> {
     screen: &'s mut dyn Screen,
     stop: watch::Receiver<bool>,
     ended: bool,
-    app: JoinHandle<Result<(), AppError>>,
+    app: JoinHandle<Result<(), InstanceError>>,
 }
 
 impl DisplayState<'_> {

@@ -7,7 +7,7 @@ pub mod sms;
 use arrow::datatypes::{DataType, TimeUnit};
 use ebbtide_base::ids::{Offset, TopicPartition};
 use ebbtide_policy::Policy;
-use ebbtide_services::app::read_policy;
+use ebbtide_services::policy_file::read_policy;
 use ebbtide_table::{
     ColumnRole, Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, Segment, Table,
     TableColumn,

@@ -5,6 +5,7 @@ use clap::{CommandFactory, Parser};
 
 use super::ClockArgs;
 use crate::cli::CommandOutput;
+use crate::cli::exit_codes::with_exit_codes;
 use ebbtide_base::clock::{Clock, ManualClock};
 use ebbtide_maintenance::testing::{World, start, texts};
 
@@ -43,7 +44,7 @@ fn filled() -> World {
 
 #[test]
 fn help_says_what_a_confirmation_means() {
-    let mut command = TestCli::command().term_width(120);
+    let mut command = with_exit_codes(TestCli::command(), "clock").term_width(120);
     let confirm = command.find_subcommand_mut("confirm").unwrap();
     insta::assert_snapshot!("help", confirm.render_long_help().to_string());
 }

@@ -6,6 +6,7 @@ use clap::{CommandFactory, Parser};
 
 use super::CompactArgs;
 use crate::cli::CommandOutput;
+use crate::cli::exit_codes::with_exit_codes;
 use crate::cli::testing::CommandFixture;
 use ebbtide_base::clock::ManualClock;
 use ebbtide_maintenance::testing::ANONYMIZE;
@@ -56,7 +57,7 @@ fn segments(place: &CommandFixture) -> u64 {
 
 #[test]
 fn the_help_tells_what_it_does_and_what_its_exit_codes_mean() {
-    let help = TestCli::command()
+    let help = with_exit_codes(TestCli::command(), "compact")
         .term_width(120)
         .render_long_help()
         .to_string();

@@ -1,7 +1,7 @@
 use clap::Parser;
 
 use super::ConsentArgs;
-use crate::cli::notice::testing::{
+use crate::cli::notice_options::testing::{
     assert_refused_by_a_wrong_clock, clock, held_tables, outcome_text, words,
 };
 use ebbtide_controls::testing::{HELD, naming, two_tables};

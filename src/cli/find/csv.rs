@@ -5,8 +5,8 @@ use std::io::{self, Write};
 
 use arrow::array::RecordBatch;
 
-use super::values;
 use ebbtide_base::ids::ProductKey;
+use ebbtide_services::find::values;
 
 pub(super) struct CsvOutput<'w> {
     to: &'w mut dyn Write,

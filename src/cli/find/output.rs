@@ -7,11 +7,10 @@ use arrow::array::RecordBatch;
 
 use super::columnar::ParquetOutput;
 use super::csv::CsvOutput;
-use super::json::JsonOutput;
-use super::report::SearchReport;
 use super::text::TextOutput;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_query::ExportError;
+use ebbtide_services::find::{JsonRecords, RecordSink, SearchReport};
 
 /// Found records could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -39,18 +38,15 @@ impl WriteRecordsError {
 /// An output of records in one form.
 pub(super) enum RecordOutput<'w> {
     Text(TextOutput<'w>),
-    Json(JsonOutput<'w>),
+    Json(JsonRecords<'w>),
     Csv(CsvOutput<'w>),
     Parquet(Box<ParquetOutput>),
 }
 
-impl RecordOutput<'_> {
-    /// Writes records of a product.
-    pub(super) fn rows(
-        &mut self,
-        product: &ProductKey,
-        rows: &RecordBatch,
-    ) -> Result<(), WriteRecordsError> {
+impl RecordSink for RecordOutput<'_> {
+    type Error = WriteRecordsError;
+
+    fn rows(&mut self, product: &ProductKey, rows: &RecordBatch) -> Result<(), WriteRecordsError> {
         match self {
             RecordOutput::Text(text) => Ok(text.rows(product, rows)?),
             RecordOutput::Json(json) => Ok(json.rows(product, rows)?),
@@ -58,7 +54,9 @@ impl RecordOutput<'_> {
             RecordOutput::Parquet(parquet) => parquet.rows(product, rows),
         }
     }
+}
 
+impl RecordOutput<'_> {
     /// Ends the output.
     pub(super) fn end(self, told: &SearchReport) -> Result<(), WriteRecordsError> {
         match self {

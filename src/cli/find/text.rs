@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::output::line;
-use super::values;
 use ebbtide_base::ids::{Category, ProductKey};
+use ebbtide_services::find::values;
 use ebbtide_services::record_search::HELD_BY;
 use ebbtide_table::{ColumnRole, TableSpec};
 

@@ -1,21 +1,13 @@
-//! `ebbtide hold place`: makes an order from the options, and reports it.
+//! `ebbtide hold place`: makes a request from the options.
 
-use std::fmt::Write;
-
-use chrono::{DateTime, Utc};
-use serde::Serialize;
-
-use super::{HoldError, listing, signature, value_of_stdin};
-use crate::cli::commit_clock::UrgentTime;
-use crate::cli::report::national_note;
-use crate::cli::time_arg::{TimeArg, utc_and_local};
-use crate::cli::{CommandOutput, OutputFormat, json};
+use crate::cli::CommandFailure;
+use crate::cli::stdin::value_of_stdin;
+use crate::cli::time_arg::{TimeArg, time_range};
 use ebbtide_base::ids::ProductKey;
-use ebbtide_base::problem::nearest;
-use ebbtide_controls::{HoldOrder, PlaceHoldError, Scope, Subject, TimeRange, place, reading};
-use ebbtide_policy::{Policy, Records};
-use ebbtide_query::products;
-use ebbtide_table::Root;
+use ebbtide_controls::{HoldOrder, Scope, Subject};
+use ebbtide_policy::Policy;
+use ebbtide_services::holds::HoldRequest;
+use ebbtide_services::notices::sorted;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -58,108 +50,16 @@ pub(super) struct PlaceHoldArgs {
     dry_run: bool,
 }
 
-/// The report about a hold, in JSON.
-#[derive(Serialize)]
-struct HoldReport<'a> {
-    placed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    control: Option<i64>,
-    until: DateTime<Utc>,
-    tables: &'a [CoveredTable],
-    notes: &'a [String],
-}
-
-/// A table that a hold covers, and what its conditions mean there.
-#[derive(Serialize)]
-struct CoveredTable {
-    product: ProductKey,
-    reading: Vec<String>,
-}
-
 impl PlaceHoldArgs {
-    pub(super) async fn run(
-        &self,
-        root: &Root,
-        policy: &Policy,
-        time: &UrgentTime,
-        output: OutputFormat,
-    ) -> Result<CommandOutput, HoldError> {
-        let order = self.order(policy)?;
-        order.scope.check().map_err(PlaceHoldError::from)?;
-        let at = time.before(order.until);
-        if order.until <= at {
-            return Err(PlaceHoldError::Over(order.until).into());
-        }
-        let existing = products(root).await?;
-        self.check_products(policy, &order.scope, &existing)?;
-        let (until, scope) = (order.until, order.scope.clone());
-        let placed = match self.dry_run {
-            true => None,
-            false => Some(place(root, order, &signature(policy.version.clone(), at)).await?),
-        };
-        let tables = placed
-            .as_ref()
-            .map_or(existing, |placed| placed.tables.clone());
-        let tables: Vec<CoveredTable> = tables
-            .into_iter()
-            .filter(|product| scope.covers(product))
-            .map(|product| CoveredTable {
-                reading: reading(&scope, records(policy, &product)),
-                product,
-            })
-            .collect();
-        let notes = notes(&scope);
-        let told = HoldReport {
-            placed: placed.is_some(),
-            id: placed.as_ref().map(|placed| placed.id.to_string()),
-            control: placed.as_ref().map(|placed| placed.version.0),
-            until,
-            tables: &tables,
-            notes: &notes,
-        };
-        let out = match output {
-            OutputFormat::Json => json(&told),
-            OutputFormat::Text => text(&told, &utc_and_local(until, policy), &scope)?,
-        };
-        Ok(CommandOutput {
-            out,
-            err: time.warning(at),
-            ..CommandOutput::default()
-        })
-    }
-
-    fn order(&self, policy: &Policy) -> Result<HoldOrder, HoldError> {
+    /// Returns the request that the options make under a policy.
+    pub(super) fn request(&self, policy: &Policy) -> Result<HoldRequest, CommandFailure> {
         let subject = match self.subject.as_deref() {
             Some("-") => Some(value_of_stdin()?.parse::<Subject>()?),
             Some(text) => Some(text.parse::<Subject>()?),
             None => None,
         };
-        for (name, value) in [("--case", &self.case), ("--basis", &self.basis)] {
-            if value.trim().is_empty() {
-                return Err(HoldError::Use(format!("{name} is empty")));
-            }
-        }
-        let from = self
-            .from
-            .as_deref()
-            .map(|text| TimeArg::parse("--from", text))
-            .transpose()?;
-        let to = self
-            .to
-            .as_deref()
-            .map(|text| TimeArg::parse("--to", text))
-            .transpose()?;
-        let range = TimeRange {
-            from: from.map(|from| from.start(policy)),
-            to: to.map(|to| to.end(policy)),
-        };
-        let events = (range.from.is_some() || range.to.is_some()).then_some(range);
-        let mut products = self.products.clone();
-        products.sort();
-        products.dedup();
-        Ok(HoldOrder {
+        let events = time_range(self.from.as_deref(), self.to.as_deref(), policy)?;
+        let order = HoldOrder {
             case: self.case.clone(),
             basis: self.basis.clone(),
             until: TimeArg::parse("--until", &self.until)?.end(policy),
@@ -167,109 +67,13 @@ impl PlaceHoldArgs {
             scope: Scope {
                 subject,
                 tenant: self.tenant.clone(),
-                products,
+                products: sorted(&self.products),
                 events,
             },
+        };
+        Ok(HoldRequest {
+            order,
+            dry_run: self.dry_run,
         })
     }
-
-    /// Refuses a product that does not exist, or in which no record can match.
-    fn check_products(
-        &self,
-        policy: &Policy,
-        scope: &Scope,
-        existing: &[ProductKey],
-    ) -> Result<(), HoldError> {
-        for product in &self.products {
-            let Some(records) = records(policy, product) else {
-                if existing.contains(product) {
-                    continue;
-                }
-                let known = policy
-                    .products
-                    .values()
-                    .filter(|product| product.records.is_some());
-                let near = nearest(product.as_str(), known.map(|product| product.key.as_str()));
-                let near =
-                    near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-                return Err(HoldError::Use(format!(
-                    "there are no records of a product `{product}`{near}"
-                )));
-            };
-            if let Some(subject) = &scope.subject
-                && !records
-                    .subjects
-                    .iter()
-                    .any(|of| subject.kind.is_of(&of.kind))
-            {
-                return Err(HoldError::Use(format!(
-                    "`{product}` has no {} subject, so none of its records can match; leave it out",
-                    subject.kind
-                )));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn records<'a>(policy: &'a Policy, product: &ProductKey) -> Option<&'a Records> {
-    policy.products.get(product)?.records.as_ref()
-}
-
-/// Returns the notes about a scope that may not mean what it seems to mean.
-fn notes(scope: &Scope) -> Vec<String> {
-    let mut notes: Vec<String> = national_note(scope.subject.as_ref(), "held")
-        .into_iter()
-        .collect();
-    if scope.subject.is_some() {
-        notes.push(
-            "a record whose subject is deleted already names nobody, and is not held".to_owned(),
-        );
-    }
-    notes
-}
-
-fn text(told: &HoldReport<'_>, until: &str, scope: &Scope) -> Result<String, std::fmt::Error> {
-    let mut out = String::new();
-    match (&told.id, told.control) {
-        (Some(id), Some(control)) => {
-            writeln!(out, "{id} is in force until {until}, as control {control}")?;
-        }
-        _ => writeln!(
-            out,
-            "Nothing was placed. This hold would be in force until {until}"
-        )?,
-    }
-    listing::scope_lines(&mut out, scope, false)?;
-    let tables = if told.placed {
-        "In force in"
-    } else {
-        "It would be in force in"
-    };
-    match told.tables {
-        [] => writeln!(
-            out,
-            "\nNo table is covered yet; those made later begin under it"
-        )?,
-        some => {
-            writeln!(out, "\n{tables} these tables, and in those made later:")?;
-            let width = some
-                .iter()
-                .map(|table| table.product.as_str().len())
-                .max()
-                .unwrap_or(0);
-            for table in some {
-                writeln!(
-                    out,
-                    "  {:<width$}  {}",
-                    table.product.as_str(),
-                    table.reading.join(", ")
-                )?;
-            }
-        }
-    }
-    for note in told.notes {
-        writeln!(out, "note: {note}")?;
-    }
-    Ok(out)
 }

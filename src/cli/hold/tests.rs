@@ -1,7 +1,8 @@
 use clap::{CommandFactory, Parser};
 
 use super::HoldArgs;
-use crate::cli::notice::testing::{assert_refused_by_a_wrong_clock, clock, held_tables};
+use crate::cli::exit_codes::with_exit_codes;
+use crate::cli::notice_options::testing::{assert_refused_by_a_wrong_clock, clock, held_tables};
 use ebbtide_base::ids::ProductKey;
 use ebbtide_controls::testing::{naming, signature, two_tables};
 use ebbtide_table::testing::{noon, root};
@@ -297,7 +298,7 @@ fn a_root_without_tables_takes_a_hold_for_those_to_come() {
 
 #[test]
 fn the_help_of_hold_is_worth_reading() {
-    let mut command = TestCli::command().term_width(100);
+    let mut command = with_exit_codes(TestCli::command(), "hold").term_width(100);
     command.build();
     let mut text = command.render_long_help().to_string();
     for name in ["place", "list", "release"] {

@@ -1,117 +1,111 @@
-use chrono::{DateTime, Utc};
+use chrono::TimeDelta;
+use clap::Parser;
+use serde_json::json;
 
-use super::{NoticeCliError, at, reading};
-use ebbtide_controls::Notice;
-use ebbtide_maintenance::testing::{policy_text_of, read, sms};
-use ebbtide_policy::{Policy, Trigger};
+use super::ParkedNoticeArgs;
+use crate::cli::notice_options::testing::{
+    assert_refused_by_a_wrong_clock, clock, held_tables, outcome_text, words,
+};
+use ebbtide_controls::testing::two_tables;
+use ebbtide_table::testing::noon;
+use ebbtide_table::{ControlLog, ControlsVersion, Root};
 
-const NOW: &str = "2026-11-26T12:00:00Z";
-
-fn instant(text: &str) -> DateTime<Utc> {
-    text.parse().unwrap()
+#[derive(Parser)]
+#[command(name = "ebbtide notice")]
+struct TestCli {
+    #[command(flatten)]
+    args: ParkedNoticeArgs,
 }
 
-fn policy(bucket: &str, content: &str) -> Policy {
-    let text =
-        policy_text_of("remove", content).replace("bucket: day", &format!("bucket: {bucket}"));
-    read(&text).policy.unwrap()
+fn answer(root: &Root, line: &str) -> String {
+    answer_at(root, line, 1)
 }
 
-#[test]
-fn a_date_means_its_whole_day_in_a_policy_of_hours_too() {
-    let (consent, contract) = (Trigger::ConsentWithdrawn, Trigger::ContractEnd);
-    for (bucket, trigger, day, wanted) in [
-        ("day", consent, "2026-11-24", "2026-11-24T00:00:00Z"),
-        ("hour", consent, "2026-11-24", "2026-11-24T23:59:59Z"),
-        ("hour", consent, "2026-11-26", NOW),
-        (
-            "hour",
-            consent,
-            "2026-11-24T10:30:00+01:00",
-            "2026-11-24T09:30:00Z",
-        ),
-        ("day", contract, "2026-11-24", "2026-11-24T00:00:00Z"),
-        ("hour", contract, "2026-11-24", "2026-11-24T00:00:00Z"),
-    ] {
-        let policy = policy(bucket, "keep: 2 days, trigger: contract_end");
-        assert_eq!(
-            at(&policy, day, (trigger, instant(NOW))).unwrap(),
-            instant(wanted),
-            "{bucket} {trigger} {day}"
-        );
-    }
+/// Returns the exit code and the output at a clock that shows `days` after noon.
+fn answer_at(root: &Root, line: &str, days: i64) -> String {
+    let line = TestCli::try_parse_from(words("notice", root, line))
+        .unwrap_or_else(|error| panic!("{error}"));
+    outcome_text(line.args.answer(&clock(days)))
 }
 
 #[test]
-fn a_contracts_last_day_lasts_to_its_end_where_records_are_kept_at_least_so_long() {
-    let mut policy = policy("hour", "keep: 2 days, trigger: contract_end");
-    let asked = |policy: &Policy| at(policy, "2026-11-24", (Trigger::ContractEnd, instant(NOW)));
-    let rule = policy
-        .rules
-        .iter_mut()
-        .find(|rule| rule.trigger == Trigger::ContractEnd)
+fn notices_that_wait_are_listed_shown_and_decided() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
         .unwrap();
-    rule.boundary = ebbtide_policy::Boundary::AtLeast;
-    assert_eq!(asked(&policy).unwrap(), instant("2026-11-24T23:59:59Z"));
-    let mut ceiling = policy
-        .rules
-        .iter()
-        .find(|rule| rule.trigger == Trigger::ContractEnd)
-        .unwrap()
-        .clone();
-    ceiling.boundary = ebbtide_policy::Boundary::AtMost;
-    policy.rules.push(ceiling);
-    assert!(matches!(asked(&policy), Err(NoticeCliError::WholeDay(_))));
-}
-
-#[test]
-fn what_counts_is_read_from_the_rules_of_the_tenant_that_is_named() {
-    let text = policy_text_of(
-        "remove",
-        "tenants: [acme], keep: 2 days, trigger: contract_end",
-    );
-    let policy = read(&text).policy.unwrap();
-    let end = |tenant: &str, ended_at: &str| Notice::ContractEnd {
-        tenant: tenant.to_owned(),
-        ended_at: instant(ended_at),
-        reason: None,
-        products: vec![],
+    let (_folder, root) = runtime.block_on(two_tables());
+    let mut all = format!("> list\n{}", answer(&root, "list"));
+    let parked = |tenant: &str| {
+        let end = json!({"tenant": tenant, "ended_at": noon(), "recorded_at": noon()});
+        json!({"format": 1, "kind": "parked_notice", "parked_at": noon(), "product": "sms", "due": 700,
+            "records": 900, "notice": {"contract_end": end}})
     };
-    let read = |tenant, at| reading(&policy, &sms(), &end(tenant, at));
-    assert_eq!(read("acme", NOW), "content counted from it");
-    assert_eq!(read("rare", NOW), "nothing counts from it");
-    assert_eq!(
-        read("acme", "9999-12-31T00:00:00Z"),
-        "content open: nothing is counted from that date"
-    );
-}
-
-#[test]
-fn withdrawal_concerns_no_product_that_stores_no_subject_of_its_kind() {
-    let text = policy_text_of("remove", "keep: 2 days, trigger: consent_withdrawn");
-    let policy = read(&text).policy.unwrap();
-    let read = |subject: &str| {
-        let (subject, withdrawn_at) = (subject.parse().unwrap(), instant(NOW));
-        reading(
-            &policy,
-            &sms(),
-            &Notice::ConsentWithdrawal {
-                subject,
-                tenant: None,
-                withdrawn_at,
-                products: vec![],
-            },
-        )
-    };
-    assert_eq!(read("phone:+31612345678"), "content counted from it");
-    for subject in [
-        "email:ann@example.org",
-        "channel:whatsapp:31612345678",
-        "email:bob@example.org",
+    let subject = json!({"kind": "phone", "canonical": "31699887766"});
+    let withdrawal = json!({"subject": subject, "withdrawn_at": noon(), "recorded_at": noon(),
+        "until": noon() + TimeDelta::days(99)});
+    let withdrawal = json!({"format": 1, "kind": "parked_notice", "parked_at": noon(), "product": "sms", "due": 700,
+        "records": 900, "notice": {"consent_withdrawal": withdrawal}});
+    for (version, control) in (1..).zip([parked("acme"), parked("rare"), withdrawal]) {
+        let log = ControlLog::open(&root);
+        runtime
+            .block_on(log.append(ControlsVersion(version), &control))
+            .unwrap();
+    }
+    for line in [
+        "list",
+        "show 1",
+        "show 7",
+        "confirm 1",
+        "confirm 1",
+        "reject 1",
+        "reject 2 --reason unknown",
+        "confirm 2",
+        "list",
+        "list --all",
+        "show 3 --output json",
     ] {
-        assert!(
-            read(subject).starts_with("stores nothing that tells whose"),
-            "{subject}"
-        );
+        all += &format!("> {line}\n{}", answer(&root, line));
+    }
+    assert!(!all.contains("99887766"), "{all}");
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn decision_by_a_wrong_clock_is_refused_and_the_notice_still_waits() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let (_folder, root, _) = runtime.block_on(held_tables());
+    let end = json!({"tenant": "acme", "ended_at": noon(), "recorded_at": noon()});
+    let parked = json!({"format": 1, "kind": "parked_notice", "parked_at": noon(), "product": "sms", "due": 700,
+        "records": 900, "notice": {"contract_end": end}});
+    runtime
+        .block_on(ControlLog::open(&root).append(ControlsVersion(2), &parked))
+        .unwrap();
+    for line in ["confirm 2", "reject 2 --reason unknown"] {
+        assert_refused_by_a_wrong_clock(&root, line, answer_at);
+    }
+    assert!(answer_at(&root, "list", 1).contains("waiting"));
+    assert!(answer_at(&root, "reject 2", 2).starts_with("0\n"));
+}
+
+#[test]
+fn unreadable_control_log_is_a_failure_and_no_wrong_use() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let (_folder, root, _) = runtime.block_on(held_tables());
+    let entries = std::fs::read_dir(root.controls_folder()).unwrap();
+    for entry in entries.map(|entry| entry.unwrap().path()) {
+        if entry.is_file() {
+            std::fs::write(entry, "{").unwrap();
+        }
+    }
+    for line in ["list", "show 2", "confirm 2", "reject 2"] {
+        let said = answer(&root, line);
+        assert!(said.starts_with("1\nerror: "), "{line}: {said}");
     }
 }

@@ -1,20 +1,14 @@
 //! `ebbtide policy plan`: what a new policy does to stored data, before it is activated.
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 
-use super::baseline::{BaselineArgs, PolicyChangeError, read_new};
-use crate::cli::report::counted;
-use crate::cli::{CommandOutput, OutputFormat, json, runtime};
-use ebbtide_base::ids::Country;
-use ebbtide_base::problem::Problem;
-use ebbtide_maintenance::{
-    ColumnEffect, DeadlineMoves, MovedFields, PolicyEffects, ProductEffect, SurveyProgress, survey,
-};
-use ebbtide_policy::{CheckedPolicy, ProductDiff, ProductPresence, countries};
+use super::baseline::BaselineArgs;
+use super::plan_text;
+use crate::cli::{CommandFailure, CommandOutput, OutputFormat, report, runtime, shown};
+use ebbtide_maintenance::SurveyProgress;
+use ebbtide_services::policy::{self, PolicyChange, PolicyChangeError, PolicyPlan};
 
 /// Show what a new policy does to stored data. Changes nothing.
 ///
@@ -22,8 +16,6 @@ use ebbtide_policy::{CheckedPolicy, ProductDiff, ProductPresence, countries};
 /// dropped, and how many bytes are rewritten for the new tags. The new policy is compared with the
 /// active one; if none is active yet, with the configured one. Of segments, only the columns of
 /// jurisdiction and tenant are read, and only if their records differ.
-///
-/// Exit code 0: the policy can be activated. 1: it cannot, and why. 2: wrong use.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  ebbtide policy plan config/policy-2027.yaml")]
 pub(in crate::cli) struct PolicyPlanArgs {
@@ -37,17 +29,9 @@ pub(in crate::cli) struct PolicyPlanArgs {
     output: OutputFormat,
 }
 
-#[derive(Serialize)]
-struct PolicyPlanReport<'p> {
-    #[serde(flatten)]
-    effects: &'p PolicyEffects,
-    problems: &'p [Problem],
-}
-
 impl PolicyPlanArgs {
     pub(super) fn run(self, now: DateTime<Utc>) -> CommandOutput {
-        plan(&self.standing, &self.file, self.output, now)
-            .unwrap_or_else(PolicyChangeError::outcome)
+        plan(&self.standing, &self.file, self.output, now).unwrap_or_else(CommandFailure::outcome)
     }
 }
 
@@ -57,218 +41,42 @@ pub(super) fn plan(
     file: &Path,
     output: OutputFormat,
     now: DateTime<Utc>,
-) -> Result<CommandOutput, PolicyChangeError> {
-    let root = standing.root()?;
-    let new = match read_new(file, output)? {
-        Ok(new) => new,
-        Err(outcome) => return Ok(outcome),
+) -> Result<CommandOutput, CommandFailure> {
+    let (root, configured) = (standing.place.root()?, standing.policy());
+    let change = PolicyChange {
+        root: &root,
+        new: file,
+        configured: configured.as_deref(),
     };
-    runtime()?.block_on(async {
-        let old = standing.policy(&root).await?;
-        let both = old
-            .policy
-            .as_ref()
-            .zip(new.policy.as_ref())
-            .ok_or(PolicyChangeError::NoPolicy)?;
-        let effects = survey(&root, both, now, tell_progress).await?;
-        Ok(told(&effects, (file, &new), output))
-    })
+    match runtime()?.block_on(policy::plan(&change, now, print_progress)) {
+        Ok(plan) => Ok(planned(&plan, output)),
+        Err(error) => refused(error, output),
+    }
+}
+
+/// Returns the report about the errors of the new policy, if `error` is about them.
+pub(super) fn refused(
+    error: PolicyChangeError,
+    output: OutputFormat,
+) -> Result<CommandOutput, CommandFailure> {
+    match error {
+        PolicyChangeError::NewFaulty(report) => Ok(report::problems(&report, output)),
+        error => Err(error.into()),
+    }
+}
+
+/// Returns the report about what a new policy does, and what of it cannot be done.
+pub(super) fn planned(plan: &PolicyPlan, output: OutputFormat) -> CommandOutput {
+    let out = shown(plan, output, plan_text::text);
+    CommandOutput::checked(out, plan.problems.is_empty())
 }
 
 /// Prints the progress after every 1000 segments.
-fn tell_progress(progress: &SurveyProgress) {
+fn print_progress(progress: &SurveyProgress) {
     if progress.done.is_multiple_of(1000) && progress.done < progress.of {
         eprintln!(
             "{}: {} of {} segments",
             progress.product, progress.done, progress.of
         );
     }
-}
-
-/// Returns the report about what a new policy does, and what of it cannot be done.
-pub(super) fn told(
-    effects: &PolicyEffects,
-    (file, new): (&Path, &CheckedPolicy),
-    output: OutputFormat,
-) -> CommandOutput {
-    let name = file.display().to_string();
-    let mut problems: Vec<Problem> = effects
-        .diff
-        .refused
-        .iter()
-        .map(|refusal| refusal.problem(&name, &new.text))
-        .collect();
-    problems.sort_by(|a, b| (a.at, &a.path).cmp(&(b.at, &b.path)));
-    let out = match output {
-        OutputFormat::Json => json(&PolicyPlanReport {
-            effects,
-            problems: &problems,
-        }),
-        OutputFormat::Text => {
-            let mut out = text(effects);
-            for problem in &problems {
-                let _ = writeln!(out, "{problem}");
-            }
-            out
-        }
-    };
-    if problems.is_empty() {
-        CommandOutput::done(out)
-    } else {
-        CommandOutput::problem(out)
-    }
-}
-
-fn text(effects: &PolicyEffects) -> String {
-    let diff = &effects.diff;
-    let mut out = format!("policy {} in the place of {}\n", diff.to, diff.from);
-    // Writing to a `String` cannot fail.
-    for (what, categories) in [
-        ("new categories", &diff.added),
-        ("categories that go", &diff.removed),
-    ] {
-        let names: Vec<&str> = categories
-            .iter()
-            .map(|category| category.as_str())
-            .collect();
-        if !names.is_empty() {
-            let _ = writeln!(out, "{what}: {}", names.join(", "));
-        }
-    }
-    for product in &diff.products {
-        let effect = effects
-            .products
-            .iter()
-            .find(|effect| effect.product == product.product);
-        product_text(product, effect, &mut out);
-    }
-    let sum = |of: fn(&ProductEffect) -> u64| effects.products.iter().map(of).sum::<u64>();
-    let (stale, records) = (sum(|of| of.stale), sum(|of| of.records));
-    let _ = match stale {
-        0 => writeln!(
-            out,
-            "\nno stored record is touched ({})",
-            counted(records, "record")
-        ),
-        _ => writeln!(
-            out,
-            "\n{} of {} are to be tagged anew: {} copied, {} rewritten ({} opened to tell)",
-            stale,
-            counted(records, "stored record"),
-            counted(sum(|of| of.bytes_copied), "byte"),
-            counted(sum(|of| of.bytes_rewritten), "byte"),
-            counted(sum(|of| of.opened), "segment"),
-        ),
-    };
-    let unknown = sum(|of| of.unknown_files);
-    if unknown > 0 {
-        let _ = writeln!(
-            out,
-            "nothing can be told of {} of other engines",
-            counted(unknown, "file")
-        );
-    }
-    out
-}
-
-fn product_text(product: &ProductDiff, effect: Option<&ProductEffect>, out: &mut String) {
-    let ProductDiff {
-        product: key,
-        what,
-        fields,
-        terms,
-        ends,
-        default_country,
-    } = product;
-    let moved = effect
-        .map(|effect| effect.moved.as_slice())
-        .unwrap_or_default();
-    let reformed = effect.map_or(0, |effect| effect.reformed);
-    let is_same =
-        fields.is_empty() && terms.is_empty() && ends.is_none() && default_country.is_none();
-    if *what == ProductPresence::Kept && is_same && reformed == 0 && moved.is_empty() {
-        return;
-    }
-    let what = match what {
-        ProductPresence::Kept => "",
-        ProductPresence::Added => " (new)",
-        ProductPresence::Removed => " (left out)",
-    };
-    let _ = writeln!(out, "\n{key}{what}");
-    for field in fields {
-        let effect = effect.and_then(|effect| effect.columns.iter().find(|of| of.change == *field));
-        let _ = writeln!(
-            out,
-            "  {field}{}",
-            effect.map(column_text).unwrap_or_default()
-        );
-    }
-    for term in terms {
-        let _ = writeln!(out, "  {term}");
-    }
-    if let Some((before, after)) = ends {
-        let or = |end: &Option<String>| end.clone().unwrap_or_else(|| "nothing".to_owned());
-        let _ = writeln!(out, "  records end: {} -> {}", or(before), or(after));
-    }
-    if let Some((before, after)) = default_country {
-        let or = |country: &Option<Country>| {
-            country.map_or_else(|| "none".to_owned(), |country| country.to_string())
-        };
-        let _ = writeln!(
-            out,
-            "  default country of national numbers: {} -> {}",
-            or(before),
-            or(after)
-        );
-    }
-    if reformed > 0 {
-        let records = counted(reformed, "stored record");
-        let _ = writeln!(out, "  subjects come to their canonical form: {records}");
-    }
-    for MovedFields {
-        category,
-        jurisdictions,
-        movement,
-    } in moved
-    {
-        let _ = writeln!(
-            out,
-            "  stored {category}{}: {}",
-            countries(jurisdictions),
-            movement_text(movement)
-        );
-    }
-}
-
-fn column_text(effect: &ColumnEffect) -> String {
-    let records = counted(effect.records, "stored record");
-    match effect.movement {
-        DeadlineMoves {
-            earlier: 0,
-            later: 0,
-            ..
-        } => format!("; {records}"),
-        movement => format!("; {records}, {}", movement_text(&movement)),
-    }
-}
-
-fn movement_text(movement: &DeadlineMoves) -> String {
-    let DeadlineMoves {
-        earlier,
-        later,
-        due_at_once,
-    } = movement;
-    let earlier = (*earlier > 0).then(|| match due_at_once {
-        0 => format!("{} due earlier", counted(*earlier, "field")),
-        _ => format!(
-            "{} due earlier, {due_at_once} of them at once",
-            counted(*earlier, "field")
-        ),
-    });
-    let later = (*later > 0).then(|| format!("{} kept longer", counted(*later, "field")));
-    earlier
-        .into_iter()
-        .chain(later)
-        .collect::<Vec<_>>()
-        .join(", ")
 }

@@ -6,6 +6,7 @@ use clap::{CommandFactory, Parser};
 
 use super::SweepArgs;
 use crate::cli::CommandOutput;
+use crate::cli::exit_codes::with_exit_codes;
 use crate::cli::testing::{CommandFixture, plain};
 use ebbtide_base::clock::{Clock, ManualClock};
 use ebbtide_controls::Scope;
@@ -51,7 +52,7 @@ fn answer(line: &[&str], config: &Path, at: DateTime<Utc>) -> CommandOutput {
 
 #[test]
 fn the_help_tells_what_it_does_and_what_its_exit_codes_mean() {
-    let help = TestCli::command()
+    let help = with_exit_codes(TestCli::command(), "sweep")
         .term_width(120)
         .render_long_help()
         .to_string();

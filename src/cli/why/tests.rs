@@ -1,13 +1,15 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Parser;
 
-use super::{RecordReport, WhyArgs};
+use super::WhyArgs;
+use super::text::write_record;
 use crate::cli::CommandOutput;
 use ebbtide_base::clock::{Clock, SystemClock};
 use ebbtide_controls::testing::{order, signature};
 use ebbtide_controls::{CommitIdentity, HoldOrder, Scope, place, release};
 use ebbtide_query::{RecordHistory, RecordStatus};
+use ebbtide_services::why::RecordReport;
 use ebbtide_table::testing::{batch, partition, root, spec};
 use ebbtide_table::{Root, SegmentIndex, Table};
 
@@ -195,13 +197,14 @@ fn the_holds_of_a_record_are_told() {
         ingest: None,
         fate,
     };
-    let held = super::RecordHolds {
-        by: vec!["hold-7".to_owned(), "hold-9".to_owned()],
-        untold: false,
+    let record = RecordReport {
+        history: story,
+        rules: BTreeMap::new(),
+        held_by: vec!["hold-7".to_owned(), "hold-9".to_owned()],
+        holds_untold: false,
     };
-    let record = RecordReport::of(&story, &"sms".parse().unwrap(), None, held);
     let mut text = String::new();
-    record.text(&"sms".parse().unwrap(), &mut text).unwrap();
+    write_record(&record, &"sms".parse().unwrap(), &mut text).unwrap();
     assert!(text.ends_with("  held by     hold-7, hold-9\n"), "{text}");
     assert_eq!(
         serde_json::to_value(&record).unwrap()["held_by"][1],

@@ -1,5 +1,7 @@
 //! The request of a search: subject, products, tenant, country and time.
 
+use serde::{Serialize, Serializer};
+
 use ebbtide_base::ids::{Country, ProductKey};
 use ebbtide_controls::{Subject, TimeRange};
 use ebbtide_policy::Records;
@@ -54,6 +56,13 @@ pub enum SkipReason {
     /// Its records do not contain the tenant.
     #[error("stores no tenant, so none of its records can be told to be that tenant's")]
     NoTenant,
+}
+
+/// In words, as it is shown.
+impl Serialize for SkipReason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// The tables that an inquiry is about.
