@@ -120,7 +120,7 @@ impl CompactArgs {
                 ..SweepSettings::of(&config.sweep)
             },
             share: WorkShare::All,
-            board: ReviewCache::default(),
+            reviews: ReviewCache::default(),
         };
         let mut sweeper = Sweeper::open(parts, self.product.as_ref())
             .await?

@@ -20,8 +20,8 @@ use ebbtide_base::ids::{Deadline, ProductKey};
 use ebbtide_base::metrics::{Metrics, MetricsError};
 use ebbtide_config::{Config, SweepConfig};
 use ebbtide_maintenance::{
-    ClockStatus, OpenProductError, PlanBounds, PlannedTask, ReviewCache, SweepAction, SweepError,
-    SweepReport, SweepSettings, Sweeper, SweeperDeps, TrustedClock, WorkShare,
+    ClockStatus, OpenProductError, PlanBounds, PlannedTask, ReviewCache, SweepError, SweepReport,
+    SweepSettings, Sweeper, SweeperDeps, TrustedClock, WorkShare,
 };
 use ebbtide_policy::{LoadedPolicy, Policy};
 use ebbtide_services::app::upkeep;
@@ -132,7 +132,7 @@ impl SweepArgs {
             metrics,
             settings: settings(&config.sweep, self.dry_run),
             share: WorkShare::All,
-            board: ReviewCache::default(),
+            reviews: ReviewCache::default(),
         };
         let mut sweeper = Sweeper::open(parts, self.product.as_ref())
             .await?
@@ -420,22 +420,11 @@ struct TaskReport {
 impl TaskReport {
     fn of(planned: &PlannedTask) -> TaskReport {
         let work = &planned.work;
-        let action = match &work.action {
-            SweepAction::End => "end".to_owned(),
-            SweepAction::Retag => "retag".to_owned(),
-            SweepAction::Drop(categories) => {
-                let named: Vec<&str> = categories
-                    .iter()
-                    .map(|category| category.as_str())
-                    .collect();
-                format!("drop {}", named.join(", "))
-            }
-        };
         TaskReport {
             product: planned.product.clone(),
             bucket: work.bucket.to_string(),
             profile: work.profile.to_string(),
-            action,
+            action: work.action.to_string(),
             due: work.due,
             segments: work.segments.len(),
             records: work.records().saturating_sub(planned.held),
