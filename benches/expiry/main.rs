@@ -85,7 +85,7 @@ pub async fn sweeper(root: &Root, policy: &Arc<Policy>, at: DateTime<Utc>) -> Sw
             clock_settle: Duration::from_secs(600),
         },
         share: WorkShare::All,
-        board: ReviewCache::default(),
+        reviews: ReviewCache::default(),
     };
     Sweeper::open(parts, Some(&sms::product()))
         .await

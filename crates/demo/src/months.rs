@@ -93,7 +93,7 @@ impl MonthsSimulation {
     ) -> Result<MonthsSimulation, SimulateMonthsError> {
         let clock = Arc::new(ManualClock::at(now));
         let shared: SharedClock = Arc::clone(&clock) as SharedClock;
-        let board = ReviewCache::default();
+        let reviews = ReviewCache::default();
         let (products, controls) = (
             SweptProduct::open(root, policy, None).await?,
             SharedControls::new(root.clone()),
@@ -104,7 +104,7 @@ impl MonthsSimulation {
             by,
             Arc::clone(&shared),
             metrics.clone(),
-            board.clone(),
+            reviews.clone(),
         );
         let mut tables = Vec::new();
         for product in &products {
@@ -132,7 +132,7 @@ impl MonthsSimulation {
             metrics: metrics.clone(),
             settings,
             share: WorkShare::All,
-            board,
+            reviews,
         };
         let sweeper = Sweeper::of(products, controls, parts);
         // Files and log entries carry the real time, and this clock is far ahead of it. So they

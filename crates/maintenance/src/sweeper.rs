@@ -4,8 +4,10 @@
 //! A round is bounded, failed work waits while other work continues, and nothing is done with a
 //! clock that is not trusted or under controls that cannot be read.
 
+mod compaction;
 mod concurrent_tasks;
 mod recorder;
+pub mod share;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,17 +17,16 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::carry_out::CommitContext;
+use super::clock::guard::ClockStatus;
+use super::clock::trusted::TrustedClock;
+use super::commit::CommitContext;
 use super::compact::Compaction;
 use super::error::SweepError;
-use super::failures::FailedSegments;
-use super::guard::ClockStatus;
-use super::product::{OpenProductError, SweepHolds, SweptProduct};
-use super::select::{PlanBounds, SweepPlan, Task, in_order};
-use super::share::{RoundScope, ScopeSelector, WorkShare};
-use super::trigger_review::RetagCandidate;
-use super::trusted::TrustedClock;
-use super::watch::{ProductReviews, ReviewCache};
+use super::product::holds::SweepHolds;
+use super::product::{OpenProductError, SweptProduct};
+use super::review::{RetryKind, ReviewCache};
+use super::task::{PlanBounds, SweepPlan, Task, in_order};
+use super::triggers::candidate::TriggerCandidate;
 use concurrent_tasks::{FinishedTask, carry_out_all};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::ProductKey;
@@ -35,6 +36,7 @@ use ebbtide_controls::SharedControls;
 use ebbtide_policy::Policy;
 use ebbtide_table::{RewriteEvidence, Root, StoredSegment};
 use recorder::RoundRecorder;
+use share::{RoundScope, ScopeSelector, WorkShare};
 
 /// The settings of a sweep.
 #[derive(Debug, Clone)]
@@ -76,8 +78,8 @@ pub struct SweeperDeps {
     pub settings: SweepSettings,
     /// The segments that this instance sweeps.
     pub share: WorkShare,
-    /// The board on which it reports the segments that are held.
-    pub board: ReviewCache,
+    /// The review records of segments, which it shares with the watch.
+    pub reviews: ReviewCache,
 }
 
 /// The sweeper of the tables of all products, or of some: a few concurrently, and each one piece of
@@ -87,7 +89,6 @@ pub struct Sweeper {
     pub(super) products: Vec<SweptProduct>,
     pub(super) controls: SharedControls,
     guard: TrustedClock,
-    failures: FailedSegments,
     turns: ScopeSelector,
     pub(super) writer: Uuid,
 }
@@ -130,8 +131,8 @@ impl SweepReport {
 struct TableTasks {
     /// The due work.
     due: SweepPlan,
-    /// The retags after notices.
-    retags: SweepPlan,
+    /// The work after notices.
+    triggers: SweepPlan,
     held: SweepHolds,
 }
 
@@ -160,10 +161,13 @@ impl Sweeper {
     /// Creates a sweeper of products with the controls of their root.
     #[must_use]
     pub fn of(
-        products: Vec<SweptProduct>,
+        mut products: Vec<SweptProduct>,
         controls: SharedControls,
         parts: SweeperDeps,
     ) -> Sweeper {
+        for product in &mut products {
+            product.share_reviews(&parts.reviews);
+        }
         let SweepSettings {
             clock_tolerance,
             clock_settle,
@@ -180,7 +184,6 @@ impl Sweeper {
             products,
             controls,
             guard,
-            failures: FailedSegments::default(),
             turns: ScopeSelector::default(),
             writer: Uuid::new_v4(),
         }
@@ -201,9 +204,12 @@ impl Sweeper {
         let (mut all, mut more) = (Vec::new(), false);
         for index in 0..self.products.len() {
             let (plan, held) = loop {
-                let TableTasks { due, retags, held } =
-                    self.plan_of(index, at, RoundScope::Late).await?;
-                let mut plan = due.with(retags);
+                let TableTasks {
+                    due,
+                    triggers,
+                    held,
+                } = self.plan_of(index, at, RoundScope::Late).await?;
+                let mut plan = due.with(triggers);
                 if self.products[index].leave_true(&mut plan).await? {
                     // Segments were left out of the due work only because they were not checked
                     // yet: plan again.
@@ -220,7 +226,7 @@ impl Sweeper {
             for work in plan.works {
                 let held = product.held_records(&work, &held).await?;
                 all.push(PlannedTask {
-                    product: product.key.clone(),
+                    product: product.key().clone(),
                     work,
                     held,
                 });
@@ -245,18 +251,25 @@ impl Sweeper {
         // Holds end by the current time, whatever time is swept for.
         let held = SweepHolds::at(controls, self.parts.clock.now(), version);
         product.note_policies(&self.parts.policy);
-        let failures = &self.failures;
+        let failed = product
+            .state
+            .reviews
+            .lock()
+            .waiting(RetryKind::Sweep, running);
         let partitions = product.table.partitions();
         let ours = self.parts.share.of(&partitions, reach, at);
-        let wait =
-            |segment: &StoredSegment| failures.waits(&segment.path, running) || !ours.has(segment);
+        let wait = |segment: &StoredSegment| failed.contains(&segment.path) || !ours.has(segment);
         let due = product.plan(at, &held, self.parts.settings.bounds, wait);
-        let not_ours = |suspect: &RetagCandidate| {
-            failures.waits(&suspect.segment.path, running)
+        let not_ours = |suspect: &TriggerCandidate| {
+            failed.contains(&suspect.segment.path)
                 || !ours.has_since(&suspect.segment, Some(suspect.recorded_at))
         };
-        let retags = product.plan_retags(at, self.parts.settings.bounds, not_ours);
-        Ok(TableTasks { due, retags, held })
+        let triggers = product.plan_triggers(at, self.parts.settings.bounds, not_ours);
+        Ok(TableTasks {
+            due,
+            triggers,
+            held,
+        })
     }
 
     /// Does what is due now, or what was due at `until` if that is earlier; at most `steps` pieces
@@ -276,7 +289,7 @@ impl Sweeper {
                 .await
             {
                 Ok(of) => {
-                    plans.extend([(index, of.due), (index, of.retags)]);
+                    plans.extend([(index, of.due), (index, of.triggers)]);
                     held.insert(index, of.held);
                 }
                 Err(SweepError::NotActive(why)) => {
@@ -284,7 +297,7 @@ impl Sweeper {
                     round.failed += 1;
                 }
                 Err(error) => {
-                    let product = &self.products[index].key;
+                    let product = self.products[index].key();
                     tracing::error!(%product, %error, "nothing is swept in the table");
                     self.parts
                         .metrics
@@ -307,26 +320,12 @@ impl Sweeper {
             ClockStatus::Trusted => self.note(&held).await,
             verdict => round.clock = Some(verdict.as_str()),
         }
-        // The watch needs the segments that are entirely held.
+        // From now on, the watch counts only segments as held that these holds cover.
         for (index, held) in &held {
-            let product = &self.products[*index];
-            let (held, settled) = (product.held_paths(held), product.settled_paths());
-            self.parts.board.tell(
-                &product.key,
-                ProductReviews {
-                    held,
-                    settled,
-                    seen: product.seen(),
-                },
-            );
+            let reviews = &self.products[*index].state.reviews;
+            reviews.lock().keep_held_by(held.mark);
         }
         self.turns.note(round.works, round.stale, others);
-        let products = &self.products;
-        self.failures.retain(|path| {
-            products
-                .iter()
-                .any(|product| product.index.get(path).is_some())
-        });
         round
     }
 
@@ -351,7 +350,6 @@ impl Sweeper {
         let by = self.by();
         let mut tally = RoundRecorder {
             round,
-            failures: &mut self.failures,
             metrics: &self.parts.metrics,
         };
         let over = |finished: &FinishedTask| tally.take(finished, by.clock.monotonic());
@@ -373,7 +371,7 @@ impl Sweeper {
                 Err(error) if error.is_stale() => {}
                 // Without the note, all results are the same, but cost more to find out.
                 Err(error) => {
-                    tracing::warn!(product = %product.key, %error, "what was looked into could not be noted")
+                    tracing::warn!(product = %product.key(), %error, "what was looked into could not be noted")
                 }
             }
         }

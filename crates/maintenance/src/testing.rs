@@ -8,11 +8,13 @@
     reason = "only tests use it"
 )]
 
+mod policies;
+mod records;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use arrow::datatypes::{Field, Schema as ArrowSchema};
+use arrow::array::{Array, ArrayRef};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt;
 use uuid::Uuid;
@@ -22,131 +24,19 @@ use super::{
     SweptProduct, WorkShare,
 };
 use ebbtide_base::clock::{Clock, ManualClock, SharedClock};
-use ebbtide_base::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
 use ebbtide_base::metrics::Metrics;
 use ebbtide_config::NoticeLimits;
 use ebbtide_controls::{
-    CommitIdentity, Controls, HoldId, HoldOrder, Notice, NoticeOutcome, ProductNotices, Scope,
-    Screening, ScreeningOutcome, SharedControls, notify, notify_screened, place, release,
+    CommitIdentity, HoldId, HoldOrder, Notice, NoticeOutcome, Scope, Screening, ScreeningOutcome,
+    SharedControls, notify, notify_screened, place, release,
 };
-use ebbtide_policy::tag::{Arrivals, Tagger};
-use ebbtide_policy::{CheckedPolicy, Policy, SchemaSource, parse};
+use ebbtide_policy::Policy;
 use ebbtide_query::audit;
-use ebbtide_table::{
-    Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, Root, SegmentWriter, Table, TableSpec,
+use ebbtide_table::{Root, Table, TableSpec};
+pub use policies::{
+    ANONYMIZE, SCHEMA, policy, policy_text, policy_text_of, read, read_with, with_rules,
 };
-
-/// The schema of its records.
-pub const SCHEMA: &str = r#"{"type": "record", "name": "Sms", "fields": [
-    {"name": "recipient", "type": ["null", "string"]},
-    {"name": "body", "type": ["null", "string"]},
-    {"name": "sent_at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
-    {"name": "customer_id", "type": ["null", "string"]},
-    {"name": "status", "type": ["null", "string"]},
-    {"name": "segments", "type": "int"}
-]}"#;
-
-struct OneSchema<'s>(&'s str);
-
-impl SchemaSource for OneSchema<'_> {
-    fn load(&self, _: &str) -> Result<String, String> {
-        Ok(self.0.to_owned())
-    }
-}
-
-/// Returns a policy in UTC: content is kept for 7 days, phone numbers and with them the record for
-/// 30.
-pub fn policy_text(end: &str) -> String {
-    policy_text_of(end, "keep: 7 days, trigger: event")
-}
-
-/// Returns the same policy with another retention period and trigger of content.
-pub fn policy_text_of(end: &str, content: &str) -> String {
-    format!(
-        "version: test-1\nzone: UTC\nbucket: day\ncategories:\n  phone_number: {{ term: pd:TelephoneNumber }}\n  \
-         content: {{ term: pd:Communication }}\nproducts:\n  sms:\n    topics: [traffic.sms]\n    schema: sms.avsc\n    \
-         event_time: sent_at\n    tenant: customer_id\n    subjects: {{ recipient: phone }}\n    \
-         jurisdiction: {{ country_of: recipient }}\n    fields:\n      recipient: phone_number\n      body: content\n      \
-         sent_at: phone_number\n      customer_id: none\n      status: none\n      segments: none\n    end: {end}\nrules:\n  \
-         - {{ id: long, products: [sms], keep: 30 days, trigger: event, boundary: at_most, grace: 6 hours, \
-         bases: [eu-gdpr:A6-1-b], purposes: [dpv:ServiceProvision], source: tests }}\n  \
-         - {{ id: short, products: [sms], categories: [content], {content}, boundary: at_most, \
-         grace: 6 hours, bases: [eu-gdpr:A6-1-b], purposes: [dpv:ServiceProvision], source: tests }}\n"
-    )
-}
-
-/// Returns the same policy, parsed.
-pub fn policy(end: &str) -> Policy {
-    read(&policy_text(end)).policy.unwrap()
-}
-
-/// Parses a policy with the shared schema.
-pub fn read(text: &str) -> CheckedPolicy {
-    read_with(text, SCHEMA)
-}
-
-/// Parses a policy with another schema.
-pub fn read_with(text: &str, schema: &str) -> CheckedPolicy {
-    let checked = parse("policy.yaml", text, &OneSchema(schema));
-    assert!(checked.policy.is_some(), "{:?}", checked.problems);
-    checked
-}
-
-/// Parses the policy with another version and other rules, each with its id, what it matches and
-/// how long it keeps.
-pub fn with_rules(version: &str, rules: &[String]) -> CheckedPolicy {
-    let text = policy_text("remove").replace("version: test-1", &format!("version: \"{version}\""));
-    let rules: String = rules
-        .iter()
-        .map(|rule| format!("  - {{ {rule} }}\n"))
-        .collect();
-    parse(
-        "policy.yaml",
-        &format!("{}rules:\n{rules}", text.split_once("rules:\n").unwrap().0),
-        &OneSchema(SCHEMA),
-    )
-}
-
-/// The end of records as cells of at least three people.
-pub const ANONYMIZE: &str =
-    "{ anonymize: { k: 3, of: recipient, cell: [customer_id, status], sum: [segments] } }";
-
-/// One record.
-#[derive(Debug, Clone)]
-pub struct SmsRecord {
-    /// The recipient's number.
-    pub recipient: String,
-    /// The text.
-    pub body: String,
-    /// The time of sending.
-    pub sent_at: DateTime<Utc>,
-    /// The customer.
-    pub customer: String,
-    /// The delivery status.
-    pub status: String,
-}
-
-/// Returns the number of that person.
-pub fn number(person: u32) -> String {
-    format!("316{:08}", 10_000_000 + person)
-}
-
-/// Returns `count` records of one customer at `at`, each of another person.
-pub fn texts(at: DateTime<Utc>, count: u32) -> Vec<SmsRecord> {
-    let one = |person| SmsRecord {
-        recipient: number(person),
-        body: format!("what {person} reads"),
-        sent_at: at,
-        customer: "acme".to_owned(),
-        status: if person % 2 == 0 {
-            "delivered"
-        } else {
-            "failed"
-        }
-        .to_owned(),
-    };
-    (0..count).map(one).collect()
-}
+pub use records::{ReadBatch, SmsRecord, knowing, number, sms, source, texts, written};
 
 /// A table, a policy and a clock.
 pub struct World {
@@ -160,88 +50,6 @@ pub struct World {
     /// The metrics.
     pub metrics: Metrics,
     next: Option<i64>,
-}
-
-/// Records that a writer read from the one partition.
-pub struct ReadBatch<'r> {
-    /// The table's next offset; `None` if it had none.
-    pub from: Option<i64>,
-    /// The records from that offset on.
-    pub records: &'r [SmsRecord],
-    /// The time at which they arrived.
-    pub at: DateTime<Utc>,
-}
-
-/// Returns the one partition.
-pub fn source() -> TopicPartition {
-    TopicPartition {
-        topic: Topic::new("traffic.sms").unwrap(),
-        partition: Partition(0),
-    }
-}
-
-/// Tags and writes the records that were read, as ingest does, and returns the commit to make.
-pub async fn written(
-    table: &Table,
-    policy: &Policy,
-    tagger: &Tagger,
-    read: ReadBatch<'_>,
-) -> IngestCommit {
-    let source = source();
-    let from = read.from.unwrap_or(0);
-    let next = from + i64::try_from(read.records.len()).unwrap();
-    let offsets: Vec<i64> = (from..next).collect();
-    let arrivals = Arrivals {
-        source: &source,
-        offsets: &offsets,
-        at: read.at,
-    };
-    let tagged = tagger
-        .tag(&batch(read.records), &arrivals, TimeDelta::hours(1))
-        .unwrap();
-    let (mut segments, mut stored) = (Vec::new(), 0);
-    for group in tagged.groups {
-        let mut writer = SegmentWriter::of_group(table.spec(), &group, &policy.version).unwrap();
-        writer.write(&group.rows).unwrap();
-        stored += group.rows.num_rows() as u64;
-        segments.push(table.put(writer.finish().unwrap()).await.unwrap());
-    }
-    let mut evidence = Evidence::ingest(Uuid::nil(), read.at, policy.version.clone());
-    (evidence.read, evidence.stored) = (read.records.len() as u64, stored);
-    evidence.expired = evidence.read - stored;
-    let (was, next, records) = (read.from.map(Offset), Offset(next), evidence.read);
-    evidence.partitions = vec![PartitionEvidence {
-        partition: source.clone(),
-        from: was,
-        next,
-        records,
-    }];
-    let advances = vec![OffsetAdvance {
-        partition: source,
-        from: was,
-        next,
-        topic: None,
-    }];
-    IngestCommit {
-        segments,
-        advances,
-        controls: table.controls(),
-        evidence,
-    }
-}
-
-/// Returns a tagger that uses the controls of a table.
-pub async fn knowing(root: &Root, policy: &Policy, table: &Table) -> Tagger {
-    let mut tagger = Tagger::new(policy, &sms()).unwrap();
-    let controls = Controls::load(root, table.controls()).await.unwrap();
-    tagger
-        .know(ProductNotices::of(&controls, &sms(), tagger.calendar()).triggers(tagger.records()));
-    tagger
-}
-
-/// Returns the one product.
-pub fn sms() -> ProductKey {
-    "sms".parse().unwrap()
 }
 
 /// Returns the first moment of every world.
@@ -305,7 +113,7 @@ impl World {
         .unwrap()
     }
 
-    /// Opens the table as a product of which a sweep knows nothing yet.
+    /// Opens the table as a product without any results of checks.
     pub async fn product(&self) -> SweptProduct {
         SweptProduct::open(&self.root, &self.policy, Some(&sms()))
             .await
@@ -313,8 +121,8 @@ impl World {
             .remove(0)
     }
 
-    /// Creates a watch over the table; `board` reports the held segments to it.
-    pub async fn watch(&self, board: ReviewCache) -> OverdueWatch {
+    /// Creates a watch over the table; it shares `reviews` with a sweeper.
+    pub async fn watch(&self, reviews: ReviewCache) -> OverdueWatch {
         let by = (self.policy.as_ref(), self.controls());
         let clock = Arc::clone(&self.clock) as SharedClock;
         OverdueWatch::of(
@@ -322,7 +130,7 @@ impl World {
             by,
             clock,
             self.metrics.clone(),
-            board,
+            reviews,
         )
     }
 
@@ -347,8 +155,8 @@ impl World {
         self.sweeper_with(ReviewCache::default()).await
     }
 
-    /// Creates a sweeper of everything that reports the held segments to `board`.
-    pub async fn sweeper_with(&self, board: ReviewCache) -> Sweeper {
+    /// Creates a sweeper of everything that shares `reviews` with a watch.
+    pub async fn sweeper_with(&self, reviews: ReviewCache) -> Sweeper {
         let parts = SweeperDeps {
             root: self.root.clone(),
             policy: Arc::clone(&self.policy),
@@ -361,7 +169,7 @@ impl World {
                 clock_settle: Duration::from_secs(600),
             },
             share: WorkShare::All,
-            board,
+            reviews,
         };
         Sweeper::open(parts, None).await.unwrap()
     }
@@ -501,33 +309,4 @@ impl World {
         let found = audit(&self.root, &sms()).await.unwrap();
         assert!(found.holds(), "{:?}", found.broken);
     }
-}
-
-fn batch(records: &[SmsRecord]) -> RecordBatch {
-    let text = |of: fn(&SmsRecord) -> &str| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(records.iter().map(of)))
-    };
-    let at = TimestampMicrosecondArray::from_iter_values(
-        records.iter().map(|sms| sms.sent_at.timestamp_micros()),
-    );
-    let columns: Vec<(&str, ArrayRef)> = vec![
-        ("recipient", text(|sms| &sms.recipient)),
-        ("body", text(|sms| &sms.body)),
-        ("sent_at", Arc::new(at.with_timezone("UTC"))),
-        ("customer_id", text(|sms| &sms.customer)),
-        ("status", text(|sms| &sms.status)),
-        (
-            "segments",
-            Arc::new(Int32Array::from_iter_values((0..records.len()).map(|_| 1))),
-        ),
-    ];
-    let fields: Vec<Field> = columns
-        .iter()
-        .map(|(name, column)| Field::new(*name, column.data_type().clone(), true))
-        .collect();
-    RecordBatch::try_new(
-        Arc::new(ArrowSchema::new(fields)),
-        columns.into_iter().map(|(_, column)| column).collect(),
-    )
-    .unwrap()
 }

@@ -314,10 +314,10 @@ async fn what_is_held_past_its_deadline_is_counted_apart() {
     let mut world = World::new("remove");
     world.ingest(&texts(start(), 5)).await;
     world.hold(of(3)).await;
-    let board = ReviewCache::default();
+    let reviews = ReviewCache::default();
     let (mut sweeper, mut watch) = (
-        world.sweeper_with(board.clone()).await,
-        world.watch(board).await,
+        world.sweeper_with(reviews.clone()).await,
+        world.watch(reviews).await,
     );
     world.pass(TimeDelta::days(9));
     sweeper.round(None, usize::MAX).await;

@@ -2,27 +2,31 @@
 //! not.
 //!
 //! A sweep that died is noticed: nothing that a sweep reports about itself makes a field less
-//! overdue, except the results of its checks of segments: which are entirely held (used only if
-//! holds in force may cover them), which of earlier policies need no change, and whose tags are
-//! true.
+//! overdue, except the results of its checks in the review records of segments: which are entirely
+//! held (used only if holds in force may cover them), which of earlier policies need no change, and
+//! whose tags are true.
+
+pub mod overdue;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
-use super::overdue::{HORIZONS, OverdueCounts, OverdueReport, least_grace, overdue};
-use super::product::{SweepHolds, SweptProduct};
-use super::trigger_review::{RetagCandidate, ReviewedNotices, StaleRows};
+use super::product::SweptProduct;
+use super::product::holds::SweepHolds;
+use super::review::ReviewCache;
+use super::triggers::candidate::{StaleRows, TriggerCandidate};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::health::{Component, Health};
-use ebbtide_base::ids::{Category, ProductKey};
+use ebbtide_base::ids::Category;
 use ebbtide_base::metrics::Metrics;
 use ebbtide_controls::{InactivePolicy, ParkedState, SharedControls};
 use ebbtide_policy::Policy;
 use ebbtide_table::{ControlsVersion, RewriteError, StoreError, StoredSegment};
+use overdue::{HORIZONS, OverdueCounts, OverdueReport, least_grace, overdue};
 
 /// The time that a process has to check segments that holds may cover, before they count as not
 /// held.
@@ -32,70 +36,16 @@ const FIRST_LOOK: Duration = Duration::from_secs(10 * 60);
 /// since the sweep checks each segment too and reports the result.
 const LOOKS: usize = 16;
 
-/// The board on which a sweep reports the segments that are entirely held, and those that need no
-/// change after a new policy or notices.
-#[derive(Debug, Clone, Default)]
-pub struct ReviewCache(Arc<Mutex<BTreeMap<ProductKey, ProductReviews>>>);
-
-/// The results of a sweep's checks of a product's segments, by path.
-#[derive(Debug, Default)]
-pub struct ProductReviews {
-    /// Segments that are entirely held.
-    pub held: BTreeSet<Arc<str>>,
-    /// Segments of earlier policies that were checked and need no change.
-    pub settled: BTreeSet<Arc<str>>,
-    /// Segments whose tags are true, with the newest notice for which they were checked.
-    pub seen: Arc<ReviewedNotices>,
-}
-
-impl ReviewCache {
-    /// Replaces the results for a product's segments.
-    pub fn tell(&self, product: &ProductKey, known: ProductReviews) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(product.clone(), known);
-    }
-
-    /// Takes the reported segments whose tags are true.
-    fn take_seen(&self, product: &ProductKey) -> Arc<ReviewedNotices> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known
-            .get_mut(product)
-            .map(|known| std::mem::take(&mut known.seen))
-            .unwrap_or_default()
-    }
-
-    fn is_settled(&self, product: &ProductKey, path: &str) -> bool {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known
-            .get(product)
-            .is_some_and(|known| known.settled.contains(path))
-    }
-
-    fn has(&self, product: &ProductKey, path: &str) -> bool {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(product)
-            .is_some_and(|known| known.held.contains(path))
-    }
-}
-
 /// The task that counts fields and stale records for the metrics.
 pub struct OverdueWatch {
     controls: SharedControls,
     policy: Policy,
     clock: SharedClock,
     metrics: Metrics,
-    board: ReviewCache,
     health: Option<Arc<Health>>,
     products: Vec<WatchedProduct>,
     since: Duration,
 }
-
-/// The newest notice when a segment was checked, and its rows whose tags are stale, by path.
-type StaleRowsCache = HashMap<Arc<str>, (ControlsVersion, Vec<StaleRows>)>;
 
 /// The result of the count of one product.
 enum CountOutcome {
@@ -108,8 +58,6 @@ enum CountOutcome {
 struct WatchedProduct {
     product: SweptProduct,
     graces: BTreeMap<Category, TimeDelta>,
-    /// The segments that were checked and have stale tags.
-    stale: StaleRowsCache,
 }
 
 impl OverdueWatch {
@@ -120,21 +68,18 @@ impl OverdueWatch {
         (policy, controls): (&Policy, SharedControls),
         clock: SharedClock,
         metrics: Metrics,
-        board: ReviewCache,
+        reviews: ReviewCache,
     ) -> OverdueWatch {
-        let watched = |product: SweptProduct| {
+        let watched = |mut product: SweptProduct| {
+            product.share_reviews(&reviews);
             let grace = |category: &Category| {
                 (
                     category.clone(),
-                    least_grace(policy, &product.key, category),
+                    least_grace(policy, product.key(), category),
                 )
             };
-            let graces = product.categories.iter().map(grace).collect();
-            WatchedProduct {
-                product,
-                graces,
-                stale: HashMap::new(),
-            }
+            let graces = product.state.categories.iter().map(grace).collect();
+            WatchedProduct { product, graces }
         };
         let products = products.into_iter().map(watched).collect();
         let since = clock.monotonic();
@@ -143,7 +88,6 @@ impl OverdueWatch {
             policy: policy.clone(),
             clock,
             metrics,
-            board,
             health: None,
             products,
             since,
@@ -173,7 +117,7 @@ impl OverdueWatch {
                     self.not_active(&self.products[index].product, &why)
                 }
                 Err(error) => {
-                    let product = &self.products[index].product.key;
+                    let product = self.products[index].product.key();
                     tracing::error!(%product, %error, "what is overdue in the table is not known");
                     self.metrics
                         .sweep_failures
@@ -211,12 +155,12 @@ impl OverdueWatch {
     /// Reports that the policy of this instance is not active. Other instances count what is
     /// overdue under the active one.
     fn not_active(&self, product: &SweptProduct, why: &InactivePolicy) {
-        for category in &product.categories {
+        for category in &product.state.categories {
             // An error means that the series does not exist.
             let _ = self
                 .metrics
                 .overdue_fields
-                .remove_label_values(&[product.key.as_str(), category.as_str()]);
+                .remove_label_values(&[product.key().as_str(), category.as_str()]);
         }
         let is_new = self
             .health
@@ -229,11 +173,7 @@ impl OverdueWatch {
 
     async fn count(&mut self, index: usize) -> Result<CountOutcome, StoreError> {
         let (now, running) = (self.clock.now(), self.clock.monotonic());
-        let WatchedProduct {
-            product,
-            graces,
-            stale,
-        } = &mut self.products[index];
+        let WatchedProduct { product, graces } = &mut self.products[index];
         product.refresh().await?;
         let version = product.table.controls();
         let controls = product.controls(&self.controls).await?;
@@ -242,8 +182,7 @@ impl OverdueWatch {
         }
         let held = SweepHolds::at(controls, now, version);
         product.note_policies(&self.policy);
-        product.take_seen(&self.board.take_seen(&product.key));
-        let stale = count_stale(product, &self.board, stale).await?;
+        let stale = count_stale(product).await?;
         let early = running.saturating_sub(self.since) < FIRST_LOOK;
         let grace = |category: &Category| {
             graces
@@ -251,33 +190,30 @@ impl OverdueWatch {
                 .copied()
                 .unwrap_or_else(TimeDelta::zero)
         };
-        let told: BTreeMap<Arc<str>, BTreeMap<Category, DateTime<Utc>>> = product.told_at_all();
-        let told = |segment: &StoredSegment| told.get(&segment.path).cloned().unwrap_or_default();
-        let (product, board) = (&*product, &self.board);
+        let view = product.view();
+        let times = view.notice_times();
+        let told = |segment: &StoredSegment| times.get(&segment.path).cloned().unwrap_or_default();
         let is_held = |segment: &StoredSegment| {
-            product.predicate(segment, &held).is_some()
-                && (early || board.has(&product.key, &segment.path))
+            product.state.predicate(segment, &held).is_some()
+                && (early || view.reviews.is_held(&segment.path))
         };
-        let is_outdated = |segment: &&StoredSegment| {
-            product.is_outdated(segment) && !board.is_settled(&product.key, &segment.path)
-        };
-        let outdated: u64 = product
+        let outdated: u64 = view
             .index
             .iter()
-            .filter(is_outdated)
+            .filter(|segment| view.is_outdated(segment))
             .map(|segment| segment.records)
             .sum();
         let seen: Vec<Cow<'_, StoredSegment>> = match outdated {
             0 => Vec::new(),
-            _ => product
+            _ => view
                 .index
                 .iter()
-                .map(|segment| product.as_due(segment))
+                .map(|segment| view.as_due(segment))
                 .collect(),
         };
         // By the active policy, whatever the tags still say.
         let mut found = match outdated {
-            0 => overdue(product.index.iter(), now, grace, (is_held, told)),
+            0 => overdue(view.index.iter(), now, grace, (is_held, told)),
             _ => overdue(seen.iter().map(AsRef::as_ref), now, grace, (is_held, told)),
         };
         found.stale = outdated;
@@ -292,9 +228,9 @@ impl OverdueWatch {
 
     fn tell(&self, product: &SweptProduct, found: &OverdueReport) {
         let none = OverdueCounts::default();
-        let key = product.key.as_str();
+        let key = product.key().as_str();
         let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        for category in &product.categories {
+        for category in &product.state.categories {
             let counts = found.counts.get(category).unwrap_or(&none);
             let labels = [key, category.as_str()];
             self.metrics
@@ -327,45 +263,46 @@ impl OverdueWatch {
 /// Returns the records whose tags are stale after notices, with their deadlines. Outdated segments
 /// are skipped, since they are counted as outdated. Reads at most `LOOKS` segments that are not
 /// known yet, starting with the longest due; the next call continues.
-async fn count_stale(
-    product: &mut SweptProduct,
-    board: &ReviewCache,
-    known: &mut StaleRowsCache,
-) -> Result<Vec<StaleRows>, StoreError> {
-    let newest = product.newest_notice();
+async fn count_stale(product: &mut SweptProduct) -> Result<Vec<StaleRows>, StoreError> {
+    let newest = product.state.triggers.notices().newest();
     let (mut looks, mut stale) = (0, Vec::new());
-    known.retain(|path, _| product.index.get(path).is_some());
     let mut suspects = product.suspected();
-    suspects.sort_by_key(RetagCandidate::first_due);
+    suspects.sort_by_key(TriggerCandidate::first_due);
     for suspect in suspects {
-        let path = suspect.segment.path.clone();
-        if product.is_outdated(&suspect.segment) && !board.is_settled(&product.key, &path) {
+        let segment = &suspect.segment;
+        if product.view().is_outdated(segment) {
             continue;
         }
-        let rows = match known.get(&path) {
-            Some((version, rows)) if *version == newest => rows.clone(),
-            _ if looks >= LOOKS => continue,
-            _ => {
-                looks += 1;
-                match product.stale_rows(&suspect).await {
-                    Ok(rows) => rows,
-                    // It was rewritten meanwhile.
-                    Err(RewriteError::Gone { .. }) => continue,
-                    Err(RewriteError::Store(error)) => return Err(error),
-                    // It cannot be read: the notices may apply to all of its records.
-                    Err(_) => {
-                        stale.push(StaleRows {
-                            records: suspect.segment.records,
-                            due: suspect.due,
-                        });
-                        continue;
-                    }
-                }
-            }
-        };
-        if !rows.is_empty() {
-            known.insert(path, (newest, rows.clone()));
+        let known = product
+            .state
+            .reviews
+            .lock()
+            .stale(&segment.path, newest)
+            .map(<[StaleRows]>::to_vec);
+        if let Some(rows) = known {
             stale.extend(rows);
+            continue;
+        }
+        if looks >= LOOKS {
+            continue;
+        }
+        looks += 1;
+        match product.stale_rows(&suspect).await {
+            Ok(rows) if rows.is_empty() => {}
+            Ok(rows) => {
+                let path = Arc::clone(&segment.path);
+                let mut reviews = product.state.reviews.lock();
+                reviews.note_stale(path, newest, rows.clone());
+                stale.extend(rows);
+            }
+            // It was rewritten meanwhile.
+            Err(RewriteError::Gone { .. }) => {}
+            Err(RewriteError::Store(error)) => return Err(error),
+            // It cannot be read: the notices may apply to all of its records.
+            Err(_) => stale.push(StaleRows {
+                records: segment.records,
+                due: suspect.due.clone(),
+            }),
         }
     }
     Ok(stale)

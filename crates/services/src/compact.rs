@@ -138,7 +138,7 @@ async fn open(
             ..SweepSettings::of(sweep)
         },
         share: WorkShare::All,
-        board: ReviewCache::default(),
+        reviews: ReviewCache::default(),
     };
     let sweeper = Sweeper::open(deps, request.product.as_ref())
         .await?

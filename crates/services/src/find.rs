@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
+use futures::StreamExt;
 use tokio::time::{Interval, interval};
 
 use ebbtide_base::ids::ProductKey;

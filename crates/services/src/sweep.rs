@@ -161,7 +161,7 @@ async fn open(
         metrics,
         settings: settings(sweep, dry_run),
         share: WorkShare::All,
-        board: ReviewCache::default(),
+        reviews: ReviewCache::default(),
     };
     let sweeper = Sweeper::open(deps, request.product.as_ref())
         .await?

@@ -124,7 +124,7 @@ impl Instance {
                 } else {
                     WorkShare::Of(owned, TimeDelta::minutes(10))
                 },
-                board: ReviewCache::default(),
+                reviews: ReviewCache::default(),
             };
             self.sweeper = Some(Sweeper::open(parts, None).await.unwrap());
         }

@@ -3,14 +3,17 @@
 //! Products come in the policy's order, and a few are opened concurrently. Opening one reads its
 //! whole log, so a caller that needs one twice clones it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, future, stream};
 
-use super::{EndPlan, SweptProduct};
+use super::SweptProduct;
+use super::end_plan::EndPlan;
+use super::state::ProductState;
 use crate::error::SweepError;
-use crate::trigger_review::TriggerReview;
+use crate::record_rules::RecordRules;
+use crate::review::ProductReviews;
+use crate::triggers::state::TriggerState;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_policy::anonymize::{CellPlan, CellPlanError};
 use ebbtide_policy::{Calendar, EndRule, Policy};
@@ -96,22 +99,22 @@ impl SweptProduct {
             .collect();
         let mut index = SegmentIndex::load(&table).await?;
         index.follow_ingest();
-        let floor = table.controls();
         let calendar = Calendar::new(policy.zone, policy.bucket);
-        let (held, controls, stale) = (HashMap::new(), Arc::default(), TriggerReview::new());
-        Ok(Some(SweptProduct {
+        let state = ProductState {
             key,
-            table,
-            index,
             ending,
             categories,
-            records,
-            calendar,
-            held,
-            outdated: None,
-            controls,
-            stale,
-            floor,
+            rules: RecordRules { records, calendar },
+            lag: None,
+            triggers: TriggerState::new(),
+            reviews: ProductReviews::default(),
+            controls: Arc::default(),
+            floor: table.controls(),
+        };
+        Ok(Some(SweptProduct {
+            table,
+            index,
+            state,
         }))
     }
 }

@@ -12,11 +12,13 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
-use crate::carry_out::{CommitContext, TaskOutcome};
+use crate::clock::guard::ClockStatus;
+use crate::commit::{CommitContext, TaskOutcome};
 use crate::error::SweepError;
-use crate::guard::ClockStatus;
-use crate::product::{SweepHolds, SweptProduct};
-use crate::select::{SweepAction, Task};
+use crate::product::SweptProduct;
+use crate::product::holds::SweepHolds;
+use crate::review::ProductReviews;
+use crate::task::Task;
 use ebbtide_base::ids::ProductKey;
 
 /// The maximum number of tables that are processed concurrently.
@@ -29,6 +31,8 @@ const MUCH: u64 = 64 << 20;
 /// A finished piece of work.
 pub(super) struct FinishedTask {
     pub(super) product: ProductKey,
+    /// The review records of the product's segments.
+    pub(super) reviews: ProductReviews,
     pub(super) work: Task,
     pub(super) done: Result<TaskOutcome, SweepError>,
     /// The time that it took.
@@ -90,7 +94,8 @@ async fn carry_out<'p>(
     let took = by.clock.monotonic().saturating_sub(began);
     (
         FinishedTask {
-            product: product.key.clone(),
+            product: product.key().clone(),
+            reviews: product.state.reviews.clone(),
             work,
             done,
             took,
@@ -119,7 +124,7 @@ fn next(waiting: &[(usize, Task)], under_way: &[(usize, bool)]) -> Option<usize>
 /// Returns true if a piece of work may use much memory. An end always may, since people are counted
 /// over all its segments.
 fn takes_much(work: &Task) -> bool {
-    work.action == SweepAction::End || work.bytes() >= MUCH
+    work.action.kind().needs_memory() || work.bytes() >= MUCH
 }
 
 #[cfg(test)]

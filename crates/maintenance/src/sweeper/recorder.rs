@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use super::SweepReport;
 use super::concurrent_tasks::FinishedTask;
-use crate::carry_out::TaskOutcome;
-use crate::failures::FailedSegments;
-use crate::select::{SweepAction, Task};
+use crate::commit::TaskOutcome;
+use crate::review::RetryKind;
+use crate::task::Task;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_base::metrics::Metrics;
 
 /// The places where results are recorded.
 pub(super) struct RoundRecorder<'r> {
     pub(super) round: &'r mut SweepReport,
-    pub(super) failures: &'r mut FailedSegments,
     pub(super) metrics: &'r Metrics,
 }
 
@@ -23,13 +22,16 @@ impl RoundRecorder<'_> {
     pub(super) fn take(&mut self, finished: &FinishedTask, now: Duration) {
         let FinishedTask {
             product,
+            reviews,
             work,
             done,
             took,
         } = finished;
         match done {
             Ok(done) => {
-                self.failures.forget(&work.segments);
+                reviews
+                    .lock()
+                    .forget_failures(RetryKind::Sweep, &work.segments);
                 self.count(product, work, done, *took);
                 self.round.works += 1;
                 self.round.commits += done.commits;
@@ -42,7 +44,11 @@ impl RoundRecorder<'_> {
             }
             Err(error) => {
                 self.round.failed += 1;
-                if self.failures.note(&work.segments, error, now) {
+                let others =
+                    reviews
+                        .lock()
+                        .note_failure(RetryKind::Sweep, &work.segments, error, now);
+                if others {
                     self.round.stale += 1;
                     self.round.more = true;
                 }
@@ -58,11 +64,7 @@ impl RoundRecorder<'_> {
 
     fn count(&self, product: &ProductKey, work: &Task, done: &TaskOutcome, took: Duration) {
         let metrics = self.metrics;
-        let action = match work.action {
-            SweepAction::Drop(_) => "drop",
-            SweepAction::End => "end",
-            SweepAction::Retag => "retag",
-        };
+        let action = work.action.kind().name();
         let product = product.as_str();
         metrics
             .sweep_seconds

@@ -6,6 +6,7 @@
 //! are random.
 
 mod actor;
+mod check;
 mod draw;
 mod model;
 mod processes;
@@ -15,8 +16,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::Int64Type;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt;
 use rand::rngs::StdRng;
@@ -24,17 +23,12 @@ use rand::{Rng, SeedableRng};
 use tokio::runtime::{Builder, Handle};
 
 use self::actor::{Actor, ActorReport, watch_steps};
-use self::model::{
-    DeadlineInputs, OrderedHold, RetentionStart, Rules, StoredFields, TableCheck, held, judge,
-    judge_dry,
-};
+use self::model::{DeadlineInputs, OrderedHold, RetentionStart, Rules, StoredFields, TableCheck};
 use self::processes::{SharedState, SweepState, upkeep};
-use crate::testing::{ANONYMIZE, World, read, sms, source};
+use crate::testing::{ANONYMIZE, World, read, sms};
 use ebbtide_base::clock::Clock;
 use ebbtide_base::ids::PolicyVersion;
-use ebbtide_controls::Controls;
-use ebbtide_query::audit;
-use ebbtide_table::{ControlsVersion, SegmentIndex, StoredSegment, Table};
+use ebbtide_table::{SegmentIndex, Table};
 
 /// The maximum time for which a process may pause: shorter than the log is kept.
 const AWAY: TimeDelta = TimeDelta::days(15);
@@ -401,190 +395,9 @@ impl Interleaving {
         self.look(self.now(), self.now());
     }
 
-    /// Checks the table after the last step, by an actor that began at `began` and signed its
-    /// commit at `signed`.
-    fn look(&mut self, began: DateTime<Utc>, signed: DateTime<Utc>) {
-        let (topic, now) = (self.shared.topic.lock().unwrap().clone(), self.now());
-        let (table, index) = &mut self.viewer;
-        let (root, read) = (&self.world.root, &mut self.read);
-        let (rows, held, told) = self.runtime.block_on(async {
-            let before = table.version();
-            table.refresh().await.unwrap();
-            index.refresh().await.unwrap();
-            let controls = Controls::load(root, table.controls()).await.unwrap();
-            let held = held(&topic, &self.orders, (&controls, table.controls()), now);
-            let told: Vec<DeadlineInputs> = (table.controls().0..=controls.version().0)
-                .map(|until| {
-                    DeadlineInputs::by(
-                        &controls,
-                        ControlsVersion(until),
-                        (self.first, &self.policies),
-                    )
-                })
-                .collect();
-            let changed = table.version() != before;
-            (
-                if changed {
-                    Some(rows((table, index), read).await)
-                } else {
-                    None
-                },
-                held,
-                told,
-            )
-        });
-        let next = table.next_offset(&source()).map_or(0, |offset| offset.0);
-        if rows.is_some() {
-            let active: BTreeSet<String> = index
-                .iter()
-                .map(|segment| segment.path.to_string())
-                .collect();
-            self.replaced.extend(
-                self.active
-                    .difference(&active)
-                    .map(|path| (path.clone(), signed)),
-            );
-            self.active = active;
-        }
-        let moment = TableCheck {
-            at: now,
-            rows: rows.unwrap_or_else(|| self.last.rows.clone()),
-            next,
-            held,
-            told,
-        };
-        judge(&topic, (&self.last, &moment), began);
-        self.last = moment;
-    }
-
-    /// Sets the modification time of new files to the simulated time.
-    fn date(&mut self) {
-        let now = self.now().into();
-        for entry in walkdir::WalkDir::new(self.world.root.folder())
-            .into_iter()
-            .filter_map(Result::ok)
-        {
-            if entry.file_type().is_file() && self.dated.insert(entry.path().to_owned()) {
-                std::fs::File::options()
-                    .append(true)
-                    .open(entry.path())
-                    .unwrap()
-                    .set_modified(now)
-                    .unwrap();
-            }
-        }
-    }
-
-    /// Lets all actors finish or die. Then due data that is not held is deleted, and no file is
-    /// left that is not needed.
-    fn end(mut self) {
-        while !self.running.is_empty() {
-            let on = self.random.random_bool(0.8);
-            self.resume(0, on);
-        }
-        let shared = self.shared.clone();
-        self.start(ActorKind::Other("settle"), async move {
-            processes::finish(shared).await;
-            None
-        });
-        self.let_all_end();
-        if self.random.random_bool(0.5) {
-            for _ in 0..self.orders.len() {
-                let shared = self.shared.clone();
-                self.start(ActorKind::Other("release"), async move {
-                    processes::free(shared, 0).await;
-                    None
-                });
-                self.let_all_end();
-            }
-        }
-        let days = self.random.random_range(0..40);
-        self.pass(TimeDelta::days(days));
-        let shared = self.shared.clone();
-        self.sweepers = [None, None];
-        self.start(ActorKind::Other("sweep to the end"), async move {
-            processes::sweep_dry(shared).await;
-            None
-        });
-        self.let_all_end();
-        judge_dry(&self.shared.topic.lock().unwrap(), &self.last);
-        let found = self
-            .runtime
-            .block_on(audit(&self.world.root, &sms()))
-            .unwrap();
-        assert!(found.holds(), "{:?}", found.broken);
-        self.pass(TimeDelta::hours(26));
-        self.runtime
-            .block_on(processes::keep_to_the_end(&self.shared));
-        self.look(self.now(), self.now());
-        let table = self.world.root.table_folder(&sms());
-        let files = walkdir::WalkDir::new(&table)
-            .into_iter()
-            .filter_map(Result::ok);
-        let files = files.filter(|entry| entry.file_type().is_file());
-        let files: BTreeSet<String> = files
-            .map(|entry| {
-                entry
-                    .path()
-                    .strip_prefix(&table)
-                    .unwrap()
-                    .to_string_lossy()
-                    .into_owned()
-            })
-            .collect();
-        let staged: Vec<&String> = files.iter().filter(|path| path.ends_with(".tmp")).collect();
-        assert!(staged.is_empty(), "{staged:?}");
-        let data: BTreeSet<String> = files
-            .into_iter()
-            .filter(|path| path.starts_with("bucket="))
-            .collect();
-        assert_eq!(data, self.active, "files of rows, and what the table lists");
-    }
-
     fn let_all_end(&mut self) {
         while !self.running.is_empty() {
             self.resume(0, true);
         }
     }
-}
-
-/// Returns the stored records, each with its fields that are still stored.
-async fn rows(
-    (table, index): (&Table, &SegmentIndex),
-    read: &mut HashMap<Arc<str>, BTreeMap<i64, StoredFields>>,
-) -> BTreeMap<i64, StoredFields> {
-    let mut rows = BTreeMap::new();
-    for segment in index.iter() {
-        if !read.contains_key(&segment.path) {
-            read.insert(Arc::clone(&segment.path), rows_of(table, segment).await);
-        }
-        for (offset, standing) in &read[&segment.path] {
-            assert!(
-                rows.insert(*offset, *standing).is_none(),
-                "record {offset} stands twice"
-            );
-        }
-    }
-    rows
-}
-
-/// Returns the records of one segment. Cells are skipped.
-async fn rows_of(table: &Table, segment: &StoredSegment) -> BTreeMap<i64, StoredFields> {
-    let columns = ["source_offset", "recipient", "body"];
-    let mut batches = table
-        .read_columns(std::slice::from_ref(segment), &columns, None)
-        .unwrap();
-    let mut rows = BTreeMap::new();
-    while let Some(batch) = batches.next().await {
-        let batch = batch.unwrap().rows;
-        let offsets = batch.column(0).as_primitive::<Int64Type>();
-        for row in (0..batch.num_rows()).filter(|row| offsets.is_valid(*row)) {
-            let standing = StoredFields {
-                number: batch.column(1).is_valid(row),
-                content: batch.column(2).is_valid(row),
-            };
-            rows.insert(offsets.value(row), standing);
-        }
-    }
-    rows
 }

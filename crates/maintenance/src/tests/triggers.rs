@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::testing::{ANONYMIZE, SmsRecord, World, number, policy_text_of, read, start, texts};
-use crate::{ReviewCache, SweepAction};
+use crate::{ApplyTriggers, ReviewCache, SweepAction};
 use ebbtide_base::clock::Clock;
 use ebbtide_controls::{CommitIdentity, Notice, NoticeError, NoticeOutcome, Scope, activate};
 use ebbtide_table::{ControlsVersion, SegmentIndex};
@@ -323,7 +323,7 @@ async fn a_dry_run_tells_the_records_whose_tags_are_stale_and_a_segment_is_looke
     assert!(works.len() == 1 && !more);
     assert_eq!(
         (works[0].work.action.clone(), works[0].work.records()),
-        (SweepAction::Retag, 4)
+        (SweepAction::ApplyTriggers(ApplyTriggers), 4)
     );
     let mut product = world.product().await;
     product.controls(&world.controls()).await.unwrap();

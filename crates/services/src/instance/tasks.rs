@@ -75,7 +75,7 @@ impl Instance {
             controls,
         } = opened;
         let mut tasks = JoinSet::new();
-        let board = ReviewCache::default();
+        let reviews = ReviewCache::default();
         let products = SweptProduct::of(tables.clone(), &self.policy).await?;
         let by = (self.policy.as_ref(), controls.clone());
         let counting = OverdueWatch::of(
@@ -83,7 +83,7 @@ impl Instance {
             by,
             Arc::clone(&self.clock),
             self.metrics.clone(),
-            board.clone(),
+            reviews.clone(),
         );
         let counting = counting.with_health(Arc::clone(&self.health));
         let every = self.clock.machine(WATCH_EVERY);
@@ -100,7 +100,7 @@ impl Instance {
         let sweeper = Sweeper::of(
             products,
             controls.clone(),
-            self.sweep_parts(root, owned, board),
+            self.sweep_parts(root, owned, reviews),
         );
         let sweeper = sweeper.with_guard(guard.clone());
         guard.update(sweeper.newest_commit()).await;
@@ -160,7 +160,12 @@ impl Instance {
         )
     }
 
-    fn sweep_parts(&self, root: &Root, owned: &OwnedPartitions, board: ReviewCache) -> SweeperDeps {
+    fn sweep_parts(
+        &self,
+        root: &Root,
+        owned: &OwnedPartitions,
+        reviews: ReviewCache,
+    ) -> SweeperDeps {
         SweeperDeps {
             root: root.clone(),
             policy: Arc::clone(&self.policy),
@@ -168,7 +173,7 @@ impl Instance {
             metrics: self.metrics.clone(),
             settings: SweepSettings::of(&self.config.sweep),
             share: self.share(owned),
-            board,
+            reviews,
         }
     }
 }

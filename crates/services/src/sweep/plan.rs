@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use ebbtide_base::ids::{Deadline, ProductKey};
-use ebbtide_maintenance::{PlannedTask, SweepAction};
+use ebbtide_maintenance::PlannedTask;
 
 /// The planned pieces of work.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,22 +40,11 @@ pub struct TaskReport {
 impl TaskReport {
     pub(super) fn new(planned: &PlannedTask) -> TaskReport {
         let work = &planned.work;
-        let action = match &work.action {
-            SweepAction::End => "end".to_owned(),
-            SweepAction::Retag => "retag".to_owned(),
-            SweepAction::Drop(categories) => {
-                let named: Vec<&str> = categories
-                    .iter()
-                    .map(|category| category.as_str())
-                    .collect();
-                format!("drop {}", named.join(", "))
-            }
-        };
         TaskReport {
             product: planned.product.clone(),
             bucket: work.bucket.to_string(),
             profile: work.profile.to_string(),
-            action,
+            action: work.action.to_string(),
             due: work.due,
             segments: work.segments.len(),
             records: work.records().saturating_sub(planned.held),

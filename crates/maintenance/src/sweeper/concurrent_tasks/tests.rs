@@ -4,8 +4,12 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use super::*;
-use crate::select::PlanBounds;
+use crate::action::SweepAction;
+use crate::expire::drop::DropColumns;
+use crate::expire::end::EndRecords;
+use crate::task::PlanBounds;
 use crate::testing::{World, sms, start, texts};
+use crate::triggers::apply::ApplyTriggers;
 use ebbtide_base::clock::{Clock, SharedClock};
 use ebbtide_base::ids::{Bucket, Deadline, ProfileId};
 
@@ -23,9 +27,12 @@ fn work(action: SweepAction) -> Task {
 
 #[test]
 fn what_begins_is_the_longest_overdue_of_a_free_table_and_one_ending_at_a_time() {
-    let drop = |table| (table, work(SweepAction::Drop(BTreeSet::new())));
-    let end = |table| (table, work(SweepAction::End));
-    let retag = |table| (table, work(SweepAction::Retag));
+    let nothing = DropColumns {
+        categories: BTreeSet::new(),
+    };
+    let drop = |table| (table, work(SweepAction::Drop(nothing.clone())));
+    let end = |table| (table, work(SweepAction::End(EndRecords)));
+    let retag = |table| (table, work(SweepAction::ApplyTriggers(ApplyTriggers)));
     for (waiting, under_way, first) in [
         (vec![drop(0), drop(1)], vec![], Some(0)),
         (vec![drop(0), drop(0), retag(1)], vec![(0, false)], Some(2)),

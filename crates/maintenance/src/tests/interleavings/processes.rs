@@ -208,7 +208,7 @@ pub async fn sweep(
         segments: 3,
         ..PlanBounds::default()
     };
-    let mut plan = product.plan_retags(shared.now(), bounds, |_| false);
+    let mut plan = product.plan_triggers(shared.now(), bounds, |_| false);
     plan.works
         .extend(product.plan(shared.now(), &held, bounds, |_| false).works);
     for work in &plan.works {
@@ -274,7 +274,7 @@ pub async fn sweep_dry(shared: SharedState) {
         let held = open.refresh(&shared).await.unwrap();
         let stale = open
             .product
-            .plan_retags(shared.now(), PlanBounds::default(), |_| false)
+            .plan_triggers(shared.now(), PlanBounds::default(), |_| false)
             .works;
         if stale.is_empty()
             && open
