@@ -9,6 +9,7 @@
 )]
 
 pub mod arbitrary;
+pub mod flaky;
 pub mod hook;
 pub mod minio;
 
