@@ -5,6 +5,7 @@
 //! has not seen is never replaced.
 
 use super::activation::PolicyActivation;
+use super::append::{ControlDraft, append_draft};
 use super::apply::{ApplyControlsError, NotInForceError, put_in_force};
 use super::control::Control;
 use super::log::Controls;
@@ -13,7 +14,7 @@ use super::service::CommitIdentity;
 use ebbtide_base::failpoint;
 use ebbtide_base::ids::{PolicyVersion, ProductKey};
 use ebbtide_policy::{CheckedPolicy, Policy, PolicyText};
-use ebbtide_table::{AppendError, ControlLog, ControlsVersion, Root, StoreError};
+use ebbtide_table::{CommitFailure, ControlsVersion, Root, StoreError};
 
 /// A policy that is active.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +50,12 @@ pub enum ActivateError {
     NotInForce(#[from] NotInForceError),
 }
 
+impl From<CommitFailure> for ActivateError {
+    fn from(failure: CommitFailure) -> Self {
+        ActivateError::Log(failure.into())
+    }
+}
+
 impl From<ApplyControlsError> for ActivateError {
     fn from(error: ApplyControlsError) -> Self {
         match error {
@@ -76,7 +83,7 @@ pub async fn activate(
         instead_of: Some(old.text.clone()),
         ..activation(policy, &new.text, by)
     };
-    let (version, control) = append_activation(root, &mut controls, activation, |controls| {
+    let check = |controls: &Controls| -> Result<(), ActivateError> {
         unused(controls, before, policy)?;
         match controls.active() {
             Some((_, active)) if active.version != before.version => {
@@ -84,8 +91,9 @@ pub async fn activate(
             }
             _ => Ok(()),
         }
-    })
-    .await?;
+    };
+    let draft = ActivationDraft { activation, check };
+    let (version, control) = append_draft(root, &mut controls, &draft).await?;
     failpoint::reach("control-appended");
     let tables = put_in_force(root, version, &control, by).await?;
     Ok(ActivatedPolicy {
@@ -95,44 +103,41 @@ pub async fn activate(
     })
 }
 
-/// Appends an activation to the control log, unless it is the newest activation already: an
-/// interrupted call may have appended it, or this call before an error. `check` may refuse it,
-/// given all controls so far. The policy that it replaces is left out if a control has it.
-pub(super) async fn append_activation<E: From<StoreError>>(
-    root: &Root,
-    controls: &mut Controls,
-    activation: PolicyActivation,
-    check: impl Fn(&Controls) -> Result<(), E>,
-) -> Result<(ControlsVersion, Control), E> {
-    let log = ControlLog::open(root);
-    let mut failed: Option<StoreError> = None;
-    loop {
-        if let Some((version, active)) = controls.active()
-            && (&active.version, &active.sha256) == (&activation.version, &activation.sha256)
-        {
-            return Ok((version, Control::PolicyActivation(active.clone())));
-        }
-        if let Some(error) = failed.take() {
-            return Err(error.into());
-        }
-        check(controls)?;
-        let instead_of = activation
+/// An activation to append to the control log, unless it is the newest activation already: an
+/// interrupted call may have appended it. The policy that it replaces is left out if a control has
+/// it.
+pub(super) struct ActivationDraft<F> {
+    /// The activation.
+    pub(super) activation: PolicyActivation,
+    /// May refuse it, given all controls so far.
+    pub(super) check: F,
+}
+
+impl<E, F> ControlDraft for ActivationDraft<F>
+where
+    E: From<StoreError> + From<CommitFailure> + Send,
+    F: Fn(&Controls) -> Result<(), E> + Send + Sync,
+{
+    type Error = E;
+
+    fn find(&self, controls: &Controls) -> Option<(ControlsVersion, Control)> {
+        let (version, active) = controls.active()?;
+        let same =
+            active.version == self.activation.version && active.sha256 == self.activation.sha256;
+        same.then(|| (version, Control::PolicyActivation(active.clone())))
+    }
+
+    fn draft(&self, controls: &Controls) -> Result<Control, E> {
+        (self.check)(controls)?;
+        let instead_of = self
+            .activation
             .instead_of
             .clone()
             .filter(|_| controls.active().is_none());
-        let control = Control::PolicyActivation(PolicyActivation {
+        Ok(Control::PolicyActivation(PolicyActivation {
             instead_of,
-            ..activation.clone()
-        });
-        match log
-            .append(controls.version().next(), &control.to_value()?)
-            .await
-        {
-            Ok(version) => return Ok((version, control)),
-            Err(AppendError::Lost) => {}
-            Err(AppendError::Store(error)) => failed = Some(error),
-        }
-        controls.refresh(root, ControlsVersion(0)).await?;
+            ..self.activation.clone()
+        }))
     }
 }
 

@@ -6,8 +6,9 @@
 
 use std::fmt;
 
-use super::activate::{activation, append_activation};
+use super::activate::{ActivationDraft, activation};
 use super::activation::InactivePolicy;
+use super::append::append_draft;
 use super::apply::{ApplyControlsError, NotInForceError, put_in_force};
 use super::log::Controls;
 use super::policy_mismatch::{PolicyMismatchError, check_stored};
@@ -16,7 +17,7 @@ use super::shared::SharedControls;
 use ebbtide_base::failpoint;
 use ebbtide_policy::{LoadedPolicy, differences};
 use ebbtide_query::newest_commit;
-use ebbtide_table::{ControlsVersion, Root, StoreError};
+use ebbtide_table::{CommitFailure, ControlsVersion, Root, StoreError};
 
 /// The reason why a process may not use its policy.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,12 @@ impl UsePolicyError {
             self,
             UsePolicyError::NotActive(_) | UsePolicyError::Stored(_)
         )
+    }
+}
+
+impl From<CommitFailure> for UsePolicyError {
+    fn from(failure: CommitFailure) -> Self {
+        UsePolicyError::Store(failure.into())
     }
 }
 
@@ -128,7 +135,8 @@ pub async fn record_active(
     };
     let activation = activation(&loaded.policy, &loaded.text, &by);
     let check = |controls: &Controls| controls.check_loaded(loaded).map_err(UsePolicyError::from);
-    let (version, control) = append_activation(root, &mut known, activation, check).await?;
+    let draft = ActivationDraft { activation, check };
+    let (version, control) = append_draft(root, &mut known, &draft).await?;
     failpoint::reach("control-appended");
     put_in_force(root, version, &control, &by).await?;
     tracing::info!(policy.version = %loaded.policy.version, "policy recorded as the active one of this root");

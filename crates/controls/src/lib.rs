@@ -9,6 +9,7 @@
 mod activate;
 mod activation;
 mod active;
+mod append;
 mod apply;
 mod control;
 mod covering;

@@ -5,10 +5,11 @@
 //! notice changes nothing. A call that was cut short is finished by the next or by
 //! [`settle`](super::settle()).
 
-use std::collections::HashMap;
+mod large_batch;
 
 use chrono::{DateTime, Utc};
 
+use self::large_batch::LargeBatch;
 use super::apply::{ApplyControlsError, settle};
 use super::control::Control;
 use super::log::Controls;
@@ -217,130 +218,6 @@ async fn append_one(
     let version = append(root, controls, control).await?;
     controls.refresh(root, version).await?;
     Ok(version)
-}
-
-/// The notices of a batch that would make too many records due immediately, together with those
-/// before them that pass.
-struct LargeBatch {
-    /// `None` if there are no limits: nothing is counted then.
-    counting: Option<(Box<Preview>, NoticeLimits)>,
-    /// The notices that pass.
-    passed: Vec<Control>,
-    /// The notices that were counted, by their index in the batch, with the first table in which
-    /// they would make too many records due.
-    seen: HashMap<usize, Option<TableEffect>>,
-    /// The records that the passing notices make due.
-    made_due: RecordCounts,
-    /// The part of them that no control records yet.
-    unrecorded: RecordCounts,
-}
-
-impl LargeBatch {
-    async fn of(
-        root: &Root,
-        policy: &Policy,
-        (judged, recent): (Vec<Result<NoticeState, NoticeError>>, RecordCounts),
-        (now, screening): (DateTime<Utc>, &Screening),
-    ) -> Result<LargeBatch, PreviewError> {
-        let new = judged
-            .into_iter()
-            .enumerate()
-            .filter_map(|(place, judged)| match judged {
-                Ok(NoticeState::New(new)) => Some((place, new.control())),
-                _ => None,
-            });
-        let new: Vec<(usize, Control)> = new.collect();
-        let limits = screening
-            .limits
-            .filter(|limits| limits.max_share < 1.0 && !new.is_empty());
-        let counting = match limits {
-            Some(limits) => Some((Box::new(Preview::open(root, policy, recent).await?), limits)),
-            None => None,
-        };
-        let mut large = LargeBatch {
-            counting,
-            passed: Vec::new(),
-            seen: HashMap::new(),
-            made_due: RecordCounts::new(),
-            unrecorded: RecordCounts::new(),
-        };
-        large.search(&new, now).await?;
-        Ok(large)
-    }
-
-    /// Counts notices together. Counts them in halves only if that is too much: most batches need
-    /// one count.
-    async fn search(
-        &mut self,
-        notices: &[(usize, Control)],
-        now: DateTime<Utc>,
-    ) -> Result<(), PreviewError> {
-        let mut open = vec![notices];
-        while let Some(some) = open.pop() {
-            let Some((preview, limits)) = &mut self.counting else {
-                return Ok(());
-            };
-            let together: Vec<&Control> = self
-                .passed
-                .iter()
-                .chain(some.iter().map(|(_, control)| control))
-                .collect();
-            let effects = preview.due(&together, now, limits).await?;
-            let too_much = effects
-                .iter()
-                .find(|effect| effect.is_too_much(limits))
-                .cloned();
-            match (too_much, some) {
-                (None, some) => {
-                    self.seen
-                        .extend(some.iter().map(|(place, _)| (*place, None)));
-                    self.passed
-                        .extend(some.iter().map(|(_, control)| control.clone()));
-                    self.record(&effects);
-                }
-                (Some(effect), [(place, _)]) => {
-                    self.seen.insert(*place, Some(effect));
-                }
-                (Some(_), some) => {
-                    let (first, second) = some.split_at(some.len() / 2);
-                    open.extend([second, first]);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds the records that all passing notices make due.
-    fn record(&mut self, effects: &[TableEffect]) {
-        for effect in effects.iter().filter(|effect| effect.due > 0) {
-            let before = self
-                .made_due
-                .insert(effect.product.clone(), effect.due)
-                .unwrap_or_default();
-            *self.unrecorded.entry(effect.product.clone()).or_default() +=
-                effect.due.saturating_sub(before);
-        }
-    }
-
-    /// Takes the records that the next control must record: together, the controls of a batch
-    /// record all of them.
-    fn take_made_due(&mut self) -> RecordCounts {
-        std::mem::take(&mut self.unrecorded)
-    }
-
-    /// Returns the first table in which the notice at that index would make too many records due.
-    async fn of_one(
-        &mut self,
-        place: usize,
-        notice: &TriggerNotice,
-        now: DateTime<Utc>,
-    ) -> Result<Option<TableEffect>, PreviewError> {
-        if !self.seen.contains_key(&place) {
-            // It may pass only because a notice before it was applied.
-            self.search(&[(place, notice.control())], now).await?;
-        }
-        Ok(self.seen.get(&place).cloned().flatten())
-    }
 }
 
 /// The control that a notice would be, and its effects.

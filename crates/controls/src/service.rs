@@ -8,6 +8,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::append::{ControlDraft, append_draft};
 use super::apply::{ApplyControlsError, NotInForceError, put_in_force};
 use super::control::{Control, Release};
 use super::forget::forget_released;
@@ -15,7 +16,7 @@ use super::hold::{Hold, HoldId, Scope, ScopeError};
 use super::log::{Controls, HoldState};
 use ebbtide_base::failpoint;
 use ebbtide_base::ids::{PolicyVersion, ProductKey};
-use ebbtide_table::{AppendError, ControlLog, ControlsVersion, Evidence, Root, StoreError};
+use ebbtide_table::{ControlsVersion, Evidence, Root, StoreError};
 
 /// The order of an officer to hold data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,31 +208,28 @@ pub async fn release(
 }
 
 /// Appends a control after all others, unless it is in the log already, and returns its version.
-/// After an error it first reads the log again, to find out if the control was appended.
 pub(super) async fn append(
     root: &Root,
     controls: &mut Controls,
     control: &Control,
 ) -> Result<ControlsVersion, StoreError> {
-    let log = ControlLog::open(root);
-    let value = control.to_value()?;
-    let mut failed = None;
-    loop {
-        let there = controls
+    let (version, _) = append_draft(root, controls, control).await?;
+    Ok(version)
+}
+
+/// A control that may follow any others, once.
+impl ControlDraft for Control {
+    type Error = StoreError;
+
+    fn find(&self, controls: &Controls) -> Option<(ControlsVersion, Control)> {
+        controls
             .iter()
-            .find(|(_, other)| same(control, other))
-            .map(|(version, _)| *version);
-        match (there, failed.take()) {
-            (Some(version), _) => return Ok(version),
-            (None, Some(error)) => return Err(error),
-            (None, None) => {}
-        }
-        match log.append(controls.version().next(), &value).await {
-            Ok(version) => return Ok(version),
-            Err(AppendError::Lost) => {}
-            Err(AppendError::Store(error)) => failed = Some(error),
-        }
-        controls.refresh(root, ControlsVersion(0)).await?;
+            .find(|(_, other)| same(self, other))
+            .cloned()
+    }
+
+    fn draft(&self, _: &Controls) -> Result<Control, StoreError> {
+        Ok(self.clone())
     }
 }
 

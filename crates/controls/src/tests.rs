@@ -10,3 +10,4 @@ mod notices;
 mod oracle;
 mod rows;
 mod service;
+mod unclear;

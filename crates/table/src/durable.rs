@@ -1,8 +1,8 @@
 //! The local file system as an object store whose writes survive a power cut.
 //!
-//! A `put` that returned is on the disk, including folder entries and new folders. A log entry is
-//! written whole and synced before it gets its name, so no reader sees half of it. No success may
-//! be reported that a crash could undo.
+//! A `put` that returned is on the disk, including folder entries and new folders. A file is written
+//! whole and synced before it gets its name, so no reader sees half of it, unless the name is marked
+//! as unique. No success may be reported that a crash could undo.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -26,6 +26,7 @@ use object_store::{
 use tokio::task::{JoinError, JoinHandle};
 use uuid::Uuid;
 
+use super::objects::UniqueName;
 use ebbtide_base::failpoint;
 
 /// The number of folders remembered as durable before the memory is emptied. The memory only saves
@@ -58,8 +59,10 @@ impl ObjectStore for DurableFs {
         let this = self.clone();
         blocking(move || {
             match opts.mode {
-                PutMode::Create if is_log(&path) => this.create_entry(&path, &payload)?,
-                PutMode::Create => this.create_segment(&path, &payload)?,
+                PutMode::Create if UniqueName::is_set(&opts.extensions) => {
+                    this.create_unique(&path, &payload)?;
+                }
+                PutMode::Create => this.create_entry(&path, &payload)?,
                 PutMode::Overwrite => this.replace(&path, &payload)?,
                 PutMode::Update(_) => {
                     return Err(failed(
@@ -79,16 +82,15 @@ impl ObjectStore for DurableFs {
     async fn put_multipart_opts(
         &self,
         location: &Path,
-        _: PutMultipartOptions,
+        options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
         let path = file_path(location)?;
         let this = self.clone();
         blocking(move || {
-            // A segment has its own name from the start, as in `create_segment`.
-            let written = if is_log(&path) {
-                staged(&path)
-            } else {
-                path.clone()
+            // A unique file has its own name from the start, as in `create_unique`.
+            let written = match UniqueName::is_set(&options.extensions) {
+                true => path.clone(),
+                false => staged(&path),
             };
             let file = this
                 .open_new(&written)
@@ -156,9 +158,8 @@ impl DurableFs {
         Ok(())
     }
 
-    /// Creates a segment under its own name. No reader knows the name before the commit that adds
-    /// the segment.
-    fn create_segment(&self, path: &FsPath, payload: &PutPayload) -> Result<()> {
+    /// Creates a file under its own name, which no reader knows before the commit that names it.
+    fn create_unique(&self, path: &FsPath, payload: &PutPayload) -> Result<()> {
         let written = self.write_new(path, payload).and_then(|()| {
             failpoint::reach("segment-written");
             sync_folder(path)
@@ -343,13 +344,6 @@ impl SyncedUpload {
 /// take it for an entry.
 fn staged(path: &FsPath) -> PathBuf {
     path.with_file_name(format!(".{}.tmp", Uuid::new_v4()))
-}
-
-/// Returns true if creating a file there decides between writers: in a table's log and in the
-/// control log.
-fn is_log(path: &FsPath) -> bool {
-    path.parent()
-        .is_some_and(|folder| folder.ends_with("_delta_log") || folder.ends_with("_controls"))
 }
 
 fn sync_folder(path: &FsPath) -> io::Result<()> {

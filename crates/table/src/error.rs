@@ -41,6 +41,9 @@ pub enum StoreError {
         /// The problem; never a value of the control.
         what: String,
     },
+    /// An entry may have landed, and the check failed too.
+    #[error("it cannot be told whether the entry landed, so look before trying again: {0}")]
+    OutcomeUnknown(#[source] Box<StoreError>),
     /// The caller's request cannot be valid; nothing was tried.
     #[error("refused: {0}")]
     Refused(String),
@@ -188,6 +191,9 @@ pub enum CommitError {
     /// commit are kept. Drop the batch and read its records again.
     #[error("a segment of the batch is gone")]
     SegmentGone,
+    /// A commit renewed the tags of rows since they were checked. Check them again.
+    #[error("the tags of the table's rows moved")]
+    TagsMoved,
     /// Nothing was committed. It is safe to call again with the same batch.
     #[error("nothing was committed: {0}")]
     Store(#[source] StoreError),

@@ -27,6 +27,7 @@ pub mod table;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod thrift;
+pub mod transaction;
 
 pub use clock_records::{ClockJump, ClockRecords, Confirmation, TrustedTime};
 pub use controls::{AppendError, ControlLog};
@@ -52,3 +53,4 @@ pub use table::{
     RewriteCommit, SegmentStore, Table, TableControls, TableControlsCache, controls_of,
     raise_controls, take_force,
 };
+pub use transaction::{CommitFailure, EntryPut, Transaction, commit};

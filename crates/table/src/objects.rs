@@ -1,5 +1,5 @@
-//! An object store with the guarantees that the tables need: a log entry is put only if its name is
-//! free, segments are durable once put, and nothing half-written is left.
+//! An object store with the guarantees that the tables need: `PutMode::Create` puts an object only
+//! if its name is free, segments are durable once put, and nothing half-written is left.
 //!
 //! If the answer to a conditional put is lost, the object under the name shows the outcome. If even
 //! that is unknown, the error says so, and the caller must not delete the files that the entry
@@ -8,6 +8,7 @@
 mod connect;
 mod probe;
 mod unfinished;
+mod unique;
 mod upload;
 
 use std::fmt;
@@ -30,6 +31,7 @@ use ebbtide_base::failpoint;
 pub use connect::{ConnectedStore, SCHEMES, connect, runtime};
 pub use probe::ProbeError;
 pub use unfinished::UnfinishedUploads;
+pub use unique::{UniqueName, put_unique, upload_unique};
 
 /// The maximum number of attempts of a conditional put that the store does not answer clearly.
 const VOTES: u32 = 4;
@@ -71,9 +73,11 @@ impl ObjectStore for CloudStore {
         opts: PutOptions,
     ) -> Result<PutResult> {
         match opts.mode {
-            PutMode::Create if is_log(location) => self.vote(location, &payload, opts).await,
-            // No one else writes under a segment's name: a repeated put after a lost answer writes
-            // the same bytes.
+            PutMode::Create if !UniqueName::is_set(&opts.extensions) => {
+                self.put_if_absent(location, &payload, opts).await
+            }
+            // No one else writes under the name: a repeated put after a lost answer writes the same
+            // bytes.
             PutMode::Create => {
                 let put = self
                     .inner
@@ -139,6 +143,14 @@ impl ObjectStore for CloudStore {
     }
 }
 
+#[cfg(any(test, feature = "testing"))]
+impl CloudStore {
+    /// Gives a store in memory the guarantees of this module.
+    pub fn new(inner: Arc<dyn ObjectStore>) -> CloudStore {
+        CloudStore { inner }
+    }
+}
+
 /// The content under a name after a conditional put.
 enum PutState {
     /// Our entry.
@@ -152,7 +164,7 @@ enum PutState {
 impl CloudStore {
     /// Puts an entry under a name that must be free. Repeats the put after an unclear answer: once
     /// the name is taken, an earlier put that is still on its way has no effect.
-    async fn vote(
+    async fn put_if_absent(
         &self,
         location: &Path,
         payload: &PutPayload,
@@ -173,7 +185,8 @@ impl CloudStore {
                 }
                 Err(error) => error,
             };
-            if is_refusal(&error) {
+            // An earlier put may still land, whatever became of this one.
+            if votes == 1 && is_refusal(&error) {
                 return Err(error);
             }
             let taken = |source: Error| Error::AlreadyExists {
@@ -233,13 +246,6 @@ fn is_refusal(error: &Error) -> bool {
             | Error::InvalidPath { .. }
             | Error::UnknownConfigurationKey { .. }
     )
-}
-
-/// Returns true if a put of an object there is conditional: in a table's log and in the control
-/// log.
-fn is_log(location: &Path) -> bool {
-    let above = location.parts().rev().nth(1);
-    above.is_some_and(|folder| matches!(folder.as_ref(), "_delta_log" | "_controls"))
 }
 
 #[cfg(test)]

@@ -8,11 +8,12 @@
 use chrono::{DateTime, NaiveDateTime, Utc};
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use uuid::Uuid;
 
 use super::deletions::{DeleteFailure, DeleteFailures};
 use super::error::StoreError;
+use super::objects::put_unique;
 use super::root::Root;
 
 /// The folder of the quarantine below the root.
@@ -62,10 +63,7 @@ impl Quarantine {
         let name = format!("{}-{}{SUFFIX}", expires.format(EXPIRY), Uuid::new_v4());
         let path = self.folder().join(owner).join(name.as_str());
         // Written under its final name: a file that a crash cuts short expires like the others.
-        self.root
-            .store()
-            .put_opts(&path, PutPayload::from(content), PutMode::Create.into())
-            .await?;
+        put_unique(self.root.store(), &path, content.into()).await?;
         Ok(path.to_string())
     }
 

@@ -263,10 +263,16 @@ fn without_steps_up(path: &FsPath) -> PathBuf {
     plain
 }
 
-/// Paths of the file system, for tests whose root is a folder.
+/// Another store, and paths of the file system, for tests whose root is a folder.
 #[cfg(any(test, feature = "testing"))]
 #[allow(missing_docs, clippy::expect_used, reason = "only tests use it")]
 impl Root {
+    /// Returns the same location in another store.
+    #[must_use]
+    pub fn with_store(self, store: Arc<dyn ObjectStore>) -> Root {
+        Root { store, ..self }
+    }
+
     /// Returns the folder.
     pub fn folder(&self) -> &FsPath {
         self.local().expect("a root that is a folder")

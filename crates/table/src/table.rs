@@ -3,7 +3,6 @@
 //! The state is that of one version, and a commit lands only directly after that version.
 
 mod actions;
-mod attempt;
 mod categories;
 mod commit;
 mod controls;
@@ -12,7 +11,9 @@ mod losses;
 mod notices;
 mod open;
 mod policy;
+mod requirement;
 mod rewrite;
+mod transaction;
 
 pub use controls::{controls_of, raise_controls};
 pub use controls_cache::{TableControls, TableControlsCache};
@@ -27,13 +28,15 @@ use chrono::{DateTime, Utc};
 use deltalake_core::kernel::StructType;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{ObjectStore, ObjectStoreExt};
 use serde::Serialize;
 
+use self::actions::profile_key;
 use super::error::StoreError;
 use super::evidence::Evidence;
 use super::janitor::LastPass;
 use super::log::{LogState, TableLog, app_id, partition_of, topic_app_id};
+use super::objects::put_unique;
 use super::root::Root;
 use super::segment::{EncodedSegment, FileContents, Segment, SegmentLocation};
 use super::spec::TableSpec;
@@ -104,10 +107,7 @@ impl SegmentStore {
         bytes: Bytes,
     ) -> Result<Segment, StoreError> {
         let (path, size) = (home.path(), bytes.len() as u64);
-        let options = PutOptions::from(PutMode::Create);
-        self.0
-            .put_opts(&Path::from(path.as_str()), bytes.into(), options)
-            .await?;
+        put_unique(&self.0, &Path::from(path.as_str()), bytes.into()).await?;
         Ok(Segment {
             path,
             home,
@@ -188,14 +188,14 @@ impl Table {
     /// Returns the next offset to read in a partition; `None` if the table has no records of it.
     #[must_use]
     pub fn next_offset(&self, partition: &TopicPartition) -> Option<Offset> {
-        self.state.txn(&app_id(partition)).map(Offset)
+        self.state.next_offset(partition)
     }
 
     /// Returns the mark of the topic that the partition was read from; `None` if the table has not
     /// recorded one.
     #[must_use]
     pub fn topic_mark(&self, partition: &TopicPartition) -> Option<TopicMark> {
-        self.state.txn(&topic_app_id(partition)).map(TopicMark)
+        self.state.topic_mark(partition)
     }
 
     /// Returns the next offset to read in every partition that the table has records of, sorted.
@@ -235,12 +235,7 @@ impl Table {
     /// Returns the text form of a profile; `None` if the table does not have it.
     #[must_use]
     pub fn profile_text(&self, profile: &ProfileId) -> Option<&str> {
-        let key = format!("ebbtide.profile.{profile}");
-        self.state
-            .metadata
-            .configuration()
-            .get(&key)
-            .map(String::as_str)
+        self.state.profile_text(profile)
     }
 
     /// Returns the table's columns.
@@ -269,6 +264,24 @@ impl Table {
                 tracing::debug!(store.error = %error, "an uncommitted segment was left to the janitor");
             }
         }
+    }
+}
+
+impl LogState {
+    /// Returns the next offset to read in a partition; `None` if the table has no records of it.
+    pub fn next_offset(&self, partition: &TopicPartition) -> Option<Offset> {
+        self.txn(&app_id(partition)).map(Offset)
+    }
+
+    /// Returns the mark of the topic that the partition was read from.
+    pub fn topic_mark(&self, partition: &TopicPartition) -> Option<TopicMark> {
+        self.txn(&topic_app_id(partition)).map(TopicMark)
+    }
+
+    /// Returns the text form of a profile; `None` if the table does not have it.
+    pub fn profile_text(&self, profile: &ProfileId) -> Option<&str> {
+        let properties = self.metadata.configuration();
+        properties.get(&profile_key(profile)).map(String::as_str)
     }
 }
 

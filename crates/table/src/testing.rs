@@ -11,6 +11,7 @@
 pub mod arbitrary;
 #[cfg(test)]
 pub mod buckets;
+pub mod flaky;
 pub mod hook;
 
 use std::sync::Arc;

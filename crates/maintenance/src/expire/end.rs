@@ -4,6 +4,7 @@
 //! size.
 
 use futures::FutureExt;
+use futures::StreamExt;
 use futures::future::BoxFuture;
 
 use crate::commit::PlannedCommit;

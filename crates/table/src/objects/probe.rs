@@ -90,11 +90,7 @@ impl Root {
 }
 
 pub(super) async fn try_out(store: &Arc<dyn ObjectStore>, folder: &Path) -> Result<ProbeResult> {
-    // A put into a folder of this name is a conditional put of a log.
-    let at = folder
-        .clone()
-        .join("_delta_log")
-        .join(Uuid::new_v4().to_string());
+    let at = folder.clone().join(Uuid::new_v4().to_string());
     let shown = shown(store.as_ref(), &at).await;
     let there = store.head(&at).await;
     // A put may have succeeded even if the check failed.

@@ -24,6 +24,8 @@ enum PutBehaviour {
     Deciding,
     /// Accepts the put even if the name is taken.
     Forgets,
+    /// Refuses the put for good.
+    Refuses,
 }
 
 /// A store in memory that fails as requested, put by put.
@@ -65,6 +67,10 @@ impl StoreHook for Faulty {
                     .put_opts(at, payload, PutOptions::default())
                     .await
             }
+            PutBehaviour::Refuses => Err(Error::PermissionDenied {
+                path: at.to_string(),
+                source: "403".into(),
+            }),
             PutBehaviour::Deciding => Err(Error::AlreadyExists {
                 path: at.to_string(),
                 source: "409".into(),
@@ -193,14 +199,43 @@ async fn a_store_that_ignores_the_condition_of_a_put_is_told_and_nothing_of_the_
     }
 }
 
-#[test]
-fn what_is_a_vote_is_told_by_the_folder_that_it_is_in() {
-    let is = |text: &str| is_log(&Path::from(text));
-    assert!(
-        is("tables/sms/_delta_log/00000000000000000000.json")
-            && is("eu/_controls/00000000000000000001.json")
-    );
-    assert!(
-        !is("tables/sms/bucket=2026-09-21/profile=0123456789ab/1.parquet") && !is("_delta_log")
-    );
+#[tokio::test]
+async fn every_new_object_is_put_if_absent_unless_its_name_is_unique() {
+    let (_, bucket) = bucket(&[]);
+    for name in [
+        "tables/sms/_delta_log/00000000000000000000.json",
+        "eu/_controls/00000000000000000001.json",
+        "tables/sms/bucket=2026-09-21/profile=0123456789ab/1.parquet",
+    ] {
+        let at = Path::from(name);
+        put_unique(&bucket, &at, "first".into()).await.unwrap();
+        let again = bucket.put_opts(&at, "second".into(), PutMode::Create.into());
+        assert!(
+            matches!(again.await, Err(Error::AlreadyExists { .. })),
+            "{name}"
+        );
+        // A repeated put after a lost answer is no error.
+        put_unique(&bucket, &at, "first".into()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn refused_put_after_one_without_an_answer_may_still_land() {
+    let (_, bucket) = bucket(&[PutBehaviour::Nothing, PutBehaviour::Refuses]);
+    let doings = &[PutBehaviour::Refuses; 100];
+    let (faulty, refusing) = self::bucket(doings);
+    let error = cast(&refusing, "ours").await.unwrap_err();
+    assert!(!CommitOutcomeUnknown::is_behind(&error), "{error}");
+    assert_eq!(faulty.0.puts.load(Ordering::Relaxed), 1);
+    // The third put is accepted: the refusal was no answer to the first.
+    cast(&bucket, "ours").await.unwrap();
+    let (faulty, bucket) = self::bucket(&[PutBehaviour::Nothing]);
+    faulty
+        .0
+        .doings
+        .lock()
+        .unwrap()
+        .splice(0..0, [PutBehaviour::Refuses; 10]);
+    let error = cast(&bucket, "ours").await.unwrap_err();
+    assert!(CommitOutcomeUnknown::is_behind(&error), "{error}");
 }

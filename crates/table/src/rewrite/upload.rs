@@ -15,6 +15,7 @@ use twox_hash::XxHash64;
 
 use super::RewriteError;
 use crate::error::StoreError;
+use crate::objects::upload_unique;
 use crate::segment::ByteSink;
 
 /// The size of a part in bytes: the minimum of object stores.
@@ -44,8 +45,7 @@ pub async fn begin(
     store: Arc<dyn ObjectStore>,
     path: &str,
 ) -> Result<(PartWriter, SegmentUpload), RewriteError> {
-    let upload = store
-        .put_multipart(&Path::from(path))
+    let upload = upload_unique(&store, &Path::from(path))
         .await
         .map_err(StoreError::from)?;
     let (sender, receiver) = channel(1);

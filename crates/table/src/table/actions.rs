@@ -5,52 +5,59 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use deltalake_core::kernel::{Action, Add, Metadata, MetadataExt, Transaction};
+use deltalake_core::kernel::{Action, Add, Metadata, MetadataExt, StructType, Transaction};
 
-use super::commit::TableChange;
+use super::categories::with_columns;
 use super::open::commit_info;
-use super::{IngestCommit, OffsetAdvance, Table};
+use super::{IngestCommit, OffsetAdvance};
 use crate::error::StoreError;
 use crate::evidence::Evidence;
-use crate::log::{LogEntry, XXH64, app_id, topic_app_id};
+use crate::index::StoredSegment;
+use crate::log::{LogEntry, LogState, XXH64, app_id, topic_app_id};
 use crate::segment::Segment;
-use ebbtide_base::ids::{Bucket, Offset, ProfileId, TopicId, TopicMark, TopicPartition};
+use crate::spec::TableSpec;
+use ebbtide_base::ids::{
+    Bucket, Offset, PolicyVersion, ProfileId, TopicId, TopicMark, TopicPartition,
+};
 
-impl Table {
-    /// Returns the actions of a change's entry, except `commitInfo`.
-    pub(super) fn actions(&self, change: &TableChange<'_>) -> Result<Vec<Action>, StoreError> {
-        let mut actions: Vec<Action> = self
-            .new_properties(change)?
-            .map(Action::Metadata)
-            .into_iter()
-            .collect();
-        actions.extend(change.actions.iter().cloned());
-        let (at, changes) = (
-            change.evidence.at.timestamp_millis(),
-            change.evidence.changes_data(),
-        );
-        actions.extend(
-            change
-                .segments
-                .iter()
-                .map(|segment| Action::Add(add(segment, at, changes))),
-        );
-        Ok(actions)
+/// The rows that a commit changes.
+pub struct RowChange<'a> {
+    /// The table's columns under the policy of this process.
+    pub spec: &'a TableSpec,
+    /// The same columns in Delta's types.
+    pub schema: &'a StructType,
+    /// The files that it adds.
+    pub segments: &'a [Segment],
+    /// The segments that it removes.
+    pub removes: &'a [StoredSegment],
+}
+
+impl RowChange<'_> {
+    /// Returns the actions that add the files.
+    pub fn adds(&self, evidence: &Evidence) -> impl Iterator<Item = Action> {
+        let (at, changes) = (evidence.at.timestamp_millis(), evidence.changes_data());
+        self.segments
+            .iter()
+            .map(move |segment| Action::Add(add(segment, at, changes)))
     }
 
     /// Returns the table's metadata with the missing texts of profiles, and with the columns of the
     /// policy under which the change is made; `None` if it has them all.
-    fn new_properties(&self, change: &TableChange<'_>) -> Result<Option<Metadata>, StoreError> {
-        let mut changed = match change.segments {
+    pub fn new_properties(
+        &self,
+        state: &LogState,
+        policy: &PolicyVersion,
+    ) -> Result<Option<Metadata>, StoreError> {
+        let mut changed = match self.segments {
             [] => None,
-            _ => self.with_columns(&self.state.metadata, &change.evidence.policy_version)?,
+            _ => with_columns(&state.metadata, self.spec, policy)?,
         };
-        for home in change.segments.iter().map(|segment| &segment.home) {
+        for home in self.segments.iter().map(|segment| &segment.home) {
             let Some(text) = &home.profile_text else {
                 continue;
             };
-            let key = format!("ebbtide.profile.{}", home.profile);
-            let now = changed.as_ref().unwrap_or(&self.state.metadata);
+            let key = profile_key(&home.profile);
+            let now = changed.as_ref().unwrap_or(&state.metadata);
             if !now.configuration().contains_key(&key) {
                 let with = now.clone().add_config_key(key, text.clone());
                 changed = Some(with.map_err(|error| StoreError::Delta(Box::new(error.into())))?);
@@ -58,6 +65,11 @@ impl Table {
         }
         Ok(changed)
     }
+}
+
+/// Returns the property that explains a profile.
+pub fn profile_key(profile: &ProfileId) -> String {
+    format!("ebbtide.profile.{profile}")
 }
 
 /// Creates the `commitInfo` of a commit against version `read`, with its evidence.

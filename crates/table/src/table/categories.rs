@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use deltalake_core::kernel::{Metadata, MetadataExt};
 use serde::{Deserialize, Serialize};
 
-use super::Table;
-use super::commit::TableChange;
+use super::actions::RowChange;
 use crate::error::{CommitError, StoreError};
 use crate::index::{told_deadlines, told_policy};
+use crate::log::LogState;
 use crate::spec::{ColumnRole, TableSpec};
 use ebbtide_base::ids::{Category, Deadline, PolicyVersion};
 use ebbtide_policy::{Profile, Trigger};
@@ -171,21 +171,23 @@ fn is_open(profile: Option<&str>, category: &Category) -> bool {
     terms.any(|term| term.trigger == Trigger::ContractEnd && term.known.is_none())
 }
 
-impl Table {
+impl RowChange<'_> {
     /// Refuses a commit under another text of a policy than the table records, and one that clears
     /// a deadline although a column of its category stays.
-    pub(super) fn check_categories(&self, change: &TableChange<'_>) -> Result<(), CommitError> {
-        let version = &change.evidence.policy_version;
+    pub(super) fn check_categories(
+        &self,
+        state: &LogState,
+        version: &PolicyVersion,
+    ) -> Result<(), CommitError> {
         let recorded =
-            |version: &PolicyVersion| CategoryColumns::recorded(&self.state.metadata, version);
-        let own = CategoryColumns::of_spec(self.spec());
-        if !change.segments.is_empty() && recorded(version).is_some_and(|recorded| recorded != own)
-        {
+            |version: &PolicyVersion| CategoryColumns::recorded(&state.metadata, version);
+        let own = CategoryColumns::of_spec(self.spec);
+        if !self.segments.is_empty() && recorded(version).is_some_and(|recorded| recorded != own) {
             return Err(CommitError::OtherColumns {
                 version: version.clone(),
             });
         }
-        if change
+        if self
             .removes
             .iter()
             .all(|segment| segment.deadlines.is_empty())
@@ -198,7 +200,7 @@ impl Table {
             let of = of?;
             recorded(of).or_else(|| (of == version).then(|| own.clone()))
         };
-        let removed: Vec<RemovedTags<'_>> = change
+        let removed: Vec<RemovedTags<'_>> = self
             .removes
             .iter()
             .map(|old| RemovedTags {
@@ -206,7 +208,7 @@ impl Table {
                 columns: columns(old.policy_version.as_ref()),
             })
             .collect();
-        let added: Vec<AddedTags<'_>> = change
+        let added: Vec<AddedTags<'_>> = self
             .segments
             .iter()
             .map(|new| AddedTags {
@@ -217,7 +219,7 @@ impl Table {
                     .home
                     .profile_text
                     .as_deref()
-                    .or_else(|| self.profile_text(&new.home.profile)),
+                    .or_else(|| state.profile_text(&new.home.profile)),
             })
             .collect();
         match cleared_deadline(&removed, &added) {
@@ -227,20 +229,20 @@ impl Table {
             }
         }
     }
+}
 
-    /// Returns the metadata with the columns of this process's policy recorded; `None` if they are
-    /// recorded already.
-    pub(super) fn with_columns(
-        &self,
-        metadata: &Metadata,
-        of: &PolicyVersion,
-    ) -> Result<Option<Metadata>, StoreError> {
-        match CategoryColumns::recorded(metadata, of) {
-            Some(_) => Ok(None),
-            None => CategoryColumns::of_spec(self.spec())
-                .record(metadata.clone(), of)
-                .map(Some),
-        }
+/// Returns the metadata with the columns of this process's policy recorded; `None` if they are
+/// recorded already.
+pub fn with_columns(
+    metadata: &Metadata,
+    spec: &TableSpec,
+    of: &PolicyVersion,
+) -> Result<Option<Metadata>, StoreError> {
+    match CategoryColumns::recorded(metadata, of) {
+        Some(_) => Ok(None),
+        None => CategoryColumns::of_spec(spec)
+            .record(metadata.clone(), of)
+            .map(Some),
     }
 }
 

@@ -6,8 +6,8 @@
 
 use deltalake_core::kernel::{Action, Transaction};
 
-use super::attempt::{CommitAttempt, attempt};
-use super::commit::not_there;
+use super::requirement::Requirement;
+use super::transaction::{LogHead, TableTransaction};
 use super::{ControlsVersion, Table};
 use crate::error::{CommitError, StoreError};
 use crate::evidence::Evidence;
@@ -23,7 +23,12 @@ impl Table {
         version: ControlsVersion,
         evidence: Evidence,
     ) -> Result<u64, CommitError> {
-        raise(&self.log, &mut self.state, version, evidence).await
+        let head = LogHead {
+            log: &self.log,
+            state: &mut self.state,
+            lost_races: &mut self.lost_races,
+        };
+        raise(head, version, evidence).await
     }
 }
 
@@ -37,10 +42,15 @@ pub async fn raise_controls(
     evidence: Evidence,
 ) -> Result<Option<u64>, CommitError> {
     let log = TableLog::of(root, product);
-    match LogState::load(&log).await.map_err(CommitError::Store)? {
-        Some(mut state) => raise(&log, &mut state, version, evidence).await.map(Some),
-        None => Ok(None),
-    }
+    let Some(mut state) = LogState::load(&log).await.map_err(CommitError::Store)? else {
+        return Ok(None);
+    };
+    let head = LogHead {
+        log: &log,
+        state: &mut state,
+        lost_races: &mut 0,
+    };
+    raise(head, version, evidence).await.map(Some)
 }
 
 /// Returns the version of the controls of a product's table, by its newest version. `None` as in
@@ -54,35 +64,18 @@ pub async fn controls_of(
 }
 
 async fn raise(
-    log: &TableLog,
-    state: &mut LogState,
+    head: LogHead<'_>,
     version: ControlsVersion,
     evidence: Evidence,
 ) -> Result<u64, CommitError> {
-    let mut failed: Option<StoreError> = None;
-    loop {
-        state.read_on(log).await.map_err(CommitError::Unknown)?;
-        // Another process may have raised them: they are in force.
-        if state.controls() >= version.0 {
-            return Ok(state.version);
-        }
-        // The log was checked: the commit is not in it.
-        if let Some(error) = failed {
-            return Err(not_there(error));
-        }
-        let at = Some(evidence.at.timestamp_millis());
-        let txn = Action::Txn(Transaction::new_with_last_update(
-            CONTROLS_APP.to_owned(),
-            version.0,
-            at,
-        ));
-        match attempt(log, state, &evidence, vec![txn])
-            .await
-            .map_err(CommitError::Store)?
-        {
-            CommitAttempt::Landed(version) => return Ok(version),
-            CommitAttempt::Lost => {}
-            CommitAttempt::Failed(error) => failed = Some(error),
-        }
-    }
+    let at = Some(evidence.at.timestamp_millis());
+    let app = CONTROLS_APP.to_owned();
+    let txn = Transaction::new_with_last_update(app, version.0, at);
+    let transaction = TableTransaction {
+        requirements: vec![Requirement::ControlsBefore(version)],
+        rows: None,
+        actions: vec![Action::Txn(txn)],
+        evidence: &evidence,
+    };
+    transaction.commit(head).await
 }

@@ -7,8 +7,8 @@ use deltalake_core::kernel::{Action, Transaction};
 
 use super::Table;
 use super::actions::topic_action;
-use super::attempt::{CommitAttempt, attempt};
-use super::commit::not_there;
+use super::requirement::Requirement;
+use super::transaction::{LogHead, TableTransaction};
 use crate::error::{CommitError, StoreError};
 use crate::evidence::Evidence;
 use crate::log::app_id;
@@ -54,44 +54,24 @@ impl Table {
         evidence: Evidence,
     ) -> Result<u64, AcceptLossError> {
         check(decision, &evidence).map_err(CommitError::Store)?;
-        let mut failed: Option<StoreError> = None;
-        loop {
-            self.refresh().await.map_err(CommitError::Unknown)?;
-            if failed.is_some() && self.is_decided(decision) {
-                return Ok(self.version());
-            }
-            // The log was searched: the commit is not in it.
-            if let Some(error) = failed {
-                return Err(not_there(error).into());
-            }
-            let moved = self.next_offset(&decision.partition) != Some(decision.from)
-                || self.topic_mark(&decision.partition) != decision.mark;
-            if moved {
-                return Err(AcceptLossError::Moved {
-                    partition: decision.partition.clone(),
-                });
-            }
-            self.goes_by(&evidence.policy_version)?;
-            let tried = attempt(
-                &self.log,
-                &mut self.state,
-                &evidence,
-                actions(decision, &evidence),
-            )
-            .await;
-            match tried.map_err(CommitError::Store)? {
-                CommitAttempt::Landed(version) => return Ok(version),
-                CommitAttempt::Lost => {}
-                CommitAttempt::Failed(error) => failed = Some(error),
-            }
-        }
-    }
-
-    fn is_decided(&self, decision: &LossDecision) -> bool {
-        self.next_offset(&decision.partition) == Some(decision.next)
-            && decision
-                .topic
-                .is_none_or(|topic| self.topic_mark(&decision.partition) == Some(topic.mark()))
+        let transaction = TableTransaction {
+            requirements: vec![
+                Requirement::PositionOf(decision),
+                Requirement::PolicyIs(&evidence.policy_version),
+            ],
+            rows: None,
+            actions: actions(decision, &evidence),
+            evidence: &evidence,
+        };
+        let made = transaction.commit(LogHead {
+            log: &self.log,
+            state: &mut self.state,
+            lost_races: &mut self.lost_races,
+        });
+        made.await.map_err(|error| match error {
+            CommitError::OffsetsMoved(partition) => AcceptLossError::Moved { partition },
+            error => error.into(),
+        })
     }
 }
 

@@ -7,11 +7,12 @@
 
 use deltalake_core::kernel::{Action, Transaction};
 
-use super::attempt::{CommitAttempt, attempt};
+use super::requirement::Requirement;
+use super::transaction::{LogHead, TableTransaction};
 use super::{ControlsVersion, Table};
 use crate::error::CommitError;
 use crate::evidence::Evidence;
-use crate::log::{NOTICES_APP, next_entry};
+use crate::log::NOTICES_APP;
 
 impl Table {
     /// Returns the newest notice that the tags of all rows reflect, except those of an earlier
@@ -22,31 +23,31 @@ impl Table {
     }
 
     /// Records that the tags of all rows of version `seen_at` reflect the notices up to `newest`.
-    /// Returns false if a commit since requires another check, or if another writer was faster. May
-    /// be called again after any error.
+    /// Returns false if a commit since requires another check. May be called again after any error.
     pub async fn note_notices(
         &mut self,
         newest: ControlsVersion,
         seen_at: u64,
         evidence: Evidence,
     ) -> Result<bool, CommitError> {
-        self.refresh().await.map_err(CommitError::Unknown)?;
-        for version in seen_at + 1..=self.state.version {
-            let entry = next_entry(&self.log, version)
-                .await
-                .map_err(CommitError::Unknown)?;
-            if entry.is_none_or(|entry| entry.txns.iter().any(|(app, _)| app == NOTICES_APP)) {
-                return Ok(false);
-            }
-        }
-        self.goes_by(&evidence.policy_version)?;
-        match attempt(&self.log, &mut self.state, &evidence, vec![noted(newest)])
-            .await
-            .map_err(CommitError::Store)?
-        {
-            CommitAttempt::Landed(_) => Ok(true),
-            CommitAttempt::Lost => Ok(false),
-            CommitAttempt::Failed(error) => Err(CommitError::Unknown(error)),
+        let transaction = TableTransaction {
+            requirements: vec![
+                Requirement::TagsUnchangedSince(seen_at),
+                Requirement::PolicyIs(&evidence.policy_version),
+            ],
+            rows: None,
+            actions: vec![noted(newest)],
+            evidence: &evidence,
+        };
+        let made = transaction.commit(LogHead {
+            log: &self.log,
+            state: &mut self.state,
+            lost_races: &mut self.lost_races,
+        });
+        match made.await {
+            Ok(_) => Ok(true),
+            Err(CommitError::TagsMoved) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 }

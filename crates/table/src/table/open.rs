@@ -24,6 +24,7 @@ use crate::janitor::LastPass;
 use crate::log::{CONTROLS_APP, LogState, TableLog};
 use crate::root::Root;
 use crate::spec::{PARTITION_COLUMNS, TableSpec};
+use crate::transaction::{EntryPut, Transaction as LogTransaction, commit};
 use ebbtide_base::ids::BucketUnit;
 
 /// The property that lists the columns whose bounds any engine may write to the log.
@@ -35,47 +36,107 @@ const ATTEMPTS: usize = 20;
 
 pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError> {
     let log = TableLog::of(root, &spec.product);
-    let wanted = delta_schema(&spec)?;
-    let control_log = ControlLog::open(root);
-    for _ in 0..ATTEMPTS {
-        let loaded = LogState::load(&log).await?;
+    let schema = delta_schema(&spec)?;
+    let mut opening = OpenTransaction {
+        log: &log,
+        control_log: ControlLog::open(root),
+        spec: &spec,
+        schema: &schema,
+        state: None,
+        controls: ControlsVersion(0),
+        attempts: 0,
+    };
+    let state = commit(&mut opening).await?;
+    Ok(table(spec, schema, log, state))
+}
+
+/// The commits that give a table what it lacks. They are done with the state of the table.
+struct OpenTransaction<'a> {
+    log: &'a TableLog,
+    control_log: ControlLog,
+    spec: &'a TableSpec,
+    schema: &'a StructType,
+    /// `None` as long as there is no table.
+    state: Option<LogState>,
+    /// The newest control, read after the state.
+    controls: ControlsVersion,
+    attempts: usize,
+}
+
+impl LogTransaction for OpenTransaction<'_> {
+    type Entry = Vec<Action>;
+    type Done = LogState;
+    type Error = OpenError;
+
+    async fn read(&mut self) -> Result<u64, StoreError> {
+        let next = read_newest(self.log, &mut self.state).await?;
         // Read after the table: a process that appends a control lists the tables afterwards, so
         // one of the two sees the other.
-        let controls = control_log.newest().await?;
-        let (version, actions) = match loaded {
-            None => (0, creation(&spec, &wanted, controls)?),
-            Some(state) => match widened(&spec, &wanted, &state.metadata)? {
-                Some(metadata) => (
-                    state.version + 1,
-                    vec![info("set columns"), Action::Metadata(metadata)],
-                ),
-                None if state.controls() < controls.0 => {
-                    (state.version + 1, vec![info("controls"), raised(controls)])
-                }
-                None if state.controls() > controls.0 => {
-                    return Err(lost(state.controls(), controls).into());
-                }
-                None => {
-                    return Ok(Table {
-                        spec,
-                        schema: wanted,
-                        log,
-                        state,
-                        lost_races: 0,
-                        checkpointed: None,
-                        last_pass: LastPass::default(),
-                    });
-                }
-            },
+        self.controls = self.control_log.newest().await?;
+        Ok(next)
+    }
+
+    async fn recognise(&mut self, _: Option<u64>) -> Result<Option<LogState>, OpenError> {
+        let Some(state) = &self.state else {
+            return Ok(None);
         };
-        // In either case the next iteration reads the log again: another process may have done the
-        // same.
-        match write_entry(&log, version, &actions).await {
-            Ok(()) | Err(TransactionError::VersionAlreadyExists(_)) => {}
-            Err(error) => return Err(StoreError::from(error).into()),
+        let whole = widened(self.spec, self.schema, &state.metadata)?.is_none();
+        if whole && state.controls() > self.controls.0 {
+            return Err(lost(state.controls(), self.controls).into());
+        }
+        match whole && state.controls() == self.controls.0 {
+            true => Ok(self.state.take()),
+            false => Ok(None),
         }
     }
-    Err(StoreError::Refused("the table changed under every attempt to open it".to_owned()).into())
+
+    async fn propose(&mut self) -> Result<Vec<Action>, OpenError> {
+        self.attempts += 1;
+        if self.attempts > ATTEMPTS {
+            return Err(StoreError::Refused(
+                "the table changed under every attempt to open it".to_owned(),
+            )
+            .into());
+        }
+        let Some(state) = &self.state else {
+            return Ok(creation(self.spec, self.schema, self.controls)?);
+        };
+        Ok(match widened(self.spec, self.schema, &state.metadata)? {
+            Some(metadata) => vec![info("set columns"), Action::Metadata(metadata)],
+            None => vec![info("controls"), raised(self.controls)],
+        })
+    }
+
+    async fn put(&mut self, version: u64, entry: Vec<Action>) -> EntryPut<LogState> {
+        match write_entry(self.log, version, &entry).await {
+            // Also after its own entry: a control that was appended before it is missing in the
+            // table if the control log was read earlier.
+            Ok(()) | Err(TransactionError::VersionAlreadyExists(_)) => EntryPut::ReadOn,
+            Err(error) => EntryPut::Failed(error.into()),
+        }
+    }
+}
+
+/// Reads a table's log up to its newest entry. Returns the version of the next one: 0 if there is
+/// no table.
+pub async fn read_newest(log: &TableLog, state: &mut Option<LogState>) -> Result<u64, StoreError> {
+    match state {
+        Some(state) => drop(state.read_on(log).await?),
+        None => *state = LogState::load(log).await?,
+    }
+    Ok(state.as_ref().map_or(0, |state| state.version + 1))
+}
+
+fn table(spec: Arc<TableSpec>, schema: StructType, log: TableLog, state: LogState) -> Table {
+    Table {
+        spec,
+        schema,
+        log,
+        state,
+        lost_races: 0,
+        checkpointed: None,
+        last_pass: LastPass::default(),
+    }
 }
 
 /// Opens the table and writes nothing: `None` if there is none. Errors if it could not be given the
@@ -87,15 +148,7 @@ pub async fn existing(root: &Root, spec: Arc<TableSpec>) -> Result<Option<Table>
         return Ok(None);
     };
     widened(&spec, &schema, &state.metadata)?;
-    Ok(Some(Table {
-        spec,
-        schema,
-        log,
-        state,
-        lost_races: 0,
-        checkpointed: None,
-        last_pass: LastPass::default(),
-    }))
+    Ok(Some(table(spec, schema, log, state)))
 }
 
 /// Returns the columns in Delta's types.

@@ -6,19 +6,19 @@
 
 use std::sync::Arc;
 
-use deltalake_core::kernel::transaction::TransactionError;
 use deltalake_core::kernel::{Action, Metadata, MetadataExt, StructType, Transaction};
 
 use super::actions::evidence_info;
 use super::categories::CategoryColumns;
-use super::open::{STATS_COLUMNS, creation, delta_schema, stats_columns, widened, write_entry};
+use super::open::{STATS_COLUMNS, creation, delta_schema, read_newest, stats_columns, widened};
+use super::transaction::{is_own, put_entry};
 use super::{ControlsVersion, Table};
 use crate::error::{CommitError, OpenError, StoreError};
 use crate::evidence::Evidence;
 use crate::log::{CONTROLS_APP, LogState, NOTICES_APP, POLICY_APP, TableLog};
 use crate::root::Root;
 use crate::spec::TableSpec;
-use ebbtide_base::failpoint;
+use crate::transaction::{EntryPut, Transaction as LogTransaction, commit};
 use ebbtide_base::ids::{PolicyVersion, ProductKey};
 
 /// The property that names the active policy.
@@ -69,36 +69,66 @@ pub async fn take_force(
         .transpose()
         .map_err(refused)?;
     let columns = spec.as_deref().zip(schema.as_ref());
-    let mut failed: Option<StoreError> = None;
-    loop {
-        let state = LogState::load(&log).await.map_err(CommitError::Unknown)?;
-        if state.as_ref().is_some_and(|state| {
-            state
-                .txn(POLICY_APP)
-                .is_some_and(|at| at >= taking.control.0)
-        }) {
-            return Ok(false);
-        }
-        // The log was checked: the commit is not in it.
-        if let Some(error) = failed {
-            return Err(CommitError::Store(error));
-        }
-        let (version, actions) = match (&state, columns) {
-            (Some(state), columns) => (
-                state.version + 1,
-                change(state, columns, &taking, &evidence)?,
-            ),
-            (None, Some((spec, schema))) => (0, made(spec, schema, &taking)?),
-            (None, None) => return Ok(false),
+    let mut activation = PolicyTransaction {
+        log: &log,
+        state: None,
+        columns,
+        taking: &taking,
+        evidence: &evidence,
+    };
+    commit(&mut activation).await
+}
+
+/// The commit of a policy to one table. It is done with true if it landed, and with false if the
+/// policy or a later one was in force, or the table needs no policy.
+struct PolicyTransaction<'a> {
+    log: &'a TableLog,
+    /// `None` as long as there is no table.
+    state: Option<LogState>,
+    columns: Option<(&'a TableSpec, &'a StructType)>,
+    taking: &'a PolicyCommit,
+    evidence: &'a Evidence,
+}
+
+impl LogTransaction for PolicyTransaction<'_> {
+    type Entry = Vec<Action>;
+    type Done = bool;
+    type Error = CommitError;
+
+    async fn read(&mut self) -> Result<u64, StoreError> {
+        read_newest(self.log, &mut self.state).await
+    }
+
+    async fn recognise(&mut self, sent: Option<u64>) -> Result<Option<bool>, CommitError> {
+        let Some(state) = &self.state else {
+            return Ok(self.columns.is_none().then_some(false));
         };
-        failpoint::reach("before-commit");
-        match write_entry(&log, version, &actions).await {
-            Ok(()) => {
-                failpoint::reach("after-commit");
-                return Ok(true);
+        if let Some(sent) = sent.filter(|sent| *sent <= state.version) {
+            let own = is_own(self.log, sent, self.evidence.commit).await;
+            if own.map_err(CommitError::Unknown)? {
+                return Ok(Some(true));
             }
-            Err(TransactionError::VersionAlreadyExists(_)) => failed = None,
-            Err(error) => failed = Some(error.into()),
+        }
+        let active = state.txn(POLICY_APP);
+        Ok(active
+            .is_some_and(|control| control >= self.taking.control.0)
+            .then_some(false))
+    }
+
+    async fn propose(&mut self) -> Result<Vec<Action>, CommitError> {
+        match (&self.state, self.columns) {
+            (Some(state), columns) => change(state, columns, self.taking, self.evidence),
+            (None, Some((spec, schema))) => made(spec, schema, self.taking),
+            // `recognise` has answered.
+            (None, None) => Ok(Vec::new()),
+        }
+    }
+
+    async fn put(&mut self, version: u64, entry: Vec<Action>) -> EntryPut<bool> {
+        match put_entry(self.log, version, &entry).await {
+            EntryPut::Done(_) => EntryPut::Done(true),
+            EntryPut::ReadOn => EntryPut::ReadOn,
+            EntryPut::Failed(error) => EntryPut::Failed(error),
         }
     }
 }
@@ -151,7 +181,6 @@ fn change(
             told.map_err(|error| CommitError::Store(StoreError::Delta(Box::new(error.into()))))?;
     }
     let mut evidence = evidence.clone();
-    evidence.commit = uuid::Uuid::new_v4();
     evidence.totals = state.totals.unwrap_or_default().plus(&evidence);
     let info = evidence_info(&evidence, state.version).map_err(CommitError::Store)?;
     let metadata =

@@ -1,7 +1,7 @@
 //! The commit of a rewrite: it replaces segments by others in one step, with the evidence of the
 //! rewrite.
 //!
-//! It is the same compare-and-swap as that of ingest. The entries since the version at which the
+//! The entries since the version at which the
 //! caller listed the segments show whether these are still active, so that the cost does not grow
 //! with the table.
 
@@ -10,9 +10,10 @@ use std::collections::HashSet;
 use deltalake_core::kernel::{Action, Remove};
 use uuid::Uuid;
 
-use super::actions::partition_values;
-use super::commit::{ConflictCheck, TableChange};
+use super::actions::{RowChange, partition_values};
 use super::notices::noted;
+use super::requirement::Requirement;
+use super::transaction::{LogHead, TableTransaction};
 use super::{ControlsVersion, Table};
 use crate::error::{CommitError, StoreError};
 use crate::evidence::{Evidence, RewriteEvidence};
@@ -53,20 +54,34 @@ impl Table {
             .removes
             .iter()
             .map(|segment| Action::Remove(remove(segment, at, changes)));
-        let change = TableChange {
+        let rows = RowChange {
+            spec: &self.spec,
+            schema: &self.schema,
             segments: &rewrite.adds,
             removes: &rewrite.removes,
-            controls: rewrite.controls,
-            evidence: &rewrite.evidence,
+        };
+        let policy = &rewrite.evidence.policy_version;
+        let transaction = TableTransaction {
+            requirements: vec![
+                Requirement::SegmentsActive(RemovedFilesCheck::new(&rewrite)),
+                Requirement::PolicyIs(policy),
+                Requirement::ControlsAt(rewrite.controls),
+                Requirement::SchemaFits(&rows, policy),
+                Requirement::FilesExist(&rewrite.adds),
+            ],
+            rows: Some(&rows),
             actions: removed
                 .chain(rewrite.renewed.then(|| noted(ControlsVersion(0))))
                 .collect(),
+            evidence: &rewrite.evidence,
         };
-        self.swap(
-            &change,
-            ConflictCheck::Segments(RemovedFilesCheck::new(&rewrite)),
-        )
-        .await
+        transaction
+            .commit(LogHead {
+                log: &self.log,
+                state: &mut self.state,
+                lost_races: &mut self.lost_races,
+            })
+            .await
     }
 }
 

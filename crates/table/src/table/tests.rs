@@ -1,98 +1,32 @@
 mod away;
+mod columns;
 mod controls;
 mod controls_cache;
 mod crashes;
+mod faults;
 mod rewrite_crashes;
 mod rewrites;
+mod unclear;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 
-use arrow::datatypes::DataType;
-use async_trait::async_trait;
 use deltalake_core::kernel::Action;
 use deltalake_core::kernel::{Add, MetadataExt, Transaction};
-use deltalake_core::logstore::{StorageConfig, logstore_with};
 use futures::StreamExt;
+use object_store::PutOptions;
 use object_store::path::Path;
-use object_store::{
-    Error, GetOptions, GetResult, ObjectStore, PutOptions, PutPayload, PutResult, Result,
-};
 
 use super::open::{info, write_entry};
-use crate::durable::DurableFs;
 use crate::reports::audit;
-use crate::spec::{ColumnRole, TableColumn, TableSpec, instant};
+use crate::spec::TableSpec;
 use crate::testing::buckets::roots;
-use crate::testing::hook::{HookedStore, StoreHook};
 use crate::testing::{MARKER, batch, encoded, log_bytes, noon, partition, root, rows, spec};
 use crate::{
-    CleanupPlan, CommitError, ControlsVersion, MaintenanceSettings, OpenError, Root, StoreError,
-    Table,
+    CleanupPlan, CommitError, ControlsVersion, MaintenanceSettings, Root, StoreError, Table,
 };
-use ebbtide_base::ids::{BucketUnit, Offset};
+use ebbtide_base::ids::Offset;
 
 /// A store that fails on log entries, by mode: 0 never fails, 1 writes and then reports a failure,
-/// 2 fails and writes nothing, 3 like 1, and reads fail too.
-#[derive(Debug, Default)]
-struct Faulty {
-    inner: DurableFs,
-    mode: Arc<AtomicU8>,
-}
-
-fn broken() -> Error {
-    Error::Generic {
-        store: "faulty",
-        source: "the cable was pulled".into(),
-    }
-}
-
-#[async_trait]
-impl StoreHook for Faulty {
-    fn inner(&self) -> &dyn ObjectStore {
-        &self.inner
-    }
-
-    async fn put(
-        &self,
-        location: &Path,
-        payload: PutPayload,
-        opts: PutOptions,
-    ) -> Result<PutResult> {
-        let mode = self.mode.load(Ordering::SeqCst);
-        if mode == 0 || !location.as_ref().contains("_delta_log") {
-            return self.inner.put_opts(location, payload, opts).await;
-        }
-        if mode != 2 {
-            self.inner.put_opts(location, payload, opts).await?;
-        }
-        if mode == 3 {
-            self.mode.store(4, Ordering::SeqCst);
-        }
-        Err(broken())
-    }
-
-    async fn get(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        if self.mode.load(Ordering::SeqCst) == 4 {
-            return Err(broken());
-        }
-        self.inner.get_opts(location, options).await
-    }
-}
-
-fn with_faults(table: &mut Table) -> Arc<AtomicU8> {
-    let store = Faulty::default();
-    let mode = store.mode.clone();
-    let store = logstore_with(
-        Arc::new(HookedStore(store)),
-        table.log.root_url(),
-        StorageConfig::default(),
-    )
-    .unwrap();
-    table.log = table.log.with(store);
-    mode
-}
-
 async fn foreign(table: &Table, actions: Vec<Action>) {
     let mut version = table.version() + 1;
     while table
@@ -162,78 +96,6 @@ async fn a_zombie_that_wakes_after_its_partition_went_on_elsewhere_cannot_commit
     zombie.discard(segments).await;
     let found = audit(&root, &"sms".parse().unwrap()).await.unwrap();
     assert_eq!((found.records, found.broken), (30, vec![]));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_commit_that_landed_although_the_store_said_no_is_found_and_not_repeated() {
-    let (_folder, root) = root();
-    let mut table = Table::open(&root, spec()).await.unwrap();
-    let mode = with_faults(&mut table);
-    let next = batch(&table, 0, None, 100).await;
-    mode.store(1, Ordering::SeqCst);
-    assert_eq!(table.commit(next).await.unwrap(), 1);
-    assert_eq!(
-        (table.version(), table.next_offset(&partition(0))),
-        (1, Some(Offset(100)))
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_commit_of_unknown_outcome_is_looked_for_before_it_is_tried_again() {
-    let (_folder, root) = root();
-    let mut table = Table::open(&root, spec()).await.unwrap();
-    let mode = with_faults(&mut table);
-    let next = batch(&table, 0, None, 100).await;
-    mode.store(3, Ordering::SeqCst);
-    assert!(matches!(
-        table.commit(next.clone()).await,
-        Err(CommitError::Unknown(_))
-    ));
-    assert!(matches!(
-        table.commit(next.clone()).await,
-        Err(CommitError::Unknown(_))
-    ));
-    mode.store(0, Ordering::SeqCst);
-    // Also after another call reads past it, others commit after it, and the table is opened again.
-    table.refresh().await.unwrap();
-    for (number, from) in [(1, None), (0, Some(100)), (1, Some(110))] {
-        let more = batch(&table, number, from, from.unwrap_or(100) + 10).await;
-        table.commit(more).await.unwrap();
-    }
-    assert_eq!(table.commit(next.clone()).await.unwrap(), 1);
-    assert_eq!(
-        Table::open(&root, spec())
-            .await
-            .unwrap()
-            .commit(next)
-            .await
-            .unwrap(),
-        1
-    );
-    assert_eq!(table.version(), 4);
-    assert_eq!(
-        audit(&root, &"sms".parse().unwrap()).await.unwrap().broken,
-        vec![]
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_commit_that_did_not_land_may_be_tried_again_with_the_same_batch() {
-    let (_folder, root) = root();
-    let mut table = Table::open(&root, spec()).await.unwrap();
-    let mode = with_faults(&mut table);
-    let next = batch(&table, 0, None, 100).await;
-    mode.store(2, Ordering::SeqCst);
-    assert!(matches!(
-        table.commit(next.clone()).await,
-        Err(CommitError::Store(_))
-    ));
-    assert_eq!(
-        (table.version(), table.next_offset(&partition(0))),
-        (0, None)
-    );
-    mode.store(0, Ordering::SeqCst);
-    assert_eq!(table.commit(next).await.unwrap(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -407,40 +269,6 @@ async fn another_engines_commits_in_between_are_read_past() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_table_that_lost_a_column_or_gained_a_feature_takes_no_commit() {
-    let (_folder, root) = root();
-    let mut table = Table::open(&root, spec()).await.unwrap();
-    let ours = batch(&table, 0, None, 100).await;
-    let schema = table.state.metadata.parse_schema().unwrap();
-    let kept = schema
-        .fields()
-        .filter(|field| field.name() != "body")
-        .cloned();
-    let kept = deltalake_core::kernel::StructType::try_new(kept).unwrap();
-    let narrowed = table.state.metadata.clone().with_schema(&kept).unwrap();
-    foreign(&table, vec![Action::Metadata(narrowed)]).await;
-    assert!(matches!(
-        table.commit(ours.clone()).await,
-        Err(CommitError::SchemaMoved)
-    ));
-    let mut table = Table::open(&root, spec()).await.unwrap();
-    let forgetful = table.state.metadata.clone();
-    let forgetful = forgetful.add_config_key(
-        "delta.setTransactionRetentionDuration".to_owned(),
-        "interval 1 days".to_owned(),
-    );
-    foreign(&table, vec![Action::Metadata(forgetful.unwrap())]).await;
-    assert!(matches!(
-        table.commit(ours).await,
-        Err(CommitError::Unknown(StoreError::Unsupported(_)))
-    ));
-    assert!(matches!(
-        Table::open(&root, spec()).await,
-        Err(OpenError::Store(StoreError::Unsupported(_)))
-    ));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn no_personal_value_stands_in_the_log_nor_in_a_checkpoint() {
     let (_folder, root) = root();
     let mut table = Table::open(&root, spec()).await.unwrap();
@@ -498,77 +326,6 @@ async fn a_profile_is_explained_in_the_table_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_column_is_added_and_old_segments_stay() {
-    let (_folder, root) = root();
-    let mut table = Table::open(&root, spec()).await.unwrap();
-    let work = batch(&table, 0, None, 10).await;
-    table.commit(work).await.unwrap();
-    let mut wider = TableSpec::clone(&spec());
-    let (role, bloom) = (ColumnRole::Plain, false);
-    let column = TableColumn {
-        name: "carrier".to_owned(),
-        data_type: DataType::Utf8,
-        role,
-        doc: None,
-        bloom,
-    };
-    wider.columns.insert(2, column);
-    let wider = Arc::new(wider);
-    let table = Table::open(&root, wider.clone()).await.unwrap();
-    assert_eq!(table.version(), 2);
-    assert!(
-        table
-            .state
-            .columns()
-            .unwrap()
-            .contains(&"carrier".to_owned())
-    );
-    // A column that the policy no longer names stays in the table; nothing is written for it.
-    assert_eq!(Table::open(&root, spec()).await.unwrap().version(), 2);
-    assert_eq!(Table::open(&root, wider).await.unwrap().version(), 2);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_column_of_another_type_and_another_bucket_unit_are_refused_with_the_mend() {
-    let (_folder, root) = root();
-    Table::open(&root, spec()).await.unwrap();
-    let mut other = TableSpec::clone(&spec());
-    other
-        .columns
-        .iter_mut()
-        .find(|column| column.name == "segments")
-        .unwrap()
-        .data_type = DataType::Utf8;
-    let refused = Table::open(&root, Arc::new(other))
-        .await
-        .err()
-        .unwrap()
-        .to_string();
-    assert_eq!(
-        refused,
-        "column segments of table sms is integer and the policy's schema makes it string; rename the field in the schema, \
-         or start a new product"
-    );
-    let mut hourly = TableSpec::clone(&spec());
-    hourly.unit = BucketUnit::Hour;
-    hourly
-        .columns
-        .iter_mut()
-        .find(|column| column.name == "bucket")
-        .unwrap()
-        .data_type = instant();
-    let refused = Table::open(&root, Arc::new(hourly))
-        .await
-        .err()
-        .unwrap()
-        .to_string();
-    assert_eq!(
-        refused,
-        "table sms holds buckets of a day and the policy says hour; set `bucket: day` in the policy, or start a new root"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn files_that_vanished_before_the_commit_are_not_listed() {
     let (_folder, root) = root();
     let mut table = Table::open(&root, spec()).await.unwrap();
@@ -602,50 +359,6 @@ async fn a_file_that_cannot_be_written_is_said_and_nothing_of_it_stays() {
             .unwrap(),
         CleanupPlan::default()
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_table_of_hours_is_committed_to_and_opened_again() {
-    let (_folder, root) = root();
-    let mut hourly = TableSpec::clone(&spec());
-    hourly.unit = BucketUnit::Hour;
-    hourly
-        .columns
-        .iter_mut()
-        .find(|column| column.name == "bucket")
-        .unwrap()
-        .data_type = instant();
-    let hourly = Arc::new(hourly);
-    let mut table = Table::open(&root, hourly.clone()).await.unwrap();
-    let mut work = batch(&table, 0, None, 10).await;
-    let mut one = encoded(&rows(0, 0, 10));
-    one.tags.bucket = ebbtide_base::ids::Bucket::Hour(noon());
-    work.segments = vec![table.put(one).await.unwrap()];
-    assert!(
-        work.segments[0]
-            .path()
-            .starts_with("bucket=2026-09-21T14:13:20Z/"),
-        "{}",
-        work.segments[0].path()
-    );
-    table.commit(work).await.unwrap();
-    let upkeep = MaintenanceSettings {
-        checkpoint_every: 1,
-        ..MaintenanceSettings::default()
-    };
-    assert_eq!(
-        table.maintain(noon(), &upkeep).await.unwrap().checkpoint,
-        Some(1)
-    );
-    assert_eq!(
-        Table::open(&root, hourly)
-            .await
-            .unwrap()
-            .next_offset(&partition(0)),
-        Some(Offset(10))
-    );
-    assert!(audit(&root, &"sms".parse().unwrap()).await.unwrap().holds());
-    keep(&root, "hours");
 }
 
 #[test]

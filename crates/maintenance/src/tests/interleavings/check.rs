@@ -1,5 +1,6 @@
 //! The checks of an interleaving: after every step, and at its end.
 
+use futures::StreamExt;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 

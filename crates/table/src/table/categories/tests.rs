@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::CommitError;
 use crate::testing::{filled, noon, rewrite, root};
-use crate::{Segment, SegmentIndex};
+use crate::{Segment, SegmentIndex, Table};
 
 fn category(name: &str) -> Category {
     Category::new(name).unwrap()

@@ -3,7 +3,8 @@
 use deltalake_core::kernel::{Action, Remove, Transaction};
 
 use super::super::open::info;
-use super::{foreign, with_faults};
+use super::faults::with_faults;
+use super::foreign;
 use crate::reports::audit;
 use crate::testing::{batch, filled, noon, partition, rewrite, root, segment, spec};
 use crate::{
