@@ -332,7 +332,7 @@ mod tests {
             ),
             (
                 NoticeError::Lengthens { known: at },
-                "the contract was noted to end at 2026-11-24T09:00:00Z",
+                "the contract is recorded to end at 2026-11-24T09:00:00Z",
             ),
         ] {
             let rejected = refused(0, Some(why));
