@@ -176,9 +176,9 @@ fn change(
             .map_err(refused)?
             .unwrap_or(metadata);
         // The bounds of a column that became personal are no longer written to the log.
-        let told = metadata.add_config_key(STATS_COLUMNS.to_owned(), stats_columns(spec));
-        metadata =
-            told.map_err(|error| CommitError::Store(StoreError::Delta(Box::new(error.into()))))?;
+        let changed = metadata.add_config_key(STATS_COLUMNS.to_owned(), stats_columns(spec));
+        metadata = changed
+            .map_err(|error| CommitError::Store(StoreError::Delta(Box::new(error.into()))))?;
     }
     let mut evidence = evidence.clone();
     evidence.totals = state.totals.unwrap_or_default().plus(&evidence);
