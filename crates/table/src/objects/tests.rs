@@ -181,7 +181,7 @@ async fn a_vote_that_may_land_yet_is_said_to_after_a_bounded_number_of_tries() {
 }
 
 #[tokio::test]
-async fn a_store_that_ignores_the_condition_of_a_put_is_told_and_nothing_of_the_trial_stays() {
+async fn store_that_ignores_a_put_condition_is_found_and_the_probe_cleans_up() {
     for (doings, shown) in [
         (&[][..], ProbeResult::Good),
         (

@@ -41,9 +41,9 @@ pub enum SplitResult {
 }
 
 impl Table {
-    /// Splits a segment by a predicate. Commits nothing. Errors if the segment is missing or damaged,
-    /// or if a column is not of the kind that the predicate needs; then nothing of the new segments
-    /// is left.
+    /// Splits a segment by a predicate. Commits nothing. Errors if the segment is missing or
+    /// damaged, or if a column is not of the kind that the predicate needs; then nothing of the new
+    /// segments is left.
     pub async fn split(
         &self,
         source: &StoredSegment,
