@@ -184,7 +184,7 @@ fn resumed(ebbtide: &mut Ebbtide, partitions: f64) {
 }
 
 #[test]
-fn deleted_topic_is_named_until_it_exists_and_its_sibling_goes_on() {
+fn deleted_topic_is_named_until_it_exists_and_its_sibling_continues() {
     let scene = scene(kafka::shared());
     let sms = topic(&scene, "sms");
     scene.produce(60, 0, "before").finish(PATIENCE);
