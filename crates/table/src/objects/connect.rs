@@ -31,8 +31,8 @@ pub struct ConnectedStore {
     pub uploads: Option<UnfinishedUploads>,
 }
 
-/// Creates the client of the store that `url` is in. Errors with the reason if there is none. Sends
-/// no request.
+/// Creates the client of the store that `url` is in. Errors with the reason if that is not
+/// possible. Sends no request.
 pub fn connect(
     url: &Url,
     settings: &ebbtide_config::ObjectStoreConfig,

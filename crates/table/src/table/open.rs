@@ -139,8 +139,8 @@ fn table(spec: Arc<TableSpec>, schema: StructType, log: TableLog, state: LogStat
     }
 }
 
-/// Opens the table and writes nothing: `None` if there is none. Errors if it could not be given the
-/// columns.
+/// Opens the table and writes nothing; returns `None` if it does not exist. Errors if it could not
+/// be given the columns.
 pub async fn existing(root: &Root, spec: Arc<TableSpec>) -> Result<Option<Table>, OpenError> {
     let log = TableLog::of(root, &spec.product);
     let schema = delta_schema(&spec)?;

@@ -54,7 +54,7 @@ impl LogState {
 
 /// Puts a policy in force in the table of a product. `spec` has the table's columns under the
 /// policy; `None` if the policy has no records of the product. Creates the table if the policy has
-/// records and there is none. Returns true if the policy was not in force before; a policy never
+/// records and no table exists. Returns true if the policy was not in force before; a policy never
 /// replaces a later one. May be called again after any error.
 pub async fn take_force(
     root: &Root,
