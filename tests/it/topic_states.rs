@@ -38,7 +38,7 @@ fn topic(scene: &Scene<'_>, product: &str) -> String {
         .clone()
 }
 
-/// Returns the value of a topic's only series of a metric; `None` if there is none.
+/// Returns the value of a topic's only series of a metric; `None` if no series exists.
 fn series(ebbtide: &Ebbtide, metric: &str, topic: &str) -> Option<f64> {
     let (_, metrics) = ebbtide.ask("/metrics")?;
     let label = format!("topic=\"{topic}\"");
