@@ -84,8 +84,12 @@ fn live(looks: Vec<Vec<u64>>) -> (u64, u64, usize) {
             }
             for merge in merges.works {
                 written += merge.bytes();
-                segments
-                    .retain(|segment| !merge.segments.iter().any(|gone| gone.path == segment.path));
+                segments.retain(|segment| {
+                    !merge
+                        .segments
+                        .iter()
+                        .any(|merged| merged.path == segment.path)
+                });
                 segments.push(segment(merge.bytes()));
             }
         }

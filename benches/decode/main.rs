@@ -38,7 +38,7 @@ fn main() {
     println!(
         "{records} SMS of {bytes} bytes on average, framed; nanoseconds a record, best of {ROUNDS}"
     );
-    let told = |name: &str, round: &dyn Fn() -> Duration| {
+    let report = |name: &str, round: &dyn Fn() -> Duration| {
         let best = (0..ROUNDS).map(|_| round()).min().unwrap_or_default();
         println!(
             "{name:<40} {:>6.0}",
@@ -51,13 +51,13 @@ fn main() {
         .iter()
         .map(|column| column.name.clone())
         .collect();
-    told("ours, checked, every column", &|| {
+    report("ours, checked, every column", &|| {
         ours(&schema, &every, &messages)
     });
-    told("ours, checked, no column", &|| {
+    report("ours, checked, no column", &|| {
         ours(&schema, &BTreeSet::new(), &messages)
     });
-    told("arrow-avro, unchecked, every column", &|| {
+    report("arrow-avro, unchecked, every column", &|| {
         theirs(&schema, &messages)
     });
 }

@@ -109,13 +109,13 @@ fn main() {
         if options.backlog > 0 {
             let place = scratch.path().join(format!("root-{run}-behind"));
             let overdue = backlog::fill(&place, options.backlog);
-            let behind = instance::run(&place, &broker.bootstrap(), &filled);
+            let with_backlog = instance::run(&place, &broker.bootstrap(), &filled);
             println!(
                 "    while sweeping: {:.0} records/s, {:.2} of ingest alone (bar: at least 0.7); {:.0} of {overdue} overdue \
                  records ended meanwhile",
-                records as f64 / behind.wall.as_secs_f64(),
-                ours.wall.as_secs_f64() / behind.wall.as_secs_f64(),
-                behind.ended,
+                records as f64 / with_backlog.wall.as_secs_f64(),
+                ours.wall.as_secs_f64() / with_backlog.wall.as_secs_f64(),
+                with_backlog.ended,
             );
         }
     }

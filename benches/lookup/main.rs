@@ -47,7 +47,7 @@ type Answer = (u64, i64);
 const DAYS: [u64; 3] = [4, 12, 40];
 
 /// The number of concurrent look-ups.
-const AT_ONCE: usize = 8;
+const CONCURRENT: usize = 8;
 
 fn main() {
     let option = |name: &str| {
@@ -95,7 +95,7 @@ fn main() {
     if std::env::args().any(|argument| argument == "--alone") {
         return;
     }
-    for ((who, asked), ours) in asked.iter().zip(&last.told) {
+    for ((who, asked), ours) in asked.iter().zip(&last.lookups) {
         let mut best = f64::MAX;
         for (name, took, theirs) in rivals::ask(&last.files, asked) {
             assert_eq!(theirs, ours.answers, "{name} answers otherwise");
@@ -111,7 +111,7 @@ fn main() {
         );
     }
     let first = tables.first().unwrap_or(last);
-    for ((who, _), (first, last)) in asked.iter().zip(first.told.iter().zip(&last.told)) {
+    for ((who, _), (first, last)) in asked.iter().zip(first.lookups.iter().zip(&last.lookups)) {
         let times = last.warm.as_secs_f64() / first.warm.as_secs_f64();
         println!("{who:<10} the table 10 times as large: {times:.2} times as long (bar: 1.2)");
     }
@@ -120,7 +120,7 @@ fn main() {
 /// A table of one size, with the cost of look-ups in it.
 struct Measured {
     files: Vec<PathBuf>,
-    told: Vec<Ours>,
+    lookups: Vec<Ours>,
 }
 
 /// The cost of look-ups of people of one kind, and the answers.
@@ -153,7 +153,7 @@ async fn at(
         look_up(&known, &size.guest(1_000_003 * number)).await;
         look_up(&known, &size.regular(1_000_003 * number)).await;
     }
-    let mut told = Vec::new();
+    let mut lookups = Vec::new();
     for (who, asked) in asked {
         let (mut opened, mut cold, mut warm, mut answers) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -171,28 +171,28 @@ async fn at(
             answers.push(again);
         }
         let rows = answers.iter().map(|answer| answer.0).sum::<u64>() / answers.len() as u64;
-        let rate = at_once(&known, asked).await;
+        let rate = lookup_rate(&known, asked).await;
         let (opened, cold, warm) = (median(opened), median(cold), median(warm));
         println!(
-            "{who:<10} {rows:>4} rows: warm {:>7.2} ms, cold {:>7.2} ms of which opening the table {:>6.2}; {AT_ONCE} at once \
+            "{who:<10} {rows:>4} rows: warm {:>7.2} ms, cold {:>7.2} ms of which opening the table {:>6.2}; {CONCURRENT} at once \
              {rate:.0} a second",
             millis(warm),
             millis(cold),
             millis(opened)
         );
-        told.push(Ours { warm, answers });
+        lookups.push(Ours { warm, answers });
     }
     println!(
         "footers and page indexes in memory: {} KiB",
         known.memory() >> 10
     );
-    Measured { files, told }
+    Measured { files, lookups }
 }
 
-/// Returns the look-ups per second, with `AT_ONCE` of them concurrent.
-async fn at_once(finder: &Arc<RecordFinder>, asked: &[String]) -> f64 {
+/// Returns the look-ups per second, with `CONCURRENT` of them concurrent.
+async fn lookup_rate(finder: &Arc<RecordFinder>, asked: &[String]) -> f64 {
     let started = Instant::now();
-    let works = (0..AT_ONCE).map(|_| {
+    let works = (0..CONCURRENT).map(|_| {
         let (finder, asked) = (Arc::clone(finder), asked.to_vec());
         tokio::spawn(async move {
             for person in &asked {
@@ -203,7 +203,7 @@ async fn at_once(finder: &Arc<RecordFinder>, asked: &[String]) -> f64 {
     for work in works.collect::<Vec<_>>() {
         work.await.expect("look-ups");
     }
-    (AT_ONCE * asked.len()) as f64 / started.elapsed().as_secs_f64()
+    (CONCURRENT * asked.len()) as f64 / started.elapsed().as_secs_f64()
 }
 
 /// Reads all columns of a person's rows, from the newest version.

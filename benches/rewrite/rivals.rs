@@ -54,7 +54,7 @@ pub fn encode(files: &[PathBuf], without: &str, to: &Path) -> Duration {
     for file in files {
         let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(file).expect("a file"))
             .expect("a segment");
-        let goes = [without.to_owned(), expires_column(without)];
+        let dropped = [without.to_owned(), expires_column(without)];
         let names: Vec<String> = builder
             .schema()
             .fields()
@@ -63,7 +63,7 @@ pub fn encode(files: &[PathBuf], without: &str, to: &Path) -> Duration {
             .collect();
         let stay = names
             .iter()
-            .filter(|name| !goes.contains(name))
+            .filter(|name| !dropped.contains(name))
             .map(String::as_str);
         let mask = ProjectionMask::columns(builder.parquet_schema(), stay);
         for batch in builder

@@ -94,14 +94,14 @@ fn no_file_names_a_path_of_somebodys_machine() {
 fn names_a_place(line: &str, home: &str) -> bool {
     line.match_indices(home).any(|(at, _)| {
         let before = line[..at].chars().next_back();
-        let behind = line[at + home.len()..].chars().next();
+        let after = line[at + home.len()..].chars().next();
         before.is_none_or(|c| !c.is_alphanumeric() && !matches!(c, '}' | '/' | '.' | '_' | '-'))
-            && behind.is_some_and(|c| c.is_ascii_lowercase() || c == '.')
+            && after.is_some_and(|c| c.is_ascii_lowercase() || c == '.')
     })
 }
 
 #[test]
-fn a_path_of_a_machine_is_told_from_the_middle_of_another_path() {
+fn path_of_a_machine_is_distinguished_from_part_of_another_path() {
     let home = format!("/{}/", "work");
     assert!(names_a_place(&format!("see {home}notes"), &home));
     assert!(!names_a_place(

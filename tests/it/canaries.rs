@@ -91,9 +91,9 @@ fn residue(scene: &Scene<'_>, values: &Path) -> (BTreeSet<u64>, i32, String) {
         .output()
         .unwrap();
     // On a busy machine it reports its progress on stderr.
-    let told = String::from_utf8(output.stdout).unwrap();
-    let json: Value = serde_json::from_str(&told).unwrap_or_else(|_| panic!("no JSON: {told}"));
-    let said = told + &String::from_utf8(output.stderr).unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let json: Value = serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("no JSON: {stdout}"));
+    let said = stdout + &String::from_utf8(output.stderr).unwrap();
     assert_eq!(
         json["unsearched"],
         serde_json::json!([]),
@@ -131,11 +131,14 @@ fn independent(scene: &Scene<'_>, values: &Path) -> BTreeSet<u64> {
 /// months, 5, 10 years.
 const TIMES: [u64; 6] = [92, 190, 370, 740, 1830, 3655];
 
-/// Asserts that both searches find every canary except those that are `gone`, and that `residue`
+/// Asserts that both searches find exactly the canaries that are not deleted, and that `residue`
 /// shows no value.
-fn judge(scene: &Scene<'_>, canaries: &[Canary], gone: impl Fn(&Canary) -> bool) {
+fn judge(scene: &Scene<'_>, canaries: &[Canary], is_deleted: impl Fn(&Canary) -> bool) {
     let file = file_of(scene, canaries.iter().map(|canary| canary.value.as_str()));
-    let lines = canaries.iter().zip(1..).filter(|(canary, _)| !gone(canary));
+    let lines = canaries
+        .iter()
+        .zip(1..)
+        .filter(|(canary, _)| !is_deleted(canary));
     let living: BTreeSet<u64> = lines.map(|(_, line)| line).collect();
     let judge = |who: &str, found: &BTreeSet<u64>| {
         let of = |line: &u64| &canaries[usize::try_from(*line).unwrap() - 1];
@@ -151,13 +154,13 @@ fn judge(scene: &Scene<'_>, canaries: &[Canary], gone: impl Fn(&Canary) -> bool)
     let (found, code, said) = residue(scene, &file);
     judge("residue", &found);
     assert_eq!(code, 1, "something is found");
-    let told = canaries.iter().find(|canary| said.contains(&canary.value));
-    assert!(told.is_none(), "residue tells {told:?}");
+    let shown = canaries.iter().find(|canary| said.contains(&canary.value));
+    assert!(shown.is_none(), "residue tells {shown:?}");
     judge("the independent search", &independent(scene, &file));
     // Searched alone, too: with many values, a filter that answers "maybe" has another weight.
     let due: Vec<&str> = canaries
         .iter()
-        .filter(|canary| gone(canary))
+        .filter(|canary| is_deleted(canary))
         .map(|canary| canary.value.as_str())
         .collect();
     if !due.is_empty() {
@@ -171,7 +174,7 @@ fn judge(scene: &Scene<'_>, canaries: &[Canary], gone: impl Fn(&Canary) -> bool)
 fn swept_away(scene: &mut Scene<'_>, canaries: &[Canary]) {
     scene.sections =
         "maintain:\n  readers_grace: 0s\n  orphan_age: 3650d\n  log_retention: 3650d\n".to_owned();
-    let mut gone_before = 0;
+    let mut due_before = 0;
     // Tomorrow all buckets are closed. From then on, the sweeps read compacted segments.
     let did = compact(scene, 2 * 24 * 3600);
     assert!(did["merges"].as_u64().unwrap() > 0, "{did}");
@@ -181,12 +184,12 @@ fn swept_away(scene: &mut Scene<'_>, canaries: &[Canary]) {
         let ahead = days * 24 * 3600;
         let did = sweep(scene, ahead);
         let now = micros(ahead);
-        let gone = |canary: &Canary| canary.expires.is_some_and(|at| at <= now);
-        judge(scene, canaries, gone);
+        let is_due = |canary: &Canary| canary.expires.is_some_and(|at| at <= now);
+        judge(scene, canaries, is_due);
         scene.audit();
-        let count = canaries.iter().filter(|canary| gone(canary)).count();
-        assert!(count > gone_before, "by day {days} more is due than before");
-        gone_before = count;
+        let count = canaries.iter().filter(|canary| is_due(canary)).count();
+        assert!(count > due_before, "by day {days} more is due than before");
+        due_before = count;
         // The rest of each bucket may be merged. The next sweep deletes the files that were
         // replaced.
         compact(scene, ahead);
@@ -200,7 +203,7 @@ fn swept_away(scene: &mut Scene<'_>, canaries: &[Canary]) {
         .iter()
         .filter(|canary| canary.expires.is_some())
         .count();
-    assert_eq!(gone_before, dated, "every canary with a deadline is gone");
+    assert_eq!(due_before, dated, "every canary with a deadline is gone");
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn tell(folder: &Path, first: u64, count: u64) {
         .enable_all()
         .build()
         .unwrap();
-    let (mut world, mut told) = (None, 0);
+    let (mut world, mut reported) = (None, 0);
     for line in said.lines() {
         let answer = match serde_json::from_str(&line.unwrap()).unwrap() {
             Step::Open {
@@ -89,7 +89,7 @@ fn tell(folder: &Path, first: u64, count: u64) {
                 Err(refused) => json!({ "refused": refused }),
             },
             Step::End { histories } => {
-                told = histories;
+                reported = histories;
                 json!({})
             }
             step => runtime.block_on(world.as_mut().unwrap().carry_out(step)),
@@ -99,7 +99,7 @@ fn tell(folder: &Path, first: u64, count: u64) {
     }
     let status = reader.wait().unwrap();
     assert!(
-        status.success() && told == count,
-        "histories from seed {first} on: {told} of {count}, {status}"
+        status.success() && reported == count,
+        "histories from seed {first} on: {reported} of {count}, {status}"
     );
 }

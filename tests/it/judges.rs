@@ -1,5 +1,5 @@
 //! Tests of the judges: the comparison with what was produced must refuse lost, repeated, changed
-//! and unknown records, and the audit must refuse a table whose file is gone.
+//! and unknown records, and the audit must refuse a table whose file is missing.
 
 use std::fs;
 use std::path::Path;
@@ -41,7 +41,7 @@ fn verdict(scene: &Scene<'_>, lines: &[Value]) -> String {
 }
 
 #[test]
-fn the_comparison_does_not_pass_what_is_lost_doubled_changed_or_nobodys() {
+fn comparison_fails_on_lost_repeated_changed_and_unknown_records() {
     let scene = Scene::new(
         program(),
         kafka::shared(),
@@ -83,7 +83,7 @@ fn the_comparison_does_not_pass_what_is_lost_doubled_changed_or_nobodys() {
 }
 
 #[test]
-fn the_audit_does_not_pass_a_table_whose_file_is_gone() {
+fn audit_fails_on_a_table_with_a_missing_file() {
     let scene = Scene::new(
         program(),
         kafka::shared(),

@@ -201,7 +201,7 @@ fn land_and_go(bucket: BucketSettings, readers: &str) {
 }
 
 #[test]
-fn records_land_in_a_bucket_exactly_once_and_what_is_due_goes_from_every_object() {
+fn bucket_stores_records_exactly_once_and_due_data_is_in_no_object() {
     land_and_go(minio::shared().bucket(), "deltalake,polars");
 }
 

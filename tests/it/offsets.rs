@@ -140,7 +140,7 @@ fn partitions_that_retention_emptied_before_the_first_start_have_no_lag() {
 }
 
 #[test]
-fn a_lane_that_goes_back_to_the_offset_of_a_marker_goes_on_with_the_next_record() {
+fn lane_that_returns_to_the_offset_of_a_marker_continues_after_it() {
     let mut scene = scene(4);
     // Two lanes would share the partitions, and an eager rebalance would revoke all of them.
     scene.set("lanes", "1");

@@ -211,7 +211,7 @@ fn lost_records_refuse_their_partition_alone_until_the_loss_is_accepted() {
 }
 
 #[test]
-fn records_that_are_deleted_while_the_lane_waits_are_refused_and_the_rest_goes_on() {
+fn records_deleted_while_the_lane_waits_are_refused_and_others_stored() {
     let door = Proxy::to(registry::shared().port());
     let mut scene = Scene::new(program(), kafka::shared(), door.base(), &["sms"], 2);
     // The client's queue is small, and a partition that waits is paused: records that are produced

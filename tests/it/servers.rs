@@ -47,7 +47,7 @@ fn a_process_does_not_outlive_its_value() {
 }
 
 #[test]
-fn a_shut_door_answers_nobody_and_an_opened_one_does_again() {
+fn shut_proxy_does_not_answer_and_an_opened_one_answers_again() {
     let proxy = Proxy::to(registry::shared().port());
     let url = format!("{}/apis/ccompat/v7/subjects", proxy.base());
     assert_eq!(http_get(&url).map(|answer| answer.0), Some(200));

@@ -216,7 +216,7 @@ fn a_missing_topic_of_dead_letters_or_notices_is_named_with_its_setting() {
 }
 
 #[test]
-fn a_topic_that_may_not_be_seen_is_told_from_one_whose_settings_may_not() {
+fn hidden_topic_is_distinguished_from_one_with_hidden_settings() {
     let kafka = Kafka::start_with_lists();
     let scene = Scene::new(
         program(),

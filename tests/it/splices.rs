@@ -232,13 +232,13 @@ async fn case(number: u64, folder: &Path) {
         folder.join("after.parquet"),
     )
     .unwrap();
-    let gone: Vec<String> = spec
+    let dropped: Vec<String> = spec
         .columns
         .iter()
         .filter(|of| of.role == ColumnRole::Personal(going.clone()))
         .map(|of| of.name.clone())
         .collect();
-    fs::write(folder.join("gone"), gone.join("\n")).unwrap();
+    fs::write(folder.join("gone"), dropped.join("\n")).unwrap();
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn dead_letters_that_are_kept_longer_than_the_policy_are_refused_too() {
 }
 
 #[test]
-fn a_topic_that_was_made_anew_is_refused_and_never_skipped_or_rewound() {
+fn recreated_topic_is_refused_and_never_skipped_or_rewound() {
     let scene = Scene::new(
         program(),
         kafka::shared(),

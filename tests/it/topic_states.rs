@@ -38,7 +38,7 @@ fn topic(scene: &Scene<'_>, product: &str) -> String {
         .clone()
 }
 
-/// Returns the value of a topic's only series of a metric; `None` if there is none.
+/// Returns the value of a topic's only series of a metric; `None` if no series exists.
 fn series(ebbtide: &Ebbtide, metric: &str, topic: &str) -> Option<f64> {
     let (_, metrics) = ebbtide.ask("/metrics")?;
     let label = format!("topic=\"{topic}\"");
@@ -184,7 +184,7 @@ fn resumed(ebbtide: &mut Ebbtide, partitions: f64) {
 }
 
 #[test]
-fn deleted_topic_is_named_until_it_exists_and_its_sibling_goes_on() {
+fn deleted_topic_is_named_until_it_exists_and_its_sibling_continues() {
     let scene = scene(kafka::shared());
     let sms = topic(&scene, "sms");
     scene.produce(60, 0, "before").finish(PATIENCE);

@@ -49,7 +49,7 @@ fn outcome(instance: &Ebbtide, outcome: &str) -> f64 {
         .unwrap_or(0.0)
 }
 
-fn gone(scene: &Scene<'_>, tenant: &str) {
+fn await_deletion(scene: &Scene<'_>, tenant: &str) {
     eventually(
         &format!("nobody of {tenant} is named any more"),
         Duration::from_secs(60),
@@ -58,7 +58,7 @@ fn gone(scene: &Scene<'_>, tenant: &str) {
 }
 
 #[test]
-fn whose_contract_ended_is_gone_on_time_and_the_neighbours_stay() {
+fn data_of_an_ended_contract_is_deleted_on_time_and_the_rest_stays() {
     let mut scene = Scene::new(
         program(),
         kafka::shared(),
@@ -88,7 +88,7 @@ fn whose_contract_ended_is_gone_on_time_and_the_neighbours_stay() {
     let ended = json!({"tenant": "tenant-0005", "ended_at": "2026-01-31T10:00:00Z", "event_id": 1})
         .to_string();
     say(&scene, &topic, &["not a notice".to_owned(), ended.clone()]);
-    gone(&scene, "tenant-0005");
+    await_deletion(&scene, "tenant-0005");
     eventually("both notices are counted", Duration::from_secs(30), || {
         ((outcome(&instance, "taken"), outcome(&instance, "refused")) == (1.0, 1.0)).then_some(())
     });
@@ -114,16 +114,16 @@ fn whose_contract_ended_is_gone_on_time_and_the_neighbours_stay() {
         ],
     );
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
-    gone(&scene, "tenant-0006");
+    await_deletion(&scene, "tenant-0006");
 
     // Repeated, it changes nothing.
     let controls = || fs::read_dir(scene.root.join("_controls")).unwrap().count();
-    let noted = controls();
+    let count_before = controls();
     say(&scene, &topic, &[ended]);
     eventually("the notice is read again", Duration::from_secs(30), || {
         (outcome(&instance, "known") >= 1.0).then_some(())
     });
-    assert_eq!(controls(), noted);
+    assert_eq!(controls(), count_before);
 
     // Killed between the control log and the tables: the running instance finishes it.
     let mut command = Command::new(program());
@@ -141,7 +141,7 @@ fn whose_contract_ended_is_gone_on_time_and_the_neighbours_stay() {
         .status()
         .unwrap();
     assert!(status.code().is_none(), "it was to die: {status}");
-    gone(&scene, "tenant-0007");
+    await_deletion(&scene, "tenant-0007");
 
     // Records that arrive from now on are decided on arrival.
     scene
@@ -278,7 +278,7 @@ fn dates_of_no_end_are_dead_letters_and_large_ends_wait_for_a_person() {
 
     let confirmed = notice(&["confirm", &number]);
     assert_eq!(confirmed.code, 0, "{}{}", confirmed.out, confirmed.err);
-    gone(&scene, "tenant-0005");
+    await_deletion(&scene, "tenant-0005");
     let after = tenants(&scene);
     assert_eq!(
         of(&after, "tenant-0006"),

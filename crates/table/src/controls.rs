@@ -57,8 +57,8 @@ impl ControlLog {
         }
     }
 
-    /// Returns the version of the newest control; 0 if there is none. Errors if an earlier one is
-    /// missing.
+    /// Returns the version of the newest control; 0 if no control exists. Errors if an earlier one
+    /// is missing.
     pub async fn newest(&self) -> Result<ControlsVersion, StoreError> {
         let listed: BTreeSet<i64> = self.list().await?.iter().filter_map(version_of).collect();
         let newest = listed.last().copied().unwrap_or(0);

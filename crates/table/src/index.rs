@@ -7,7 +7,7 @@
 mod intern;
 mod stored_segment;
 
-pub(super) use intern::{told_deadlines, told_policy};
+pub(super) use intern::{deadlines_in_stats, policy_in_stats};
 pub use stored_segment::StoredSegment;
 
 use std::collections::{BTreeMap, BTreeSet};

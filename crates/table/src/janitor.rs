@@ -254,8 +254,8 @@ impl Table {
         due_files(&self.log, &mut self.state, now, upkeep).await
     }
 
-    /// Makes a checkpoint of the newest version if the newest checkpoint is at least `every`
-    /// commits behind.
+    /// Makes a checkpoint of the newest version if at least `every` commits follow the newest
+    /// checkpoint.
     async fn checkpoint(&mut self, every: u64) -> Result<Option<u64>, StoreError> {
         let version = self.state.version;
         let is_young =

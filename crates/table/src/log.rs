@@ -151,7 +151,7 @@ pub async fn read_entry(log: &TableLog, version: u64) -> Result<Option<LogEntry>
     }
 }
 
-/// Returns the entry of the next version for a reader that follows a log; `None` if there is none.
+/// Returns the entry of the next version for a reader that follows a log; `None` if it is missing.
 /// Another reader of this process may have read it already.
 pub async fn next_entry(log: &TableLog, version: u64) -> Result<Option<Arc<LogEntry>>, StoreError> {
     let key = (log.product.clone(), version);

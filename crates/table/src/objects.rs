@@ -45,8 +45,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub struct CommitOutcomeUnknown(#[source] Box<Error>);
 
 impl CommitOutcomeUnknown {
-    /// Returns true if an error was caused by this one.
-    pub fn is_behind(error: &(dyn std::error::Error + 'static)) -> bool {
+    /// Returns true if this error caused the given one.
+    pub fn is_cause_of(error: &(dyn std::error::Error + 'static)) -> bool {
         std::iter::successors(Some(error), |error| error.source())
             .any(|error| error.is::<CommitOutcomeUnknown>())
     }

@@ -1,5 +1,5 @@
 //! The reports of the crate above about what the tests of this crate wrote: they open the same root
-//! anew, through the library as other crates see it.
+//! again, through the library as other crates see it.
 
 use chrono::{DateTime, Utc};
 

@@ -29,7 +29,7 @@ pub use retag::{NewTags, RetagResult, Retagging};
 pub use splice::SpliceResult;
 pub use split::SplitResult;
 
-use super::index::{StoredSegment, told_deadlines};
+use super::index::{StoredSegment, deadlines_in_stats};
 use super::segment::{FileContents, SegmentLocation};
 use ebbtide_base::ids::{Category, Deadline};
 
@@ -65,16 +65,16 @@ impl SegmentLocation {
 
 /// Refuses new segments whose statistics lack a deadline of the old ones: the expiry would never be
 /// noticed.
-fn still_told<'a>(
+fn check_deadlines_kept<'a>(
     path: &str,
     mut deadlines: impl Iterator<Item = (&'a Category, &'a Deadline)>,
     new: &[&FileContents],
 ) -> Result<(), RewriteError> {
-    let told: Vec<_> = new
+    let kept: Vec<_> = new
         .iter()
-        .map(|contents| told_deadlines(&contents.stats))
+        .map(|contents| deadlines_in_stats(&contents.stats))
         .collect();
-    match deadlines.find(|(category, at)| !told.iter().any(|told| told.get(category) == Some(at))) {
+    match deadlines.find(|(category, at)| !kept.iter().any(|kept| kept.get(category) == Some(at))) {
         None => Ok(()),
         Some((category, _)) => {
             let why = format!("its statistics do not tell when {category} is due");

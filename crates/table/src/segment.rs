@@ -13,7 +13,7 @@ mod stats;
 mod writer;
 
 pub use checksum::{ChecksumResult, page_checksum};
-pub(super) use encode::{ExpectedRows, tell_order, told_order};
+pub(super) use encode::{ExpectedRows, order_entry, recorded_order};
 pub(super) use nulls::nulls;
 pub(super) use rows::{ByteSink, RowWriter};
 pub(super) use runs::{ColumnRuns, RunValue, chunk as chunk_of_runs};

@@ -192,9 +192,9 @@ impl Object {
             Ok(bytes) if bytes.len() as u64 == wanted => Ok(bytes),
             Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
             Err(error) => {
-                let told = io::Error::other(error.to_string());
+                let io_error = io::Error::other(error.to_string());
                 *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                Err(told)
+                Err(io_error)
             }
         }
     }

@@ -174,7 +174,7 @@ impl TableSpec {
     /// link to a message, and columns that are not personal, unless they are nested or text, which
     /// has no maximum length.
     #[must_use]
-    pub fn told_in_log(&self, column: &TableColumn) -> bool {
+    pub fn has_bounds_in_log(&self, column: &TableColumn) -> bool {
         let name = column.name.as_str();
         match column.role {
             ColumnRole::Personal(_) => false,

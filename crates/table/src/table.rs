@@ -151,14 +151,14 @@ impl Table {
         opened.buffered(Self::AT_ONCE).try_collect().await
     }
 
-    /// Opens a product's table at its newest version; creates it if there is none, and adds the
+    /// Opens a product's table at its newest version; creates it if it does not exist, and adds the
     /// columns that it lacks.
     pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, super::OpenError> {
         open::open(root, spec).await
     }
 
-    /// Opens a product's table for reading: creates and changes nothing. `None` if there is none.
-    /// Errors if it could not be given the columns of `spec`.
+    /// Opens a product's table for reading: creates and changes nothing. Returns `None`
+    /// if it does not exist. Errors if it could not be given the columns of `spec`.
     pub async fn existing(
         root: &Root,
         spec: Arc<TableSpec>,

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn structs_are_told_from_what_only_begins_like_them() {
+    fn structs_are_distinguished_from_bytes_that_only_begin_like_them() {
         // A field 1 of five bytes, a field 2 that is true, a list of two numbers in field 3.
         let one = b"\x18\x05hello\x11\x19\x25\x02\x04\x00".to_vec();
         assert!(is_structs(&one) && is_structs(&[one.clone(), one.clone()].concat()));

@@ -87,7 +87,7 @@ pub async fn commit<T: Transaction>(transaction: &mut T) -> Result<T::Done, T::E
 impl CommitFailure {
     /// Classifies the error of a put whose version has no entry afterwards.
     fn of_absent(error: StoreError) -> CommitFailure {
-        if CommitOutcomeUnknown::is_behind(&error) {
+        if CommitOutcomeUnknown::is_cause_of(&error) {
             CommitFailure::Unknown(error)
         } else {
             CommitFailure::NothingLanded(error)

@@ -339,10 +339,10 @@ impl World {
     }
 
     async fn notify(&self, notice: Notice) -> Value {
-        let mut noted = notify(&self.root, &self.policy, vec![notice], &self.signature())
+        let mut outcomes = notify(&self.root, &self.policy, vec![notice], &self.signature())
             .await
             .unwrap();
-        json!({ "noted": match noted.remove(0) {
+        json!({ "noted": match outcomes.remove(0) {
             NoticeOutcome::Taken { known: false, .. } => "taken",
             NoticeOutcome::Taken { known: true, .. } => "known",
             NoticeOutcome::Refused(_) => "refused",

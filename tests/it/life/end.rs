@@ -56,15 +56,15 @@ pub fn looks(stage: &Stage) -> Vec<Value> {
         "the machine stood still {stalls} times: nothing can be said"
     );
     for look in &looks {
-        let told = format!("day {}: {look}", look["day"]);
+        let context = format!("day {}: {look}", look["day"]);
         assert_eq!(
             look["overdue"],
             serde_json::json!({}),
-            "overdue by an independent reckoning: {told}"
+            "overdue by an independent reckoning: {context}"
         );
         assert!(
             look["most"].as_u64().unwrap() <= MOST_SEGMENTS,
-            "many segments: {told}"
+            "many segments: {context}"
         );
     }
     looks

@@ -193,7 +193,7 @@ impl Stage {
     }
 
     /// Holds the SMS and calls that `selector` names. Returns the hold's id.
-    pub fn hold(&self, case: &str, selector: (&str, &str), told: Value) -> String {
+    pub fn hold(&self, case: &str, selector: (&str, &str), details: Value) -> String {
         let config = self.scene.config();
         let (name, value) = selector;
         let order = args![
@@ -220,7 +220,7 @@ impl Stage {
         let id = said["id"].as_str().unwrap().to_owned();
         // The hold is in force before this line is written: until then, only data that was due
         // before can have been deleted.
-        let mut event = told;
+        let mut event = details;
         event["hold"] = json!(id);
         event["products"] = json!(["sms", "voice"]);
         self.event("hold", event);

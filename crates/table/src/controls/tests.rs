@@ -51,7 +51,7 @@ async fn controls_are_read_back_in_order_from_where_one_asks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_race_is_told_and_no_gap_is_made() {
+async fn lost_race_is_reported_and_leaves_no_gap() {
     let (_folder, root) = root();
     let log = filled(&root, 1).await;
     assert!(matches!(
@@ -116,13 +116,13 @@ async fn a_gap_and_a_damaged_file_make_the_controls_unreadable_and_nothing_of_th
     let (_folder, root) = root();
     let log = filled(&root, 3).await;
     std::fs::write(file(&root, 3), b"{\"subject\": \"31612345678\"").unwrap();
-    let told = log
+    let message = log
         .load_from(ControlsVersion(1))
         .await
         .unwrap_err()
         .to_string();
     assert_eq!(
-        told,
+        message,
         "control 3 is unreadable: it is no JSON; nothing is deleted or committed until `_controls` is restored from a backup"
     );
     std::fs::remove_file(file(&root, 2)).unwrap();
@@ -134,7 +134,7 @@ async fn a_gap_and_a_damaged_file_make_the_controls_unreadable_and_nothing_of_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_replaced_has_no_byte_of_the_old_and_what_a_crash_left_goes() {
+async fn replaced_control_keeps_no_old_byte_and_crash_leftovers_are_deleted() {
     let (_folder, root) = root();
     let log = filled(&root, 2).await;
     log.replace(ControlsVersion(1), &json!({ "over": true }))

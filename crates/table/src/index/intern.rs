@@ -40,16 +40,17 @@ pub(super) struct Interner {
 }
 
 /// Returns the deadlines in a segment's statistics.
-pub fn told_deadlines(stats: &str) -> BTreeMap<Category, Deadline> {
-    let told = Interner::default().told(stats);
-    told.map(|told| Arc::unwrap_or_clone(told.deadlines))
+pub fn deadlines_in_stats(stats: &str) -> BTreeMap<Category, Deadline> {
+    Interner::default()
+        .parse_stats(stats)
+        .map(|parsed| Arc::unwrap_or_clone(parsed.deadlines))
         .unwrap_or_default()
 }
 
 /// Returns the policy of all rows of a segment by its statistics; `None` if the rows have several
 /// policies or none is named.
-pub fn told_policy(stats: &str) -> Option<PolicyVersion> {
-    Interner::default().told(stats)?.policy_version
+pub fn policy_in_stats(stats: &str) -> Option<PolicyVersion> {
+    Interner::default().parse_stats(stats)?.policy_version
 }
 
 impl Interner {
@@ -72,7 +73,7 @@ impl Interner {
 
     /// Parses statistics. Returns `None` if the number of rows is missing, or if they do not show
     /// whether there are deadlines.
-    pub(super) fn told(&mut self, stats: &str) -> Option<SegmentStats> {
+    pub(super) fn parse_stats(&mut self, stats: &str) -> Option<SegmentStats> {
         let stats: Stats<'_> = serde_json::from_str(stats).ok()?;
         if self.strict && stats.least.expires.is_empty() && !stats.nulls.0 {
             return None;

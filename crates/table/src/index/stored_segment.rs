@@ -54,7 +54,7 @@ pub(super) fn parse(added: &AddedFile, interner: &mut Interner) -> Option<Stored
         rows,
         deadlines,
         policy_version,
-    } = interner.told(added.stats.as_deref()?)?;
+    } = interner.parse_stats(added.stats.as_deref()?)?;
     let path = decoded(&added.path);
     let cells = cell_records(&path);
     Some(StoredSegment {

@@ -99,7 +99,7 @@ async fn what_other_engines_add_is_known_as_far_as_they_tell() {
             ..Add::default()
         })
     };
-    let told = r#"{"numRecords":5,"minValues":{"expires_content":"2026-12-20T14:13:20.000Z","body":"\"x","expires_":null,
+    let dated = r#"{"numRecords":5,"minValues":{"expires_content":"2026-12-20T14:13:20.000Z","body":"\"x","expires_":null,
         "expires_phone_number":null,"nested":{"a":1}}}"#;
     let policies = |least: &str, greatest: &str| {
         format!(
@@ -108,7 +108,7 @@ async fn what_other_engines_add_is_known_as_far_as_they_tell() {
         )
     };
     let actions = [
-        add("a b/told.parquet", "2026-09-21", Some(told)),
+        add("a b/told.parquet", "2026-09-21", Some(dated)),
         add("bare.parquet", "2026-09-21", None),
         add("rowless.parquet", "2026-09-21", Some("{}")),
         add(
@@ -132,7 +132,7 @@ async fn what_other_engines_add_is_known_as_far_as_they_tell() {
             Some(&policies("2026-09-01", "2026-10-01")),
         ),
         add("strange.parquet", "2026-09-21", Some("no json")),
-        add("elsewhen.parquet", "soon", Some(told)),
+        add("elsewhen.parquet", "soon", Some(dated)),
         Action::Add(Add {
             path: "lost.parquet".to_owned(),
             data_change: true,

@@ -42,7 +42,7 @@ fn entry(version: u64) -> String {
 }
 
 #[test]
-fn the_names_of_a_log_folder_are_told_apart() {
+fn names_in_a_log_folder_are_distinguished() {
     let kind = |name: &str| LogFileKind::of(name);
     assert_eq!(kind("00000000000000000007.json"), LogFileKind::Entry(7));
     assert_eq!(
@@ -76,7 +76,7 @@ fn the_names_of_a_log_folder_are_told_apart() {
 }
 
 #[test]
-fn entries_go_only_behind_a_whole_checkpoint_and_only_when_all_before_it_are_old() {
+fn entries_are_deleted_only_if_old_and_before_a_complete_checkpoint() {
     let (zero, one, two, three) = (entry(0), entry(1), entry(2), entry(3));
     let whole = "00000000000000000002.checkpoint.parquet";
     let half = "00000000000000000003.checkpoint.0000000001.0000000002.parquet";
@@ -137,7 +137,7 @@ fn only_old_files_that_no_commit_names_are_orphans() {
 }
 
 #[test]
-fn a_replaced_file_goes_after_the_readers_grace_and_a_restored_one_never() {
+fn replaced_file_is_deleted_after_the_grace_and_a_restored_one_never() {
     let file = |path: &str| ObjectMeta {
         location: Path::from(path),
         last_modified: day(0),

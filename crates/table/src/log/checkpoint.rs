@@ -26,7 +26,7 @@ use crate::source::StoreFile;
 
 /// The number of entries requested at the same time: a hundred may follow a checkpoint, and most of
 /// the time of each is waiting.
-const ENTRIES_AT_ONCE: usize = 16;
+const CONCURRENT_READS: usize = 16;
 
 /// Returns the version of every `txn` app id at `version`.
 pub async fn txns(
@@ -182,12 +182,12 @@ async fn replay<T: Clone + Send + 'static>(
         Ok(None) => Err(log.damaged_entry(version, "it is missing".to_owned())),
         Err(error) => Err(error),
     };
-    let mut behind = pin!(
+    let mut later_entries = pin!(
         stream::iter(next..=asked.version)
             .map(entry)
-            .buffered(ENTRIES_AT_ONCE)
+            .buffered(CONCURRENT_READS)
     );
-    while let Some(entry) = behind.next().await {
+    while let Some(entry) = later_entries.next().await {
         // If the entries before a checkpoint were cleaned up, the checkpoint is what must be
         // restored.
         entries.push(entry.map_err(|error| unreadable.take().unwrap_or(error))?);

@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_kept_first_goes_first_and_memory_is_bounded() {
+    fn oldest_entry_is_dropped_first_and_memory_is_bounded() {
         let recent = EntryCache::default();
         let sms: ProductKey = "sms".parse().unwrap();
         let entry = Arc::new(LogEntry::parse(0, &bytes::Bytes::from_static(b"{}")).unwrap());

@@ -108,13 +108,13 @@ impl LogState {
         let snapshot = readable_snapshot(log).await?;
         let version = snapshot.version();
         let Last { evidence, foreign } = last_evidence(log, version).await?;
-        let told = evidence.as_ref().map(|(_, evidence)| evidence.totals);
+        let totals = evidence.as_ref().map(|(_, evidence)| evidence.totals);
         let state = LogState {
             version,
             metadata: snapshot.metadata().clone(),
             protocol: snapshot.protocol().clone(),
             txns: checkpoint::txns(log, &listed, version).await?,
-            totals: with_foreign(told, foreign),
+            totals: with_foreign(totals, foreign),
             evidence_at: evidence.as_ref().map(|(version, _)| *version),
             made_at: evidence.map(|(_, evidence)| evidence.at),
         };

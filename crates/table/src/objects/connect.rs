@@ -31,23 +31,23 @@ pub struct ConnectedStore {
     pub uploads: Option<UnfinishedUploads>,
 }
 
-/// Creates the client of the store that `url` is in. Errors with the reason if there is none. Sends
-/// no request.
+/// Creates the client of the store that `url` is in. Errors with the reason if that is not
+/// possible. Sends no request.
 pub fn connect(
     url: &Url,
     settings: &ebbtide_config::ObjectStoreConfig,
 ) -> Result<ConnectedStore, String> {
-    let told = |error: object_store::Error| error.to_string();
+    let to_reason = |error: object_store::Error| error.to_string();
     let plain = |inner: Arc<dyn ObjectStore>| ConnectedStore {
         store: Arc::new(CloudStore { inner }),
         uploads: None,
     };
     match url.scheme() {
         "gs" => Ok(plain(Arc::new(
-            google(url, settings)?.build().map_err(told)?,
+            google(url, settings)?.build().map_err(to_reason)?,
         ))),
         "az" | "azure" | "abfs" | "abfss" => Ok(plain(Arc::new(
-            azure(url, settings)?.build().map_err(told)?,
+            azure(url, settings)?.build().map_err(to_reason)?,
         ))),
         _ => {
             let builder = amazon(url, settings)?;
@@ -58,9 +58,9 @@ pub fn connect(
             let http =
                 builder.get_config_value(&AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
             let http = http.is_some_and(|allowed| allowed == "true");
-            let store = Arc::new(builder.build().map_err(told)?);
+            let store = Arc::new(builder.build().map_err(to_reason)?);
             let options = options(settings)?.with_allow_http(http);
-            let client = connector()?.connect(&options).map_err(told)?;
+            let client = connector()?.connect(&options).map_err(to_reason)?;
             let uploads = UnfinishedUploads {
                 store: Arc::clone(&store),
                 region,

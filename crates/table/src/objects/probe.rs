@@ -94,9 +94,9 @@ pub(super) async fn try_out(store: &Arc<dyn ObjectStore>, folder: &Path) -> Resu
     let shown = shown(store.as_ref(), &at).await;
     let there = store.head(&at).await;
     // A put may have succeeded even if the check failed.
-    let gone = store.delete(&at).await;
+    let deleted = store.delete(&at).await;
     let shown = shown?;
-    gone?;
+    deleted?;
     sweep(store.as_ref(), folder, &there?).await?;
     Ok(shown)
 }

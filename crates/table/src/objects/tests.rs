@@ -164,24 +164,24 @@ async fn a_vote_for_a_name_that_another_has_is_lost_even_if_its_answer_was() {
 async fn a_vote_that_may_land_yet_is_said_to_after_a_bounded_number_of_tries() {
     let (faulty, bucket) = bucket(&[PutBehaviour::Nothing; 100]);
     let error = cast(&bucket, "ours").await.unwrap_err();
-    assert!(CommitOutcomeUnknown::is_behind(&error), "{error}");
+    assert!(CommitOutcomeUnknown::is_cause_of(&error), "{error}");
     assert_eq!(faulty.0.puts.load(Ordering::Relaxed), VOTES as usize);
     // It is also found through all errors that wrap it on the way up.
     let wrapped = crate::StoreError::from(
         deltalake_core::kernel::transaction::TransactionError::from(error),
     );
-    assert!(CommitOutcomeUnknown::is_behind(&wrapped));
+    assert!(CommitOutcomeUnknown::is_cause_of(&wrapped));
     let other = Error::Generic {
         store: "bucket",
         source: "no".into(),
     };
-    assert!(!CommitOutcomeUnknown::is_behind(&crate::StoreError::from(
-        other
-    )));
+    assert!(!CommitOutcomeUnknown::is_cause_of(
+        &crate::StoreError::from(other)
+    ));
 }
 
 #[tokio::test]
-async fn a_store_that_ignores_the_condition_of_a_put_is_told_and_nothing_of_the_trial_stays() {
+async fn store_that_ignores_a_put_condition_is_found_and_the_probe_cleans_up() {
     for (doings, shown) in [
         (&[][..], ProbeResult::Good),
         (
@@ -225,7 +225,7 @@ async fn refused_put_after_one_without_an_answer_may_still_land() {
     let doings = &[PutBehaviour::Refuses; 100];
     let (faulty, refusing) = self::bucket(doings);
     let error = cast(&refusing, "ours").await.unwrap_err();
-    assert!(!CommitOutcomeUnknown::is_behind(&error), "{error}");
+    assert!(!CommitOutcomeUnknown::is_cause_of(&error), "{error}");
     assert_eq!(faulty.0.puts.load(Ordering::Relaxed), 1);
     // The third put is accepted: the refusal was no answer to the first.
     cast(&bucket, "ours").await.unwrap();
@@ -237,5 +237,5 @@ async fn refused_put_after_one_without_an_answer_may_still_land() {
         .unwrap()
         .splice(0..0, [PutBehaviour::Refuses; 10]);
     let error = cast(&bucket, "ours").await.unwrap_err();
-    assert!(CommitOutcomeUnknown::is_behind(&error), "{error}");
+    assert!(CommitOutcomeUnknown::is_cause_of(&error), "{error}");
 }

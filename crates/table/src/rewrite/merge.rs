@@ -68,8 +68,8 @@ impl Table {
     /// Commits nothing.
     ///
     /// A column that a segment lacks is null in its rows. Errors if the segments are not of one
-    /// kind, contain cells, or have columns of one name with several types, or if one is gone or
-    /// damaged; then nothing of the new segment is left.
+    /// kind, contain cells, or have columns of one name with several types, or if one is missing
+    /// or damaged; then nothing of the new segment is left.
     pub async fn merge(
         &self,
         sources: &[StoredSegment],
@@ -95,7 +95,8 @@ impl Table {
         let open = move |path: &str| runtime.block_on(OpenedSegment::open(&from, path));
         let worked = blocking(move || work.run(&open, parts)).await;
         let (contents, size) = upload::finished(&store, [(&path, upload)], worked).await?;
-        if let Err(error) = super::still_told(&path, first.deadlines.iter(), &[&contents]) {
+        if let Err(error) = super::check_deadlines_kept(&path, first.deadlines.iter(), &[&contents])
+        {
             self.discard(vec![Segment {
                 path,
                 home,
@@ -301,7 +302,7 @@ impl MergeJob {
                 keys.sorted(&std::mem::take(&mut piece), take)
             })?);
         }
-        while spills.len() > self.at_once() {
+        while spills.len() > self.merge_width() {
             self.join(columns, keys, &mut spills)?;
         }
         spill_merge::merge(keys, spills, write)
@@ -314,13 +315,15 @@ impl MergeJob {
         keys: &SortKeys,
         spills: &mut Vec<Spill>,
     ) -> Result<(), RewriteError> {
-        let oldest: Vec<Spill> = spills.drain(..self.at_once().min(spills.len())).collect();
+        let oldest: Vec<Spill> = spills
+            .drain(..self.merge_width().min(spills.len()))
+            .collect();
         spills.push(self.spill(columns, |take| spill_merge::merge(keys, oldest, take))?);
         Ok(())
     }
 
-    fn at_once(&self) -> usize {
-        spill_merge::at_once(self.room() / 3)
+    fn merge_width(&self) -> usize {
+        spill_merge::merge_width(self.room() / 3)
     }
 
     /// Writes the rows that `fill` passes on to a file that has no name.

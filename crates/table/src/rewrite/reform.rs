@@ -14,7 +14,7 @@ use super::RewriteError;
 use super::matching::OpenedSegment;
 use super::splice::{CopyCounts, DueColumns, FileLayout};
 use crate::index::StoredSegment;
-use crate::segment::{Segment, SegmentLocation, told_order};
+use crate::segment::{Segment, SegmentLocation, recorded_order};
 use crate::table::Table;
 use ebbtide_policy::is_tag;
 
@@ -37,7 +37,7 @@ pub struct ReformResult {
 /// The differences between a segment's columns and the table's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct ColumnDifferences {
-    goes: BTreeSet<String>,
+    dropped: BTreeSet<String>,
     /// The old name of each column that gets another, by its new one.
     renamed: BTreeMap<String, String>,
     unclassified: u64,
@@ -50,7 +50,7 @@ impl Table {
     /// column differs. Commits nothing.
     ///
     /// `former` maps the old name of each renamed column to the new one. Errors if a segment is
-    /// gone or damaged; then nothing of the new ones is left.
+    /// missing or damaged; then nothing of the new ones is left.
     pub async fn reform(
         &self,
         sources: &[StoredSegment],
@@ -61,7 +61,7 @@ impl Table {
         for source in sources {
             let opened = OpenedSegment::open(&store, &source.path).await?;
             let amiss = self.amiss(&opened, former);
-            if amiss.goes.is_empty() && amiss.renamed.is_empty() {
+            if amiss.dropped.is_empty() && amiss.renamed.is_empty() {
                 continue;
             }
             if let Err(error) = self.reform_one(source, amiss, &mut done).await {
@@ -79,7 +79,7 @@ impl Table {
         done: &mut ReformResult,
     ) -> Result<(), RewriteError> {
         let ColumnDifferences {
-            goes,
+            dropped,
             renamed,
             unclassified,
             shuffled,
@@ -92,19 +92,19 @@ impl Table {
                 size: step.size(),
                 ..source.clone()
             };
-            let reformed = self.reformed(&between, &goes, &BTreeMap::new()).await;
+            let reformed = self.reformed(&between, &dropped, &BTreeMap::new()).await;
             self.discard(vec![step]).await;
             reformed?
         } else {
-            self.reformed(source, &goes, &renamed).await?
+            self.reformed(source, &dropped, &renamed).await?
         };
-        let told = super::still_told(
+        let checked = super::check_deadlines_kept(
             segment.path(),
             source.deadlines.iter(),
             &[&segment.contents],
         );
         done.segments.push(segment);
-        told?;
+        checked?;
         done.bytes_copied += copied.bytes_copied;
         done.bytes_dropped += copied.bytes_dropped;
         done.unclassified += unclassified;
@@ -116,10 +116,10 @@ impl Table {
     async fn reformed(
         &self,
         source: &StoredSegment,
-        goes: &BTreeSet<String>,
+        dropped: &BTreeSet<String>,
         renamed: &BTreeMap<String, String>,
     ) -> Result<(Segment, CopyCounts), RewriteError> {
-        let due = Arc::new(DueColumns::tags(goes.iter().cloned()));
+        let due = Arc::new(DueColumns::tags(dropped.iter().cloned()));
         let mut layout = FileLayout::of(self.footer(source, &due).await?);
         layout
             .rename(renamed)
@@ -152,17 +152,17 @@ impl Table {
                 .filter(|new| !names.contains(new.as_str()) && !amiss.renamed.contains_key(*new))
             {
                 Some(new) => drop(amiss.renamed.insert(new.clone(), (*name).to_owned())),
-                None => drop(amiss.goes.insert((*name).to_owned())),
+                None => drop(amiss.dropped.insert((*name).to_owned())),
             }
         }
-        amiss.shuffled = told_order(metadata)
+        amiss.shuffled = recorded_order(metadata)
             .iter()
-            .any(|column| amiss.goes.contains(column));
+            .any(|column| amiss.dropped.contains(column));
         let groups = metadata.row_groups().iter();
         amiss.unclassified = groups
             .map(|group| {
                 amiss
-                    .goes
+                    .dropped
                     .iter()
                     .map(|name| values(group, name))
                     .sum::<u64>()

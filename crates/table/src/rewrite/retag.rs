@@ -20,7 +20,7 @@ use super::matching::OpenedSegment;
 use super::read::{of_table, wanted};
 use super::{Predicate, RewriteError, blocking};
 use crate::error::StoreError;
-use crate::index::{StoredSegment, told_deadlines};
+use crate::index::{StoredSegment, deadlines_in_stats};
 use crate::segment::{Segment, SegmentLocation};
 use crate::spec::{TableSpec, expires_column};
 use crate::table::Table;
@@ -107,7 +107,7 @@ impl Table {
     /// Commits nothing.
     ///
     /// Segments whose rows all have the same target are merged. Errors if the segments are not of
-    /// one kind, or if one is gone or damaged; then nothing of the new segments is left.
+    /// one kind, or if one is missing or damaged; then nothing of the new segments is left.
     pub async fn retag(
         &self,
         sources: &[StoredSegment],
@@ -183,13 +183,13 @@ impl Table {
                 RetagPlan::Stays => {}
                 RetagPlan::Whole(tags) if !whole::is_mixed(&opened, &tags) => {
                     let has = whole::has(&opened, self.spec(), &tags);
-                    let told =
+                    let key =
                         |of: &StoredSegment| (of.deadlines.clone(), of.policy_version.clone());
                     let alike = |of: &&mut RetagGroup| {
                         let first = of.members.first();
                         of.tags == tags
                             && of.has == has
-                            && first.is_some_and(|first| told(first) == told(source))
+                            && first.is_some_and(|first| key(first) == key(source))
                     };
                     match wholes.iter_mut().find(alike) {
                         Some(of) => of.members.push(source.clone()),
@@ -232,7 +232,7 @@ impl Table {
         tags: Option<&NewTags>,
         segment: Segment,
     ) -> Result<(), RewriteError> {
-        let told = told_deadlines(&segment.contents.stats);
+        let recorded = deadlines_in_stats(&segment.contents.stats);
         let named: BTreeMap<&Category, Option<&Deadline>> = tags
             .iter()
             .flat_map(|tags| &tags.deadlines)
@@ -243,12 +243,14 @@ impl Table {
             .iter()
             .filter(|(category, _)| !named.contains_key(category));
         let lost = stay
-            .filter(|(category, at)| told.get(*category) != Some(*at))
+            .filter(|(category, at)| recorded.get(*category) != Some(*at))
             .map(|(category, _)| category);
         // Statistics have no deadline of a category that the file has no data of.
-        let wrong = named
-            .iter()
-            .filter(|(category, at)| told.get(**category).is_some_and(|told| Some(told) != **at));
+        let wrong = named.iter().filter(|(category, at)| {
+            recorded
+                .get(**category)
+                .is_some_and(|found| Some(found) != **at)
+        });
         let missing = lost
             .chain(wrong.map(|(category, _)| *category))
             .next()
@@ -256,7 +258,7 @@ impl Table {
         if let Some(tags) = tags {
             done.retagged += segment.rows();
             for (category, _) in &tags.deadlines {
-                if told.get(category) != source.deadlines.get(category) {
+                if recorded.get(category) != source.deadlines.get(category) {
                     *done.moved.entry(category.clone()).or_default() += segment.rows();
                 }
             }
@@ -284,16 +286,16 @@ async fn look(
     by: Arc<dyn Retagging>,
 ) -> Result<(StoredSegment, OpenedSegment, RetagPlan), RewriteError> {
     let opened = OpenedSegment::open(&store, &source.path).await?;
-    let (of, told) = (opened.clone(), source.rows);
-    let course = blocking(move || course(&of, &spec, told, by.as_ref())).await?;
+    let (of, expected) = (opened.clone(), source.rows);
+    let course = blocking(move || course(&of, &spec, expected, by.as_ref())).await?;
     Ok((source, opened, course))
 }
 
-/// Decides the same for an open segment that should have `told` rows.
+/// Decides the same for an open segment that should have `expected` rows.
 fn course(
     opened: &OpenedSegment,
     spec: &TableSpec,
-    told: u64,
+    expected: u64,
     by: &dyn Retagging,
 ) -> Result<RetagPlan, RewriteError> {
     if let Some(concerns) = by.concerns()
@@ -303,8 +305,8 @@ fn course(
     }
     let counts = counted(opened, spec, by)?;
     let found: u64 = counts.values().sum();
-    if found != told {
-        let why = format!("it has {found} rows and the log tells {told}");
+    if found != expected {
+        let why = format!("it has {found} rows and the log tells {expected}");
         return Err(RewriteError::Damaged {
             path: opened.path.to_string(),
             why,

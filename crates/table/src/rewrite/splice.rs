@@ -64,8 +64,8 @@ impl Table {
     /// rest as one segment for each policy of their tags. Commits nothing.
     ///
     /// A column that a segment lacks is null in its rows. Rows that are sorted by a dropped column
-    /// are shuffled. Errors if the segments are not of one kind, or if one is gone or damaged; then
-    /// nothing of the new segment is left.
+    /// are shuffled. Errors if the segments are not of one kind, or if one is missing or damaged;
+    /// then nothing of the new segment is left.
     pub async fn splice(
         &self,
         sources: &[StoredSegment],
@@ -128,7 +128,9 @@ impl Table {
         let (segment, copied) = self.copy_whole(&members, home, (layout, due)).await?;
         let staying = members.iter().flat_map(|segment| segment.deadlines.iter());
         let staying = staying.filter(|(category, _)| !due.has(&expires_column(category)));
-        if let Err(error) = super::still_told(&segment.path, staying, &[&segment.contents]) {
+        if let Err(error) =
+            super::check_deadlines_kept(&segment.path, staying, &[&segment.contents])
+        {
             self.discard(vec![segment]).await;
             return Err(error);
         }

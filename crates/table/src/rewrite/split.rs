@@ -18,7 +18,7 @@ use super::{Predicate, RewriteError, blocking};
 use crate::error::StoreError;
 use crate::index::StoredSegment;
 use crate::segment::{
-    ExpectedRows, FileContents, RowWriter, Segment, SegmentError, SegmentLocation, told_order,
+    ExpectedRows, FileContents, RowWriter, Segment, SegmentError, SegmentLocation, recorded_order,
 };
 use crate::spec::{ColumnRole, TableSpec};
 use crate::table::Table;
@@ -41,9 +41,9 @@ pub enum SplitResult {
 }
 
 impl Table {
-    /// Splits a segment by a predicate. Commits nothing. Errors if the segment is gone or damaged,
-    /// or if a column is not of the kind that the predicate needs; then nothing of the new segments
-    /// is left.
+    /// Splits a segment by a predicate. Commits nothing. Errors if the segment is missing or
+    /// damaged, or if a column is not of the kind that the predicate needs; then nothing of the new
+    /// segments is left.
     pub async fn split(
         &self,
         source: &StoredSegment,
@@ -95,7 +95,9 @@ impl Table {
         };
         let (matching, rest) = (segment(&paths[0], matching), segment(&paths[1], rest));
         let halves = [&matching.contents, &rest.contents];
-        if let Err(error) = super::still_told(&source.path, source.deadlines.iter(), &halves) {
+        if let Err(error) =
+            super::check_deadlines_kept(&source.path, source.deadlines.iter(), &halves)
+        {
             self.discard(vec![matching, rest]).await;
             return Err(error);
         }
@@ -120,7 +122,7 @@ fn part(
     let runs = runs(spec, opened.metadata.metadata(), &fields);
     let is_run = |name: &str| runs.iter().any(|run| run == name);
     let expected = ExpectedRows {
-        ordered_by: told_order(opened.metadata.metadata()),
+        ordered_by: recorded_order(opened.metadata.metadata()),
         ..ExpectedRows::default()
     };
     let half = |parts| RowWriter::new(spec.clone(), fields.clone(), is_run, Vec::new(), parts);

@@ -114,11 +114,11 @@ async fn stored(table: &Table, rows: &RecordBatch) -> StoredSegment {
     let mut writer = SegmentWriter::new(table.spec().clone(), tags.clone(), &[]).unwrap();
     writer.write(rows).unwrap();
     let segment = table.put(writer.finish().unwrap()).await.unwrap();
-    told(&segment)
+    as_indexed(&segment)
 }
 
 /// Returns a segment that is not committed as the index would describe it.
-fn told(segment: &crate::Segment) -> StoredSegment {
+fn as_indexed(segment: &crate::Segment) -> StoredSegment {
     let tags = crate::testing::segment_tags();
     StoredSegment {
         path: Arc::from(segment.path()),

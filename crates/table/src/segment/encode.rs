@@ -1,7 +1,7 @@
 //! Chooses the encoding of each column: the Parquet settings before the first row group of a
 //! segment.
 //!
-//! The choice depends only on the rows and the column's role. Measured numbers are noted next to
+//! The choice depends only on the rows and the column's role. Measured numbers are written next to
 //! the settings that they justify.
 
 use std::collections::{BTreeSet, HashSet};
@@ -76,7 +76,7 @@ pub fn properties(
         .chain(&expected.sorted_by)
         .cloned()
         .collect();
-    builder = builder.set_key_value_metadata(tell_order(&ordered));
+    builder = builder.set_key_value_metadata(order_entry(&ordered));
     if let Some(bytes) = expected.page_bytes {
         builder = builder
             .set_data_page_size_limit(bytes)
@@ -97,22 +97,22 @@ pub fn properties(
 const SORTED_BY: &str = "ebbtide.sorted_by";
 
 /// Returns the footer's entry for these columns; `None` if the rows are not sorted.
-pub fn tell_order(columns: &BTreeSet<String>) -> Option<Vec<KeyValue>> {
+pub fn order_entry(columns: &BTreeSet<String>) -> Option<Vec<KeyValue>> {
     let names: Vec<&str> = columns.iter().map(String::as_str).collect();
     (!names.is_empty()).then(|| vec![KeyValue::new(SORTED_BY.to_owned(), names.join(","))])
 }
 
 /// Returns the columns of the footer's entry.
-pub fn told_order(file: &ParquetMetaData) -> BTreeSet<String> {
-    let told = file
+pub fn recorded_order(file: &ParquetMetaData) -> BTreeSet<String> {
+    let pairs = file
         .file_metadata()
         .key_value_metadata()
         .into_iter()
         .flatten();
-    let told = told
+    pairs
         .filter(|pair| pair.key == SORTED_BY)
-        .filter_map(|pair| pair.value.as_deref());
-    told.flat_map(|columns| columns.split(',').map(str::to_owned))
+        .filter_map(|pair| pair.value.as_deref())
+        .flat_map(|columns| columns.split(',').map(str::to_owned))
         .collect()
 }
 

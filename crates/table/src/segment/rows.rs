@@ -119,14 +119,14 @@ impl<S: ByteSink> RowWriter<S> {
         }
         let started = self.encoder.is_some();
         // Rows that are encoded immediately need not be copied first.
-        let at_once = started && self.pending.is_empty() && rows.num_rows() >= WHOLE_ROWS;
-        let (rows, runs) = self.ordered(rows, !at_once)?;
+        let encodes_now = started && self.pending.is_empty() && rows.num_rows() >= WHOLE_ROWS;
+        let (rows, runs) = self.ordered(rows, !encodes_now)?;
         self.pending_runs
             .iter_mut()
             .zip(runs)
             .for_each(|(pending, runs)| pending.append(runs));
         self.rows += rows.num_rows() as u64;
-        if at_once {
+        if encodes_now {
             return self.encode(&rows);
         }
         self.pending_rows += rows.num_rows();

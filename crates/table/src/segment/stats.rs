@@ -30,7 +30,7 @@ pub fn stats(spec: &TableSpec, file: &ParquetMetaData) -> String {
         .collect();
     for column in spec
         .stored()
-        .filter(|column| spec.told_in_log(column))
+        .filter(|column| spec.has_bounds_in_log(column))
         .chain(&former)
     {
         let Some(bounds) = Bounds::of(column, file) else {

@@ -219,10 +219,10 @@ fn a_segment_without_rows_is_not_made() {
 }
 
 #[test]
-fn the_log_is_told_of_tags_and_plain_numbers_alone() {
+fn log_has_statistics_of_tags_and_plain_numbers_only() {
     let segment = encoded(&rows(0, 0, 100));
     let stats: serde_json::Value = serde_json::from_str(&segment.contents.stats).unwrap();
-    let told = |which: &str| {
+    let columns_in = |which: &str| {
         stats[which]
             .as_object()
             .unwrap()
@@ -239,9 +239,9 @@ fn the_log_is_told_of_tags_and_plain_numbers_alone() {
         "records",
         "segments",
     ];
-    assert_eq!(told("minValues"), expected);
-    assert_eq!(told("maxValues"), expected);
-    assert_eq!(told("nullCount"), expected);
+    assert_eq!(columns_in("minValues"), expected);
+    assert_eq!(columns_in("maxValues"), expected);
+    assert_eq!(columns_in("nullCount"), expected);
     assert_eq!(stats["numRecords"], 100);
     assert_eq!(
         (
@@ -266,7 +266,7 @@ fn a_file_says_who_wrote_it_and_nothing_more() {
 }
 
 #[test]
-fn text_of_a_person_that_nobody_looks_up_has_no_bounds_in_the_footer() {
+fn personal_text_without_look_ups_has_no_bounds_in_the_footer() {
     let file = metadata(&encoded(&rows(0, 0, 100)));
     let bounds = |name: &str| {
         let chunk = file
@@ -382,16 +382,16 @@ fn a_segment_of_more_rows_than_a_row_group_has_its_tags_in_each() {
 }
 
 #[test]
-fn a_category_goes_by_copying_the_chunks_of_the_others() {
+fn category_is_dropped_by_copying_the_chunks_of_the_others() {
     let segment = encoded(&rows(0, 0, 3000));
     let reader = SerializedFileReader::new(segment.bytes().clone()).unwrap();
     let old = reader.metadata().file_metadata().schema_descr();
-    let gone = |name: &str| ["body", "media", "expires_content"].contains(&name);
+    let is_dropped = |name: &str| ["body", "media", "expires_content"].contains(&name);
     let fields = old
         .root_schema()
         .get_fields()
         .iter()
-        .filter(|field| !gone(field.name()))
+        .filter(|field| !is_dropped(field.name()))
         .cloned()
         .collect();
     let schema = Type::group_type_builder("segment")
@@ -404,7 +404,7 @@ fn a_category_goes_by_copying_the_chunks_of_the_others() {
         for column in group
             .columns()
             .iter()
-            .filter(|chunk| !gone(&chunk.column_path().parts()[0]))
+            .filter(|chunk| !is_dropped(&chunk.column_path().parts()[0]))
         {
             let close = ColumnCloseResult {
                 bytes_written: column.compressed_size() as u64,
@@ -424,7 +424,7 @@ fn a_category_goes_by_copying_the_chunks_of_the_others() {
         .schema()
         .fields()
         .iter()
-        .filter(|field| !gone(field.name()))
+        .filter(|field| !is_dropped(field.name()))
     {
         let name = field.name();
         assert_eq!(

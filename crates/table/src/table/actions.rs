@@ -149,18 +149,21 @@ pub fn check(batch: &IngestCommit) -> Result<(), StoreError> {
         return refused("a commit that moves no offset could come twice".to_owned());
     }
     let evidence = &batch.evidence;
-    for told in &evidence.partitions {
-        let span = told
+    for progress in &evidence.partitions {
+        let span = progress
             .next
             .0
-            .saturating_sub(told.from.unwrap_or(Offset::ZERO).0);
-        if i64::try_from(told.records).map_or(true, |records| records > span) {
-            return refused(format!("{} read more records than offsets", told.partition));
+            .saturating_sub(progress.from.unwrap_or(Offset::ZERO).0);
+        if i64::try_from(progress.records).map_or(true, |records| records > span) {
+            return refused(format!(
+                "{} read more records than offsets",
+                progress.partition
+            ));
         }
-        if partitions.remove(&told.partition) != Some((told.from, told.next)) {
+        if partitions.remove(&progress.partition) != Some((progress.from, progress.next)) {
             return refused(format!(
                 "the evidence moves {} otherwise than the commit",
-                told.partition
+                progress.partition
             ));
         }
     }

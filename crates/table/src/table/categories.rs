@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::actions::RowChange;
 use crate::error::{CommitError, StoreError};
-use crate::index::{told_deadlines, told_policy};
+use crate::index::{deadlines_in_stats, policy_in_stats};
 use crate::log::LogState;
 use crate::spec::{ColumnRole, TableSpec};
 use ebbtide_base::ids::{Category, Deadline, PolicyVersion};
@@ -212,9 +212,9 @@ impl RowChange<'_> {
             .segments
             .iter()
             .map(|new| AddedTags {
-                deadlines: told_deadlines(&new.contents.stats),
+                deadlines: deadlines_in_stats(&new.contents.stats),
                 file: &new.contents.columns,
-                columns: columns(told_policy(&new.contents.stats).as_ref()),
+                columns: columns(policy_in_stats(&new.contents.stats).as_ref()),
                 profile: new
                     .home
                     .profile_text

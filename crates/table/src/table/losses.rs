@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_batch_that_landed_is_found_behind_a_decision_and_a_repeated_offset() {
+    async fn landed_batch_is_found_after_a_decision_and_a_repeated_offset() {
         let (_folder, root) = root();
         let mut table = Table::open(&root, spec()).await.unwrap();
         commit(&mut table, None, 100, OLD).await.unwrap();

@@ -36,7 +36,7 @@ impl Table {
                 Requirement::PolicyIs(&evidence.policy_version),
             ],
             rows: None,
-            actions: vec![noted(newest)],
+            actions: vec![notices_action(newest)],
             evidence: &evidence,
         };
         let made = transaction.commit(LogHead {
@@ -53,6 +53,6 @@ impl Table {
 }
 
 /// Creates the action for that record.
-pub(super) fn noted(newest: ControlsVersion) -> Action {
+pub(super) fn notices_action(newest: ControlsVersion) -> Action {
     Action::Txn(Transaction::new(NOTICES_APP.to_owned(), newest.0))
 }

@@ -139,8 +139,8 @@ fn table(spec: Arc<TableSpec>, schema: StructType, log: TableLog, state: LogStat
     }
 }
 
-/// Opens the table and writes nothing: `None` if there is none. Errors if it could not be given the
-/// columns.
+/// Opens the table and writes nothing; returns `None` if it does not exist. Errors if it could not
+/// be given the columns.
 pub async fn existing(root: &Root, spec: Arc<TableSpec>) -> Result<Option<Table>, OpenError> {
     let log = TableLog::of(root, &spec.product);
     let schema = delta_schema(&spec)?;
@@ -302,11 +302,11 @@ pub fn widened(
     }
     let schema =
         StructType::try_new(fields).map_err(|error| StoreError::Delta(Box::new(error.into())))?;
-    let told = stats_columns(spec);
+    let columns = stats_columns(spec);
     let metadata = stored.clone().with_schema(&schema).map_err(failed)?;
     Ok(Some(
         metadata
-            .add_config_key(STATS_COLUMNS.to_owned(), told)
+            .add_config_key(STATS_COLUMNS.to_owned(), columns)
             .map_err(failed)?,
     ))
 }
@@ -330,8 +330,9 @@ pub fn same_type(a: &DataType, b: &DataType) -> bool {
 
 /// Returns the value of [`STATS_COLUMNS`].
 pub fn stats_columns(spec: &TableSpec) -> String {
-    let told = spec.stored().filter(|column| spec.told_in_log(column));
-    told.map(|column| column.name.as_str())
+    spec.stored()
+        .filter(|column| spec.has_bounds_in_log(column))
+        .map(|column| column.name.as_str())
         .collect::<Vec<_>>()
         .join(",")
 }

@@ -54,7 +54,7 @@ impl LogState {
 
 /// Puts a policy in force in the table of a product. `spec` has the table's columns under the
 /// policy; `None` if the policy has no records of the product. Creates the table if the policy has
-/// records and there is none. Returns true if the policy was not in force before; a policy never
+/// records and no table exists. Returns true if the policy was not in force before; a policy never
 /// replaces a later one. May be called again after any error.
 pub async fn take_force(
     root: &Root,
@@ -176,9 +176,9 @@ fn change(
             .map_err(refused)?
             .unwrap_or(metadata);
         // The bounds of a column that became personal are no longer written to the log.
-        let told = metadata.add_config_key(STATS_COLUMNS.to_owned(), stats_columns(spec));
-        metadata =
-            told.map_err(|error| CommitError::Store(StoreError::Delta(Box::new(error.into()))))?;
+        let changed = metadata.add_config_key(STATS_COLUMNS.to_owned(), stats_columns(spec));
+        metadata = changed
+            .map_err(|error| CommitError::Store(StoreError::Delta(Box::new(error.into()))))?;
     }
     let mut evidence = evidence.clone();
     evidence.totals = state.totals.unwrap_or_default().plus(&evidence);

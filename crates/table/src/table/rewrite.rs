@@ -11,7 +11,7 @@ use deltalake_core::kernel::{Action, Remove};
 use uuid::Uuid;
 
 use super::actions::{RowChange, partition_values};
-use super::notices::noted;
+use super::notices::notices_action;
 use super::requirement::Requirement;
 use super::transaction::{LogHead, TableTransaction};
 use super::{ControlsVersion, Table};
@@ -71,7 +71,7 @@ impl Table {
             ],
             rows: Some(&rows),
             actions: removed
-                .chain(rewrite.renewed.then(|| noted(ControlsVersion(0))))
+                .chain(rewrite.renewed.then(|| notices_action(ControlsVersion(0))))
                 .collect(),
             evidence: &rewrite.evidence,
         };

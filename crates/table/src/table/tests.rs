@@ -110,8 +110,8 @@ async fn what_cannot_be_right_is_refused_before_anything_is_tried() {
     backwards.evidence.partitions[0].next = Offset(90);
     let mut lossy = good.clone();
     lossy.evidence.read += 1;
-    let mut untold = good.clone();
-    untold.evidence.partitions.clear();
+    let mut unlisted = good.clone();
+    unlisted.evidence.partitions.clear();
     let mut twice = good.clone();
     twice.advances.push(twice.advances[0].clone());
     let mut unbound = good.clone();
@@ -119,7 +119,7 @@ async fn what_cannot_be_right_is_refused_before_anything_is_tried() {
     unbound.evidence.partitions.clear();
     let mut more = good.clone();
     more.segments.extend(more.segments.clone());
-    for wrong in [backwards, lossy, untold, twice, unbound, more] {
+    for wrong in [backwards, lossy, unlisted, twice, unbound, more] {
         assert!(matches!(
             table.commit(wrong).await,
             Err(CommitError::Store(StoreError::Refused(_)))
@@ -129,7 +129,7 @@ async fn what_cannot_be_right_is_refused_before_anything_is_tried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_who_has_not_seen_a_control_commits_after_it() {
+async fn writer_that_has_not_seen_a_control_cannot_commit_after_it() {
     let (_folder, root) = root();
     let mut table = Table::open(&root, spec()).await.unwrap();
     let unaware = batch(&table, 0, None, 100).await;
@@ -369,11 +369,11 @@ fn every_call_may_be_made_from_a_task_that_moves_between_threads() {
     sends(|_, table| async move {
         let index = crate::SegmentIndex::load(table).await.unwrap();
         let old: Vec<_> = index.iter().cloned().collect();
-        let nobody = crate::Predicate::Any(Vec::new());
-        table.matches(&old[0], &nobody).await.unwrap();
-        table.split(&old[0], &nobody).await.unwrap();
+        let no_row = crate::Predicate::Any(Vec::new());
+        table.matches(&old[0], &no_row).await.unwrap();
+        table.split(&old[0], &no_row).await.unwrap();
         table
-            .read_columns(&old, &["body"], Some(&nobody))
+            .read_columns(&old, &["body"], Some(&no_row))
             .unwrap()
             .next()
             .await;
@@ -405,7 +405,7 @@ fn keep(root: &Root, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_processes_may_create_one_table_at_once() {
+async fn many_processes_may_create_one_table_concurrently() {
     let (_folder, root) = root();
     let opened = (0..8).map(|_| {
         let root = root.clone();

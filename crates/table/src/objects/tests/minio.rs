@@ -47,7 +47,7 @@ async fn objects(root: &Root) -> BTreeSet<String> {
 }
 
 /// Searches all bytes under the root for a value.
-async fn told(root: &Root, value: &str) -> ResidueOutcome {
+async fn residue_outcome(root: &Root, value: &str) -> ResidueOutcome {
     let (root, values) = (
         root.clone(),
         Arc::new(SearchValues::of_texts(&[value], false).unwrap()),
@@ -62,7 +62,7 @@ async fn told(root: &Root, value: &str) -> ResidueOutcome {
 }
 
 /// Returns an upkeep that keeps nothing.
-fn at_once() -> MaintenanceSettings {
+fn keeping_nothing() -> MaintenanceSettings {
     MaintenanceSettings {
         checkpoint_every: 1,
         keep_log: TimeDelta::zero(),
@@ -73,7 +73,7 @@ fn at_once() -> MaintenanceSettings {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_due_goes_from_every_byte_of_the_bucket_and_the_rest_stays_to_be_read() {
+async fn due_data_is_in_no_byte_of_the_bucket_and_the_rest_is_readable() {
     let root = bucket_root();
     root.check().await.unwrap();
     assert_eq!(
@@ -87,7 +87,7 @@ async fn what_is_due_goes_from_every_byte_of_the_bucket_and_the_rest_stays_to_be
         vec!["sms".parse().unwrap()]
     );
     let body = format!("{MARKER} hello 250");
-    assert_eq!(told(&root, &body).await, ResidueOutcome::Found);
+    assert_eq!(residue_outcome(&root, &body).await, ResidueOutcome::Found);
 
     let (index_before, old) = index(&table).await;
     let content = "content".parse().unwrap();
@@ -98,7 +98,7 @@ async fn what_is_due_goes_from_every_byte_of_the_bucket_and_the_rest_stays_to_be
         .unwrap();
     assert_eq!(records(&root).await, 300);
     let later = noon() + TimeDelta::days(36_500);
-    let done = table.maintain(later, &at_once()).await.unwrap();
+    let done = table.maintain(later, &keeping_nothing()).await.unwrap();
     // By the store's clock they were removed so long ago that the checkpoint no longer names them.
     assert_eq!(
         (
@@ -107,14 +107,14 @@ async fn what_is_due_goes_from_every_byte_of_the_bucket_and_the_rest_stays_to_be
         ),
         (Some(4), 3)
     );
-    table.maintain(later, &at_once()).await.unwrap();
-    assert_eq!(told(&root, &body).await, ResidueOutcome::Clean);
+    table.maintain(later, &keeping_nothing()).await.unwrap();
+    assert_eq!(residue_outcome(&root, &body).await, ResidueOutcome::Clean);
     assert_eq!(unfinished(&root), 0);
 
     // A new reader sees the table from the checkpoint alone.
-    let mut anew = Table::open(&root, spec()).await.unwrap();
-    let (_, left) = index(&anew).await;
-    let mut rows = anew
+    let mut reopened = Table::open(&root, spec()).await.unwrap();
+    let (_, left) = index(&reopened).await;
+    let mut rows = reopened
         .read_columns(&left, &["recipient", "source_offset", "body"], None)
         .unwrap();
     let mut read = 0;
@@ -128,13 +128,13 @@ async fn what_is_due_goes_from_every_byte_of_the_bucket_and_the_rest_stays_to_be
         assert_eq!(rows.column_by_name("recipient").unwrap().null_count(), 0);
     }
     assert_eq!(read, 300);
-    let more = batch(&anew, 0, Some(300), 310).await;
-    anew.commit(more).await.unwrap();
+    let more = batch(&reopened, 0, Some(300), 310).await;
+    reopened.commit(more).await.unwrap();
     assert_eq!(records(&root).await, 310);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_keeps_old_versions_is_refused_with_the_mend() {
+async fn bucket_that_keeps_old_versions_is_refused_with_a_fix() {
     let root = versioned();
     let error = root.check().await.unwrap_err();
     assert!(matches!(error, ProbeError::Versioned { .. }), "{error}");

@@ -15,7 +15,7 @@ use parquet::file::statistics::Statistics;
 use super::super::RewriteError;
 use super::super::matching::OpenedSegment;
 use super::OpenSegment;
-use crate::segment::{SegmentError, told_order};
+use crate::segment::{SegmentError, recorded_order};
 use crate::spec::{ColumnRole, TableSpec};
 use ebbtide_policy::is_expires_column;
 
@@ -54,22 +54,22 @@ impl MergedColumns {
         let (mut seen, mut order, mut rows) =
             (BTreeMap::<String, MergedColumn>::new(), Vec::new(), 0);
         let mut ordered_by = BTreeSet::new();
-        for (path, told) in sources {
+        for (path, expected) in sources {
             let opened = open(path)?;
             let groups = opened.metadata.metadata().row_groups();
             let found: u64 = groups
                 .iter()
                 .map(|group| u64::try_from(group.num_rows()).unwrap_or(0))
                 .sum();
-            if found != *told {
-                let why = format!("it has {found} rows and the log tells {told}");
+            if found != *expected {
+                let why = format!("it has {found} rows and the log tells {expected}");
                 return Err(RewriteError::Damaged {
                     path: path.to_string(),
                     why,
                 });
             }
             rows += found;
-            ordered_by.extend(told_order(opened.metadata.metadata()));
+            ordered_by.extend(recorded_order(opened.metadata.metadata()));
             let fields = opened.metadata.schema().fields().iter();
             for field in fields.filter(|field| !without.contains(field.name())) {
                 let (name, whole) = (

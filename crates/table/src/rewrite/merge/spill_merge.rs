@@ -25,7 +25,7 @@ const MOST_READ: usize = 8;
 const MOST_WAYS: usize = 64;
 
 /// Returns the number of spills to merge in one step within that memory.
-pub fn at_once(memory: usize) -> usize {
+pub fn merge_width(memory: usize) -> usize {
     (memory / WAY_BYTES).clamp(2, MOST_WAYS)
 }
 

@@ -28,7 +28,7 @@ use crate::spec::TableSpec;
 use crate::table::Table;
 
 /// The number of targets written in one pass: each has a row group in memory.
-const AT_ONCE: usize = 4;
+const TARGETS_PER_PASS: usize = 4;
 
 /// A target with the numbers of its rows; `None` for rows that do not change.
 type RetagTarget = (Option<NewTags>, Vec<u64>);
@@ -53,7 +53,7 @@ impl Table {
             }
         }
         let mut parts = Vec::with_capacity(targets.len());
-        for few in targets.chunks(AT_ONCE) {
+        for few in targets.chunks(TARGETS_PER_PASS) {
             match self.retag_few(opened, source, (by, few)).await {
                 Ok(segments) => {
                     parts.extend(few.iter().map(|(tags, _)| tags.clone()).zip(segments))
@@ -126,7 +126,7 @@ impl Table {
 struct TargetOutput {
     numbers: Vec<u64>,
     /// The old file's columns that are dropped.
-    goes: Vec<String>,
+    dropped: Vec<String>,
     /// The deadlines, in microseconds, of columns that are null on some rows only: those rows stay
     /// null.
     masked: Vec<(String, i64)>,
@@ -173,7 +173,7 @@ fn begin(
     sink: PartWriter,
 ) -> Result<TargetOutput, RewriteError> {
     let file = opened.metadata.metadata();
-    let goes: Vec<String> = tags
+    let dropped: Vec<String> = tags
         .map(|tags| tags.columns().into_iter().collect())
         .unwrap_or_default();
     let fields = opened
@@ -183,7 +183,7 @@ fn begin(
         .iter()
         .map(|field| brought(field));
     let mut fields: Vec<Field> = fields
-        .filter(|field| !goes.contains(field.name()))
+        .filter(|field| !dropped.contains(field.name()))
         .collect();
     let runs = runs(spec, file, &fields);
     let mut masked: Vec<(String, i64)> = Vec::new();
@@ -202,7 +202,7 @@ fn begin(
     let writer = RowWriter::new(spec.clone(), fields, is_run, constants, sink);
     Ok(TargetOutput {
         numbers,
-        goes,
+        dropped,
         masked,
         writer,
     })
@@ -235,7 +235,7 @@ impl TargetOutput {
         };
         let (mut fields, mut columns): (Vec<Field>, Vec<ArrayRef>) = (Vec::new(), Vec::new());
         for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
-            if !self.goes.contains(field.name()) {
+            if !self.dropped.contains(field.name()) {
                 fields.push(brought(field));
                 columns.push(Arc::clone(column));
             }

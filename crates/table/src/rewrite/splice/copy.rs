@@ -21,7 +21,9 @@ use super::super::tagged::TagCoverage;
 use super::super::upload::PartWriter;
 use super::{DueColumns, FileLayout, metadata};
 use crate::error::StoreError;
-use crate::segment::{ByteSink, ColumnRuns, FileContents, chunk_of_runs, nulls, stats, tell_order};
+use crate::segment::{
+    ByteSink, ColumnRuns, FileContents, chunk_of_runs, nulls, order_entry, stats,
+};
 use crate::source::{ChunkedFile, StoreFile};
 use crate::spec::TableSpec;
 use ebbtide_base::failpoint;
@@ -62,14 +64,14 @@ pub fn copy(
         // The bloom filters follow their row group, so that they need not be kept in memory.
         .set_offset_index_disabled(!layout.indexed)
         // The copied rows keep their order, which a later drop of columns must know.
-        .set_key_value_metadata(tell_order(&layout.ordered_by))
+        .set_key_value_metadata(order_entry(&layout.ordered_by))
         .build();
     let mut file =
         SerializedFileWriter::new(parts, Arc::new(schema), Arc::new(properties)).map_err(failed)?;
     let leaves = file.schema_descr().columns().to_vec();
     let mut copied = CopyCounts::default();
     let mut rows = 0;
-    for (path, told) in sources.old {
+    for (path, expected) in sources.old {
         let source = (sources.open)(&path)?;
         let old = Old::new(metadata(&source, &path, layout.indexed)?, source, layout);
         let found: u64 = old
@@ -78,8 +80,8 @@ pub fn copy(
             .iter()
             .map(|group| u64::try_from(group.num_rows()).unwrap_or(0))
             .sum();
-        if found != told {
-            let why = format!("it has {found} rows and the log tells {told}");
+        if found != expected {
+            let why = format!("it has {found} rows and the log tells {expected}");
             return Err(RewriteError::Damaged {
                 path: path.to_string(),
                 why,
@@ -122,28 +124,28 @@ struct Old<'a> {
     layout: &'a FileLayout,
     /// The replaced tags whose old values show which row groups had the category. The others were
     /// open: their old values show nothing, and every row gets the tag, as on arrival.
-    told: BTreeSet<&'a str>,
+    tags_with_values: BTreeSet<&'a str>,
 }
 
 impl Old<'_> {
     fn new(metadata: ParquetMetaData, source: StoreFile, layout: &FileLayout) -> Old<'_> {
-        let told = |tag: &&str| {
+        let has_values = |tag: &&str| {
             metadata
                 .row_groups()
                 .iter()
                 .any(|group| TagCoverage::of(group, tag) != TagCoverage::NoRow)
         };
-        let told = layout
+        let tags_with_values = layout
             .written
             .iter()
             .map(|written| written.column.as_str())
-            .filter(told)
+            .filter(has_values)
             .collect();
         Old {
             source,
             metadata,
             layout,
-            told,
+            tags_with_values,
         }
     }
 
@@ -162,18 +164,21 @@ impl Old<'_> {
             .map(|(at, chunk)| (chunk.column_path().parts(), (at, chunk)));
         let chunks: HashMap<&[String], (usize, &ColumnChunkMetaData)> = chunks.collect();
         for leaf in leaves {
-            let anew = self
+            let replacement = self
                 .layout
                 .written
                 .iter()
                 .find(|written| leaf.path().parts() == [written.column.as_str()]);
             let keeps = |tag: &str| {
-                !self.told.contains(tag) || TagCoverage::of(group, tag) != TagCoverage::NoRow
+                !self.tags_with_values.contains(tag)
+                    || TagCoverage::of(group, tag) != TagCoverage::NoRow
             };
             let parts = self.old_parts(leaf);
             match (
-                anew,
-                chunks.get(parts.as_slice()).filter(|_| anew.is_none()),
+                replacement,
+                chunks
+                    .get(parts.as_slice())
+                    .filter(|_| replacement.is_none()),
             ) {
                 (Some(written), _) if keeps(&written.column) => {
                     let runs = ColumnRuns::one(written.value.clone(), rows_of(group)?);

@@ -14,7 +14,7 @@ use parquet::schema::types::{Type, TypePtr};
 use super::super::RewriteError;
 use super::{DueColumns, metadata};
 use crate::index::StoredSegment;
-use crate::segment::{RunValue, told_order};
+use crate::segment::{RunValue, recorded_order};
 use crate::source::StoreFile;
 use ebbtide_base::ids::PolicyVersion;
 
@@ -70,7 +70,7 @@ impl FooterSummary {
             fields,
             groups: metadata.num_row_groups(),
             indexed,
-            ordered_by: told_order(&metadata),
+            ordered_by: recorded_order(&metadata),
         })
     }
 }

@@ -210,7 +210,7 @@ async fn one_subject_is_found_by_bloom_bounds_and_one_small_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_column_that_is_gone_stays_gone_and_one_that_some_lack_is_null_there() {
+async fn dropped_column_stays_dropped_and_one_that_some_lack_is_null_there() {
     let (_folder, root) = root();
     let (mut table, _) = filled(&root, 2).await;
     let index = SegmentIndex::load(&table).await.unwrap();
@@ -270,12 +270,12 @@ async fn a_column_that_is_gone_stays_gone_and_one_that_some_lack_is_null_there()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_order_is_left_of_a_subject_that_goes() {
+async fn no_order_is_left_of_a_dropped_subject() {
     let (_folder, root) = root();
     let table = Table::open(&root, spec()).await.unwrap();
     let one = stored(&table, &varied(0, 1000)).await;
     let other = stored(&table, &varied(1000, 3000)).await;
-    let sorted_one = told(
+    let sorted_one = as_indexed(
         &table
             .merge(&[one, other], &by(&["recipient"]))
             .await
@@ -302,7 +302,7 @@ async fn no_order_is_left_of_a_subject_that_goes() {
                 .map(|(of, at)| (of.clone(), *at))
                 .collect(),
         ),
-        ..told(&spliced.segments[0])
+        ..as_indexed(&spliced.segments[0])
     };
     // A split keeps the order in each half, and the mark too.
     let is = crate::Predicate::Is {
@@ -316,7 +316,7 @@ async fn no_order_is_left_of_a_subject_that_goes() {
     assert!(marked(matching.path()) && marked(rest.path()));
     let segments = table
         .splice(
-            &[told(&matching), told(&rest)],
+            &[as_indexed(&matching), as_indexed(&rest)],
             &categories(&["phone_number"]),
         )
         .await
@@ -392,13 +392,16 @@ async fn unlike_segments_cells_and_damaged_ones_are_refused_and_nothing_is_left(
         );
     }
     assert!(table.merge(&[], &by(&["recipient"])).await.is_err());
-    let gone = table
+    let missing = table
         .merge(
             &with(&|of| of.path = "gone.parquet".into()),
             &by(&["recipient"]),
         )
         .await;
-    assert!(matches!(gone, Err(RewriteError::Gone { .. })), "{gone:?}");
+    assert!(
+        matches!(missing, Err(RewriteError::Gone { .. })),
+        "{missing:?}"
+    );
     // The damage is in the rows only, so that the footer can be read.
     let path = root
         .table_folder(&"sms".parse().unwrap())

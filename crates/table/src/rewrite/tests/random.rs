@@ -192,7 +192,7 @@ fn windows(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn parts<'a>(
     file: &'a [u8],
     metadata: &ParquetMetaData,
-    goes: &BTreeSet<String>,
+    dropped: &BTreeSet<String>,
 ) -> [Vec<&'a [u8]>; 2] {
     let mut parts = [Vec::new(), Vec::new()];
     for chunk in metadata
@@ -200,7 +200,7 @@ fn parts<'a>(
         .iter()
         .flat_map(|group| group.columns())
     {
-        let of = &mut parts[usize::from(!goes.contains(&chunk.column_path().parts()[0]))];
+        let of = &mut parts[usize::from(!dropped.contains(&chunk.column_path().parts()[0]))];
         let (start, length) = chunk.byte_range();
         let mut take = |start: u64, length: u64| {
             of.push(
@@ -224,19 +224,20 @@ fn parts<'a>(
 fn left<'a>(
     new: &[u8],
     old: impl Iterator<Item = &'a [u8]>,
-    goes: &BTreeSet<String>,
+    dropped: &BTreeSet<String>,
 ) -> Option<&'a [u8]> {
     let new: HashSet<&[u8]> = windows(new).collect();
-    let (mut gone, mut stayed) = (HashSet::new(), HashSet::new());
+    let (mut dropped_bytes, mut stayed) = (HashSet::new(), HashSet::new());
     for file in old {
         let metadata = ParquetMetaDataReader::new()
             .parse_and_finish(&bytes::Bytes::copy_from_slice(file))
             .unwrap();
-        let [go, stay] = parts(file, &metadata, goes);
-        gone.extend(go.into_iter().flat_map(windows));
+        let [go, stay] = parts(file, &metadata, dropped);
+        dropped_bytes.extend(go.into_iter().flat_map(windows));
         stayed.extend(stay.into_iter().flat_map(windows));
     }
-    gone.into_iter()
+    dropped_bytes
+        .into_iter()
         .find(|window| new.contains(window) && !stayed.contains(window))
 }
 
@@ -263,14 +264,14 @@ fn check((columns, files): &Case) -> Result<(), TestCaseError> {
         .join(spliced.segments[0].path());
     let new = std::fs::read(path).unwrap();
 
-    let goes: BTreeSet<String> = (0..columns.len())
+    let dropped: BTreeSet<String> = (0..columns.len())
         .filter(|number| columns[*number].1 == 1)
         .map(name)
         .chain(["expires_going".to_owned()])
         .collect();
     let found = read(new.clone().into());
     for number in 0..columns.len() {
-        if goes.contains(&name(number)) || !files.iter().any(|(_, _, has)| has[number]) {
+        if dropped.contains(&name(number)) || !files.iter().any(|(_, _, has)| has[number]) {
             prop_assert!(found.column_by_name(&name(number)).is_none());
             continue;
         }
@@ -292,12 +293,16 @@ fn check((columns, files): &Case) -> Result<(), TestCaseError> {
             name(number)
         );
     }
-    for gone in goes
+    for absent in dropped
         .iter()
         .map(String::as_str)
         .chain(["a note of the old file", "ARROW:schema"])
     {
-        prop_assert!(!holds(&new, gone.as_bytes()), "{} is in the footer", gone);
+        prop_assert!(
+            !holds(&new, absent.as_bytes()),
+            "{} is in the footer",
+            absent
+        );
     }
     let after = ParquetMetaDataReader::new()
         .parse_and_finish(&bytes::Bytes::from(new.clone()))
@@ -309,7 +314,11 @@ fn check((columns, files): &Case) -> Result<(), TestCaseError> {
             .all(|group| group.sorting_columns().is_none())
     );
 
-    let left = left(&new, written.iter().map(|(_, file)| file.as_slice()), &goes);
+    let left = left(
+        &new,
+        written.iter().map(|(_, file)| file.as_slice()),
+        &dropped,
+    );
     prop_assert!(left.is_none(), "{:?} of what should be gone", left);
     Ok(())
 }
@@ -370,11 +379,11 @@ fn a_column_that_is_still_there_is_found_whatever_its_encoding() {
             &[(12, 1), (12, 2)],
             &(style, seeds.clone(), vec![true, true]),
         );
-        let search = |goes: &[&str]| {
+        let search = |dropped: &[&str]| {
             left(
                 &file,
                 [file.as_slice()].into_iter(),
-                &goes.iter().map(|name| (*name).to_owned()).collect(),
+                &dropped.iter().map(|name| (*name).to_owned()).collect(),
             )
         };
         assert!(search(&["column_number_0"]).is_some(), "{flags}");

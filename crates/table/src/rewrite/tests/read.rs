@@ -1,4 +1,4 @@
-//! Columns read back: whole, filtered, and from segments that lack them or are gone.
+//! Columns read back: whole, filtered, and from segments that lack them or are missing.
 
 use futures::StreamExt;
 
@@ -85,15 +85,15 @@ async fn columns_are_read_segment_after_segment_and_null_where_one_lacks_them() 
             .filter(|offset| offset % 7 == 6)
             .collect::<Vec<_>>()
     );
-    let nobody = Predicate::Any(Vec::new());
+    let no_row = Predicate::Any(Vec::new());
     assert_eq!(
-        collected(&table, &segments, &["body"], Some(&nobody)).await,
+        collected(&table, &segments, &["body"], Some(&no_row)).await,
         vec![]
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_there_is_said_and_nobody_need_read_on() {
+async fn missing_column_or_segment_is_an_error_and_reading_may_stop_early() {
     let (_folder, root) = root();
     let (table, index) = filled(&root, 2).await;
     let segments = all(&index);

@@ -48,7 +48,7 @@ async fn commit(table: &mut Table, index: &mut SegmentIndex, done: ReformResult)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn plain_and_nested_columns_get_their_new_names_and_what_is_not_named_is_gone() {
+async fn plain_and_nested_columns_are_renamed_and_unnamed_ones_are_dropped() {
     let (_folder, root) = root();
     let mut table = Table::open(&root, spec()).await.unwrap();
     let work = batch(&table, 0, None, 500).await;
@@ -126,7 +126,7 @@ async fn plain_and_nested_columns_get_their_new_names_and_what_is_not_named_is_g
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_sorted_by_what_goes_are_shuffled_and_get_their_new_names_all_the_same() {
+async fn rows_sorted_by_a_dropped_column_are_shuffled_and_others_renamed() {
     let (_folder, root) = root();
     let mut table = Table::open(&root, spec()).await.unwrap();
     let work = batch(&table, 0, None, 500).await;
@@ -187,7 +187,7 @@ async fn rows_sorted_by_what_goes_are_shuffled_and_get_their_new_names_all_the_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_the_last_column_of_a_category_goes_its_deadline_goes_with_the_new_tags() {
+async fn new_tags_have_no_deadline_of_a_category_without_columns() {
     let (_folder, root) = root();
     let (_, mut index) = filled(&root, 2).await;
     // The table still has a column of the category that the files do not have: it is another one.

@@ -9,7 +9,8 @@ use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::{
-    ByCustomer, all, bytes, categories, column, filled, read, stored, tags, texts, told, varied,
+    ByCustomer, all, as_indexed, bytes, categories, column, filled, read, stored, tags, texts,
+    varied,
 };
 use crate::reports::audit;
 use crate::testing::{noon, rewrite, root, segment_tags, spec};
@@ -63,7 +64,7 @@ async fn rows_of_one_customer_get_new_tags_in_one_commit_and_the_books_still_bal
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_segment_of_one_target_is_copied_and_what_of_it_is_gone_gets_no_deadline() {
+async fn segment_of_one_target_is_copied_without_deadlines_of_dropped_data() {
     let (_folder, root) = root();
     let (mut table, mut index) = filled(&root, 2).await;
     let dropped = table
@@ -108,7 +109,7 @@ async fn a_segment_of_one_target_is_copied_and_what_of_it_is_gone_gets_no_deadli
             .all(|version| version == "2027")
     );
     // The look-up by bloom filters still works on the copied chunks.
-    let mut copied = told(&done.segments[0]);
+    let mut copied = as_indexed(&done.segments[0]);
     copied.deadlines = Arc::default();
     let is = |value: &str| Predicate::Is {
         column: "customer_id".to_owned(),
@@ -167,7 +168,7 @@ async fn open_and_null(table: &Table) -> [StoredSegment; 2] {
     for rows in [varied(0, 20), without(&varied(20, 40))] {
         let mut writer = SegmentWriter::new(table.spec().clone(), tags.clone(), &[]).unwrap();
         writer.write(&rows).unwrap();
-        let mut open = told(&table.put(writer.finish().unwrap()).await.unwrap());
+        let mut open = as_indexed(&table.put(writer.finish().unwrap()).await.unwrap());
         Arc::make_mut(&mut open.deadlines).remove(&"phone_number".parse().unwrap());
         segments.push(open);
     }
@@ -218,7 +219,7 @@ async fn what_lost_a_category_lies_in_no_file_with_what_is_open() {
         )
         .await
         .unwrap();
-    let mut lost = told(&spliced.segments[0]);
+    let mut lost = as_indexed(&spliced.segments[0]);
     Arc::make_mut(&mut lost.deadlines).remove(&"phone_number".parse().unwrap());
     let by = Arc::new(ByCustomer {
         of: vec![1; 7],
@@ -250,7 +251,7 @@ async fn segments(root: &Root, table: &Table) -> Vec<OriginalSegment> {
             .splice(&[whole], &categories(&["content"]))
             .await
             .unwrap();
-        let mut lost = told(&spliced.segments[0]);
+        let mut lost = as_indexed(&spliced.segments[0]);
         Arc::make_mut(&mut lost.deadlines).remove(&"content".parse().unwrap());
         lost
     };
@@ -268,7 +269,7 @@ async fn segments(root: &Root, table: &Table) -> Vec<OriginalSegment> {
     vec![
         known(plain, false),
         known(first, false),
-        known(told(&merged.segments[0]), true),
+        known(as_indexed(&merged.segments[0]), true),
     ]
 }
 
@@ -321,10 +322,12 @@ fn expected(
                     .iter()
                     .position(|name| *name == format!("expires_{category}"))
                     .unwrap();
-                let gone = category.as_str() == "content"
+                let is_dropped = category.as_str() == "content"
                     && (of.rows.column_by_name("body").is_none()
                         || (of.mixed && row[place] == "-"));
-                row[place] = at.filter(|_| !gone).map_or_else(|| "-".to_owned(), instant);
+                row[place] = at
+                    .filter(|_| !is_dropped)
+                    .map_or_else(|| "-".to_owned(), instant);
             }
             if let Some(version) = tags.as_ref().and_then(|tags| tags.policy_version.as_ref()) {
                 let place = names

@@ -10,7 +10,7 @@ use crate::testing::{MARKER, log_bytes, noon, rewrite, root};
 use crate::{MaintenanceSettings, RewriteError, SegmentIndex, StoreError, Table};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_category_goes_and_every_other_value_stays() {
+async fn category_is_dropped_and_every_other_value_stays() {
     let (_folder, root) = root();
     let (mut table, mut index) = filled(&root, 3).await;
     let old = all(&index);
@@ -29,10 +29,10 @@ async fn a_category_goes_and_every_other_value_stays() {
         old.iter().map(|segment| read(bytes(&root, &segment.path))),
     );
     let before: Vec<_> = before.collect();
-    let gone = ["body", "media", "expires_content"];
+    let dropped = ["body", "media", "expires_content"];
     for field in before[0].schema().fields() {
         let name = field.name().as_str();
-        if gone.contains(&name) {
+        if dropped.contains(&name) {
             assert!(after.column_by_name(name).is_none(), "{name}");
             assert!(!holds(&new, name.as_bytes()), "{name}");
         } else {
@@ -212,7 +212,7 @@ async fn what_unlike_policies_tagged_stays_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn segments_of_several_kinds_and_gone_or_damaged_ones_are_refused_and_leave_nothing() {
+async fn mixed_missing_or_damaged_segments_are_refused_and_leave_nothing() {
     let (_folder, root) = root();
     let (table, index) = filled(&root, 2).await;
     let old = all(&index);
@@ -285,7 +285,7 @@ fn files(folder: &std::path::Path) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn columns_that_the_policy_no_longer_names_are_kept_and_told() {
+async fn columns_that_the_policy_no_longer_names_are_kept_and_reported() {
     let (_folder, root) = root();
     let (table, index) = filled(&root, 1).await;
     let mut narrower = crate::TableSpec::clone(table.spec());

@@ -7,7 +7,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
-use super::{all, bytes, categories, column, filled, read, stored, told, varied};
+use super::{all, as_indexed, bytes, categories, column, filled, read, stored, varied};
 use crate::reports::audit;
 use crate::testing::{MARKER, noon, rewrite, root, spec};
 use crate::{Predicate, RewriteError, Root, SegmentIndex, SplitResult, StoredSegment, Table};
@@ -96,7 +96,7 @@ async fn where_the_bloom_filters_say_no_nothing_else_is_read() {
         file[usize::try_from(start).unwrap()..usize::try_from(start + length).unwrap()].fill(0xff);
     }
     std::fs::write(&path, file).unwrap();
-    let nobody = is("recipient", "nobody at all");
+    let absent = is("recipient", "nobody at all");
     let never = Predicate::Between {
         column: "sent_at".to_owned(),
         from: None,
@@ -104,10 +104,10 @@ async fn where_the_bloom_filters_say_no_nothing_else_is_read() {
     };
     let some = is("recipient", &format!("{MARKER}-3"));
     for no in [
-        nobody.clone(),
+        absent.clone(),
         never.clone(),
-        Predicate::Any(vec![nobody.clone(), never.clone()]),
-        Predicate::All(vec![some.clone(), nobody]),
+        Predicate::Any(vec![absent.clone(), never.clone()]),
+        Predicate::All(vec![some.clone(), absent]),
         Predicate::All(vec![some.clone(), never]),
         is("no_such_column", "x"),
     ] {
@@ -168,7 +168,7 @@ async fn a_segment_of_several_row_groups_and_of_nulls_is_parted_like_any() {
         .unwrap();
     let index = SegmentIndex::load(&table).await.unwrap();
     let merged = table.splice(&all(&index), &categories(&[])).await.unwrap();
-    let merged = told(&merged.segments[0]);
+    let merged = as_indexed(&merged.segments[0]);
     let before = read(bytes(&root, &merged.path));
     let SplitResult::Both { matching, rest } = table
         .split(&merged, &is("jurisdiction", "NL"))
@@ -271,7 +271,7 @@ fn whatever_the_predicate_a_split_is_what_a_filter_row_by_row_would_be() {
             stored(&table, &varied(150, 320)).await,
         ];
         let merged = table.splice(&parts, &categories(&[])).await.unwrap();
-        let segment = told(&merged.segments[0]);
+        let segment = as_indexed(&merged.segments[0]);
         let before = read(bytes(&root, &segment.path));
         (Arc::new(table), segment, before)
     });

@@ -35,7 +35,7 @@ fn file(of: &[&str]) -> BTreeSet<String> {
 /// Returns the column that stays without a deadline if a segment of categories `mail` and `image`
 /// becomes one such file.
 fn stays(
-    told: &[&str],
+    dated: &[&str],
     stored: &[&str],
     now: &[(&str, &[&str])],
     profile: Option<&str>,
@@ -47,7 +47,7 @@ fn stays(
     };
     let file = file(stored);
     let added = AddedTags {
-        deadlines: deadlines(told),
+        deadlines: deadlines(dated),
         file: &file,
         columns: columns(now),
         profile,
@@ -56,9 +56,9 @@ fn stays(
 }
 
 #[test]
-fn deadline_goes_only_with_all_columns_of_its_category() {
+fn deadline_is_dropped_only_with_all_columns_of_its_category() {
     let same: &[(&str, &[&str])] = &[("mail", &["mail_to", "cc"]), ("image", &["image"])];
-    let cleared = |told: &[&str], stored: &[&str]| stays(told, stored, same, Some("none"));
+    let cleared = |dated: &[&str], stored: &[&str]| stays(dated, stored, same, Some("none"));
     assert_eq!(
         cleared(&["mail", "image"], &["mail_to", "cc", "image"]),
         None
@@ -84,7 +84,7 @@ fn column_of_another_category_needs_the_deadline_of_that_one() {
         ("msisdn", &["mail_to"]),
         ("image", &["image"]),
     ];
-    let of = |told: &[&str], stored: &[&str], profile| stays(told, stored, moved, profile);
+    let of = |dated: &[&str], stored: &[&str], profile| stays(dated, stored, moved, profile);
     // The case: the configured policy has the column in another category, and the sweep dropped
     // that policy's columns of the category.
     assert_eq!(
@@ -134,8 +134,8 @@ fn part_whose_rows_lost_the_category_before_needs_no_deadline() {
     let old = deadlines(&["mail"]);
     let of = || columns(&[("mail", &["mail_to"])]);
     let stored = file(&["mail_to"]);
-    let part = |told: &[&str]| AddedTags {
-        deadlines: deadlines(told),
+    let part = |dated: &[&str]| AddedTags {
+        deadlines: deadlines(dated),
         file: &stored,
         columns: of(),
         profile: None,
@@ -174,9 +174,9 @@ proptest! {
         let removed = RemovedTags { deadlines: &old, columns: Some(mapping(&written)) };
         let stored: BTreeSet<String> =
             NAMES.iter().zip(&configured).filter(|(_, of)| !due.contains(of)).map(|(name, _)| (*name).to_owned()).collect();
-        let told: Vec<&str> = (0..3).filter(|of| !due.contains(of)).map(|of| ["x", "y", "z"][of]).collect();
+        let dated: Vec<&str> = (0..3).filter(|of| !due.contains(of)).map(|of| ["x", "y", "z"][of]).collect();
         // The table records one mapping for the version: that of the segment.
-        let added = AddedTags { deadlines: deadlines(&told), file: &stored, columns: Some(mapping(&written)), profile: None };
+        let added = AddedTags { deadlines: deadlines(&dated), file: &stored, columns: Some(mapping(&written)), profile: None };
         let left = NAMES.iter().zip(&written).any(|(name, of)| due.contains(of) && stored.contains(*name));
         prop_assert_eq!(cleared_deadline(&[removed], &[added]).is_some(), left);
     }

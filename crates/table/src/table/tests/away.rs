@@ -40,7 +40,7 @@ fn entries(root: &Root) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_writer_that_was_away_writes_nothing_behind_the_newest_version() {
+async fn writer_that_was_away_writes_no_entry_below_the_newest_version() {
     let (_folder, root) = root();
     let mut away = Table::open(&root, spec()).await.unwrap();
     let first = batch(&away, 0, None, 100).await;
@@ -68,7 +68,7 @@ async fn a_writer_that_was_away_writes_nothing_behind_the_newest_version() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_of_segments_that_was_away_is_read_anew() {
+async fn segment_index_that_was_away_is_read_again() {
     let (_folder, root) = root();
     let mut table = Table::open(&root, spec()).await.unwrap();
     let first = batch(&table, 0, None, 100).await;
@@ -82,7 +82,7 @@ async fn a_list_of_segments_that_was_away_is_read_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_is_gone_is_told_and_not_begun_anew() {
+async fn missing_log_is_reported_and_not_begun_again() {
     let (_folder, root) = root();
     let mut table = Table::open(&root, spec()).await.unwrap();
     let first = batch(&table, 0, None, 100).await;
@@ -92,6 +92,9 @@ async fn a_log_that_is_gone_is_told_and_not_begun_anew() {
             .join("_delta_log"),
     )
     .unwrap();
-    let told = table.refresh().await.unwrap_err().to_string();
-    assert!(told.contains("it was read before and is missing"), "{told}");
+    let message = table.refresh().await.unwrap_err().to_string();
+    assert!(
+        message.contains("it was read before and is missing"),
+        "{message}"
+    );
 }

@@ -78,7 +78,7 @@ async fn a_new_column_is_added_and_old_segments_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_column_of_another_type_and_another_bucket_unit_are_refused_with_the_mend() {
+async fn other_column_type_and_other_bucket_unit_are_refused_with_a_fix() {
     let (_folder, root) = root();
     Table::open(&root, spec()).await.unwrap();
     let mut other = TableSpec::clone(&spec());

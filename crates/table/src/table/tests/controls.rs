@@ -98,8 +98,7 @@ async fn a_writer_with_old_state_cannot_commit_past_a_control() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_who_raise_the_controls_at_once_leave_the_highest_and_writers_in_between_lose_nothing()
-{
+async fn concurrent_raises_leave_the_highest_controls_and_a_sound_table() {
     let (_folder, root) = root();
     Table::open(&root, spec()).await.unwrap();
     let raised = (1..=8).map(|version| {

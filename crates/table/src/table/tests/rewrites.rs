@@ -181,25 +181,25 @@ async fn what_cannot_be_right_is_refused() {
     twice.removes.push(old[0].clone());
     let mut lost = good.clone();
     lost.adds.clear();
-    let mut told = good.clone();
-    told.evidence.rewrite.as_mut().unwrap().records_out = 199;
+    let mut miscounted = good.clone();
+    miscounted.evidence.rewrite.as_mut().unwrap().records_out = 199;
     let mut ingest = good.clone();
     ingest.evidence.rewrite = None;
-    for wrong in [nothing, twice, lost, told, ingest] {
+    for wrong in [nothing, twice, lost, miscounted, ingest] {
         let refused = table.commit_rewrite(wrong).await;
         assert!(
             matches!(refused, Err(CommitError::Store(StoreError::Refused(_)))),
             "{refused:?}"
         );
     }
-    let mut gone = good.clone();
-    table.discard(gone.adds.clone()).await;
+    let mut discarded = good.clone();
+    table.discard(discarded.adds.clone()).await;
     assert!(matches!(
-        table.commit_rewrite(gone.clone()).await,
+        table.commit_rewrite(discarded.clone()).await,
         Err(CommitError::SegmentGone)
     ));
-    gone.adds[0] = segment(&table, 0, 0, 200).await;
-    table.commit_rewrite(gone).await.unwrap();
+    discarded.adds[0] = segment(&table, 0, 0, 200).await;
+    table.commit_rewrite(discarded).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -247,14 +247,14 @@ async fn a_compaction_says_that_no_data_changed_and_every_other_rewrite_that_it_
             .lines()
             .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
         let files = actions.filter(|action| action.get("add").or(action.get("remove")).is_some());
-        let told: Vec<bool> = files
+        let data_changes: Vec<bool> = files
             .map(|action| {
                 action.get("add").or(action.get("remove")).unwrap()["dataChange"]
                     .as_bool()
                     .unwrap()
             })
             .collect();
-        assert_eq!(told, [changes; 3], "{operation}");
+        assert_eq!(data_changes, [changes; 3], "{operation}");
         // An audit counts its files nevertheless.
         assert_eq!(records(&root).await, 200);
     }
