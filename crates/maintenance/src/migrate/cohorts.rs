@@ -72,7 +72,7 @@ impl<'a> DecidingColumns<'a> {
         columns
     }
 
-    /// Returns the fate of each row of a batch of those columns.
+    /// Returns the effect on each row of a batch of those columns.
     pub(super) fn rows<'r>(
         &'r self,
         rows: &'r RecordBatch,

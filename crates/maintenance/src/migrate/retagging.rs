@@ -97,7 +97,7 @@ const CLASSES: u64 = 1 << 16;
 /// The bit of a number that marks rows whose subjects change.
 const EDITED: u64 = 1 << 31;
 
-/// Encodes the fate of rows as one number.
+/// Encodes the effect on a row as one number.
 fn number(RowEffect { kind, late, edited }: RowEffect) -> u64 {
     let part = |class: usize| u64::try_from(class).unwrap_or(0) % CLASSES;
     let late = u64::from(late) % EDITED + if edited { EDITED } else { 0 };
