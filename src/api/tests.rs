@@ -51,7 +51,7 @@ async fn ask(running: &Running, path: &str) -> (u16, String, String) {
 }
 
 #[tokio::test]
-async fn a_process_in_trouble_is_alive_and_not_ready_and_says_why_and_since_when() {
+async fn process_in_trouble_is_alive_not_ready_and_says_why_and_since_when() {
     let running = running().await;
     running.health.over(&Component::Process);
     running.health.trouble(Component::Registry, "timed out");
@@ -120,7 +120,7 @@ async fn nothing_can_be_changed_through_the_port() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_told_with_its_address() {
+async fn a_taken_port_is_reported_with_its_address() {
     let first = OperationsPort::bind(([127, 0, 0, 1], 0).into())
         .await
         .unwrap();
@@ -130,7 +130,7 @@ async fn a_taken_port_is_told_with_its_address() {
 }
 
 #[tokio::test]
-async fn it_stops_when_told() {
+async fn it_stops_on_the_stop_signal() {
     let running = running().await;
     running.stop.send(()).unwrap();
     let stopped = tokio::time::timeout(Duration::from_secs(5), running.done).await;

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_force_is_shown_with_defaults_and_variables_and_without_secrets() {
+    fn config_is_shown_with_defaults_and_variables_and_without_secrets() {
         let (file, mut around) = shipped();
         for (name, value) in [
             ("EBBTIDE_INGEST_LANES", "3"),
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_property_that_librdkafka_does_not_know_is_a_problem_that_quotes_no_secret() {
+    fn an_unknown_librdkafka_property_is_a_problem_that_quotes_no_secret() {
         let (file, mut around) = shipped();
         around.variables.insert(
             "EBBTIDE_KAFKA_PROPERTIES_SASL_PASSWROD".to_owned(),

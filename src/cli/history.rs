@@ -82,20 +82,20 @@ fn text(report: &HistoryReport) -> String {
     out
 }
 
-fn write_report(told: &HistoryReport, out: &mut String) -> fmt::Result {
+fn write_report(report: &HistoryReport, out: &mut String) -> fmt::Result {
     writeln!(
         out,
         "History of table {} to version {}",
-        told.product, told.span.version
+        report.product, report.span.version
     )?;
-    if told.span.oldest_entry > 0 {
+    if report.span.oldest_entry > 0 {
         writeln!(
             out,
             "  entries before version {} are cleaned away",
-            told.span.oldest_entry
+            report.span.oldest_entry
         )?;
     }
-    let lines: Vec<[String; 5]> = told.commits.iter().map(line).collect();
+    let lines: Vec<[String; 5]> = report.commits.iter().map(line).collect();
     if lines.is_empty() {
         return writeln!(out, "  no commit that is asked for");
     }
@@ -166,29 +166,32 @@ const NAMED: usize = 3;
 
 /// Describes everything in a piece of evidence that is not zero, empty or null.
 fn phrases(evidence: &Map<String, Value>) -> Vec<String> {
-    let told = evidence
+    let entries = evidence
         .iter()
         .filter(|(key, _)| !APART.contains(&key.as_str()));
-    told.flat_map(|(key, value)| {
-        let name = key.replace('_', " ");
-        match value {
-            Value::Number(number) if number.as_u64() == Some(0) => Vec::new(),
-            Value::Object(parts) if key == "rewrite" => phrases(parts),
-            Value::Object(parts) => phrases(parts)
-                .into_iter()
-                .map(|part| format!("{name} {part}"))
-                .collect(),
-            Value::Array(items) if items.is_empty() => Vec::new(),
-            Value::Array(items) if items.len() > NAMED => vec![format!("{} {name}", items.len())],
-            Value::Array(items) => vec![format!(
-                "{name} {}",
-                items.iter().map(item).collect::<Vec<_>>().join(" and ")
-            )],
-            Value::Null => Vec::new(),
-            value => vec![format!("{name} {}", item(value))],
-        }
-    })
-    .collect()
+    entries
+        .flat_map(|(key, value)| {
+            let name = key.replace('_', " ");
+            match value {
+                Value::Number(number) if number.as_u64() == Some(0) => Vec::new(),
+                Value::Object(parts) if key == "rewrite" => phrases(parts),
+                Value::Object(parts) => phrases(parts)
+                    .into_iter()
+                    .map(|part| format!("{name} {part}"))
+                    .collect(),
+                Value::Array(items) if items.is_empty() => Vec::new(),
+                Value::Array(items) if items.len() > NAMED => {
+                    vec![format!("{} {name}", items.len())]
+                }
+                Value::Array(items) => vec![format!(
+                    "{name} {}",
+                    items.iter().map(item).collect::<Vec<_>>().join(" and ")
+                )],
+                Value::Null => Vec::new(),
+                value => vec![format!("{name} {}", item(value))],
+            }
+        })
+        .collect()
 }
 
 /// Formats one item of a list: a partition with its next offset, a loss with its offsets.

@@ -18,7 +18,7 @@ use ebbtide_query::residue::{ResidueOutcome, ResidueProgress};
 use ebbtide_services::residue::{ResidueRequest, residue};
 
 /// The interval between the progress messages of a long search.
-const TOLD_EVERY: Duration = Duration::from_secs(5);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Search every byte under the root for given values: files, names, Parquet pages, statistics,
 /// filters, logs.
@@ -66,7 +66,7 @@ impl ResidueArgs {
             clock: SystemClock::new(),
             last: AtomicU64::new(0),
         };
-        let answer = residue(&root, &request, &|progress| printer.tell(progress))?;
+        let answer = residue(&root, &request, &|progress| printer.print(progress))?;
         let out = shown(&answer, self.output, |answer| {
             text::text(&answer.residue, &root.to_string(), self.limit)
         });
@@ -95,10 +95,10 @@ struct ProgressPrinter {
 }
 
 impl ProgressPrinter {
-    fn tell(&self, progress: ResidueProgress) {
+    fn print(&self, progress: ResidueProgress) {
         let now = self.clock.monotonic().as_millis() as u64;
         let last = self.last.load(Ordering::Relaxed);
-        let due = now.saturating_sub(last) >= TOLD_EVERY.as_millis() as u64;
+        let due = now.saturating_sub(last) >= PROGRESS_INTERVAL.as_millis() as u64;
         if due
             && self
                 .last

@@ -49,7 +49,7 @@ fn ebbtide(args: &[&str]) -> CommandOutput {
 }
 
 #[test]
-fn every_fixture_is_told_everything_that_is_wrong_with_it() {
+fn check_reports_every_problem_of_every_fixture() {
     let mut names: Vec<_> = std::fs::read_dir("tests/policies")
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -143,15 +143,16 @@ fn what_does_not_exist_is_a_wrong_use_with_the_nearest_that_does() {
         ask("numbers", None, None, None),
         ask("sms", None, None, Some("recipent")),
     ];
-    let told: Vec<_> = asked
+    let outcomes: Vec<_> = asked
         .iter()
         .map(|ask| explain(Path::new(SHIPPED), ask, OutputFormat::Text))
         .collect();
     assert!(
-        told.iter()
+        outcomes
+            .iter()
             .all(|outcome| outcome.code == 2 && outcome.out.is_empty())
     );
-    insta::assert_snapshot!(told.into_iter().map(|outcome| outcome.err).collect::<String>(), @r"
+    insta::assert_snapshot!(outcomes.into_iter().map(|outcome| outcome.err).collect::<String>(), @r"
     error: there is no product `emial`; did you mean `email`?
     error: `numbers` has no records of its own, so there is nothing to keep
     error: `sms` has no field `recipent`; did you mean `recipient`?

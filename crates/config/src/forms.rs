@@ -184,7 +184,7 @@ pub(super) mod servers {
     }
 }
 
-/// Returns the problem of a text that is none of `choices`.
+/// Returns the problem of a text that is not one of `choices`.
 pub(super) fn not_a_choice(text: &str, choices: &[&str]) -> ValueProblem {
     ValueProblem::new(
         format!("{text:?} is not known here"),

@@ -24,7 +24,7 @@ impl fmt::Display for Config {
     }
 }
 
-/// The depth at which the keys of a section stand on one line.
+/// The depth at which the keys of a section are written on one line.
 const ONE_LINE: usize = 3;
 
 /// Writes one value under its key. A struct without a key writes its own keys at the same depth.

@@ -124,7 +124,7 @@ fn the_defaults_that_the_shipped_file_names_are_the_defaults() {
 }
 
 #[test]
-fn every_mistake_is_told_at_once_with_place_and_mend() {
+fn all_mistakes_are_reported_in_one_run_with_position_and_fix() {
     let text = "polizy: p.yaml\n\
                 root: ''\n\
                 kafka:\n  \
@@ -142,9 +142,9 @@ fn every_mistake_is_told_at_once_with_place_and_mend() {
                 maintain: { checkpoint_every: 0, orphan_age: 1s }\n\
                 http: { listen: localhost }\n\
                 log: { format: xml, level: loud }\n";
-    let told = bad(text, &[]);
-    assert!(!told.contains("hunter2"));
-    insta::assert_snapshot!(told, @r#"
+    let errors = bad(text, &[]);
+    assert!(!errors.contains("hunter2"));
+    insta::assert_snapshot!(errors, @r#"
     ebbtide.yaml:1:1: error: policy: `policy` is missing; name the policy's file: policy: policy.yaml
     ebbtide.yaml:1:1: error: polizy: unknown key `polizy`; did you mean `policy`?
     ebbtide.yaml:2:7: error: root: the value is empty; write one, or leave the key out
@@ -235,22 +235,22 @@ fn either_spelling_of_the_servers_replaces_the_other_one_of_the_file() {
 }
 
 #[test]
-fn a_mistyped_variable_is_refused_and_a_bad_value_is_told_under_the_variables_name() {
-    let told = bad(
+fn a_mistyped_variable_is_refused_and_a_bad_value_names_its_variable() {
+    let errors = bad(
         LEAST,
         &[
             ("EBBTIDE_INGEST_MEMROY", "1GiB"),
             ("EBBTIDE_INGEST_LANES", "many"),
         ],
     );
-    insta::assert_snapshot!(told, @r#"
+    insta::assert_snapshot!(errors, @r#"
     ebbtide.yaml:0:0: error: unknown variable `EBBTIDE_INGEST_MEMROY`; did you mean `EBBTIDE_INGEST_MEMORY`?
     EBBTIDE_INGEST_LANES:0:0: error: ingest.lanes: "many" is not a whole number; write digits alone
     "#);
 }
 
 #[test]
-fn variables_that_kubernetes_makes_for_a_service_named_ebbtide_do_not_keep_it_from_starting() {
+fn service_variables_of_kubernetes_do_not_prevent_the_start() {
     good(
         LEAST,
         &[
@@ -297,7 +297,7 @@ fn a_secret_comes_from_a_file_or_a_variable_and_is_never_formatted() {
 }
 
 #[test]
-fn a_secret_that_is_not_there_is_told_by_where_it_should_be() {
+fn a_missing_secret_is_reported_with_the_place_it_should_be_in() {
     let text = format!(
         "{LEAST}schemas: {{ registry: {{ url: 'https://r', bearer: {{ env: NOT_SET }} }} }}\n"
     )
@@ -328,8 +328,8 @@ fn what_is_shown_reads_back_as_the_same_configuration() {
 
 #[test]
 fn a_lane_must_hold_some_of_the_largest_messages() {
-    let told = bad(LEAST, &[("EBBTIDE_INGEST_LANES", "256")]);
-    insta::assert_snapshot!(told, @"ebbtide.yaml:0:0: error: ingest.max_message_bytes: 1MiB is more than an eighth of a lane's memory, which is 512MiB shared by 256; lower it, or raise `memory`, or lower `lanes`");
+    let errors = bad(LEAST, &[("EBBTIDE_INGEST_LANES", "256")]);
+    insta::assert_snapshot!(errors, @"ebbtide.yaml:0:0: error: ingest.max_message_bytes: 1MiB is more than an eighth of a lane's memory, which is 512MiB shared by 256; lower it, or raise `memory`, or lower `lanes`");
     let few = good(LEAST, &[("EBBTIDE_INGEST_MEMORY", "32MiB")]);
     assert_eq!(
         few.ingest.lanes, 1,
@@ -387,7 +387,7 @@ fn a_registry_may_be_a_list_of_servers_each_of_which_is_checked() {
 }
 
 #[test]
-fn library_lines_about_damage_that_ebbtide_reports_are_left_out_by_default() {
+fn library_lines_about_damage_that_ebbtide_reports_are_off_by_default() {
     let filter = |text: &str| {
         good(text, &[])
             .log

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn records_that_were_read_count_before_the_brokers_tell_the_new_end() {
+    fn records_that_were_read_count_before_the_brokers_report_the_new_end() {
         let mut lag = PartitionLag {
             end: Some(Offset(10)),
             ..PartitionLag::default()

@@ -135,7 +135,7 @@ impl NoticeReader {
             let batch = poll(&consumer)?;
             if !batch.messages.is_empty() {
                 self.take(&batch)?;
-                consumer.commit(&behind(&batch)?, CommitMode::Sync)?;
+                consumer.commit(&next_offsets(&batch)?, CommitMode::Sync)?;
                 for (buffer, from) in &batch.messages {
                     self.dead_letters
                         .settle(from, Offset(buffer.offset(0)).next());
@@ -171,15 +171,15 @@ impl NoticeReader {
             at,
             policy_version: self.policy.version.clone(),
         };
-        let noted = self.runtime.block_on(notify_screened(
+        let outcomes = self.runtime.block_on(notify_screened(
             &self.root,
             &self.policy,
             notices,
             &by,
             &self.screening,
         ))?;
-        for (row, noted) in rows.into_iter().zip(noted) {
-            faults.extend(self.count_noted(row, &batch.messages[row], noted));
+        for (row, outcome) in rows.into_iter().zip(outcomes) {
+            faults.extend(self.count_outcome(row, &batch.messages[row], outcome));
         }
         let letter = |rejected: &RejectedRow| {
             let (buffer, from) = &batch.messages[rejected.row];
@@ -206,13 +206,13 @@ impl NoticeReader {
     }
 
     /// Counts the outcome of a notice. Returns its rejection if it may not be applied.
-    fn count_noted(
+    fn count_outcome(
         &self,
         row: usize,
         (buffer, from): &(PartitionBuffer, TopicPartition),
-        noted: ScreeningOutcome,
+        outcome: ScreeningOutcome,
     ) -> Option<RejectedRow> {
-        match noted {
+        match outcome {
             ScreeningOutcome::Passed(NoticeOutcome::Taken { known: false, .. }) => {
                 self.count("taken")
             }
@@ -304,7 +304,7 @@ fn poll(consumer: &BaseConsumer<AuxiliaryContext>) -> Result<Batch, ReadError> {
 }
 
 /// Returns the offset after the last message of each partition.
-fn behind(batch: &Batch) -> Result<TopicPartitionList, ReadError> {
+fn next_offsets(batch: &Batch) -> Result<TopicPartitionList, ReadError> {
     let mut list = TopicPartitionList::new();
     for (buffer, from) in &batch.messages {
         let next = KafkaOffset::Offset(Offset(buffer.offset(0)).next().0);

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn reading_goes_on_where_the_table_is_unless_records_would_be_skipped() {
+    fn reading_starts_at_the_tables_offset_unless_records_would_be_skipped() {
         let cases = [
             (None, kafka(Some(1), 7, 9), None),
             (table(Some(1), 10), kafka(Some(1), 0, 10), None),
@@ -253,7 +253,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_accepted_skips_no_readable_record_and_once_accepted_is_not_refused(
+        fn accepted_positions_skip_no_readable_record_and_stay_accepted(
             next in 0_i64..50, first in 0_i64..50, more in 0_i64..50, stored in 1_u128..3, now in 1_u128..3,
         ) {
             let (table, kafka) = (table(Some(stored), next), kafka(Some(now), first, first + more));

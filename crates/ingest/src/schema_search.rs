@@ -63,7 +63,7 @@ impl SchemaSearch {
         self.refused.insert(schema, (fault, reason));
     }
 
-    /// Returns the fault of all messages of a schema, with its reason; `None` if there is none.
+    /// Returns the fault of all messages of a schema, with its reason; `None` without one.
     #[must_use]
     pub fn refusal(&self, schema: SchemaRef) -> Option<&(Fault, Arc<str>)> {
         self.refused.get(&schema)

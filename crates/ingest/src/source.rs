@@ -112,7 +112,7 @@ impl LaneContext {
         *lock(&self.brokers_down)
     }
 
-    fn tell(&self, event: OwnershipEvent) {
+    fn record(&self, event: OwnershipEvent) {
         lock(&self.events).push(event);
     }
 
@@ -130,7 +130,7 @@ impl LaneContext {
         for partition in partitions {
             let Some(kafka) = found.found.get(&partition) else {
                 let why = found.failed.get(&partition).cloned().unwrap_or_default();
-                self.tell(OwnershipEvent::Unavailable { partition, why });
+                self.record(OwnershipEvent::Unavailable { partition, why });
                 continue;
             };
             let table = self
@@ -138,7 +138,7 @@ impl LaneContext {
                 .position(&partition)
                 .map_err(|error| error.to_string())?;
             if let Err(refusal) = judge(&partition, table, *kafka) {
-                self.tell(OwnershipEvent::Refused(refusal));
+                self.record(OwnershipEvent::Refused(refusal));
                 continue;
             }
             let next = table.map(|table| table.next);
@@ -147,7 +147,7 @@ impl LaneContext {
             placed
                 .add_partition_offset(topic, number, start)
                 .map_err(|error| error.to_string())?;
-            self.tell(OwnershipEvent::Assigned {
+            self.record(OwnershipEvent::Assigned {
                 partition,
                 next,
                 kafka: *kafka,
@@ -161,7 +161,7 @@ impl LaneContext {
         consumer: &BaseConsumer<Self>,
         list: &TopicPartitionList,
     ) -> Result<(), String> {
-        self.tell(OwnershipEvent::Joined);
+        self.record(OwnershipEvent::Joined);
         let placed = self.place(consumer, list)?;
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(&placed),
@@ -179,7 +179,7 @@ impl LaneContext {
         list: &TopicPartitionList,
     ) -> Result<(), String> {
         for partition in named(list)? {
-            self.tell(OwnershipEvent::Revoked(partition));
+            self.record(OwnershipEvent::Revoked(partition));
         }
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => {
@@ -265,7 +265,7 @@ impl ConsumerContext for LaneContext {
             _ => self.revoke(consumer, list),
         };
         if let Err(why) = done {
-            self.tell(OwnershipEvent::Failed(why));
+            self.record(OwnershipEvent::Failed(why));
         }
     }
 

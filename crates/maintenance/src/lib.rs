@@ -48,7 +48,7 @@ pub use expire::drop::DropColumns;
 pub use expire::due::select;
 pub use expire::end::EndRecords;
 pub use migrate::apply::MigratePolicy;
-pub use migrate::cohorts::lots;
+pub use migrate::cohorts::read_cohorts;
 pub use migrate::effect::{Cohort, ColumnEffect, DeadlineMoves, MovedFields, ProductEffect};
 pub use migrate::migration::{Migration, ProfileInputs, SegmentProfiles, StoredTerms};
 pub use migrate::survey::{PolicyEffects, SurveyError, SurveyProgress, examine, survey};

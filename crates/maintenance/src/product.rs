@@ -74,7 +74,7 @@ impl SweptProduct {
         self.state.floor = self.table.controls();
         self.table.refresh().await?;
         // The note was read at the index's version or after it.
-        self.state.triggers.know_noted(self.table.noted());
+        self.state.triggers.set_reflected(self.table.noted());
         Ok(())
     }
 

@@ -26,7 +26,7 @@ fn named(rows: &[Vec<Option<String>>]) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_category_goes_at_its_deadline_and_not_before() {
+async fn a_category_is_dropped_at_its_deadline_and_not_before() {
     let mut world = World::new("remove");
     world.ingest(&texts(start(), 20)).await;
     // The bucket is the 24th, and content is kept for 7 days from its start: until the first
@@ -62,7 +62,7 @@ async fn records_are_removed_at_their_last_deadline() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn records_become_cells_of_enough_people_over_all_segments_of_their_bucket() {
+async fn records_become_cells_of_enough_people_over_all_segments_of_a_bucket() {
     let mut world = World::new(ANONYMIZE);
     // Two records of a customer in each of two segments: four people are enough, two would not be.
     let rare = |from: u32| {
@@ -101,7 +101,7 @@ async fn records_become_cells_of_enough_people_over_all_segments_of_their_bucket
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_held_row_survives_the_sweeps_that_drop_and_end_its_neighbours_and_goes_once_released() {
+async fn a_held_row_survives_sweeps_of_its_neighbours_until_it_is_released() {
     let mut world = World::new("remove");
     world.ingest(&texts(start(), 20)).await;
     let hold = world.hold(of(7)).await;
@@ -143,7 +143,7 @@ async fn a_hold_that_comes_between_plan_and_commit_keeps_its_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_segment_that_fails_waits_and_its_neighbours_go_on() {
+async fn a_segment_that_fails_waits_and_its_neighbours_are_swept() {
     let mut world = World::new("remove");
     let day = |n: i64| start() + TimeDelta::days(n);
     for n in 0..3 {
@@ -176,7 +176,7 @@ async fn a_segment_that_fails_waits_and_its_neighbours_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_jumped_sweeps_nothing_until_it_has_gone_evenly() {
+async fn nothing_is_swept_after_a_clock_jump_until_the_clock_settles() {
     let mut world = World::new("remove");
     world.ingest(&texts(start(), 5)).await;
     let mut sweeper = world.sweeper().await;
@@ -219,7 +219,7 @@ async fn two_sweepers_of_one_table_do_the_work_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_piece_of_a_plan_that_another_did_before_an_earlier_piece_was_done_is_not_done_again() {
+async fn a_task_that_another_instance_has_done_is_not_done_again() {
     let mut world = World::new("remove");
     for n in 0..2 {
         world.ingest(&texts(start() + TimeDelta::days(n), 9)).await;
@@ -262,7 +262,7 @@ async fn a_record_that_comes_to_an_ended_bucket_is_not_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_sweeps_is_seen_to_be_overdue_after_its_grace() {
+async fn unswept_data_is_counted_as_overdue_after_its_grace() {
     let mut world = World::new("remove");
     world.ingest(&texts(start(), 5)).await;
     let mut watch = world.watch(ReviewCache::default()).await;

@@ -111,7 +111,7 @@ impl OverdueWatch {
             match self.count(index).await {
                 Ok(CountOutcome::Counted(found)) => {
                     oldest = oldest.max(found.oldest);
-                    self.tell(&self.products[index].product, &found);
+                    self.publish(&self.products[index].product, &found);
                 }
                 Ok(CountOutcome::NotActive(why)) => {
                     self.not_active(&self.products[index].product, &why)
@@ -192,7 +192,8 @@ impl OverdueWatch {
         };
         let view = product.view();
         let times = view.notice_times();
-        let told = |segment: &StoredSegment| times.get(&segment.path).cloned().unwrap_or_default();
+        let known_since =
+            |segment: &StoredSegment| times.get(&segment.path).cloned().unwrap_or_default();
         let is_held = |segment: &StoredSegment| {
             product.state.predicate(segment, &held).is_some()
                 && (early || view.reviews.is_held(&segment.path))
@@ -213,8 +214,13 @@ impl OverdueWatch {
         };
         // By the active policy, whatever the tags still say.
         let mut found = match outdated {
-            0 => overdue(view.index.iter(), now, grace, (is_held, told)),
-            _ => overdue(seen.iter().map(AsRef::as_ref), now, grace, (is_held, told)),
+            0 => overdue(view.index.iter(), now, grace, (is_held, known_since)),
+            _ => overdue(
+                seen.iter().map(AsRef::as_ref),
+                now,
+                grace,
+                (is_held, known_since),
+            ),
         };
         found.stale = outdated;
         for StaleRows { records, due } in &stale {
@@ -226,7 +232,7 @@ impl OverdueWatch {
         Ok(CountOutcome::Counted(found))
     }
 
-    fn tell(&self, product: &SweptProduct, found: &OverdueReport) {
+    fn publish(&self, product: &SweptProduct, found: &OverdueReport) {
         let none = OverdueCounts::default();
         let key = product.key().as_str();
         let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);

@@ -101,7 +101,7 @@ pub async fn find<S: RecordSink, E: From<FindError> + From<S::Error>>(
     Ok(report)
 }
 
-/// A search that goes through the tables.
+/// The state of a search of one table after the other.
 struct Finding<'a, P> {
     search: &'a Arc<RecordSearch>,
     request: &'a FindRequest,

@@ -183,7 +183,7 @@ pub async fn record(
         .find(|effect| effect.is_too_much(limits))
         .filter(|_| !confirmed)
         .cloned();
-    let noted = match (dry_run, &large) {
+    let recorded = match (dry_run, &large) {
         (true, _) => None,
         (false, Some(effect)) => return Err(RecordNoticeError::too_much(effect)),
         (false, None) => {
@@ -201,7 +201,7 @@ pub async fn record(
         false => None,
         true => hint(root, policy, &notice, &tables).await?,
     };
-    let (control, known) = noted.unzip();
+    let (control, known) = recorded.unzip();
     Ok(NoticeReport {
         taken: control.is_some(),
         known,

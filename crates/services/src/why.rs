@@ -152,7 +152,7 @@ impl RecordReport {
             history,
             rules,
             held_by: held.by,
-            holds_untold: held.untold,
+            holds_untold: held.incomplete,
         }
     }
 }

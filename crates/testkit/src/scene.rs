@@ -347,7 +347,7 @@ impl<'a> Scene<'a> {
     /// Waits until every partition is committed to its end.
     pub fn caught_up(&self, patience: Duration, instances: &mut [&mut Process]) {
         let ends = self.kafka.ends(&self.topics);
-        let mut behind = Vec::new();
+        let mut uncommitted = Vec::new();
         let start = std::time::Instant::now();
         eventually("all is committed", patience, || {
             for process in instances.iter_mut() {
@@ -357,7 +357,7 @@ impl<'a> Scene<'a> {
                     process.tail()
                 );
             }
-            behind = ends
+            uncommitted = ends
                 .iter()
                 .flat_map(|(topic, offsets)| {
                     offsets
@@ -367,14 +367,14 @@ impl<'a> Scene<'a> {
                 })
                 .filter(|(topic, partition, end)| self.committed(topic, *partition) < *end)
                 .collect();
-            if start.elapsed() + Duration::from_secs(1) > patience && !behind.is_empty() {
+            if start.elapsed() + Duration::from_secs(1) > patience && !uncommitted.is_empty() {
                 let tails: Vec<_> = instances.iter().map(|process| process.tail()).collect();
                 panic!(
-                    "not committed to their ends: {behind:?}\n{}",
+                    "not committed to their ends: {uncommitted:?}\n{}",
                     tails.join("\n---\n")
                 );
             }
-            behind.is_empty().then_some(())
+            uncommitted.is_empty().then_some(())
         });
     }
 

@@ -56,7 +56,7 @@ fn segments(place: &CommandFixture) -> u64 {
 }
 
 #[test]
-fn the_help_tells_what_it_does_and_what_its_exit_codes_mean() {
+fn help_shows_the_purpose_and_the_meaning_of_the_exit_codes() {
     let help = with_exit_codes(TestCli::command(), "compact")
         .term_width(120)
         .render_long_help()
@@ -65,7 +65,7 @@ fn the_help_tells_what_it_does_and_what_its_exit_codes_mean() {
 }
 
 #[test]
-fn a_dry_run_tells_what_would_become_one_and_changes_nothing() {
+fn a_dry_run_shows_the_merges_and_changes_nothing() {
     let place = filled();
     let (code, text) = place.says("--dry-run");
     assert_eq!(code, 0);
@@ -75,23 +75,23 @@ fn a_dry_run_tells_what_would_become_one_and_changes_nothing() {
 }
 
 #[test]
-fn what_became_one_is_told_and_more_that_is_left_is_an_exit_code_of_its_own() {
+fn merges_are_reported_and_work_that_is_left_has_its_own_exit_code() {
     let place = filled();
     let (code, text) = place.says("--steps 1");
-    let mut told = format!("--- one step: {code}\n{text}");
+    let mut transcript = format!("--- one step: {code}\n{text}");
     assert_eq!(segments(&place), 4);
     let (code, text) = place.says("--product sms --output json");
-    told += &format!("--- the rest: {code}\n{text}");
+    transcript += &format!("--- the rest: {code}\n{text}");
     assert_eq!(segments(&place), 2);
     let (code, text) = place.says("");
-    told += &format!("--- once more: {code}\n{text}");
-    told += &place.says("--dry-run").1;
-    insta::assert_snapshot!("results", told);
+    transcript += &format!("--- once more: {code}\n{text}");
+    transcript += &place.says("--dry-run").1;
+    insta::assert_snapshot!("results", transcript);
     assert_eq!(place.runtime.block_on(place.world.rows()).len(), 90);
 }
 
 #[test]
-fn what_fails_is_told_and_its_neighbours_become_one() {
+fn a_failed_merge_is_reported_and_other_segments_are_merged() {
     let place = filled();
     let files = walkdir::WalkDir::new(place.world.root.folder())
         .into_iter()
@@ -112,17 +112,17 @@ fn what_fails_is_told_and_its_neighbours_become_one() {
 }
 
 #[test]
-fn a_wrong_use_is_told_and_nothing_is_done() {
+fn a_wrong_use_is_reported_and_nothing_is_done() {
     let place = filled();
     let (code, text) = place.says("--product voice");
-    let mut told = format!("{code} {text}");
+    let mut transcript = format!("{code} {text}");
     std::fs::write(place.folder.path().join("policy.yaml"), "version: 1\n").unwrap();
     let (code, text) = place.says("");
-    told += &format!("{code} {text}");
+    transcript += &format!("{code} {text}");
     std::fs::remove_file(place.folder.path().join("ebbtide.yaml")).unwrap();
     let (code, text) = place.says("");
-    told += &format!("{code} {text}");
-    insta::assert_snapshot!("wrong_uses", told);
+    transcript += &format!("{code} {text}");
+    insta::assert_snapshot!("wrong_uses", transcript);
     assert_eq!(segments(&place), 6);
 }
 

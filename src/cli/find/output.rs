@@ -58,10 +58,10 @@ impl RecordSink for RecordOutput<'_> {
 
 impl RecordOutput<'_> {
     /// Ends the output.
-    pub(super) fn end(self, told: &SearchReport) -> Result<(), WriteRecordsError> {
+    pub(super) fn end(self, report: &SearchReport) -> Result<(), WriteRecordsError> {
         match self {
             RecordOutput::Text(text) => Ok(text.to.flush()?),
-            RecordOutput::Json(json) => Ok(json.end(told)?),
+            RecordOutput::Json(json) => Ok(json.end(report)?),
             RecordOutput::Csv(csv) => Ok(csv.end()?),
             RecordOutput::Parquet(parquet) => parquet.end(),
         }

@@ -113,7 +113,7 @@ fn sorted(text: &str) -> String {
 }
 
 #[test]
-fn records_are_shown_with_their_deadlines_and_what_is_withheld_is_told() {
+fn records_are_shown_with_deadlines_and_withheld_data_is_counted() {
     let (_folder, root) = store();
     let (out, outcome) = find(&root, PERSON, noon());
     assert_eq!(outcome.code, 0);
@@ -129,28 +129,28 @@ fn json_is_one_document_and_csv_has_a_header_whatever_was_found() {
     let (_folder, root) = store();
     let (out, outcome) = find(&root, &of_person(&["--output", "json"]), noon());
     assert_eq!(outcome.code, 0);
-    let mut told: Value = serde_json::from_str(&out).unwrap();
-    told["records"]
+    let mut document: Value = serde_json::from_str(&out).unwrap();
+    document["records"]
         .as_array_mut()
         .unwrap()
         .sort_by_key(|record| record["source_offset"].as_i64());
     insta::assert_snapshot!(
         "json",
-        without_names(&serde_json::to_string_pretty(&told).unwrap())
+        without_names(&serde_json::to_string_pretty(&document).unwrap())
     );
     let (out, _) = find(&root, &of_person(&["--output", "csv"]), noon());
     let mut lines: Vec<&str> = out.split_terminator("\r\n").collect();
     lines[1..].sort_unstable();
     insta::assert_snapshot!("csv", without_names(&lines.join("\n")));
 
-    let nobody = [
+    let stranger = [
         "--subject",
         "phone:+4915112345678",
         "--policy",
         "config/policy.yaml",
     ];
     let with = |more: &[&'static str]| -> Vec<&'static str> {
-        nobody.iter().chain(more).copied().collect()
+        stranger.iter().chain(more).copied().collect()
     };
     let (out, outcome) = find(&root, &with(&["--output", "json"]), noon());
     assert_eq!(outcome.code, 1);
@@ -175,13 +175,16 @@ fn a_limit_bounds_what_is_shown_and_says_that_there_may_be_more() {
         "json",
     ];
     let (out, outcome) = find(&root, &tenant, noon());
-    let told: Value = serde_json::from_str(&out).unwrap();
+    let document: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(
-        (told["records"].as_array().unwrap().len(), &told["more"]),
+        (
+            document["records"].as_array().unwrap().len(),
+            &document["more"]
+        ),
         (5, &Value::Bool(true))
     );
     assert_eq!(
-        (outcome.code, told["tables"][0]["records"].as_u64()),
+        (outcome.code, document["tables"][0]["records"].as_u64()),
         (0, Some(5))
     );
     assert!(
@@ -322,20 +325,20 @@ fn a_file_is_new_and_whole_or_not_there() {
 }
 
 #[test]
-fn a_table_that_the_policy_does_not_know_keeps_nothing_found_from_meaning_nothing_there() {
+fn an_unknown_table_makes_an_empty_search_result_inconclusive() {
     let (_folder, root) = store();
     runtime().block_on(async {
         Table::open(&root, ebbtide_controls::testing::spec_of("fax"))
             .await
             .unwrap();
     });
-    let nobody = [
+    let stranger = [
         "--subject",
         "phone:+4915112345678",
         "--policy",
         "config/policy.yaml",
     ];
-    let (_, outcome) = find(&root, &nobody, noon());
+    let (_, outcome) = find(&root, &stranger, noon());
     assert_eq!(outcome.code, 2);
     insta::assert_snapshot!("unknown_err", outcome.err);
 }
@@ -356,13 +359,13 @@ fn found(world: &World, policy: &str, people: u32) -> (Vec<Value>, u64) {
         ];
         let (out, outcome) = find(&world.root, &line, world.clock.now());
         assert!(outcome.code < 2, "{}", outcome.err);
-        let told: Value = serde_json::from_str(&out).unwrap();
-        let counts = told["tables"][0]["withheld"]
+        let document: Value = serde_json::from_str(&out).unwrap();
+        let counts = document["tables"][0]["withheld"]
             .as_object()
             .cloned()
             .unwrap_or_default();
         withheld += counts.values().filter_map(Value::as_u64).sum::<u64>();
-        all.extend(told["records"].as_array().unwrap().iter().cloned());
+        all.extend(document["records"].as_array().unwrap().iter().cloned());
     }
     for record in &mut all {
         record

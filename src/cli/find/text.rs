@@ -87,7 +87,7 @@ fn record(
             of_role.map(|column| (column.name.as_str(), values::of(rows, &column.name, row)));
         each.filter(|(_, value)| !value.is_null()).collect()
     };
-    told(to, &fields(&ColumnRole::Plain), "  ")?;
+    write_fields(to, &fields(&ColumnRole::Plain), "  ")?;
     let categories: BTreeSet<&Category> = spec
         .columns
         .iter()
@@ -109,7 +109,7 @@ fn record(
             None => "without a deadline yet".to_owned(),
         };
         line(to, &format!("  {category}: {state}"))?;
-        told(to, &fields, "    ")?;
+        write_fields(to, &fields, "    ")?;
     }
     Ok(())
 }
@@ -121,7 +121,7 @@ fn category(role: &ColumnRole) -> Option<&Category> {
     }
 }
 
-fn told(to: &mut dyn Write, fields: &[(&str, Value)], indent: &str) -> io::Result<()> {
+fn write_fields(to: &mut dyn Write, fields: &[(&str, Value)], indent: &str) -> io::Result<()> {
     let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, value) in fields {
         // A text that a stranger wrote must not move the cursor of the reader.

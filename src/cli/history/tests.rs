@@ -35,9 +35,9 @@ fn filled() -> (tempfile::TempDir, Root) {
         let work = batch(&table, 0, None, 100).await;
         table.commit(work).await.unwrap();
         let mut work = batch(&table, 1, None, 10).await;
-        let told = &mut work.evidence;
-        (told.read, told.stored, told.expired) = (10, 7, 1);
-        told.dead_letters = [("corrupt".to_owned(), 2)].into();
+        let evidence = &mut work.evidence;
+        (evidence.read, evidence.stored, evidence.expired) = (10, 7, 1);
+        evidence.dead_letters = [("corrupt".to_owned(), 2)].into();
         work.segments = vec![ebbtide_table::testing::segment(&table, 1, 0, 7).await];
         table.commit(work).await.unwrap();
         let index = SegmentIndex::load(&table).await.unwrap();

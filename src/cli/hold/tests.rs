@@ -94,23 +94,23 @@ fn a_hold_is_placed_listed_released_and_forgotten() {
             "{ORDER} --subject phone:+31699887766 --tenant customer-1 --from 2026-09-01 --to 2026-09-30"
         ),
     );
-    let mut told = format!("{code}\n{placed}");
+    let mut transcript = format!("{code}\n{placed}");
     let (code, listed) = answer(&root, "list");
-    told += &format!("--- list {code}\n{listed}");
+    transcript += &format!("--- list {code}\n{listed}");
     let (code, revealed) = answer(&root, "list --reveal");
     assert!(
         code == 0 && revealed.contains("  subject   phone:+31699887766\n"),
         "{revealed}"
     );
     let (code, released) = answer(&root, &format!("release {}", name(&placed)));
-    told += &format!("--- release {code}\n{released}");
+    transcript += &format!("--- release {code}\n{released}");
     let (code, listed) = answer(&root, "list");
-    told += &format!("--- list {code}\n{listed}");
+    transcript += &format!("--- list {code}\n{listed}");
     assert!(
-        !told.contains("99887766") && naming(&root).is_empty(),
-        "{told}"
+        !transcript.contains("99887766") && naming(&root).is_empty(),
+        "{transcript}"
     );
-    insta::assert_snapshot!("a_life", nameless(&told));
+    insta::assert_snapshot!("a_life", nameless(&transcript));
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn a_list_comes_as_json_too_with_masked_subjects() {
 }
 
 #[test]
-fn a_hold_that_is_not_in_force_everywhere_is_told_and_repaired() {
+fn a_hold_that_is_not_in_force_everywhere_is_reported_and_repaired() {
     let (_folder, root) = tables();
     let (_, placed) = answer(&root, &format!("{ORDER} --product sms"));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -200,7 +200,7 @@ fn a_hold_that_is_not_in_force_everywhere_is_told_and_repaired() {
 }
 
 #[test]
-fn a_hold_past_its_end_is_listed_as_ended_and_repair_forgets_what_it_covered() {
+fn a_hold_past_its_end_is_listed_as_ended_and_repair_forgets_its_scope() {
     let (_folder, root) = tables();
     answer(&root, &format!("{ORDER} --subject phone:+31699887766"));
     let (_, text) = answer_at(&root, "list", 200);
@@ -251,7 +251,7 @@ fn a_date_takes_in_its_whole_day_in_the_policys_zone() {
 }
 
 #[test]
-fn a_wrong_use_is_said_with_its_mend_and_nothing_is_done() {
+fn a_wrong_use_is_reported_with_its_fix_and_nothing_is_done() {
     let (_folder, root) = tables();
     let lines = [
         "",
@@ -263,7 +263,7 @@ fn a_wrong_use_is_said_with_its_mend_and_nothing_is_done() {
         " --from yesterday",
         " --tenant t --until 2020-01-01",
     ];
-    let told: String = lines
+    let refusals: String = lines
         .iter()
         .map(|line| {
             let order = if line.contains("--until") {
@@ -276,14 +276,14 @@ fn a_wrong_use_is_said_with_its_mend_and_nothing_is_done() {
             text
         })
         .collect();
-    assert!(!root.controls_folder().exists() && !told.contains("99887766"));
+    assert!(!root.controls_folder().exists() && !refusals.contains("99887766"));
     let (code, unknown) = answer(&root, "release hold-00000000");
     assert_eq!(code, 1);
     let misnamed = parsed(&root, "release seventeen")
         .err()
         .unwrap()
         .to_string();
-    insta::assert_snapshot!("wrong_uses", format!("{told}{unknown}{misnamed}"));
+    insta::assert_snapshot!("wrong_uses", format!("{refusals}{unknown}{misnamed}"));
 }
 
 #[test]

@@ -15,8 +15,8 @@ pub(super) fn report(report: &HoldReport, until: &str) -> String {
     out
 }
 
-fn write_report(told: &HoldReport, until: &str, out: &mut String) -> fmt::Result {
-    match (&told.id, told.control) {
+fn write_report(report: &HoldReport, until: &str, out: &mut String) -> fmt::Result {
+    match (&report.id, report.control) {
         (Some(id), Some(control)) => {
             writeln!(out, "{id} is in force until {until}, as control {control}")?;
         }
@@ -25,13 +25,13 @@ fn write_report(told: &HoldReport, until: &str, out: &mut String) -> fmt::Result
             "Nothing was placed. This hold would be in force until {until}"
         )?,
     }
-    scope_lines(out, &told.scope, false)?;
-    let tables = if told.placed {
+    scope_lines(out, &report.scope, false)?;
+    let tables = if report.placed {
         "In force in"
     } else {
         "It would be in force in"
     };
-    match told.tables.as_slice() {
+    match report.tables.as_slice() {
         [] => writeln!(
             out,
             "\nNo table is covered yet; those made later begin under it"
@@ -53,7 +53,7 @@ fn write_report(told: &HoldReport, until: &str, out: &mut String) -> fmt::Result
             }
         }
     }
-    for note in &told.notes {
+    for note in &report.notes {
         writeln!(out, "note: {note}")?;
     }
     Ok(())
@@ -101,12 +101,12 @@ fn write_list(holds: &[ListedHold], reveal: bool, out: &mut String) -> fmt::Resu
             Some(scope) => scope_lines(out, scope, reveal)?,
             None => writeln!(out, "  covered   is forgotten")?,
         }
-        let told = if hold.released_at.is_some() {
+        let label = if hold.released_at.is_some() {
             "released"
         } else {
             "tables  "
         };
-        writeln!(out, "  {told}  {}", names(&hold.tables))?;
+        writeln!(out, "  {label}  {}", names(&hold.tables))?;
         if !hold.missing.is_empty() {
             writeln!(
                 out,

@@ -58,7 +58,7 @@ fn says(place: &CommandFixture, line: &str) -> (u8, String) {
 const SHORTER: (&str, &str) = ("keep: 7 days", "keep: 1 days");
 
 #[test]
-fn a_plan_tells_what_moves_what_goes_and_what_it_costs() {
+fn a_plan_shows_what_moves_what_is_deleted_and_the_cost() {
     let place = filled();
     place.world.pass(TimeDelta::days(3));
     policy(
@@ -122,10 +122,10 @@ fn what_cannot_be_carried_out_is_refused_by_plan_and_activate_alike() {
 }
 
 #[test]
-fn a_policy_is_activated_once_and_its_history_told() {
+fn a_policy_is_activated_once_and_its_history_is_shown() {
     let place = filled();
     policy(&place, "test-2", &[SHORTER]);
-    let mut told = String::new();
+    let mut transcript = String::new();
     for line in [
         "history",
         "activate HERE/test-2.yaml --dry-run",
@@ -138,9 +138,9 @@ fn a_policy_is_activated_once_and_its_history_told() {
     ] {
         policy(&place, "test-1", &[]);
         let (code, text) = says(&place, line);
-        told += &format!("--- {line}: {code}\n{text}");
+        transcript += &format!("--- {line}: {code}\n{text}");
     }
-    insta::assert_snapshot!("a_life", told);
+    insta::assert_snapshot!("a_life", transcript);
     let controls = place
         .runtime
         .block_on(Controls::load(&place.world.root, ControlsVersion(0)))

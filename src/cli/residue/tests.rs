@@ -23,14 +23,14 @@ fn answer(values: &str, root: &Path, more: &[&str]) -> (u8, String) {
     ];
     let line = TestCli::parse_from(words.iter().chain(more));
     let outcome = line.args.run();
-    let told = (outcome.out + &outcome.err).replace(root.to_str().unwrap(), "ROOT");
-    let told = told.replace(file.path().to_str().unwrap(), "FILE");
+    let output = (outcome.out + &outcome.err).replace(root.to_str().unwrap(), "ROOT");
+    let output = output.replace(file.path().to_str().unwrap(), "FILE");
     // The number of forms is covered by other tests.
     let line = |line: &str| match line.strip_prefix("Each value in all of its forms: ") {
         Some(_) => "Each value in all of its forms: SO MANY\n".to_owned(),
         None => format!("{line}\n"),
     };
-    (outcome.code, told.lines().map(line).collect())
+    (outcome.code, output.lines().map(line).collect())
 }
 
 fn planted() -> tempfile::TempDir {
@@ -125,7 +125,7 @@ fn the_result_comes_as_json_too() {
 }
 
 #[test]
-fn a_wrong_use_is_told_without_the_value() {
+fn a_wrong_use_is_reported_without_the_value() {
     let folder = planted();
     let (code, text) = answer("nobody\nabc", folder.path(), &[]);
     assert_eq!(code, 2);

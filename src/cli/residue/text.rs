@@ -21,7 +21,7 @@ fn write_report(found: &ResidueReport, root: &str, limit: usize, out: &mut Strin
         counted(found.files, "file"),
         counted(found.bytes, "byte")
     )?;
-    tell_forms(out, &found.searched_for)?;
+    write_forms(out, &found.searched_for)?;
     for finding in found.findings.iter().take(limit) {
         writeln!(out, "values line {}: {finding}", finding.line)?;
     }
@@ -47,7 +47,7 @@ fn write_report(found: &ResidueReport, root: &str, limit: usize, out: &mut Strin
             found.unsearched.len() - limit
         )?;
     }
-    tell_blooms(out, &found.blooms)?;
+    write_blooms(out, &found.blooms)?;
     let places = counted(found.findings.len(), "place");
     let missed = counted(found.unsearched.len(), "part");
     match found.verdict() {
@@ -72,7 +72,7 @@ fn write_report(found: &ResidueReport, root: &str, limit: usize, out: &mut Strin
 }
 
 /// Writes the number of forms that the values were searched in, so that a misread list is noticed.
-fn tell_forms(out: &mut String, searched: &SearchCounts) -> fmt::Result {
+fn write_forms(out: &mut String, searched: &SearchCounts) -> fmt::Result {
     let repeated = match searched.repeated {
         0 => String::new(),
         lines => format!(
@@ -90,7 +90,7 @@ fn tell_forms(out: &mut String, searched: &SearchCounts) -> fmt::Result {
     )
 }
 
-fn tell_blooms(out: &mut String, blooms: &BloomCounts) -> fmt::Result {
+fn write_blooms(out: &mut String, blooms: &BloomCounts) -> fmt::Result {
     if blooms.maybe == 0 {
         return Ok(());
     }

@@ -51,7 +51,7 @@ fn answer(line: &[&str], config: &Path, at: DateTime<Utc>) -> CommandOutput {
 }
 
 #[test]
-fn the_help_tells_what_it_does_and_what_its_exit_codes_mean() {
+fn help_shows_the_purpose_and_the_meaning_of_the_exit_codes() {
     let help = with_exit_codes(TestCli::command(), "sweep")
         .term_width(120)
         .render_long_help()
@@ -60,7 +60,7 @@ fn the_help_tells_what_it_does_and_what_its_exit_codes_mean() {
 }
 
 #[test]
-fn a_dry_run_tells_what_is_due_and_changes_nothing() {
+fn a_dry_run_shows_what_is_due_and_changes_nothing() {
     let place = filled("remove");
     let before = segments(&place);
     let (code, nothing) = place.says("--dry-run");
@@ -80,22 +80,22 @@ fn a_dry_run_tells_what_is_due_and_changes_nothing() {
 }
 
 #[test]
-fn what_is_due_goes_and_what_went_is_told() {
+fn due_data_is_deleted_and_the_deletion_is_reported() {
     let place = filled(ANONYMIZE);
     place.world.pass(TimeDelta::days(8));
     let (code, text) = place.says("");
-    let mut told = format!("--- after 8 days: {code}\n{text}");
+    let mut transcript = format!("--- after 8 days: {code}\n{text}");
     let (code, text) = place.says("");
-    told += &format!("--- once more: {code}\n{text}");
+    transcript += &format!("--- once more: {code}\n{text}");
     place.world.pass(TimeDelta::days(30));
     let (code, text) = place.says("--product sms --output json");
-    told += &format!("--- after 38 days: {code}\n{text}");
-    insta::assert_snapshot!("results", told);
+    transcript += &format!("--- after 38 days: {code}\n{text}");
+    insta::assert_snapshot!("results", transcript);
     place.runtime.block_on(place.world.balances());
 }
 
 #[test]
-fn what_is_held_stays_and_is_told() {
+fn held_data_stays_and_is_reported() {
     let place = filled("remove");
     let subject = format!("phone:{}", number(3)).parse().unwrap();
     let scope = Scope {
@@ -165,7 +165,7 @@ fn a_clock_that_is_not_trusted_stops_it() {
 }
 
 #[test]
-fn clock_far_from_what_the_root_records_stops_it_whether_anything_is_due_or_not() {
+fn sweep_stops_if_the_clock_differs_from_the_records_of_the_root() {
     let mut place = CommandFixture::new(
         "remove",
         "maintain: { readers_grace: 0s, orphan_age: 1000d }\n",
@@ -230,7 +230,7 @@ fn file_that_cannot_be_deleted_is_a_failure_and_the_others_are_deleted() {
 }
 
 #[test]
-fn a_segment_that_cannot_be_swept_is_a_failure_and_its_neighbours_go_on() {
+fn a_segment_that_cannot_be_swept_fails_and_its_neighbours_are_swept() {
     let mut place = filled("remove");
     for file in segments(&place) {
         std::fs::write(file, "damaged").unwrap();
@@ -267,28 +267,28 @@ fn those_that_would_end_with_a_segment_at_fault_end_without_it() {
 }
 
 #[test]
-fn a_wrong_use_is_told_and_nothing_is_done() {
+fn a_wrong_use_is_reported_and_nothing_is_done() {
     let place = filled("remove");
     place.world.pass(TimeDelta::days(8));
     let later = (place.world.clock.now() + TimeDelta::days(1)).to_rfc3339();
-    let mut told = String::new();
+    let mut transcript = String::new();
     for line in ["--product voice".to_owned(), format!("--until {later}")] {
         let (code, text) = place.says(&line);
-        told += &format!("{code} {text}");
+        transcript += &format!("{code} {text}");
     }
     let nowhere = answer(
         &[],
         Path::new("/nowhere/ebbtide.yaml"),
         place.world.clock.now(),
     );
-    told += &format!("{} {}", nowhere.code, nowhere.err);
+    transcript += &format!("{} {}", nowhere.code, nowhere.err);
     std::fs::write(place.folder.path().join("policy.yaml"), "version: 1\n").unwrap();
     let (code, text) = place.says("");
-    told += &format!("{code} {text}");
+    transcript += &format!("{code} {text}");
     std::fs::remove_file(place.folder.path().join("policy.yaml")).unwrap();
     let (code, text) = place.says("");
-    told += &format!("{code} {text}");
-    insta::assert_snapshot!("wrong_uses", told);
+    transcript += &format!("{code} {text}");
+    insta::assert_snapshot!("wrong_uses", transcript);
     assert!(TestCli::try_parse_from(["sweep", "--product", "No product"]).is_err());
     assert!(TestCli::try_parse_from(["sweep", "--until", "tomorrow"]).is_err());
 }
@@ -376,7 +376,7 @@ fn first_sweep_records_its_policy_and_any_other_text_is_refused() {
 }
 
 #[test]
-fn tables_without_an_active_policy_take_only_the_one_they_were_written_under() {
+fn tables_without_an_active_policy_accept_only_the_policy_of_their_data() {
     for (from, to, says) in [
         (
             "version: test-1",

@@ -188,7 +188,7 @@ fn unreadable_log_is_one_line_with_table_and_file() {
 }
 
 #[test]
-fn an_audit_tells_what_rewrites_ended() {
+fn an_audit_shows_what_rewrites_ended() {
     let (_folder, root) = filled();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -73,7 +73,7 @@ fn without_names(text: &str) -> String {
 const AT: &str = "--topic traffic.sms --partition 0 --offset";
 
 #[test]
-fn a_record_is_told_with_what_is_here_and_what_went() {
+fn a_record_is_shown_with_its_stored_and_its_deleted_data() {
     let (_folder, root) = filled();
     let outcome = answer(&root, &format!("{AT} 150 --policy config/policy.yaml"));
     assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));
@@ -86,7 +86,7 @@ fn a_record_is_told_with_what_is_here_and_what_went() {
 }
 
 #[test]
-fn a_value_that_nobody_has_is_a_problem_and_never_printed() {
+fn a_value_without_a_record_is_a_problem_and_never_printed() {
     let (_folder, root) = filled();
     let outcome = answer(&root, "--id recipient=31612345678");
     assert_eq!(outcome.code, 1);
@@ -120,7 +120,7 @@ fn a_record_must_be_named_in_one_way() {
 }
 
 #[test]
-fn a_record_names_the_holds_that_take_in_its_row_and_never_what_they_cover() {
+fn a_record_names_the_holds_on_its_row_and_never_what_they_cover() {
     let (_folder, root) = filled();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -154,42 +154,43 @@ fn a_record_names_the_holds_that_take_in_its_row_and_never_what_they_cover() {
         subject: subject(ebbtide_controls::testing::HELD),
         ..Scope::default()
     });
-    let gone = held(tenant(150));
+    let released = held(tenant(150));
     runtime
-        .block_on(release(&root, &gone, &signature()))
+        .block_on(release(&root, &released, &signature()))
         .unwrap();
-    let told = answer(&root, &format!("{AT} 150 --policy config/policy.yaml"));
+    let outcome = answer(&root, &format!("{AT} 150 --policy config/policy.yaml"));
     assert!(
-        told.out.ends_with(&format!("  held by     {one}\n")),
+        outcome.out.ends_with(&format!("  held by     {one}\n")),
         "{}{}",
-        told.out,
-        told.err
+        outcome.out,
+        outcome.err
     );
     assert!(
-        !told.out.contains(other.as_str()) && !told.out.contains(ebbtide_controls::testing::HELD)
+        !outcome.out.contains(other.as_str())
+            && !outcome.out.contains(ebbtide_controls::testing::HELD)
     );
-    let told = answer(
+    let outcome = answer(
         &root,
         &format!("{AT} 205 --policy config/policy.yaml --output json"),
     );
-    let told: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+    let document: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
     assert_eq!(
-        told["records"][0]["held_by"],
+        document["records"][0]["held_by"],
         serde_json::json!([two.as_str()])
     );
     // Without the policy, the output says that the holds are not known, and not that there are
     // none.
-    let told = answer(&root, &format!("{AT} 205 --config none.yaml"));
+    let outcome = answer(&root, &format!("{AT} 205 --config none.yaml"));
     assert!(
-        told.out.contains("  held by     holds are in force"),
+        outcome.out.contains("  held by     holds are in force"),
         "{}",
-        told.out
+        outcome.out
     );
     assert!(!answer(&root, &format!("{AT} 210")).out.contains("held by"));
 }
 
 #[test]
-fn the_holds_of_a_record_are_told() {
+fn the_holds_of_a_record_are_listed() {
     let fate = RecordStatus::NotRead { next: None };
     let story = RecordHistory {
         partition: Some(partition(0)),

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn letter_expires_by_retention_or_by_the_policys_maximum_whichever_is_first() {
+    fn letter_expires_by_the_retention_or_the_policys_maximum() {
         let now = at("2026-11-30T12:30:00Z");
         let read = |text: &str| Some(at(text).timestamp_millis());
         let (sms, voice): (ProductKey, ProductKey) =

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn lag_of_a_topic_without_ends_is_removed_and_that_of_its_sibling_goes_on() {
+    fn lag_of_a_topic_without_ends_is_removed_and_that_of_others_is_kept() {
         let gauges = gauges(10, None);
         let text = until(&gauges, 100, &["sms", "voice"], 10);
         assert!(

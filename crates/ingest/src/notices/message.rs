@@ -92,8 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_of_the_documented_form_is_a_notice_and_fields_of_the_senders_own_are_passed_over()
-    {
+    fn a_documented_message_is_a_notice_and_additional_fields_are_ignored() {
         let text = br#"{"tenant": "t-1", "ended_at": "2026-11-24T10:00:00+01:00", "event_id": 7}"#;
         let ended_at = "2026-11-24T09:00:00Z".parse().unwrap();
         let (tenant, reason, products) = ("t-1".to_owned(), None, Vec::new());

@@ -44,7 +44,7 @@ fn a_topic_may_keep_as_long_as_the_shortest_ceiling_and_no_longer() {
 }
 
 #[test]
-fn missing_hidden_unlimited_and_long_are_different_messages_each_with_its_fix() {
+fn missing_hidden_unlimited_and_long_have_messages_with_their_own_fix() {
     let compacted = TopicConfigState::Kept(TopicRetention {
         time: Some(Duration::from_secs(DAY)),
         cleanup: Cleanup::Compact,
@@ -98,7 +98,7 @@ fn each_use_of_a_topic_has_its_own_fix() {
 }
 
 #[test]
-fn dead_letter_topic_that_merges_keys_is_a_problem_with_or_without_a_limit() {
+fn dead_letter_topic_that_merges_keys_is_a_problem_whatever_its_limit() {
     for (cleanup, ceiling, fix) in [
         (Cleanup::Compact, None, "set cleanup.policy=delete"),
         (Cleanup::CompactAndDelete, None, "set cleanup.policy=delete"),

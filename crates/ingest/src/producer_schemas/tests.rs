@@ -255,7 +255,7 @@ async fn a_schema_is_fetched_once_however_many_ask_at_once() {
 }
 
 #[tokio::test]
-async fn an_unknown_id_is_the_records_fault_and_is_asked_for_again_after_a_while() {
+async fn an_unknown_id_is_a_fault_of_the_record_and_is_requested_again_later() {
     let played = FakeRegistry::new(|_, before| {
         if before == 0 {
             status(404, NOT_FOUND)
@@ -340,7 +340,7 @@ async fn an_answer_too_large_for_a_schema_is_not_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_slow_registry_is_given_up_after_the_timeout_and_those_who_wait_for_it_too() {
+async fn a_slow_registry_fails_all_its_waiters_after_the_timeout() {
     let played = FakeRegistry::new(|_, _| schema(OTHER)).await;
     let tried = with(&played);
     let within = Duration::from_millis(1_500);
@@ -401,7 +401,7 @@ async fn the_wait_that_the_registry_asks_for_is_kept() {
 }
 
 #[tokio::test]
-async fn a_registry_that_refuses_connections_is_silent_and_the_reason_is_told() {
+async fn a_registry_that_refuses_connections_is_silent_with_a_reason() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -432,7 +432,7 @@ async fn a_registry_that_does_not_speak_tls_where_it_should_is_silent() {
 }
 
 #[tokio::test]
-async fn a_schema_that_exists_and_cannot_be_used_has_a_reason_and_is_fetched_once() {
+async fn an_unusable_schema_has_a_reason_and_is_fetched_once() {
     let answers = [
         (r#"{"schema":"{}","schemaType":"JSON"}"#, "of the type JSON"),
         (r#"{"schema":"{"}"#, "not an Avro schema: EOF"),

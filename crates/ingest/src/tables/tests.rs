@@ -42,7 +42,7 @@ fn signature() -> CommitIdentity {
 }
 
 #[test]
-fn a_writer_that_has_not_seen_a_hold_or_its_release_reads_it_and_commits_the_same_batch_once() {
+fn a_writer_reads_unseen_holds_and_releases_and_commits_its_batch_once() {
     let Scene {
         runtime,
         _folder,
@@ -81,7 +81,7 @@ fn a_writer_that_has_not_seen_a_hold_or_its_release_reads_it_and_commits_the_sam
 }
 
 #[test]
-fn nothing_is_committed_while_a_control_is_of_a_kind_that_nobody_here_knows() {
+fn nothing_is_committed_while_a_control_of_an_unknown_kind_is_in_the_log() {
     let Scene {
         runtime,
         _folder,

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_evenly_is_trusted() {
+    fn a_clock_that_runs_evenly_is_trusted() {
         let mut watched = Watched::new();
         for _ in 0..1000 {
             assert_eq!(watched.after(7 * MINUTE), ClockStatus::Trusted);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_either_way_stops_until_the_clock_has_gone_evenly() {
+    fn a_jump_either_way_stops_deletion_until_the_clock_settles() {
         for by in [
             TimeDelta::days(200),
             TimeDelta::days(-200),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_slept_waits_and_goes_on() {
+    fn a_machine_that_slept_waits_and_continues() {
         // While the machine sleeps, the wall clock continues and the running time does not.
         let mut watched = Watched::new();
         assert_eq!(watched.jump(TimeDelta::hours(9)), ClockStatus::Jumped);

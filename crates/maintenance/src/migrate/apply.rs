@@ -47,7 +47,7 @@ async fn migrate(mut run: ActionRun<'_>, segments: Vec<StoredSegment>) -> Result
     let Some(lag) = run.product.state.lag.clone() else {
         return Ok(());
     };
-    let migration = Arc::clone(lag.passage(&first));
+    let migration = Arc::clone(lag.migration(&first));
     let segments = reform(&mut run, segments, &lag, &migration).await?;
     let text = run.product.table.profile_text(&first.profile);
     let Some(tags) = PolicyRetagging::new(&migration, &segments, text, &run.by.policy_version)
@@ -59,7 +59,7 @@ async fn migrate(mut run: ActionRun<'_>, segments: Vec<StoredSegment>) -> Result
         .map(|segment| Arc::clone(&segment.path))
         .collect();
     if let Some(retagged) = run.product.table.retag(&segments, Arc::new(tags)).await? {
-        stay.retain(|path| !retagged.replaced.iter().any(|gone| gone.path == *path));
+        stay.retain(|path| !retagged.replaced.iter().any(|old| old.path == *path));
         let did = RewriteEvidence {
             retagged: retagged.retagged,
             moved: retagged.moved,
@@ -106,7 +106,7 @@ async fn reform(
         ..RewriteEvidence::default()
     };
     let replaced = &reformed.replaced;
-    segments.retain(|segment| !replaced.iter().any(|gone| gone.path == segment.path));
+    segments.retain(|segment| !replaced.iter().any(|old| old.path == segment.path));
     run.commit(PlannedCommit {
         operation: "retag",
         removes: reformed.replaced,

@@ -72,11 +72,11 @@ impl<'a> DecidingColumns<'a> {
         columns
     }
 
-    /// Returns the fate of each row of a batch of those columns.
+    /// Returns the effect on each row of a batch of those columns.
     pub(super) fn rows<'r>(
         &'r self,
         rows: &'r RecordBatch,
-        passage: &'r Migration,
+        migration: &'r Migration,
         promised: &'r StoredTerms<'_>,
     ) -> impl Iterator<Item = RowEffect> + 'r {
         let texts = |name: &str| {
@@ -91,9 +91,8 @@ impl<'a> DecidingColumns<'a> {
         (0..rows.num_rows()).map(move |row| {
             let late = match self.event {
                 None => promised.profile.late,
-                Some(event) => {
-                    came(rows, row, event).map_or(0, |at| passage.late(promised.segment.bucket, at))
-                }
+                Some(event) => came(rows, row, event)
+                    .map_or(0, |at| migration.late(promised.segment.bucket, at)),
             };
             let reformed = reformed.get(row);
             let country = reformed.and_then(|of| of.country);
@@ -101,7 +100,7 @@ impl<'a> DecidingColumns<'a> {
                 .as_ref()
                 .map(Country::as_str)
                 .or_else(|| value(jurisdiction, row));
-            let kind = passage.kind(country, value(tenant, row));
+            let kind = migration.kind(country, value(tenant, row));
             RowEffect {
                 kind,
                 late,
@@ -111,14 +110,14 @@ impl<'a> DecidingColumns<'a> {
     }
 }
 
-/// Returns the lots of a segment's rows.
-pub async fn lots(
+/// Reads the rows of a segment and returns their cohorts.
+pub async fn read_cohorts(
     table: &Table,
     promised: &StoredTerms<'_>,
-    passage: &Migration,
+    migration: &Migration,
     need: ProfileInputs,
 ) -> Result<Vec<Cohort>, RewriteError> {
-    let deciding = DecidingColumns::stored(passage, need);
+    let deciding = DecidingColumns::stored(migration, need);
     let mut counts: HashMap<RowEffect, u64> = HashMap::new();
     let mut rows = table.read_columns(
         std::slice::from_ref(promised.segment),
@@ -126,19 +125,19 @@ pub async fn lots(
         None,
     )?;
     while let Some(batch) = rows.next().await {
-        for key in deciding.rows(&batch?.rows, passage, promised) {
+        for key in deciding.rows(&batch?.rows, migration, promised) {
             *counts.entry(key).or_default() += 1;
         }
     }
-    let lot = |(RowEffect { kind, late, edited }, rows)| Cohort {
+    let cohort = |(RowEffect { kind, late, edited }, rows)| Cohort {
         kind,
         late,
         edited,
         rows,
     };
-    let mut lots: Vec<Cohort> = counts.into_iter().map(lot).collect();
-    lots.sort_by_key(|lot| (lot.kind, lot.late, lot.edited));
-    Ok(lots)
+    let mut cohorts: Vec<Cohort> = counts.into_iter().map(cohort).collect();
+    cohorts.sort_by_key(|cohort| (cohort.kind, cohort.late, cohort.edited));
+    Ok(cohorts)
 }
 
 fn value(column: Option<&StringArray>, row: usize) -> Option<&str> {

@@ -1,5 +1,5 @@
-//! The effect of a new policy on the stored records of one product, in counts. Pure: lots of alike
-//! rows in, sums out.
+//! The effect of a new policy on the stored records of one product, in counts. Pure: cohorts of
+//! like rows in, sums out.
 //!
 //! A field is one category of one record, as in all counts of fields. Data that is already deleted
 //! is not counted.
@@ -141,21 +141,21 @@ impl ProductEffect {
         }
     }
 
-    /// Counts a segment whose rows are in these lots.
+    /// Counts a segment whose rows are in these cohorts.
     pub fn count(
         &mut self,
-        passage: &Migration,
+        migration: &Migration,
         promised: &StoredTerms<'_>,
-        lots: &[Cohort],
+        cohorts: &[Cohort],
         now: DateTime<Utc>,
     ) {
         let (mut profiles, mut changed, mut edited) = (BTreeSet::new(), 0, 0);
-        let reforms = passage.subjects().concerns(promised.segment);
-        for lot in lots {
-            let Some(profile) = passage.profile(lot.kind, lot.late, promised) else {
+        let reforms = migration.subjects().concerns(promised.segment);
+        for cohort in cohorts {
+            let Some(profile) = migration.profile(cohort.kind, cohort.late, promised) else {
                 continue;
             };
-            let deadlines = profile.deadlines(passage.calendar(), promised.segment.bucket);
+            let deadlines = profile.deadlines(migration.calendar(), promised.segment.bucket);
             let after: BTreeMap<&Category, Option<Deadline>> = profile
                 .terms
                 .iter()
@@ -165,20 +165,20 @@ impl ProductEffect {
             for (category, after) in &after {
                 if let Some(before) = promised
                     .stored(category)
-                    .filter(|_| passage.stays(category))
+                    .filter(|_| migration.stays(category))
                 {
                     let moved = self
                         .by_kind
-                        .entry(((*category).clone(), lot.kind.country))
+                        .entry(((*category).clone(), cohort.kind.country))
                         .or_default();
-                    moved.count(lot.rows, (before, *after), now);
+                    moved.count(cohort.rows, (before, *after), now);
                 }
             }
-            self.columns_of(passage, promised, (lot.rows, &after), now);
+            self.columns_of(migration, promised, (cohort.rows, &after), now);
             let changes =
-                reforms || profile.id != promised.segment.profile || !passage.keeps_columns();
-            edited += if lot.edited { lot.rows } else { 0 };
-            changed += if changes { lot.rows } else { 0 };
+                reforms || profile.id != promised.segment.profile || !migration.keeps_columns();
+            edited += if cohort.edited { cohort.rows } else { 0 };
+            changed += if changes { cohort.rows } else { 0 };
             profiles.insert(profile.id);
         }
         self.records += promised.segment.records;
@@ -188,7 +188,7 @@ impl ProductEffect {
         self.stale += changed;
         self.reformed += edited;
         // Columns are copied first, then the tags.
-        self.bytes_copied += if passage.moved.reforms() {
+        self.bytes_copied += if migration.moved.reforms() {
             promised.segment.size
         } else {
             0
@@ -201,17 +201,17 @@ impl ProductEffect {
 
     fn columns_of(
         &mut self,
-        passage: &Migration,
+        migration: &Migration,
         promised: &StoredTerms<'_>,
         (rows, after): (u64, &BTreeMap<&Category, Option<Deadline>>),
         now: DateTime<Utc>,
     ) {
-        for change in &passage.moved.fields {
+        for change in &migration.moved.fields {
             let class = match change {
                 FieldDiff::Added { .. } => continue,
                 FieldDiff::Removed { class, .. } => Some(class),
                 FieldDiff::Reclassified { from, .. } => Some(from),
-                FieldDiff::Renamed { from, .. } => passage.moved.class(from),
+                FieldDiff::Renamed { from, .. } => migration.moved.class(from),
             };
             let before = match class.and_then(|class| class.category()) {
                 None => None,
@@ -233,13 +233,13 @@ impl ProductEffect {
 
     /// Returns the effect with its sums in order.
     #[must_use]
-    pub fn finish(mut self, passage: &Migration) -> ProductEffect {
+    pub fn finish(mut self, migration: &Migration) -> ProductEffect {
         let moved = std::mem::take(&mut self.by_kind)
             .into_iter()
             .filter(|(_, movement)| !movement.is_none());
         self.moved = moved
             .map(|((category, country), movement)| {
-                let jurisdictions = passage
+                let jurisdictions = migration
                     .pairs
                     .jurisdictions(RecordKind { country, tenant: 0 });
                 MovedFields {

@@ -115,7 +115,7 @@ impl<'s> StoredTerms<'s> {
 }
 
 impl Migration {
-    /// Creates the passage of `product` from `old` to `new`; `None` if the new policy has no
+    /// Creates the migration of `product` from `old` to `new`; `None` if the new policy has no
     /// records of it.
     #[must_use]
     pub fn new(old: &Policy, new: &Policy, product: &ProductKey) -> Option<Migration> {
@@ -156,15 +156,15 @@ impl Migration {
         })
     }
 
-    /// Creates the passage to `new` from a policy that is not known any more. Rows may be of any
+    /// Creates the migration to `new` from a policy that is not known any more. Rows may be of any
     /// kind, so they are read unless all kinds get the same profile.
     #[must_use]
     pub fn unknown(new: &Policy, product: &ProductKey) -> Option<Migration> {
-        let passage = Migration::new(new, new, product)?;
+        let migration = Migration::new(new, new, product)?;
         Some(Migration {
             from: None,
             staying: None,
-            ..passage
+            ..migration
         })
     }
 

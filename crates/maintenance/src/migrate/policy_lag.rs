@@ -16,16 +16,16 @@ use ebbtide_policy::tag::FormsMark;
 use ebbtide_policy::{Policy, Records};
 use ebbtide_table::{ControlsVersion, StoredSegment};
 
-/// The passages of a product from the earlier policies to the active one.
+/// The migrations of a product from the earlier policies to the active one.
 #[derive(Debug, Clone)]
 pub struct PolicyLag {
     /// The version of the control that activated the policy.
     control: ControlsVersion,
     active: PolicyVersion,
-    /// The passage from each earlier policy that is known, and the records as that policy defined
+    /// The migration from each earlier policy that is known, and the records as that policy defined
     /// them.
     known: HashMap<PolicyVersion, (Arc<Migration>, Option<Records>)>,
-    /// The passage from a policy that is not known.
+    /// The migration from a policy that is not known.
     unknown: Arc<Migration>,
     /// The new name of each renamed column, by its former name.
     former: BTreeMap<String, String>,
@@ -61,7 +61,7 @@ fn tags(segment: &StoredSegment) -> Tags {
 }
 
 impl PolicyLag {
-    /// Creates the passages of `product` to `policy`, which is active according to `controls`.
+    /// Creates the migrations of `product` to `policy`, which is active according to `controls`.
     /// Returns `None` before the first activation, or if the policy has no records of the product.
     #[must_use]
     pub fn of(controls: &Controls, policy: &Policy, product: &ProductKey) -> Option<PolicyLag> {
@@ -125,7 +125,7 @@ impl PolicyLag {
             return false;
         }
         let is_current = || {
-            self.passage(segment)
+            self.migration(segment)
                 .is_current(&StoredTerms::new(segment, text))
         };
         !*self.worked_out().current.of(tags(segment), is_current)
@@ -137,14 +137,14 @@ impl PolicyLag {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the passage of a segment's rows.
+    /// Returns the migration of a segment's rows.
     #[must_use]
-    pub fn passage(&self, segment: &StoredSegment) -> &Arc<Migration> {
+    pub fn migration(&self, segment: &StoredSegment) -> &Arc<Migration> {
         let known = segment
             .policy_version
             .as_ref()
             .and_then(|version| self.known.get(version));
-        known.map_or(&self.unknown, |(passage, _)| passage)
+        known.map_or(&self.unknown, |(migration, _)| migration)
     }
 
     /// Returns the records as defined by the policy under which a segment was tagged, if that is
@@ -178,14 +178,14 @@ impl PolicyLag {
         segment: &StoredSegment,
         text: Option<&str>,
     ) -> BTreeMap<Category, Deadline> {
-        let (passage, promised) = (self.passage(segment), StoredTerms::new(segment, text));
-        let profiles = match passage.answer(&promised) {
+        let (migration, promised) = (self.migration(segment), StoredTerms::new(segment, text));
+        let profiles = match migration.answer(&promised) {
             SegmentProfiles::One(profile) => vec![profile],
             SegmentProfiles::Rows(_) => {
                 let late = promised.profile.late;
-                let kinds = passage.kinds(&promised).into_iter();
+                let kinds = migration.kinds(&promised).into_iter();
                 kinds
-                    .filter_map(|kind| passage.profile(kind, late, &promised))
+                    .filter_map(|kind| migration.profile(kind, late, &promised))
                     .collect()
             }
         };
@@ -194,9 +194,9 @@ impl PolicyLag {
             for (term, at) in profile
                 .terms
                 .iter()
-                .zip(profile.deadlines(passage.calendar(), segment.bucket))
+                .zip(profile.deadlines(migration.calendar(), segment.bucket))
             {
-                let Some(at) = at.filter(|_| passage.holds(&term.category, &promised)) else {
+                let Some(at) = at.filter(|_| migration.holds(&term.category, &promised)) else {
                     continue;
                 };
                 earliest

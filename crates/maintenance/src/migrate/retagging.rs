@@ -1,7 +1,7 @@
 //! A new policy's tags for the rows of segments of one bucket and profile.
 //!
-//! A row gets the same profile that [`super::cohorts::lots()`] predicts. A category that the policy no
-//! longer has for the product keeps no deadline.
+//! A row gets the same profile that [`super::cohorts::read_cohorts()`] predicts. A category that
+//! the policy no longer has for the product keeps no deadline.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use ebbtide_table::{NewTags, Predicate, Retagging, RewriteError, StoredSegment};
 
 /// The retagging of rows by a new policy: the rows, and what decides their tags.
 pub struct PolicyRetagging {
-    passage: Arc<Migration>,
+    migration: Arc<Migration>,
     /// One of the segments: they share everything that decides.
     segment: StoredSegment,
     profile: Profile,
@@ -34,7 +34,7 @@ impl PolicyRetagging {
     /// text of their profile in the table.
     #[must_use]
     pub fn new(
-        passage: &Arc<Migration>,
+        migration: &Arc<Migration>,
         segments: &[StoredSegment],
         text: Option<&str>,
         version: &PolicyVersion,
@@ -42,22 +42,22 @@ impl PolicyRetagging {
         // Some may already be in the policy's canonical forms: their subjects do not change.
         let reformed = segments
             .iter()
-            .find(|segment| passage.subjects().concerns(segment));
+            .find(|segment| migration.subjects().concerns(segment));
         let segment = reformed.or(segments.first())?.clone();
         let promised = StoredTerms::new(&segment, text);
-        let need = match passage.answer(&promised) {
+        let need = match migration.answer(&promised) {
             SegmentProfiles::One(_) => None,
             SegmentProfiles::Rows(need) => Some(need),
         };
-        let told = segments.iter().flat_map(|segment| segment.deadlines.keys());
-        let before = told
+        let with_deadlines = segments.iter().flat_map(|segment| segment.deadlines.keys());
+        let before = with_deadlines
             .chain(promised.profile.terms.iter().map(|term| &term.category))
             .cloned()
             .collect();
         let profile = promised.profile;
-        let (tenant, event) = passage.now();
+        let (tenant, event) = migration.now();
         Some(PolicyRetagging {
-            passage: Arc::clone(passage),
+            migration: Arc::clone(migration),
             segment,
             profile,
             version: version.clone(),
@@ -75,7 +75,7 @@ impl PolicyRetagging {
                 .as_deref()
                 .filter(|_| self.need.is_some_and(|need| need.tenant)),
             event: Some(self.event.as_str()).filter(|_| self.need.is_some_and(|need| need.arrival)),
-            subjects: Some(&**self.passage.subjects()).filter(|_| self.reforms()),
+            subjects: Some(&**self.migration.subjects()).filter(|_| self.reforms()),
         }
     }
 
@@ -97,7 +97,7 @@ const CLASSES: u64 = 1 << 16;
 /// The bit of a number that marks rows whose subjects change.
 const EDITED: u64 = 1 << 31;
 
-/// Encodes the fate of rows as one number.
+/// Encodes the effect on a row as one number.
 fn number(RowEffect { kind, late, edited }: RowEffect) -> u64 {
     let part = |class: usize| u64::try_from(class).unwrap_or(0) % CLASSES;
     let late = u64::from(late) % EDITED + if edited { EDITED } else { 0 };
@@ -127,7 +127,7 @@ impl Retagging for PolicyRetagging {
 
     fn assign(&self, rows: &RecordBatch) -> Result<Vec<u64>, RewriteError> {
         if self.need.is_none() {
-            let kind = self.passage.kinds(&self.promised()).first().copied();
+            let kind = self.migration.kinds(&self.promised()).first().copied();
             let one = kind.map_or(0, |kind| {
                 number(RowEffect {
                     kind,
@@ -140,7 +140,7 @@ impl Retagging for PolicyRetagging {
         let promised = self.promised();
         Ok(self
             .deciding()
-            .rows(rows, &self.passage, &promised)
+            .rows(rows, &self.migration, &promised)
             .map(number)
             .collect())
     }
@@ -148,29 +148,29 @@ impl Retagging for PolicyRetagging {
     fn target(&self, number: u64) -> Option<NewTags> {
         let promised = self.promised();
         let (kind, late) = parts(number);
-        let profile = self.passage.profile(kind, late, &promised)?;
-        if profile.id == self.segment.profile && self.passage.keeps_columns() && !self.reforms() {
+        let profile = self.migration.profile(kind, late, &promised)?;
+        if profile.id == self.segment.profile && self.migration.keeps_columns() && !self.reforms() {
             return None;
         }
-        let deadlines = profile.deadlines(self.passage.calendar(), self.segment.bucket);
-        let gone = self
+        let deadlines = profile.deadlines(self.migration.calendar(), self.segment.bucket);
+        let removed = self
             .before
             .iter()
             .filter(|category| !profile.terms.iter().any(|term| term.category == **category));
-        let gone: Vec<_> = gone.map(|category| (category.clone(), None)).collect();
+        let removed: Vec<_> = removed.map(|category| (category.clone(), None)).collect();
         let deadlines = profile
             .terms
             .iter()
             .map(|term| term.category.clone())
             .zip(deadlines)
-            .chain(gone)
+            .chain(removed)
             .collect();
         Some(NewTags {
             profile: profile.id,
             profile_text: profile.text,
             deadlines,
             policy_version: Some(self.version.clone()),
-            forms: self.passage.subjects().mark().filter(|_| self.reforms()),
+            forms: self.migration.subjects().mark().filter(|_| self.reforms()),
         })
     }
 
@@ -180,7 +180,7 @@ impl Retagging for PolicyRetagging {
 
     fn edit(&self, rows: &RecordBatch) -> Result<RecordBatch, RewriteError> {
         if self.reforms() {
-            self.passage.subjects().edit(rows)
+            self.migration.subjects().edit(rows)
         } else {
             Ok(rows.clone())
         }

@@ -101,7 +101,7 @@ impl SubjectConversion {
             .jurisdiction
             .as_deref()
             .and_then(|name| texts(rows, name));
-        let told = texts(rows, JURISDICTION);
+        let stored = texts(rows, JURISDICTION);
         let mut reformed = Vec::with_capacity(rows.num_rows());
         for row in 0..rows.num_rows() {
             let mut changes = subjects.iter().any(|(column, form)| {
@@ -109,8 +109,9 @@ impl SubjectConversion {
                     .is_some_and(|value| form.stored_into(value, &mut buffer) != value)
             });
             let country = callee.and_then(|column| self.country(value(column, row)?, &mut buffer));
-            let country = country
-                .filter(|country| told.and_then(|told| value(told, row)) != Some(country.as_str()));
+            let country = country.filter(|country| {
+                stored.and_then(|stored| value(stored, row)) != Some(country.as_str())
+            });
             changes |= country.is_some();
             reformed.push(ConvertedRow { country, changes });
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::cohorts::lots;
+use super::cohorts::read_cohorts;
 use super::effect::{Cohort, ProductEffect};
 use super::migration::{Migration, ProfileInputs, SegmentProfiles, StoredTerms};
 use ebbtide_base::ids::ProductKey;
@@ -89,7 +89,7 @@ pub async fn survey(
         products: Vec::new(),
     };
     for product in products(root).await? {
-        let Some(passage) = Migration::new(old, new, &product) else {
+        let Some(migration) = Migration::new(old, new, &product) else {
             continue;
         };
         // The columns have their stored names, if the old policy has the product.
@@ -104,7 +104,7 @@ pub async fn survey(
         let surveyed = Surveyed {
             table: &table,
             index: &index,
-            passage: &passage,
+            migration: &migration,
             now,
         };
         effects.products.push(surveyed.all(&mut seen).await?);
@@ -129,7 +129,7 @@ fn left(product: &ProductKey, records: u64) -> RefusedChange {
 struct Surveyed<'s> {
     table: &'s Table,
     index: &'s SegmentIndex,
-    passage: &'s Migration,
+    migration: &'s Migration,
     now: DateTime<Utc>,
 }
 
@@ -152,7 +152,7 @@ impl Surveyed<'_> {
                 of,
             });
         }
-        Ok(effect.finish(self.passage))
+        Ok(effect.finish(self.migration))
     }
 
     async fn one(
@@ -161,8 +161,8 @@ impl Surveyed<'_> {
         effect: &mut ProductEffect,
     ) -> Result<(), SurveyError> {
         let promised = StoredTerms::new(segment, self.table.profile_text(&segment.profile));
-        let kinds = self.passage.kinds(&promised);
-        let lots = match self.passage.answer(&promised) {
+        let kinds = self.migration.kinds(&promised);
+        let cohorts = match self.migration.answer(&promised) {
             SegmentProfiles::One(profile) => {
                 let first = kinds.first().copied();
                 // Deadlines that move are counted by jurisdiction.
@@ -181,14 +181,14 @@ impl Surveyed<'_> {
                         .into_iter()
                         .collect(),
                     false => {
-                        self.read(&promised, self.passage.need(false), effect)
+                        self.read(&promised, self.migration.need(false), effect)
                             .await?
                     }
                 }
             }
             SegmentProfiles::Rows(need) => self.read(&promised, need, effect).await?,
         };
-        effect.count(self.passage, &promised, &lots, self.now);
+        effect.count(self.migration, &promised, &cohorts, self.now);
         Ok(())
     }
 
@@ -200,6 +200,6 @@ impl Surveyed<'_> {
         effect: &mut ProductEffect,
     ) -> Result<Vec<Cohort>, RewriteError> {
         effect.opened += 1;
-        lots(self.table, promised, self.passage, need).await
+        read_cohorts(self.table, promised, self.migration, need).await
     }
 }

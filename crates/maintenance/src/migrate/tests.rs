@@ -184,7 +184,7 @@ fn messages(random: &mut StdRng, now: DateTime<Utc>, count: usize) -> Vec<SmsRec
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_policy_moves_is_foretold_as_a_count_over_every_row_gives_it() {
+async fn the_survey_predicts_what_a_count_over_every_row_gives() {
     for seed in 0..40 {
         let mut random = StdRng::seed_from_u64(seed);
         let mut world = World::new("remove");
@@ -210,7 +210,7 @@ async fn what_a_policy_moves_is_foretold_as_a_count_over_every_row_gives_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_segment_is_opened_whose_rows_all_fare_alike() {
+async fn no_segment_is_opened_whose_rows_all_change_alike() {
     let mut world = World::new("remove");
     let mut random = StdRng::seed_from_u64(1);
     let sent = messages(&mut random, world.clock.now(), 50);
@@ -246,7 +246,7 @@ async fn no_segment_is_opened_whose_rows_all_fare_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn columns_that_go_or_change_their_category_are_told_with_their_records() {
+async fn dropped_and_reclassified_columns_are_listed_with_their_records() {
     let mut world = World::new("remove");
     let sent = messages(&mut StdRng::seed_from_u64(1), start(), 50);
     world.ingest(&sent).await;
@@ -265,19 +265,19 @@ async fn columns_that_go_or_change_their_category_are_told_with_their_records() 
     )
     .await
     .unwrap();
-    let told: Vec<(&FieldDiff, u64, u64)> = effects.products[0]
+    let changes: Vec<(&FieldDiff, u64, u64)> = effects.products[0]
         .columns
         .iter()
         .map(|of| (&of.change, of.records, of.movement.earlier))
         .collect();
     let [
-        (FieldDiff::Removed { column: gone, .. }, 50, 0),
+        (FieldDiff::Removed { column: old, .. }, 50, 0),
         (FieldDiff::Reclassified { column, .. }, 50, 50),
-    ] = &told[..]
+    ] = &changes[..]
     else {
-        panic!("{told:?}");
+        panic!("{changes:?}");
     };
-    assert_eq!((gone.as_str(), column.as_str()), ("segments", "status"));
+    assert_eq!((old.as_str(), column.as_str()), ("segments", "status"));
     assert!(effects.products[0].moved.is_empty());
 }
 
@@ -320,17 +320,17 @@ fn what_is_known_of_a_trigger_outlives_a_change_of_policy() {
         with_rules("1", &rule(30)).policy.unwrap(),
         with_rules("2", &rule(20)).policy.unwrap(),
     );
-    let passage = Migration::new(&old, &new, &sms()).unwrap();
+    let migration = Migration::new(&old, &new, &sms()).unwrap();
     let bucket = "2026-11-24".parse().unwrap();
     let ended = RecordTriggers {
         contract_end: Some("2026-12-01".parse().unwrap()),
         withdrawn: None,
     };
-    let open = passage
+    let open = migration
         .pairs
-        .before(passage.kind(Some("NL"), None))
+        .before(migration.kind(Some("NL"), None))
         .unwrap();
-    let profile = open.with_triggered(ended, passage.calendar(), bucket);
+    let profile = open.with_triggered(ended, migration.calendar(), bucket);
     let segment = StoredSegment {
         bucket,
         profile: profile.id.clone(),
@@ -338,11 +338,11 @@ fn what_is_known_of_a_trigger_outlives_a_change_of_policy() {
         ..stored_segment("s3-one")
     };
     let promised = StoredTerms::new(&segment, Some(&profile.text));
-    let SegmentProfiles::One(now) = passage.answer(&promised) else {
+    let SegmentProfiles::One(now) = migration.answer(&promised) else {
         panic!("all of its rows are of one kind")
     };
     let due: Vec<String> = now
-        .deadlines(passage.calendar(), bucket)
+        .deadlines(migration.calendar(), bucket)
         .iter()
         .map(|at| at.unwrap().to_string())
         .collect();
@@ -350,5 +350,8 @@ fn what_is_known_of_a_trigger_outlives_a_change_of_policy() {
         due, ["2026-12-21T00:00:00Z"; 2],
         "twenty days from the contract's end, not open again"
     );
-    assert_eq!(passage.kinds(&promised), [passage.kind(Some("NL"), None)]);
+    assert_eq!(
+        migration.kinds(&promised),
+        [migration.kind(Some("NL"), None)]
+    );
 }

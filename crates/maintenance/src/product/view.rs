@@ -117,13 +117,13 @@ impl<'s> SweepView<'s> {
 
     /// Returns the newest notice that the tags of a segment certainly reflect.
     fn reflected(&self, segment: &StoredSegment) -> ControlsVersion {
-        let noted = self.state.triggers.noted();
+        let reflected_by_all = self.state.triggers.reflected();
         // The lookup of the review is the cheapest check.
         let seen = self.reviews.triggers(&segment.path);
-        if seen >= noted || self.differs(segment) {
+        if seen >= reflected_by_all || self.differs(segment) {
             seen
         } else {
-            noted
+            reflected_by_all
         }
     }
 
@@ -199,7 +199,7 @@ impl<'s> SweepView<'s> {
     pub fn notice_to_note(&self, held: &SweepHolds) -> Option<ControlsVersion> {
         let triggers = &self.state.triggers;
         let newest = triggers.notices().newest();
-        let is_new = newest > triggers.noted() && newest <= self.state.floor;
+        let is_new = newest > triggers.reflected() && newest <= self.state.floor;
         let is_open = |segment: &StoredSegment| match self.differs(segment) {
             true => self.is_outdated(segment) && !self.is_held(segment, held),
             false => self.is_suspected(segment),

@@ -4,7 +4,7 @@ use ebbtide_table::RewriteError;
 use ebbtide_table::testing::stored_segment;
 
 #[test]
-fn segment_that_is_named_waits_alone_and_all_wait_if_none_of_them_is_named() {
+fn segment_that_is_named_waits_alone_and_all_wait_if_none_is_named() {
     let segments = ["a", "b"].map(stored_segment);
     let damaged = |path: &str| {
         SweepError::Rewrite(RewriteError::Damaged {
@@ -37,7 +37,7 @@ fn segment_that_is_named_waits_alone_and_all_wait_if_none_of_them_is_named() {
 #[test]
 fn wait_doubles_with_each_failure_up_to_a_quarter_of_an_hour() {
     let segments = ["a"].map(stored_segment);
-    let gone = || {
+    let missing = || {
         SweepError::Rewrite(RewriteError::Gone {
             path: "a".to_owned(),
         })
@@ -45,14 +45,14 @@ fn wait_doubles_with_each_failure_up_to_a_quarter_of_an_hour() {
     let (mut reviews, mut now) = (SegmentReviews::default(), Duration::ZERO);
     let waits = |reviews: &SegmentReviews, at| !reviews.waiting(RetryKind::Merge, at).is_empty();
     for seconds in [10, 20, 40, 80, 160, 320, 640, 900, 900] {
-        reviews.note_failure(RetryKind::Merge, &segments, &gone(), now);
+        reviews.note_failure(RetryKind::Merge, &segments, &missing(), now);
         now += Duration::from_secs(seconds);
         assert!(waits(&reviews, now - Duration::from_millis(1)) && !waits(&reviews, now));
     }
 }
 
 #[test]
-fn results_of_checks_hold_only_for_the_holds_and_the_activation_that_they_were_made_under() {
+fn check_results_are_valid_only_for_the_holds_and_activation_they_saw() {
     let (a, b) = (HoldsMark(1), HoldsMark(2));
     let mut reviews = SegmentReviews::default();
     reviews.note_held("x".into(), a);
@@ -68,7 +68,7 @@ fn results_of_checks_hold_only_for_the_holds_and_the_activation_that_they_were_m
 }
 
 #[test]
-fn an_older_check_for_notices_does_not_undo_a_newer_one_and_records_go_with_their_segments() {
+fn older_check_does_not_undo_a_newer_one_and_ends_with_its_segment() {
     let mut reviews = SegmentReviews::default();
     reviews.note_triggers("x".into(), ControlsVersion(3));
     reviews.note_triggers("x".into(), ControlsVersion(2));

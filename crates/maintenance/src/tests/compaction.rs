@@ -277,7 +277,7 @@ async fn a_segment_that_cannot_be_merged_waits_and_the_others_become_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_takes_its_turn_one_merge_at_a_time_and_not_by_a_clock_that_is_not_trusted() {
+async fn compaction_does_one_merge_per_turn_and_none_by_an_untrusted_clock() {
     let mut world = World::new("remove");
     for day in 0..3 {
         for _ in 0..2 {

@@ -33,7 +33,7 @@ use ebbtide_table::{SegmentIndex, Table};
 const AWAY: TimeDelta = TimeDelta::days(15);
 
 #[test]
-fn no_order_of_hold_sweep_ingest_and_crash_loses_what_is_held_or_keeps_what_is_free() {
+fn no_order_of_events_loses_held_data_or_keeps_free_data() {
     run(0, 500);
 }
 
@@ -167,13 +167,13 @@ impl Interleaving {
             let index = SegmentIndex::load(&table).await.unwrap();
             (table, index)
         });
-        let told = vec![DeadlineInputs::nothing(first)];
+        let inputs = vec![DeadlineInputs::nothing(first)];
         let last = TableCheck {
             at: world.clock.now(),
             rows: BTreeMap::new(),
             next: 0,
             held: BTreeSet::new(),
-            told,
+            inputs,
         };
         let trace = Trace {
             seed,

@@ -262,11 +262,11 @@ async fn notices_that_come_together_are_counted_together() {
         .iter()
         .map(|tenant| ended(tenant, 4, &world))
         .collect();
-    let noted = world.notify_by(notices, LIMITS()).await;
-    let (taken, parked): (Vec<&ScreeningOutcome>, Vec<&ScreeningOutcome>) = noted
+    let outcomes = world.notify_by(notices, LIMITS()).await;
+    let (taken, parked): (Vec<&ScreeningOutcome>, Vec<&ScreeningOutcome>) = outcomes
         .iter()
         .partition(|of| matches!(of, ScreeningOutcome::Passed(NoticeOutcome::Taken { .. })));
-    assert_eq!((taken.len(), parked.len()), (2, 8), "{noted:?}");
+    assert_eq!((taken.len(), parked.len()), (2, 8), "{outcomes:?}");
     world.sweep().await;
     assert_eq!((contents(&world).await, counted(&world).await), (80, 8));
 }
@@ -324,11 +324,11 @@ async fn small_notices_of_one_day_do_not_add_up_to_the_table() {
     world.pass(TimeDelta::days(5));
     let mut applied = 0;
     for tenant in &names {
-        let noted = world
+        let outcomes = world
             .notify_by(vec![ended(tenant, 4, &world)], LIMITS())
             .await;
         applied += usize::from(matches!(
-            noted[..],
+            outcomes[..],
             [ScreeningOutcome::Passed(NoticeOutcome::Taken { .. })]
         ));
         world.sweep().await;

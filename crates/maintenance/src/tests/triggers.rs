@@ -42,7 +42,7 @@ async fn profiles(world: &World) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tenants_rows_go_on_time_once_its_contract_has_ended_and_the_neighbours_stay() {
+async fn a_tenants_rows_expire_after_its_contracts_end_and_others_stay() {
     let mut world = World::triggered("remove", CONTRACT);
     world.ingest(&of_two(start(), 10)).await;
     world.ingest(&of_two(start(), 5)).await;
@@ -83,7 +83,7 @@ async fn a_tenants_rows_go_on_time_once_its_contract_has_ended_and_the_neighbour
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_comes_after_the_notice_is_tagged_by_it_and_what_comes_too_late_is_stored_without() {
+async fn records_after_a_notice_are_tagged_by_it_and_late_ones_lack_content() {
     let mut world = World::triggered("remove", CONTRACT);
     world.contract_end("rare", start()).await;
     world.ingest(&of_two(start(), 3)).await;
@@ -111,7 +111,7 @@ async fn what_comes_after_the_notice_is_tagged_by_it_and_what_comes_too_late_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_notice_told_again_changes_nothing_and_a_later_end_needs_a_reason() {
+async fn a_repeated_notice_changes_nothing_and_a_later_end_needs_a_reason() {
     let mut world = World::triggered("remove", CONTRACT);
     world.ingest(&of_two(start(), 3)).await;
     let day = |days| start() + TimeDelta::days(days);
@@ -157,7 +157,7 @@ async fn a_notice_told_again_changes_nothing_and_a_later_end_needs_a_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_withdraws_is_gone_and_comes_back_only_with_what_happens_later() {
+async fn a_withdrawal_deletes_earlier_events_and_not_later_ones() {
     let mut world = World::triggered("remove", CONSENT);
     world.ingest(&texts(start(), 6)).await;
     world.pass(TimeDelta::days(3));
@@ -200,7 +200,7 @@ async fn who_withdraws_is_gone_and_comes_back_only_with_what_happens_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_withdraws_a_second_time_is_gone_with_what_happened_in_between() {
+async fn a_second_withdrawal_deletes_events_since_the_first() {
     let mut world = World::triggered("remove", CONSENT);
     world.withdraw(2, start()).await;
     world.pass(TimeDelta::days(2));
@@ -276,7 +276,7 @@ async fn a_held_row_keeps_its_data_while_its_tags_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_watch_sees_tags_that_nobody_brings_up_to_date_and_what_is_overdue_by_them() {
+async fn the_watch_counts_stale_tags_and_what_is_overdue_by_them() {
     let mut world = World::triggered("remove", CONTRACT);
     world.ingest(&of_two(start(), 4)).await;
     let mut watch = world.watch(ReviewCache::default()).await;
@@ -311,7 +311,7 @@ async fn the_watch_sees_tags_that_nobody_brings_up_to_date_and_what_is_overdue_b
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dry_run_tells_the_records_whose_tags_are_stale_and_a_segment_is_looked_into_once() {
+async fn a_dry_run_shows_stale_records_and_a_segment_is_checked_once() {
     let mut world = World::triggered("remove", CONTRACT);
     world.ingest(&of_two(start(), 4)).await;
     world.ingest(&texts(start(), 3)).await;
@@ -334,15 +334,15 @@ async fn a_dry_run_tells_the_records_whose_tags_are_stale_and_a_segment_is_looke
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_starts_looks_into_nothing_that_was_looked_into_until_a_notice_or_a_policy_comes() {
+async fn an_instance_that_starts_checks_no_segment_again_before_a_new_control() {
     let mut world = World::triggered("remove", CONTRACT);
     world.ingest(&texts(start(), 20)).await;
     world.contract_end("rare", start()).await;
     let suspects = async |world: &World| {
-        let mut anew = world.product().await;
-        anew.refresh().await.unwrap();
-        anew.controls(&world.controls()).await.unwrap();
-        anew.suspected().len()
+        let mut product = world.product().await;
+        product.refresh().await.unwrap();
+        product.controls(&world.controls()).await.unwrap();
+        product.suspected().len()
     };
     assert!(suspects(&world).await > 0, "nobody has looked yet");
     world.sweep().await;
@@ -367,16 +367,16 @@ async fn who_starts_looks_into_nothing_that_was_looked_into_until_a_notice_or_a_
     };
     activate(&world.root, (&old, &new), &by).await.unwrap();
     world.adopt(policy);
-    let noted = world.table().await.noted();
+    let version = world.table().await.noted();
     assert_eq!(
-        noted,
+        version,
         ControlsVersion(0),
         "by another policy a notice may concern what it did not"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_looked_into_is_not_noted_by_a_clock_that_jumped() {
+async fn a_finished_check_is_not_recorded_by_a_clock_that_jumped() {
     let mut world = World::triggered("remove", CONTRACT);
     world.contract_end("acme", start()).await;
     world.ingest(&texts(start(), 20)).await;

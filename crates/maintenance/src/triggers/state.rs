@@ -29,7 +29,7 @@ pub struct TriggerState {
     activated_at: Option<DateTime<Utc>>,
     /// The newest notice that the tags of all segments reflect according to the table, except those
     /// of an earlier policy.
-    noted: ControlsVersion,
+    reflected: ControlsVersion,
     /// Cached results: many segments share a bucket and profile, and each round needs them again.
     worked_out: Arc<Mutex<TriggerCache>>,
 }
@@ -51,7 +51,7 @@ impl TriggerState {
             triggers: Arc::default(),
             version: ControlsVersion(0),
             activated_at: None,
-            noted: ControlsVersion(0),
+            reflected: ControlsVersion(0),
             worked_out: Arc::default(),
         }
     }
@@ -72,16 +72,16 @@ impl TriggerState {
         &self.notices
     }
 
-    /// Uses the table's note from now on: tags reflect the notices up to `noted`.
-    pub fn know_noted(&mut self, noted: ControlsVersion) {
-        self.noted = noted;
+    /// Records that all tags reflect the notices up to `reflected`, as the table says.
+    pub fn set_reflected(&mut self, reflected: ControlsVersion) {
+        self.reflected = reflected;
     }
 
     /// Returns the newest notice that the tags of all segments reflect according to the table,
     /// except those of an earlier policy.
     #[must_use]
-    pub fn noted(&self) -> ControlsVersion {
-        self.noted
+    pub fn reflected(&self) -> ControlsVersion {
+        self.reflected
     }
 
     /// Returns the profile with that id; `None` if the table has no text for it that this version
@@ -111,8 +111,11 @@ impl TriggerState {
             .unwrap_or_default();
         let due = tags.deadlines.iter().filter_map(|(category, at)| {
             let term = terms.iter().find(|term| term.category == *category);
-            let told = term.and_then(|term| self.notices.recorded(term.trigger, term.known?));
-            Some((category.clone(), (*at)?.max(told.map_or((*at)?, Deadline))))
+            let recorded = term.and_then(|term| self.notices.recorded(term.trigger, term.known?));
+            Some((
+                category.clone(),
+                (*at)?.max(recorded.map_or((*at)?, Deadline)),
+            ))
         });
         StaleRows {
             records,

@@ -44,13 +44,13 @@ pub struct OverdueReport {
 }
 
 /// Counts the fields of `segments` at `now`. `held` returns true if a segment's rows are held.
-/// `told` returns the time since when the deadlines of some categories could be known: data that a
-/// notice made due long ago is late only from the notice on.
+/// `known_since` returns the time since when the deadlines of some categories could be known: data
+/// that a notice made due long ago is late only from the notice on.
 pub fn overdue<'s>(
     segments: impl IntoIterator<Item = &'s StoredSegment>,
     now: DateTime<Utc>,
     grace: impl Fn(&Category) -> TimeDelta,
-    (held, told): (
+    (held, known_since): (
         impl Fn(&StoredSegment) -> bool,
         impl Fn(&StoredSegment) -> BTreeMap<Category, DateTime<Utc>>,
     ),
@@ -77,9 +77,9 @@ pub fn overdue<'s>(
                 counts.held += segment.records;
                 continue;
             }
-            let since = told(segment)
+            let since = known_since(segment)
                 .get(category)
-                .map_or(deadline.0, |told| deadline.0.max(*told));
+                .map_or(deadline.0, |since| deadline.0.max(*since));
             let late = (now - since) - grace(category);
             if late > TimeDelta::zero() {
                 counts.overdue += segment.records;

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_clock_that_jumped_unlinks_nothing_until_it_has_gone_evenly() {
+    async fn nothing_is_unlinked_after_a_clock_jump_until_the_clock_settles() {
         let mut world = World::new("remove");
         world.ingest(&texts(start(), 5)).await;
         world.pass(TimeDelta::days(8));

@@ -33,7 +33,7 @@ async fn no_work_runs_any_more_once_it_is_shut_down() {
 }
 
 #[test]
-fn shipped_configuration_creates_every_topic_with_a_retention_that_is_accepted() {
+fn shipped_configuration_creates_each_topic_with_an_accepted_retention() {
     let file = Path::new("../../config/ebbtide.yaml");
     let config = Config::load(file).config.unwrap();
     let policy = crate::policy_file::read_policy(&config.policy)

@@ -31,7 +31,7 @@ pub fn reading(policy: &Policy, product: &ProductKey, notice: &Notice) -> String
             countries.for_each(|country| note(resolver.profile(country, class)));
         }
     }
-    let told = match trigger {
+    let findable = match trigger {
         Trigger::ContractEnd => records
             .tenant
             .as_ref()
@@ -45,7 +45,7 @@ pub fn reading(policy: &Policy, product: &ProductKey, notice: &Notice) -> String
         return "nothing counts from it".to_owned();
     }
     let waiting = waiting.into_iter().collect::<Vec<_>>().join(", ");
-    match (told, Calendar::is_countable(at)) {
+    match (findable, Calendar::is_countable(at)) {
         (false, _) => {
             "stores nothing that tells whose its records are: none can be found".to_owned()
         }

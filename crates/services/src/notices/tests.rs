@@ -43,7 +43,7 @@ fn a_date_means_its_whole_day_in_a_policy_of_hours_too() {
 }
 
 #[test]
-fn a_contracts_last_day_lasts_to_its_end_where_records_are_kept_at_least_so_long() {
+fn a_contracts_last_day_counts_whole_where_the_period_is_a_minimum() {
     let mut policy = policy("hour", "keep: 2 days, trigger: contract_end");
     let asked =
         |policy: &Policy| notice_date(policy, "2026-11-24", Trigger::ContractEnd, instant(NOW));

@@ -99,7 +99,7 @@ impl ProductQuery {
         if segment.cells || (ended && !held) {
             return None;
         }
-        let gone = |column: &str| {
+        let has_expired = |column: &str| {
             self.category(column).is_some_and(|category| {
                 segment
                     .deadlines
@@ -112,7 +112,7 @@ impl ProductQuery {
             let columns: Vec<String> = text
                 .columns
                 .iter()
-                .filter(|column| held || !gone(column.as_str()))
+                .filter(|column| held || !has_expired(column.as_str()))
                 .cloned()
                 .collect();
             if columns.is_empty() {
@@ -127,7 +127,11 @@ impl ProductQuery {
             return Some(filter);
         };
         let meets = self.bucket_meets(range, segment);
-        match self.event_time.as_deref().filter(|column| !gone(column)) {
+        match self
+            .event_time
+            .as_deref()
+            .filter(|column| !has_expired(column))
+        {
             Some(column) => {
                 // An event may be outside its bucket.
                 SegmentView::of(&self.calendar, segment, &self.records)

@@ -249,13 +249,13 @@ impl RecordSearch {
         progress: &SearchProgress,
         to: &Sender<Result<SearchEvent, FindError>>,
     ) -> Result<(), FindError> {
-        let mut gone: Option<(u64, RewriteError)> = None;
+        let mut missing: Option<(u64, RewriteError)> = None;
         for _ in 0..ATTEMPTS {
             let Some(table) = self.finder.table(&terms.product).await? else {
                 let mut giving = ReplayBuffer::new(to, None, 0);
                 return giving.end(SearchSummary::default()).await;
             };
-            if gone
+            if missing
                 .as_ref()
                 .is_some_and(|(version, _)| *version == table.version())
             {
@@ -269,7 +269,7 @@ impl RecordSearch {
                     error: error @ RewriteError::Gone { .. },
                     ..
                 }) if !giving.begun => {
-                    gone = Some((table.version(), error));
+                    missing = Some((table.version(), error));
                 }
                 Err(FindError::Segment {
                     error: RewriteError::Gone { .. },
@@ -283,7 +283,7 @@ impl RecordSearch {
                 done => return done,
             }
         }
-        match gone {
+        match missing {
             Some((_, error)) => Err(FindError::Segment {
                 product: terms.product.clone(),
                 error,

@@ -144,7 +144,7 @@ async fn hold(root: &Root, scope: Scope) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn somebodys_records_are_found_in_every_segment_of_one_version() {
+async fn a_persons_records_are_found_in_every_segment_of_one_version() {
     let (_folder, root) = root();
     let table = filled(&root, 3).await;
     let desk = Arc::new(desk(&root));
@@ -166,9 +166,9 @@ async fn somebodys_records_are_found_in_every_segment_of_one_version() {
         (107, Some(format!("{MARKER} hello 107")))
     );
     assert_eq!(whole.texts(HELD_BY)[1], (107, None));
-    let nobody = ask(&desk, &person(100), noon()).await.unwrap();
+    let unknown = ask(&desk, &person(100), noon()).await.unwrap();
     assert_eq!(
-        (nobody.version, nobody.offsets()),
+        (unknown.version, unknown.offsets()),
         (Some(table.version()), vec![])
     );
 
@@ -234,7 +234,7 @@ async fn tenant_country_and_time_are_conditions_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_past_its_deadline_is_withheld_though_it_still_stands() {
+async fn data_past_its_deadline_is_withheld_while_it_is_still_stored() {
     let (_folder, root) = root();
     filled(&root, 2).await;
     let desk = Arc::new(desk(&root));
@@ -273,7 +273,7 @@ async fn what_is_past_its_deadline_is_withheld_though_it_still_stands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_held_record_is_shown_whole_with_the_holds_name_and_its_neighbours_are_not() {
+async fn held_record_is_shown_whole_with_its_hold_and_its_neighbours_are_not() {
     let (_folder, root) = root();
     filled(&root, 2).await;
     let desk = Arc::new(desk(&root));
@@ -328,7 +328,7 @@ async fn a_held_record_is_shown_whole_with_the_holds_name_and_its_neighbours_are
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn which_tables_are_passed_over_is_told_and_what_cannot_be_meant_is_refused() {
+async fn skipped_tables_are_reported_and_impossible_requests_are_refused() {
     let (_folder, root) = root();
     filled(&root, 1).await;
     let desk = desk(&root);
@@ -383,7 +383,7 @@ async fn which_tables_are_passed_over_is_told_and_what_cannot_be_meant_is_refuse
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_product_without_a_table_has_no_records_and_one_gone_file_is_an_error() {
+async fn a_product_without_a_table_has_no_records_a_missing_file_is_an_error() {
     let (_folder, root) = root();
     let desk = Arc::new(desk(&root));
     let none = ask(&desk, &person(7), noon()).await.unwrap();

@@ -51,7 +51,7 @@ fn a_json_line_has_its_message_and_dotted_fields_at_the_top() {
 }
 
 #[test]
-fn a_text_line_reads_as_a_sentence_with_its_fields_behind_it() {
+fn a_text_line_is_a_sentence_followed_by_its_fields() {
     let line = logged(LogFormat::Text, "info", || {
         info!(kafka.topic = "traffic.sms", "the partition is assigned")
     });

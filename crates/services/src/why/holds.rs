@@ -20,7 +20,7 @@ pub(super) struct RecordHolds {
     pub(super) by: Vec<String>,
     /// True if there may be others: without the policy, it is not known which column names which
     /// person.
-    pub(super) untold: bool,
+    pub(super) incomplete: bool,
 }
 
 /// Returns the holds of the control log that can cover records of the product at `now`.
@@ -53,7 +53,7 @@ pub(super) async fn held(
     let (Some(policy), Some(bucket)) = (policy, place.bucket) else {
         return Ok(RecordHolds {
             by: Vec::new(),
-            untold: true,
+            incomplete: true,
         });
     };
     let Some(records) = policy
@@ -64,7 +64,7 @@ pub(super) async fn held(
         // All records of a product that is not in the policy are held.
         return Ok(RecordHolds {
             by: holds.iter().map(|hold| hold.id.to_string()).collect(),
-            untold: false,
+            incomplete: false,
         });
     };
     let personal = records
@@ -75,7 +75,7 @@ pub(super) async fn held(
     let view = SegmentView::new(
         &Calendar::new(policy.zone, policy.bucket),
         bucket.0,
-        gone(place, personal),
+        without_deadline(place, personal),
     );
     let (names, rows): (Vec<_>, Vec<_>) = holds.each(product, records, &view).unzip();
     let source = story.partition.clone().zip(story.offset);
@@ -86,17 +86,25 @@ pub(super) async fn held(
         .filter(|(_, taken)| *taken)
         .map(|(name, _)| name.to_string())
         .collect();
-    Ok(RecordHolds { by, untold: false })
+    Ok(RecordHolds {
+        by,
+        incomplete: false,
+    })
 }
 
 /// Returns the categories of which nothing may be left: all without a deadline, as in a sweep.
-fn gone(place: &StoredRecord, personal: impl Iterator<Item = Category>) -> BTreeSet<Category> {
-    let stands = |category: &Category| {
+fn without_deadline(
+    place: &StoredRecord,
+    personal: impl Iterator<Item = Category>,
+) -> BTreeSet<Category> {
+    let has_deadline = |category: &Category| {
         let here = |state: &CategoryState| matches!(state, CategoryState::Here { until: Some(_) });
         place
             .categories
             .iter()
-            .any(|standing| standing.category == *category && here(&standing.state))
+            .any(|stored| stored.category == *category && here(&stored.state))
     };
-    personal.filter(|category| !stands(category)).collect()
+    personal
+        .filter(|category| !has_deadline(category))
+        .collect()
 }

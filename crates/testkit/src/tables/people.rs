@@ -213,7 +213,7 @@ async fn compact(table: &mut Table, root: &Root, at: DateTime<Utc>) {
     };
     let evidence = Evidence::rewrite(COMPACT, Uuid::new_v4(), day(), policy(), did);
     let place = folder(root);
-    let gone: Vec<PathBuf> = old
+    let replaced: Vec<PathBuf> = old
         .iter()
         .map(|segment| place.join(&*segment.path))
         .collect();
@@ -228,7 +228,8 @@ async fn compact(table: &mut Table, root: &Root, at: DateTime<Utc>) {
     };
     table.commit_rewrite(rewrite).await.expect("a commit");
     // Deletes the replaced files, as the janitor does when no reader needs them.
-    gone.iter()
+    replaced
+        .iter()
         .for_each(|file| std::fs::remove_file(file).expect("a file that goes"));
 }
 

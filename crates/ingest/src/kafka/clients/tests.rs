@@ -74,7 +74,7 @@ fn a_wrong_property_is_found_by_itself_and_no_secret_is_quoted() {
 }
 
 #[test]
-fn properties_that_are_wrong_together_are_found_in_the_client_that_has_both() {
+fn properties_that_conflict_are_found_in_the_client_that_has_both() {
     for (properties, name, part) in [
         (
             &["ssl.ca.location: /nowhere/ca.pem", "security.protocol: ssl"][..],

@@ -33,7 +33,7 @@ async fn credentials_reach_the_registry_and_nothing_else() {
 }
 
 #[test]
-fn a_token_with_a_line_break_is_told_before_anything_starts() {
+fn a_token_with_a_line_break_is_refused_before_anything_starts() {
     let registry = config("https://r", RegistryAuth::Bearer(Secret::new("a\nb")));
     assert!(matches!(
         make(Some(registry), None),
@@ -42,7 +42,7 @@ fn a_token_with_a_line_break_is_told_before_anything_starts() {
 }
 
 #[test]
-fn an_authorities_file_that_is_missing_or_holds_no_certificate_is_told_by_name() {
+fn a_file_without_a_certificate_authority_is_reported_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let mut registry = config("https://r", RegistryAuth::None);
     for text in [None, Some("nothing")] {

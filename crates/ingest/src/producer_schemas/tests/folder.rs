@@ -39,7 +39,7 @@ async fn the_products_own_schema_is_known_by_its_fingerprint_without_any_source(
 }
 
 #[tokio::test]
-async fn the_folder_knows_schemas_by_fingerprint_and_by_the_id_in_their_name_and_sees_new_ones() {
+async fn schemas_of_the_folder_are_found_by_fingerprint_and_by_id_new_ones_too() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("deep")).unwrap();
     std::fs::write(folder.path().join("deep/other.v2.41.avsc"), OTHER).unwrap();
@@ -96,11 +96,14 @@ async fn the_folder_wins_over_the_registry_so_that_known_ids_need_none() {
 }
 
 #[test]
-fn a_folder_that_is_missing_or_holds_a_bad_or_contradictory_schema_is_told_by_file() {
-    let gone = make(None, Some(PathBuf::from("/nowhere/schemas")))
+fn a_missing_folder_and_bad_or_contradictory_schemas_are_named() {
+    let missing = make(None, Some(PathBuf::from("/nowhere/schemas")))
         .err()
         .unwrap();
-    assert!(gone.to_string().contains("/nowhere/schemas"), "{gone}");
+    assert!(
+        missing.to_string().contains("/nowhere/schemas"),
+        "{missing}"
+    );
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.1.avsc"), OTHER).unwrap();
     std::fs::write(folder.path().join("b.1.avsc"), SMS).unwrap();

@@ -70,7 +70,7 @@ async fn a_reference_that_the_registry_does_not_know_yet_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_reference_that_fails_is_silence_and_what_was_fetched_is_not_fetched_again() {
+async fn a_failed_reference_is_silence_and_fetched_ones_are_not_fetched_again() {
     let reply = |path: &str, before| match path {
         "subjects/fixed/versions/7" if before < 4 => status(500, ""),
         _ => tree(path),

@@ -18,7 +18,7 @@ fn registry(urls: &[&str]) -> RegistryFixture {
 }
 
 #[tokio::test]
-async fn a_server_that_is_silent_is_passed_over_and_the_next_one_stays_preferred() {
+async fn a_silent_server_is_skipped_and_the_next_one_stays_preferred() {
     let broken = FakeRegistry::new(|_, _| status(500, "broken")).await;
     let foreign = FakeRegistry::new(|_, _| status(404, "no such path")).await;
     for first in [down().await, broken.url.clone(), foreign.url.clone()] {

@@ -114,7 +114,7 @@ async fn a_registry_whose_authority_is_configured_is_trusted() {
 }
 
 #[tokio::test]
-async fn a_registry_whose_authority_nobody_knows_is_silence_and_gets_no_credential() {
+async fn a_registry_of_an_unknown_authority_is_silence_and_gets_no_credential() {
     let (_, url) = registry_for("127.0.0.1");
     let (stranger, _) = registry_for("127.0.0.1");
     for authorities in [None, Some(stranger.as_slice())] {

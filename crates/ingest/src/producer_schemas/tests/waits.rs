@@ -49,8 +49,7 @@ async fn an_id_that_the_registry_learns_of_in_time_costs_nothing() {
 }
 
 #[tokio::test]
-async fn an_id_that_stays_unknown_is_an_outcome_after_the_wait_and_asked_for_again_within_seconds()
-{
+async fn an_id_that_stays_unknown_fails_after_the_wait_and_is_requested_again() {
     let known = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let later = known.clone();
     let reply = move |_, _| {
@@ -99,7 +98,7 @@ async fn other_ids_are_found_while_one_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_registry_that_goes_down_while_an_id_is_waited_for_is_waited_out() {
+async fn an_outage_of_the_registry_does_not_end_the_wait_for_an_id() {
     let played = FakeRegistry::new(|_, before| match before {
         0 => status(404, NOT_FOUND),
         1 => status(503, ""),

@@ -160,7 +160,7 @@ fn difference_from_the_store_that_a_person_confirmed_is_accepted() {
 }
 
 #[test]
-fn recorded_jump_is_distrusted_until_it_settles_and_not_after_the_clock_was_set_right() {
+fn recorded_jump_is_distrusted_until_it_settles_or_the_clock_is_set() {
     let jump = |by: TimeDelta| TimeSources {
         jump: Some(ClockJump {
             expected: noon(),

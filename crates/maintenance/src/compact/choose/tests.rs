@@ -182,18 +182,18 @@ impl Life {
                 return;
             }
             for merge in merges.works {
-                let gone: BTreeSet<_> = merge
+                let merged: BTreeSet<_> = merge
                     .segments
                     .iter()
                     .map(|segment| segment.path.clone())
                     .collect();
-                let held: Vec<usize> = gone
+                let held: Vec<usize> = merged
                     .iter()
                     .flat_map(|path| self.holds.remove(path).unwrap())
                     .collect();
                 held.iter().for_each(|first| self.first[*first].1 += 1);
                 self.segments
-                    .retain(|segment| !gone.contains(&segment.path));
+                    .retain(|segment| !merged.contains(&segment.path));
                 let path = self.name();
                 assert!(merge.bytes() <= TARGET && merge.segments.len() > 1);
                 assert!(

@@ -97,7 +97,7 @@ pub(super) async fn swept(world: &World) -> SweepReport {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_window_that_shrinks_to_the_past_goes_at_the_next_sweep() {
+async fn data_of_a_period_that_shrinks_to_the_past_expires_at_the_next_sweep() {
     let mut world = world().await;
     world.pass(TimeDelta::days(3));
     take(
@@ -128,7 +128,7 @@ async fn a_window_that_shrinks_to_the_past_goes_at_the_next_sweep() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_goes_by_its_old_tag_once_it_is_kept_longer() {
+async fn nothing_expires_by_its_old_tag_once_it_is_kept_longer() {
     let mut world = world().await;
     world.pass(TimeDelta::days(6));
     take(
@@ -206,7 +206,7 @@ async fn a_sweep_of_the_old_policy_does_nothing_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn instance_with_an_inactive_policy_is_not_ready_and_has_no_overdue_series() {
+async fn instance_with_an_inactive_policy_is_not_ready_without_overdue_series() {
     let mut world = world().await;
     let health = Arc::new(Health::starting(Arc::clone(&world.clock) as SharedClock));
     health.over(&Component::Process);
@@ -244,7 +244,7 @@ async fn instance_with_an_inactive_policy_is_not_ready_and_has_no_overdue_series
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_overdue_is_told_by_the_active_policy_before_any_tag_is_up_to_date() {
+async fn overdue_data_is_counted_by_the_active_policy_before_tags_are_updated() {
     let mut world = world().await;
     world.pass(TimeDelta::days(5));
     take(
@@ -384,7 +384,7 @@ async fn after_any_change_of_policy_every_row_is_tagged_as_ingest_would_tag_it()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn as_many_records_are_tagged_anew_as_was_foretold() {
+async fn the_number_of_retagged_records_is_the_number_that_the_survey_predicts() {
     for seed in 200..220 {
         let mut random = StdRng::seed_from_u64(seed);
         let mut world = World::new("remove");

@@ -12,7 +12,7 @@ use ebbtide_policy::CheckedPolicy;
 use ebbtide_table::testing::rewrite;
 use ebbtide_table::{SegmentIndex, StoredSegment};
 #[tokio::test(flavor = "multi_thread")]
-async fn a_field_that_the_policy_no_longer_names_is_gone_from_the_files() {
+async fn a_field_that_the_policy_no_longer_names_is_removed_from_the_files() {
     let mut world = world().await;
     assert!(names(&world, "status").await);
     take(
@@ -33,7 +33,7 @@ async fn a_field_that_the_policy_no_longer_names_is_gone_from_the_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_policy_of_the_longest_version_is_told_apart_like_any() {
+async fn a_policy_of_the_longest_version_is_distinguished_like_any() {
     let text = policy_text("remove").replace("test-1", &"v".repeat(64));
     let mut old = read(&text);
     let mut world = World::of(tempfile::tempdir().unwrap(), old.policy.clone().unwrap());
@@ -72,7 +72,7 @@ async fn under_two() -> (World, [CheckedPolicy; 2]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drop_does_not_hide_from_the_way_back_what_only_the_other_policy_named() {
+async fn a_drop_does_not_hide_a_column_that_only_the_other_policy_named() {
     let (mut world, [with, again]) = under_two().await;
     world.pass(TimeDelta::days(8));
     assert_eq!(swept(&world).await.did.dropped.values().sum::<u64>(), 40);
@@ -112,7 +112,7 @@ async fn a_file_of_rows_of_two_policies_is_brought_up_to_date() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_of_which_nothing_is_left_in_care_ends_at_the_last_deadline_of_its_profile() {
+async fn an_empty_record_ends_at_the_last_deadline_of_its_profile() {
     // In this policy, numbers expire first.
     let first = policy_text("remove")
         .replace("keep: 30 days", "keep: 5 days")
@@ -162,7 +162,7 @@ async fn a_renamed_field_keeps_its_values_under_the_new_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_field_whose_category_changes_goes_with_its_new_category() {
+async fn a_field_whose_category_changes_expires_with_its_new_category() {
     let mut world = world().await;
     take(
         &mut world,

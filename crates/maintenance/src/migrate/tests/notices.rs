@@ -42,7 +42,7 @@ async fn a_contract_that_ended_stays_ended_under_a_new_policy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_policy_and_a_notice_that_nobody_swept_between_are_both_carried_out_and_counted_once() {
+async fn a_policy_and_a_notice_between_two_sweeps_are_both_applied_once() {
     let mut world = world().await;
     world.contract_end("acme", start()).await;
     take(&mut world, (&kept("test-1", 2), &kept("test-2", 5))).await;

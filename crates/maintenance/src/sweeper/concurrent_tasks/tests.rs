@@ -26,7 +26,7 @@ fn work(action: SweepAction) -> Task {
 }
 
 #[test]
-fn what_begins_is_the_longest_overdue_of_a_free_table_and_one_ending_at_a_time() {
+fn longest_overdue_task_of_a_free_table_begins_and_one_ending_at_a_time() {
     let nothing = DropColumns {
         categories: BTreeSet::new(),
     };

@@ -22,7 +22,7 @@ const LATE: RoundScope = RoundScope::Late;
 const PART: RoundScope = RoundScope::Part(3);
 
 #[test]
-fn own_work_goes_first_and_late_work_of_others_in_every_fourth_round() {
+fn own_work_is_first_and_late_work_of_others_is_in_every_fourth_round() {
     let reaches = rounds(&mut ScopeSelector::default(), true, &[(5, 0, false); 9]);
     assert_eq!(reaches, [PART, OWN, OWN, OWN, LATE, OWN, OWN, OWN, LATE]);
 }

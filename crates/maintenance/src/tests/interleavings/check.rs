@@ -23,13 +23,13 @@ impl Interleaving {
         let (topic, now) = (self.shared.topic.lock().unwrap().clone(), self.now());
         let (table, index) = &mut self.viewer;
         let (root, read) = (&self.world.root, &mut self.read);
-        let (rows, held, told) = self.runtime.block_on(async {
+        let (rows, held, inputs) = self.runtime.block_on(async {
             let before = table.version();
             table.refresh().await.unwrap();
             index.refresh().await.unwrap();
             let controls = Controls::load(root, table.controls()).await.unwrap();
             let held = held(&topic, &self.orders, (&controls, table.controls()), now);
-            let told: Vec<DeadlineInputs> = (table.controls().0..=controls.version().0)
+            let inputs: Vec<DeadlineInputs> = (table.controls().0..=controls.version().0)
                 .map(|until| {
                     DeadlineInputs::by(
                         &controls,
@@ -46,7 +46,7 @@ impl Interleaving {
                     None
                 },
                 held,
-                told,
+                inputs,
             )
         });
         let next = table.next_offset(&source()).map_or(0, |offset| offset.0);
@@ -67,7 +67,7 @@ impl Interleaving {
             rows: rows.unwrap_or_else(|| self.last.rows.clone()),
             next,
             held,
-            told,
+            inputs,
         };
         judge(&topic, (&self.last, &moment), began);
         self.last = moment;

@@ -93,21 +93,24 @@ impl DeadlineInputs {
         until: ControlsVersion,
         (first, policies): (Rules, &BTreeMap<PolicyVersion, Rules>),
     ) -> DeadlineInputs {
-        let mut told = DeadlineInputs::nothing(first);
+        let mut inputs = DeadlineInputs::nothing(first);
         for (_, control) in controls.iter().filter(|(version, _)| *version <= until) {
             match control {
                 Control::ContractEnd(end) => {
-                    told.ends.insert(end.tenant.clone(), day(end.ended_at));
+                    inputs.ends.insert(end.tenant.clone(), day(end.ended_at));
                 }
                 Control::ConsentWithdrawal(of) => {
-                    told.withdrawals
+                    inputs
+                        .withdrawals
                         .push((of.subject.canonical().to_owned(), day(of.withdrawn_at)));
                 }
-                Control::PolicyActivation(activation) => told.rules = policies[&activation.version],
+                Control::PolicyActivation(activation) => {
+                    inputs.rules = policies[&activation.version]
+                }
                 _ => {}
             }
         }
-        told
+        inputs
     }
 
     /// Returns the deadline of a record's number.
@@ -194,7 +197,7 @@ pub struct TableCheck {
     pub held: BTreeSet<i64>,
     /// The state of policy and triggers that the table was under, and the state after each recorded
     /// control that is not yet in force in it.
-    pub told: Vec<DeadlineInputs>,
+    pub inputs: Vec<DeadlineInputs>,
 }
 
 /// Returns the records that some hold covers. A hold counts if the table is under it, its release
@@ -240,14 +243,19 @@ pub fn judge(
 ) {
     let of = |offset: &i64| &topic[usize::try_from(*offset).unwrap()];
     // An actor has read everything that the table knows, and perhaps more.
-    let told = || before.told.iter().chain(&after.told);
+    let inputs = || before.inputs.iter().chain(&after.inputs);
     for (offset, had) in &before.rows {
         let record = of(offset);
         // A hold finds a record by its number, if that is still stored.
         let held = had.number && before.held.contains(offset) && after.held.contains(offset);
-        let number_came = || told().any(|told| told.number_due(record) <= after.at);
-        let content_came =
-            || told().any(|told| told.content_due(record).is_some_and(|due| due <= after.at));
+        let number_came = || inputs().any(|inputs| inputs.number_due(record) <= after.at);
+        let content_came = || {
+            inputs().any(|inputs| {
+                inputs
+                    .content_due(record)
+                    .is_some_and(|due| due <= after.at)
+            })
+        };
         let has = after.rows.get(offset).copied().unwrap_or(StoredFields {
             number: false,
             content: false,
@@ -295,14 +303,14 @@ pub fn judge(
     assert!(back.is_none(), "record {back:?} came back");
     for offset in before.next..after.next {
         let record = of(&offset);
-        let expected = |told: &DeadlineInputs| {
-            let content = told.content_due(record).is_none_or(|due| due > arrived);
-            let number = told.number_due(record) > arrived;
+        let expected = |inputs: &DeadlineInputs| {
+            let content = inputs.content_due(record).is_none_or(|due| due > arrived);
+            let number = inputs.number_due(record) > arrived;
             (number || content).then_some(StoredFields { number, content })
         };
         let found = after.rows.get(&offset).copied();
         assert!(
-            told().any(|told| expected(told) == found),
+            inputs().any(|inputs| expected(inputs) == found),
             "record {offset}, just stored, is {found:?}"
         );
     }
@@ -311,7 +319,7 @@ pub fn judge(
 /// Checks the table after sweeps that found nothing more to do: data that is due and not held must
 /// be deleted.
 pub fn judge_dry(topic: &[SmsRecord], now: &TableCheck) {
-    let told = now.told.last().unwrap();
+    let inputs = now.inputs.last().unwrap();
     for (offset, has) in now
         .rows
         .iter()
@@ -319,23 +327,23 @@ pub fn judge_dry(topic: &[SmsRecord], now: &TableCheck) {
     {
         let record = &topic[usize::try_from(*offset).unwrap()];
         assert!(
-            !has.number || now.at < told.number_due(record),
+            !has.number || now.at < inputs.number_due(record),
             "the number of record {offset} is free, due, and stays"
         );
         // Without the number of a record, neither a withdrawal nor a hold can be matched to it.
-        let nothing = DeadlineInputs::nothing(told.rules);
-        let told = if told.rules.counted == RetentionStart::Consent && !has.number {
+        let nothing = DeadlineInputs::nothing(inputs.rules);
+        let inputs = if inputs.rules.counted == RetentionStart::Consent && !has.number {
             &nothing
         } else {
-            told
+            inputs
         };
-        let due = told.content_due(record);
+        let due = inputs.content_due(record);
         let held = now.held.contains(offset);
         assert!(
             held || !has.content || due.is_none_or(|due| now.at < due),
             "the content of record {offset} is free, was due at {due:?}, and stays"
         );
-        let over = due.is_some_and(|due| due.max(told.number_due(record)) <= now.at);
+        let over = due.is_some_and(|due| due.max(inputs.number_due(record)) <= now.at);
         assert!(
             held || has.number || has.content || !over,
             "nothing of record {offset} is left, and it has not ended"

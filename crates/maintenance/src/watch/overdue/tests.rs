@@ -4,7 +4,7 @@ use super::*;
 use crate::testing::{policy, sms};
 
 #[test]
-fn the_strictest_rule_of_a_category_gives_its_grace_and_calendars_count_as_at_their_shortest() {
+fn the_strictest_rule_gives_the_grace_and_periods_count_at_their_shortest() {
     let content: Category = "content".parse().unwrap();
     assert_eq!(
         least_grace(&policy("remove"), &sms(), &content),

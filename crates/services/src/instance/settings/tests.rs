@@ -75,7 +75,7 @@ fn problems(settings: &str, grace: &str, variables: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn defaults_fit_the_usual_grace_and_a_short_one_asks_for_a_shorter_readers_grace() {
+fn defaults_fit_the_usual_grace_a_short_one_needs_a_short_readers_grace() {
     assert_eq!(problems("", "24 hours", &[]), "");
     assert_eq!(
         problems(
@@ -92,7 +92,7 @@ fn defaults_fit_the_usual_grace_and_a_short_one_asks_for_a_shorter_readers_grace
 }
 
 #[test]
-fn waits_that_outlast_the_shortest_grace_are_refused_with_both_places_and_a_value() {
+fn waits_longer_than_the_shortest_grace_are_refused_with_a_fix() {
     for (settings, grace, expected) in [
         (
             "maintain: { readers_grace: 30d }\n",

@@ -46,7 +46,7 @@ fn columns(filter: &RecordFilter) -> Vec<&str> {
 }
 
 #[test]
-fn cells_are_of_nobody_and_never_looked_into() {
+fn cells_name_no_person_and_are_never_searched() {
     let cells = StoredSegment {
         cells: true,
         ..segment(&[])
@@ -78,7 +78,7 @@ fn a_number_past_its_deadline_finds_only_what_may_be_held() {
 }
 
 #[test]
-fn a_segment_whose_records_have_ended_is_looked_into_only_where_it_may_be_held_or_is_open() {
+fn a_segment_of_ended_records_is_searched_only_if_held_or_open() {
     let inquiry = SearchRequest {
         tenant: Some("acme".to_owned()),
         ..SearchRequest::default()
@@ -96,7 +96,7 @@ fn a_segment_whose_records_have_ended_is_looked_into_only_where_it_may_be_held_o
 }
 
 #[test]
-fn where_the_events_time_is_gone_its_bucket_decides() {
+fn the_bucket_decides_where_the_event_time_has_expired() {
     let at = |text: &str| -> Option<DateTime<Utc>> { Some(text.parse().unwrap()) };
     let range = |from, to| {
         terms(&SearchRequest {

@@ -98,8 +98,8 @@ proptest! {
             })
             .collect();
         prop_assert_eq!(got, expected);
-        let told: BTreeMap<String, u64> = shown.withheld.iter().map(|(category, count)| (category.to_string(), *count)).collect();
-        prop_assert_eq!(told, withheld);
+        let counted: BTreeMap<String, u64> = shown.withheld.iter().map(|(category, count)| (category.to_string(), *count)).collect();
+        prop_assert_eq!(counted, withheld);
         prop_assert!(columns("customer_id").null_count() == 0, "what is not personal is not withheld");
     }
 }
