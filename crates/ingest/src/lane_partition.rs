@@ -75,6 +75,15 @@ impl LanePartition {
         self.read_to = None;
     }
 
+    /// Takes over the table's next offset. Returns true if another writer moved it: then what this
+    /// lane has read of the partition is not what follows on the table.
+    #[must_use]
+    pub fn reload(&mut self, stored: Option<Offset>) -> bool {
+        let moved = self.committed != stored;
+        self.committed = stored;
+        moved
+    }
+
     /// Returns the offset up to which everything readable was delivered, given the client's read
     /// `position`. Pure.
     #[must_use]
@@ -135,6 +144,17 @@ mod tests {
         assert_eq!(owned.passed(Some(Offset(50))), Some(Offset(50)));
         assert_eq!(owned.passed(Some(Offset(40))), Some(Offset(41)));
         assert_eq!(owned.passed(None), Some(Offset(41)));
+    }
+
+    #[test]
+    fn offset_moved_by_another_writer_is_noticed_and_reading_continues_from_it() {
+        let mut owned = owned(Some(41));
+        assert!(!owned.reload(Some(Offset(41))));
+        assert!(owned.reload(Some(Offset(60))));
+        owned.restart();
+        assert_eq!(owned.wanted, Some(Offset(60)));
+        assert!(!owned.reload(Some(Offset(60))));
+        assert!(owned.reload(None));
     }
 
     #[test]

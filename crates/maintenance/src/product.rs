@@ -69,7 +69,7 @@ impl SweptProduct {
             for path in ingested {
                 reviews.note_triggers(path, floor);
             }
-            reviews.retain(|path| index.get(path).is_some());
+            reviews.retain(index.version(), |path| index.get(path).is_some());
         }
         self.state.floor = self.table.controls();
         self.table.refresh().await?;

@@ -3,7 +3,7 @@
 //!
 //! The sweep, compaction and the watch of a process share one store. A record only saves work: if
 //! it is lost, the segment is checked again. A record is kept as long as its segment is in the
-//! index of the table.
+//! newest index of the table that any task has read.
 
 mod retry;
 
@@ -50,13 +50,17 @@ impl SegmentReview {
 
 /// The review records of a product's segments, by path.
 #[derive(Debug, Default)]
-pub struct SegmentReviews(HashMap<Arc<str>, SegmentReview>);
+pub struct SegmentReviews {
+    by_path: HashMap<Arc<str>, SegmentReview>,
+    /// The newest version of the table whose index decided what is kept.
+    kept_at: u64,
+}
 
 impl SegmentReviews {
     /// Returns true if exactly these holds were found to cover all rows of a segment.
     #[must_use]
     pub fn is_held_by(&self, path: &str, holds: HoldsMark) -> bool {
-        self.0
+        self.by_path
             .get(path)
             .is_some_and(|review| review.held == Some(holds))
     }
@@ -64,17 +68,19 @@ impl SegmentReviews {
     /// Returns true if holds of the last round were found to cover all rows of a segment.
     #[must_use]
     pub fn is_held(&self, path: &str) -> bool {
-        self.0.get(path).is_some_and(|review| review.held.is_some())
+        self.by_path
+            .get(path)
+            .is_some_and(|review| review.held.is_some())
     }
 
     /// Records that these holds cover all rows of a segment.
     pub fn note_held(&mut self, path: Arc<str>, holds: HoldsMark) {
-        self.0.entry(path).or_default().held = Some(holds);
+        self.by_path.entry(path).or_default().held = Some(holds);
     }
 
     /// Forgets the segments that were found to be held by other holds than these.
     pub fn keep_held_by(&mut self, holds: HoldsMark) {
-        for review in self.0.values_mut() {
+        for review in self.by_path.values_mut() {
             review.held.take_if(|held| *held != holds);
         }
     }
@@ -82,20 +88,20 @@ impl SegmentReviews {
     /// Returns true if none of a segment's rows changes under the policy of this activation.
     #[must_use]
     pub fn is_settled(&self, path: &str, activation: ControlsVersion) -> bool {
-        self.0
+        self.by_path
             .get(path)
             .is_some_and(|review| review.settled == Some(activation))
     }
 
     /// Records that none of a segment's rows changes under the policy of this activation.
     pub fn settle(&mut self, path: Arc<str>, activation: ControlsVersion) {
-        self.0.entry(path).or_default().settled = Some(activation);
+        self.by_path.entry(path).or_default().settled = Some(activation);
     }
 
     /// Returns the newest notice that a segment's tags reflect; 0 if none is known.
     #[must_use]
     pub fn triggers(&self, path: &str) -> ControlsVersion {
-        self.0
+        self.by_path
             .get(path)
             .map(|review| review.triggers)
             .unwrap_or_default()
@@ -103,7 +109,7 @@ impl SegmentReviews {
 
     /// Records that a segment's tags reflect the notices up to `newest`.
     pub fn note_triggers(&mut self, path: Arc<str>, newest: ControlsVersion) {
-        let review = self.0.entry(path).or_default();
+        let review = self.by_path.entry(path).or_default();
         review.triggers = newest.max(review.triggers);
     }
 
@@ -111,20 +117,20 @@ impl SegmentReviews {
     /// if they were not counted since.
     #[must_use]
     pub fn stale(&self, path: &str, newest: ControlsVersion) -> Option<&[StaleRows]> {
-        let (counted_at, rows) = self.0.get(path)?.stale.as_ref()?;
+        let (counted_at, rows) = self.by_path.get(path)?.stale.as_ref()?;
         (*counted_at == newest).then_some(rows.as_slice())
     }
 
     /// Records the rows of a segment that have stale tags after the notices up to `newest`.
     pub fn note_stale(&mut self, path: Arc<str>, newest: ControlsVersion, rows: Vec<StaleRows>) {
-        self.0.entry(path).or_default().stale = Some((newest, rows));
+        self.by_path.entry(path).or_default().stale = Some((newest, rows));
     }
 
     /// Returns the segments that wait at `now`, in the time that the process has run.
     #[must_use]
     pub fn waiting(&self, kind: RetryKind, now: Duration) -> HashSet<Arc<str>> {
         let mut waiting = HashSet::new();
-        for (path, review) in &self.0 {
+        for (path, review) in &self.by_path {
             let retry = match kind {
                 RetryKind::Sweep => &review.sweep_retry,
                 RetryKind::Merge => &review.merge_retry,
@@ -154,7 +160,7 @@ impl SegmentReviews {
             .any(|segment| culprit.is_some_and(|path| path != &*segment.path));
         for segment in segments {
             if culprit.is_none_or(|path| path == &*segment.path) {
-                let review = self.0.entry(Arc::clone(&segment.path)).or_default();
+                let review = self.by_path.entry(Arc::clone(&segment.path)).or_default();
                 let retry = review.retry(kind);
                 *retry = Some(RetryTime::after(retry.take(), now));
             }
@@ -165,15 +171,22 @@ impl SegmentReviews {
     /// Forgets the failures of `segments`, since work on them was done.
     pub fn forget_failures(&mut self, kind: RetryKind, segments: &[StoredSegment]) {
         for segment in segments {
-            if let Some(review) = self.0.get_mut(&segment.path) {
+            if let Some(review) = self.by_path.get_mut(&segment.path) {
                 *review.retry(kind) = None;
             }
         }
     }
 
-    /// Forgets the segments for which `is_in_index` returns false.
-    pub fn retain(&mut self, is_in_index: impl Fn(&str) -> bool) {
-        self.0.retain(|path, _| is_in_index(path));
+    /// Forgets the segments for which `is_in_index` returns false, in the index of the table at
+    /// `version`. An index that is older than one before forgets nothing: the tasks that share the
+    /// records refresh their indexes at different times, and a newer task may have recorded
+    /// segments that the older index does not have yet.
+    pub fn retain(&mut self, version: u64, is_in_index: impl Fn(&str) -> bool) {
+        if version < self.kept_at {
+            return;
+        }
+        self.kept_at = version;
+        self.by_path.retain(|path, _| is_in_index(path));
     }
 }
 

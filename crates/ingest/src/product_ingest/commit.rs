@@ -5,6 +5,7 @@
 //! a store that accepts no file causes no second dead letter. A commit that lost its offsets to
 //! another owner is dropped completely.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rdkafka::consumer::{CommitMode, Consumer};
@@ -194,8 +195,8 @@ impl ProductIngest {
             self.discard_pending(io);
             return Err(LaneRestart::because(format!("{product}: {error}")));
         }
-        self.reload_offsets(io)?;
-        self.go_back(io)?;
+        let moved = self.reload_offsets(io)?;
+        self.go_back_with(io, moved)?;
         self.pause_after_failure(io)?;
         let failures = self.pause.failures();
         if failures >= REFUSED_IN_A_ROW {
@@ -206,17 +207,20 @@ impl ProductIngest {
     }
 
     /// Loads the table's offsets of the product's partitions again, after another writer moved
-    /// them.
-    fn reload_offsets(&mut self, io: &LaneIo) -> Result<(), LaneRestart> {
+    /// them. Returns the partitions whose offset was moved.
+    fn reload_offsets(&mut self, io: &LaneIo) -> Result<BTreeSet<TopicPartition>, LaneRestart> {
         // The version is taken before the controls are read, so that the controls are never older
         // than the version.
         let acted_on = io.tables.controls(&self.product);
         let controls = io.tables.newest_controls().map_err(LaneRestart::because)?;
         self.act_on(acted_on, &controls);
+        let mut moved = BTreeSet::new();
         for (partition, owned) in &mut self.partitions {
-            owned.committed = io.tables.stands(&self.product, partition);
+            if owned.reload(io.tables.stands(&self.product, partition)) {
+                moved.insert(partition.clone());
+            }
         }
-        Ok(())
+        Ok(moved)
     }
 
     fn landed(&mut self, io: &LaneIo) -> Result<(), LaneRestart> {

@@ -32,7 +32,19 @@ impl ProductIngest {
     ///
     /// Errors if the client could not seek.
     pub fn go_back(&mut self, io: &LaneIo) -> Result<(), LaneRestart> {
-        let dropped = self.drop_uncommitted(io);
+        self.go_back_with(io, BTreeSet::new())
+    }
+
+    /// Does the same as [`ProductIngest::go_back`], also with the partitions `moved`, whose next
+    /// offset in the table another writer moved. Messages of theirs that wait may be stored
+    /// already, also if no record of them is gathered.
+    pub(super) fn go_back_with(
+        &mut self,
+        io: &LaneIo,
+        moved: BTreeSet<TopicPartition>,
+    ) -> Result<(), LaneRestart> {
+        let mut dropped = self.drop_uncommitted(io);
+        dropped.extend(moved);
         let product_paused = self.pause.stops_fetching;
         let mut list = TopicPartitionList::new();
         for partition in dropped {

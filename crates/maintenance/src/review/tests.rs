@@ -76,7 +76,18 @@ fn older_check_does_not_undo_a_newer_one_and_ends_with_its_segment() {
     reviews.note_stale("x".into(), ControlsVersion(3), Vec::new());
     assert!(reviews.stale("x", ControlsVersion(3)).is_some());
     assert!(reviews.stale("x", ControlsVersion(4)).is_none());
-    reviews.retain(|path| path != "x");
+    reviews.retain(7, |path| path != "x");
     assert_eq!(reviews.triggers("x"), ControlsVersion(0));
     assert!(reviews.stale("x", ControlsVersion(3)).is_none());
+}
+
+#[test]
+fn index_older_than_one_before_forgets_nothing() {
+    let mut reviews = SegmentReviews::default();
+    reviews.retain(7, |_| true);
+    reviews.note_held("new".into(), HoldsMark(1));
+    reviews.retain(6, |_| false);
+    assert!(reviews.is_held("new"));
+    reviews.retain(7, |_| false);
+    assert!(!reviews.is_held("new"));
 }

@@ -119,8 +119,11 @@ impl LogTransaction for PolicyTransaction<'_> {
         match (&self.state, self.columns) {
             (Some(state), columns) => change(state, columns, self.taking, self.evidence),
             (None, Some((spec, schema))) => made(spec, schema, self.taking),
-            // `recognise` has answered.
-            (None, None) => Ok(Vec::new()),
+            // `recognise` answers where the table does not exist and may not be created.
+            (None, None) => {
+                let why = "the table does not exist".to_owned();
+                Err(CommitError::Store(StoreError::Refused(why)))
+            }
         }
     }
 
