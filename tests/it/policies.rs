@@ -58,7 +58,7 @@ fn a_policy_changes_under_a_running_instance_and_every_record_is_stored_once_and
     let (code, planned) = says(args!["policy", "plan", new.display(), "--config", config]);
     assert_eq!(code, 0, "{planned}");
     assert!(
-        planned.contains("kept longer") && planned.contains("field encoding goes"),
+        planned.contains("kept longer") && planned.contains("field encoding is removed"),
         "{planned}"
     );
     let (code, said) = says(args![

@@ -5,7 +5,7 @@
 //! the lane's own thread, inside `poll`: the lane receives each event before the first message
 //! after a change of ownership.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -75,8 +75,17 @@ pub enum OwnershipEvent {
 pub struct LaneContext {
     positions: Arc<dyn PositionSource>,
     events: Mutex<Vec<OwnershipEvent>>,
-    drained: Mutex<BTreeMap<TopicPartition, Offset>>,
+    drained: Mutex<DrainedPartitions>,
     brokers_down: Mutex<bool>,
+}
+
+/// The partitions that were read to their end, by the client's statistics.
+#[derive(Default)]
+struct DrainedPartitions {
+    ends: BTreeMap<TopicPartition, Offset>,
+    /// Partitions that are read again from an earlier offset since the last statistics. The next
+    /// statistics may be older than that.
+    reread: BTreeSet<TopicPartition>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -104,7 +113,17 @@ impl LaneContext {
     /// statistics: no record of it waits in the client's queue. Suitable for a gauge only; it is
     /// not ordered with the messages, so reading must never continue from it.
     pub fn drained(&self) -> BTreeMap<TopicPartition, Offset> {
-        lock(&self.drained).clone()
+        lock(&self.drained).ends.clone()
+    }
+
+    /// Forgets that `partitions` were read to their end: they are read again from an earlier
+    /// offset.
+    pub fn forget_drained(&self, partitions: &BTreeSet<TopicPartition>) {
+        let mut drained = lock(&self.drained);
+        drained
+            .ends
+            .retain(|partition, _| !partitions.contains(partition));
+        drained.reread.extend(partitions.iter().cloned());
     }
 
     /// Returns true if no broker can be reached.
@@ -210,7 +229,8 @@ impl ClientContext for LaneContext {
 
     fn stats(&self, statistics: Statistics) {
         let mut drained = lock(&self.drained);
-        drained.clear();
+        drained.ends.clear();
+        let reread = std::mem::take(&mut drained.reread);
         for (topic, stats) in &statistics.topics {
             let Ok(topic) = Topic::new(topic) else {
                 continue;
@@ -224,7 +244,10 @@ impl ClientContext for LaneContext {
                         topic: topic.clone(),
                         partition: Partition(*number),
                     };
-                    drained.insert(partition_id, Offset(partition.eof_offset));
+                    if !reread.contains(&partition_id) {
+                        let end = Offset(partition.eof_offset);
+                        drained.ends.insert(partition_id, end);
+                    }
                 }
             }
         }

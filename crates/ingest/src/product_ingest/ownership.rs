@@ -47,11 +47,12 @@ impl ProductIngest {
         dropped.extend(moved);
         let product_paused = self.pause.stops_fetching;
         let mut list = TopicPartitionList::new();
-        for partition in dropped {
-            let Some(owned) = self.partitions.get_mut(&partition) else {
+        io.consumer.context().forget_drained(&dropped);
+        for partition in &dropped {
+            let Some(owned) = self.partitions.get_mut(partition) else {
                 continue;
             };
-            owned.end_schema_wait(io, &partition, product_paused)?;
+            owned.end_schema_wait(io, partition, product_paused)?;
             owned.restart();
             let start = owned
                 .committed
