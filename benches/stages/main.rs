@@ -11,7 +11,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    clippy::disallowed_methods
+    clippy::disallowed_methods,
+    reason = "a benchmark measures time, prints, and ends at the first error"
 )]
 
 use std::collections::BTreeMap;

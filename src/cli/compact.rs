@@ -44,7 +44,7 @@ pub(super) struct CompactArgs {
         default_value = "config/ebbtide.yaml"
     )]
     config: PathBuf,
-    /// How to write the result.
+    /// The format of the result.
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
 }

@@ -32,7 +32,7 @@ enum Command {
         /// The configuration file.
         #[arg(default_value = "config/ebbtide.yaml")]
         file: PathBuf,
-        /// How to write the result.
+        /// The format of the result.
         #[arg(long, value_enum, default_value_t)]
         output: OutputFormat,
     },

@@ -76,7 +76,7 @@ pub(super) struct FindArgs {
     /// Show at most this number of records.
     #[arg(long, value_name = "RECORDS")]
     limit: Option<u64>,
-    /// How to write the records.
+    /// The format of the records.
     #[arg(long, value_enum, default_value_t)]
     output: RecordFormat,
     /// Write the records to this new file. For parquet: a folder with one file for each product,
@@ -118,7 +118,7 @@ impl Drop for PartialFile<'_> {
     }
 }
 
-/// How records are written.
+/// The format of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum RecordFormat {
     /// For people: one record after the other, each field with its deadline.

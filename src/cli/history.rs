@@ -39,7 +39,7 @@ pub(super) struct HistoryArgs {
     last: Option<usize>,
     #[command(flatten)]
     place: RootArgs,
-    /// How to write the result.
+    /// The format of the result.
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
 }

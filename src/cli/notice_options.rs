@@ -17,7 +17,7 @@ use ebbtide_services::notices::{NoticeContext, NoticeReport, NoticeRequest, reco
 pub(super) struct NoticeOptions {
     #[command(flatten)]
     pub(super) grounds: CliContext,
-    /// How to write the result.
+    /// The format of the result.
     #[arg(long, global = true, value_enum, default_value_t)]
     pub(super) output: OutputFormat,
 }

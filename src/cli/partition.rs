@@ -29,7 +29,7 @@ pub(super) struct PartitionArgs {
         default_value = "config/ebbtide.yaml"
     )]
     config: PathBuf,
-    /// How to write the result.
+    /// The format of the result.
     #[arg(long, global = true, value_enum, default_value_t)]
     output: OutputFormat,
 }

@@ -37,7 +37,7 @@ enum Command {
         /// The policy file.
         #[arg(default_value = "config/policy.yaml")]
         file: PathBuf,
-        /// How to write the result.
+        /// The format of the result.
         #[arg(long, value_enum, default_value_t)]
         output: OutputFormat,
     },
@@ -64,7 +64,7 @@ enum Command {
         /// The policy file.
         #[arg(long, default_value = "config/policy.yaml")]
         policy: PathBuf,
-        /// How to write the result.
+        /// The format of the result.
         #[arg(long, value_enum, default_value_t)]
         output: OutputFormat,
     },
@@ -73,7 +73,7 @@ enum Command {
     History(listing::PolicyHistoryArgs),
     /// Print the JSON Schema of policy files, for editors that complete and check as you type.
     Schema {
-        /// How to write it; both are JSON.
+        /// The format; both are JSON.
         #[arg(long, value_enum, default_value_t)]
         output: OutputFormat,
     },

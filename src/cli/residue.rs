@@ -42,7 +42,7 @@ pub(super) struct ResidueArgs {
     limit: usize,
     #[command(flatten)]
     place: RootArgs,
-    /// How to write the result.
+    /// The format of the result.
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
 }

@@ -46,7 +46,7 @@ pub(super) struct SweepArgs {
         default_value = "config/ebbtide.yaml"
     )]
     config: PathBuf,
-    /// How to write the result.
+    /// The format of the result.
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
 }

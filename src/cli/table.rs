@@ -22,7 +22,7 @@ pub(super) struct TableArgs {
     command: Command,
     #[command(flatten)]
     place: RootArgs,
-    /// How to write the result.
+    /// The format of the result.
     #[arg(long, global = true, value_enum, default_value_t)]
     output: OutputFormat,
 }

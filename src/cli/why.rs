@@ -51,7 +51,7 @@ pub(super) struct WhyArgs {
     policy: Option<PathBuf>,
     #[command(flatten)]
     place: RootArgs,
-    /// How to write the result.
+    /// The format of the result.
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
 }

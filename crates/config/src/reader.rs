@@ -81,7 +81,7 @@ fn check_sections(node: &YamlNode, path: &str, problems: &mut Problems) {
     }
 }
 
-/// What the values are read from besides the tree, and what was found so far.
+/// The sources of the values besides the tree, and the problems found so far.
 struct Source<'s> {
     around: &'s ConfigInputs,
     problems: RefCell<&'s mut Problems>,

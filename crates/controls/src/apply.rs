@@ -169,12 +169,25 @@ impl ControlsApplier {
 }
 
 /// Returns every table under `root` with the version of its controls.
-pub async fn standing(root: &Root) -> Result<Vec<(ProductKey, ControlsVersion)>, StoreError> {
+pub(super) async fn table_versions(
+    root: &Root,
+) -> Result<Vec<(ProductKey, ControlsVersion)>, StoreError> {
     let tables = TableControlsCache::new(root.clone()).look().await?;
     Ok(tables
         .into_iter()
         .map(|(product, table)| (product, table.controls))
         .collect())
+}
+
+/// Returns every table under `root` with the version of its controls, and the control log, which
+/// must have the newest of these versions.
+pub async fn tables_and_controls(
+    root: &Root,
+) -> Result<(Vec<(ProductKey, ControlsVersion)>, Controls), StoreError> {
+    let tables = table_versions(root).await?;
+    let newest = tables.iter().map(|(_, version)| *version).max();
+    let controls = Controls::load(root, newest.unwrap_or_default()).await?;
+    Ok((tables, controls))
 }
 
 /// Commits one control in every table that it covers, and returns these tables. A failure in one
@@ -203,15 +216,20 @@ pub(super) async fn put_in_force(
             Err(error) => failed.push((product, error)),
         }
     }
+    all_done(done, failed, version)
+}
+
+/// Returns `done`, or the error that names the tables in which the control is not in force.
+fn all_done<T>(
+    done: Vec<T>,
+    failed: Vec<(ProductKey, CommitError)>,
+    version: ControlsVersion,
+) -> Result<Vec<T>, ApplyControlsError> {
     if failed.is_empty() {
-        Ok(done)
-    } else {
-        Err(NotInForceError {
-            version,
-            tables: failed,
-        }
-        .into())
+        return Ok(done);
     }
+    let tables = failed;
+    Err(NotInForceError { version, tables }.into())
 }
 
 /// Commits a policy in every table, and creates the tables that it needs. A failure in one table
@@ -245,15 +263,7 @@ async fn put_policy_in_force(
             Err(error) => failed.push((product, error)),
         }
     }
-    if failed.is_empty() {
-        Ok(done)
-    } else {
-        Err(NotInForceError {
-            version,
-            tables: failed,
-        }
-        .into())
-    }
+    all_done(done, failed, version)
 }
 
 async fn raise(

@@ -31,7 +31,9 @@ mod triggers;
 pub use activate::{ActivateError, ActivatedPolicy, activate};
 pub use activation::{InactivePolicy, PolicyActivation, no_longer_active};
 pub use active::{InactivePolicyError, UsePolicyError, record_active, require_active};
-pub use apply::{ApplyControlsError, ControlsApplier, NotInForceError, settle, standing};
+pub use apply::{
+    ApplyControlsError, ControlsApplier, NotInForceError, settle, tables_and_controls,
+};
 pub use control::{Control, PastHold, Release};
 pub use covering::{Holds, SegmentView, reading};
 pub use forget::{FORGET_AFTER, ForgetReport, forget};

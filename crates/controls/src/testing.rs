@@ -14,6 +14,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use uuid::Uuid;
 
+use super::apply::table_versions;
 use super::{CommitIdentity, HoldOrder, Scope};
 use ebbtide_policy::{Policy, SchemaSource, parse};
 use ebbtide_table::testing::{noon, root, spec};
@@ -115,4 +116,10 @@ pub fn naming(root: &Root) -> Vec<std::path::PathBuf> {
         .filter(|(_, bytes)| holds(bytes))
         .map(|(path, _)| path)
         .collect()
+}
+
+/// Returns the version of the controls of each table under the root.
+pub async fn versions(root: &Root) -> Vec<i64> {
+    let tables = table_versions(root).await.unwrap();
+    tables.into_iter().map(|(_, version)| version.0).collect()
 }

@@ -152,11 +152,9 @@ impl LaneIo {
         &self,
         partitions: impl IntoIterator<Item = &'p TopicPartition>,
     ) -> Result<(), LaneRestart> {
-        let list = list(partitions);
-        if list.count() == 0 {
-            Ok(())
-        } else {
-            self.consumer.pause(&list).map_err(LaneRestart::because)
+        match list(partitions) {
+            Some(list) => self.consumer.pause(&list).map_err(LaneRestart::because),
+            None => Ok(()),
         }
     }
 
@@ -165,11 +163,9 @@ impl LaneIo {
         &self,
         partitions: impl IntoIterator<Item = &'p TopicPartition>,
     ) -> Result<(), LaneRestart> {
-        let list = list(partitions);
-        if list.count() == 0 {
-            Ok(())
-        } else {
-            self.consumer.resume(&list).map_err(LaneRestart::because)
+        match list(partitions) {
+            Some(list) => self.consumer.resume(&list).map_err(LaneRestart::because),
+            None => Ok(()),
         }
     }
 
@@ -213,10 +209,13 @@ impl LaneIo {
     }
 }
 
-fn list<'p>(partitions: impl IntoIterator<Item = &'p TopicPartition>) -> TopicPartitionList {
+/// Returns `partitions` as the client takes them; `None` if there are none.
+fn list<'p>(
+    partitions: impl IntoIterator<Item = &'p TopicPartition>,
+) -> Option<TopicPartitionList> {
     let mut list = TopicPartitionList::new();
     for partition in partitions {
         list.add_partition(partition.topic.as_str(), partition.partition.0);
     }
-    list
+    (list.count() > 0).then_some(list)
 }

@@ -8,7 +8,9 @@ use super::product::SweptProduct;
 use super::product::holds::SweepHolds;
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::PolicyVersion;
-use ebbtide_table::{Evidence, RewriteCommit, RewriteEvidence, Segment, StoredSegment};
+use ebbtide_table::{
+    Evidence, RetagResult, RewriteCommit, RewriteEvidence, Segment, StoredSegment,
+};
 
 /// The context of a sweep's commits: who makes them, when, and with how much memory.
 #[derive(Clone)]
@@ -53,6 +55,24 @@ pub(super) struct PlannedCommit {
     pub(super) did: RewriteEvidence,
     /// True if the rows come under another policy.
     pub(super) renewed: bool,
+}
+
+impl PlannedCommit {
+    /// Creates the commit of retagged segments; `renewed` if their rows come under another policy.
+    pub(super) fn retag(result: RetagResult, renewed: bool) -> PlannedCommit {
+        PlannedCommit {
+            operation: "retag",
+            removes: result.replaced,
+            adds: result.segments,
+            did: RewriteEvidence {
+                retagged: result.retagged,
+                moved: result.moved,
+                bytes_copied: result.bytes_copied,
+                ..RewriteEvidence::default()
+            },
+            renewed,
+        }
+    }
 }
 
 impl SweptProduct {

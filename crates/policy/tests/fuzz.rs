@@ -4,7 +4,11 @@
 //! The seed alone reproduces each case. Exits with 1 on a finding.
 //! Run it with `cargo test --release -p ebbtide-policy --test fuzz -- --seconds 60`.
 
-#![allow(clippy::print_stdout, clippy::disallowed_methods)] // A program for the terminal, run by the clock.
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "the fuzzer runs for a time and prints what it found"
+)] // A program for the terminal, run by the clock.
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;

@@ -1,20 +1,14 @@
 //! One compaction: merges the small segments of closed buckets, once, where no instance does it.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use serde::Serialize;
 
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::ProductKey;
-use ebbtide_base::metrics::{Metrics, MetricsError};
 use ebbtide_maintenance::{
-    Compaction, CompactionReport, CompactionSettings, OpenProductError, PlannedMerge, ReviewCache,
-    SweepError, SweepSettings, Sweeper, SweeperDeps, TrustedClock, WorkShare,
+    Compaction, CompactionReport, CompactionSettings, PlanBounds, PlannedMerge, SweepError, Sweeper,
 };
-use ebbtide_table::Root;
 
-use crate::maintenance_setup::{MaintenanceSetup, MaintenanceSetupError};
+use crate::maintenance_setup::{MaintenanceSetup, MaintenanceSetupError, OpenSweeperError};
 
 /// The segments to merge.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,13 +64,10 @@ pub enum RunCompactionError {
     Setup(#[from] MaintenanceSetupError),
     /// A table cannot be compacted.
     #[error(transparent)]
-    Open(#[from] OpenProductError),
+    Open(#[from] OpenSweeperError),
     /// The merges could not be planned.
     #[error(transparent)]
     Plan(#[from] SweepError),
-    /// The metrics are not valid.
-    #[error(transparent)]
-    Metrics(#[from] MetricsError),
 }
 
 /// Returns the merges that a compaction would do. Changes nothing.
@@ -87,7 +78,9 @@ pub async fn plan(
 ) -> Result<CompactPlanReport, RunCompactionError> {
     let compaction = compaction(setup, clock);
     let root = setup.root(None).await?;
-    let (mut sweeper, _) = open(setup, request, clock, root).await?;
+    let (mut sweeper, _) = setup
+        .sweeper(root, request.product.as_ref(), clock, PlanBounds::default())
+        .await?;
     let (merges, more) = sweeper.merges(&compaction).await?;
     Ok(CompactPlanReport {
         merges: merges.iter().map(MergeReport::new).collect(),
@@ -105,7 +98,9 @@ pub async fn compact(
 ) -> Result<CompactOutcome, RunCompactionError> {
     let mut compaction = compaction(setup, clock);
     let root = setup.root(Some(clock.now())).await?;
-    let (mut sweeper, guard) = open(setup, request, clock, root).await?;
+    let (mut sweeper, guard) = setup
+        .sweeper(root, request.product.as_ref(), clock, PlanBounds::default())
+        .await?;
     guard.update(sweeper.newest_commit()).await;
     let report = rounds(&mut sweeper, &mut compaction, request.steps, progress).await;
     guard.update(None).await;
@@ -116,34 +111,6 @@ pub async fn compact(
 fn compaction(setup: &MaintenanceSetup, clock: &SharedClock) -> Compaction {
     let settings = CompactionSettings::of(&setup.config.compact);
     Compaction::new(settings, clock.monotonic())
-}
-
-async fn open(
-    setup: &MaintenanceSetup,
-    request: &CompactRequest,
-    clock: &SharedClock,
-    root: Root,
-) -> Result<(Sweeper, TrustedClock), RunCompactionError> {
-    let metrics = Metrics::new()?;
-    let sweep = &setup.config.sweep;
-    let guard = TrustedClock::for_command(Arc::clone(clock), metrics.clone(), sweep, &root);
-    let deps = SweeperDeps {
-        root,
-        policy: Arc::clone(&setup.loaded.policy),
-        clock: Arc::clone(clock),
-        metrics,
-        // The command ends before a clock could settle.
-        settings: SweepSettings {
-            clock_settle: Duration::MAX,
-            ..SweepSettings::of(sweep)
-        },
-        share: WorkShare::All,
-        reviews: ReviewCache::default(),
-    };
-    let sweeper = Sweeper::open(deps, request.product.as_ref())
-        .await?
-        .with_guard(guard.clone());
-    Ok((sweeper, guard))
 }
 
 /// Does one merge at a time until nothing is left, the steps are used up or a round makes no

@@ -4,15 +4,23 @@
 //! It uses the same root and policy as an instance, and refuses what an instance refuses.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::ProductKey;
+use ebbtide_base::metrics::{Metrics, MetricsError};
 use ebbtide_base::problem::{Problem, Severity};
 use ebbtide_config::Config;
 use ebbtide_controls::{
     CommitIdentity, SharedControls, UsePolicyError, record_active, require_active,
+};
+use ebbtide_maintenance::{
+    OpenProductError, PlanBounds, ReviewCache, SweepSettings, Sweeper, SweeperDeps, TrustedClock,
+    WorkShare,
 };
 use ebbtide_policy::LoadedPolicy;
 use ebbtide_table::{ProbeError, Root, RootError};
@@ -66,7 +74,48 @@ pub enum MaintenanceSetupError {
     },
 }
 
+/// The reason why the sweeper of a command cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenSweeperError {
+    /// A table cannot be opened.
+    #[error(transparent)]
+    Table(#[from] OpenProductError),
+    /// The metrics are not valid.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+}
+
 impl MaintenanceSetup {
+    /// Opens a sweeper of the tables under `root`, or of `product` alone, and the guard of its
+    /// clock. `bounds` are those of one plan.
+    pub async fn sweeper(
+        &self,
+        root: Root,
+        product: Option<&ProductKey>,
+        clock: &SharedClock,
+        bounds: PlanBounds,
+    ) -> Result<(Sweeper, TrustedClock), OpenSweeperError> {
+        let metrics = Metrics::new()?;
+        let sweep = &self.config.sweep;
+        let guard = TrustedClock::for_command(Arc::clone(clock), metrics.clone(), sweep, &root);
+        let deps = SweeperDeps {
+            root,
+            policy: Arc::clone(&self.loaded.policy),
+            clock: Arc::clone(clock),
+            metrics,
+            settings: SweepSettings {
+                // The command ends before a clock could settle.
+                clock_settle: Duration::MAX,
+                bounds,
+                ..SweepSettings::of(sweep)
+            },
+            share: WorkShare::All,
+            reviews: ReviewCache::default(),
+        };
+        let sweeper = Sweeper::open(deps, product).await?;
+        Ok((sweeper.with_guard(guard.clone()), guard))
+    }
+
     /// Reads the configuration `file` and its policy, which must have the product that is asked for.
     pub fn load(
         file: &Path,

@@ -3,23 +3,15 @@
 mod plan;
 mod unlink;
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::ProductKey;
-use ebbtide_base::metrics::{Metrics, MetricsError};
-use ebbtide_config::SweepConfig;
-use ebbtide_maintenance::{
-    ClockStatus, OpenProductError, PlanBounds, ReviewCache, SweepError, SweepReport, SweepSettings,
-    Sweeper, SweeperDeps, TrustedClock, WorkShare,
-};
-use ebbtide_table::{DeleteFailures, OpenError, Root};
+use ebbtide_maintenance::{ClockStatus, PlanBounds, SweepError, SweepReport, Sweeper};
+use ebbtide_table::{DeleteFailures, OpenError};
 
-use crate::maintenance_setup::{MaintenanceSetup, MaintenanceSetupError};
+use crate::maintenance_setup::{MaintenanceSetup, MaintenanceSetupError, OpenSweeperError};
 use unlink::{Unlinked, Unlinking};
 
 pub use plan::{SweepPlanReport, TaskReport};
@@ -76,17 +68,18 @@ pub enum RunSweepError {
     Future,
     /// A table cannot be swept.
     #[error(transparent)]
-    Open(#[from] OpenProductError),
+    Open(#[from] OpenSweeperError),
     /// A table cannot be opened.
     #[error(transparent)]
     Table(#[from] OpenError),
     /// The work could not be planned.
     #[error(transparent)]
     Sweep(#[from] SweepError),
-    /// The metrics are not valid.
-    #[error(transparent)]
-    Metrics(#[from] MetricsError),
 }
+
+/// The number of pieces of work that a plan lists. They are not done, so it is higher than that of
+/// a sweep.
+const LISTED_WORKS: usize = 10_000;
 
 /// Returns the work that a sweep would do. Changes nothing.
 pub async fn plan(
@@ -95,7 +88,13 @@ pub async fn plan(
     clock: &SharedClock,
 ) -> Result<SweepPlanReport, RunSweepError> {
     let root = setup.root(None).await?;
-    let (mut sweeper, _) = open(setup, request, clock, root, true).await?;
+    let bounds = PlanBounds {
+        works: LISTED_WORKS,
+        ..PlanBounds::default()
+    };
+    let (mut sweeper, _) = setup
+        .sweeper(root, request.product.as_ref(), clock, bounds)
+        .await?;
     let until = request.until.unwrap_or_else(|| clock.now());
     let (tasks, more) = sweeper.plan(until).await?;
     Ok(SweepPlanReport {
@@ -116,7 +115,14 @@ pub async fn sweep(
         return Err(RunSweepError::Future);
     }
     let root = setup.root(Some(clock.now())).await?;
-    let (mut sweeper, guard) = open(setup, request, clock, root.clone(), false).await?;
+    let (mut sweeper, guard) = setup
+        .sweeper(
+            root.clone(),
+            request.product.as_ref(),
+            clock,
+            PlanBounds::default(),
+        )
+        .await?;
     guard.update(sweeper.newest_commit()).await;
     let mut round = rounds(&mut sweeper, request, progress).await;
     let mut unlinked = Unlinked::default();
@@ -144,31 +150,6 @@ pub async fn sweep(
     })
 }
 
-async fn open(
-    setup: &MaintenanceSetup,
-    request: &SweepRequest,
-    clock: &SharedClock,
-    root: Root,
-    dry_run: bool,
-) -> Result<(Sweeper, TrustedClock), RunSweepError> {
-    let metrics = Metrics::new()?;
-    let sweep = &setup.config.sweep;
-    let guard = TrustedClock::for_command(Arc::clone(clock), metrics.clone(), sweep, &root);
-    let deps = SweeperDeps {
-        root,
-        policy: Arc::clone(&setup.loaded.policy),
-        clock: Arc::clone(clock),
-        metrics,
-        settings: settings(sweep, dry_run),
-        share: WorkShare::All,
-        reviews: ReviewCache::default(),
-    };
-    let sweeper = Sweeper::open(deps, request.product.as_ref())
-        .await?
-        .with_guard(guard.clone());
-    Ok((sweeper, guard))
-}
-
 /// Runs rounds until nothing due is left, the steps are used up or a round makes no progress.
 async fn rounds(
     sweeper: &mut Sweeper,
@@ -189,17 +170,5 @@ async fn rounds(
         if !round.more || nowhere || round.clock.is_some() || left == 0 {
             return all;
         }
-    }
-}
-
-fn settings(sweep: &SweepConfig, dry_run: bool) -> SweepSettings {
-    let of = SweepSettings::of(sweep);
-    // One sweep ends before a clock could settle. A dry run only lists the work, so it has a higher
-    // bound.
-    let works = if dry_run { 10_000 } else { of.bounds.works };
-    SweepSettings {
-        clock_settle: Duration::MAX,
-        bounds: PlanBounds { works, ..of.bounds },
-        ..of
     }
 }

@@ -31,7 +31,7 @@ pub(in crate::cli) struct ActivateArgs {
     /// Show what it would do, as `policy plan` does, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// How to write the result.
+    /// The format of the result.
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
 }

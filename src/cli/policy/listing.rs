@@ -15,7 +15,7 @@ pub(in crate::cli) struct PolicyHistoryArgs {
     /// Print the text of this version, as it was activated, instead of the list.
     #[arg(long, value_name = "VERSION", value_parser = PolicyVersion::new)]
     show: Option<PolicyVersion>,
-    /// How to write the result.
+    /// The format of the result.
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
 }

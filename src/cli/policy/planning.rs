@@ -24,7 +24,7 @@ pub(in crate::cli) struct PolicyPlanArgs {
     file: PathBuf,
     #[command(flatten)]
     standing: BaselineArgs,
-    /// How to write the result.
+    /// The format of the result.
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
 }

@@ -107,7 +107,7 @@ metrics! {
     /// one category of one record.
     gauges overdue_fields: "ebbtide_overdue_fields", [product, category],
         "Fields past their deadline and grace that nobody holds. Must be 0.";
-    /// Seconds since the first of them should have been deleted; 0 if there is none.
+    /// Seconds since the first of them should have been deleted; 0 if there are none.
     gauge oldest_overdue_seconds: "ebbtide_oldest_overdue_seconds",
         "Time since the first overdue field should have been gone.";
     /// Fields due within a `horizon` (`1h`, `24h`, `7d`), by `product` and `category`.

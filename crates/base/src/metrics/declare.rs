@@ -148,7 +148,7 @@ impl StartingSeries {
 
 /// A metric with labels, of any kind.
 trait LabelledMetric: fmt::Debug + Send + Sync {
-    /// Creates a series, if there is none.
+    /// Creates a series if it does not exist.
     fn create(&self, values: &[&str]);
 }
 

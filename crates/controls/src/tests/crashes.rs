@@ -2,8 +2,8 @@
 
 use std::process::{Command, ExitStatus};
 
-use crate::testing::{naming, of_subject, order, signature, two_tables};
-use crate::{Controls, forget, place, release, settle, standing};
+use crate::testing::{naming, of_subject, order, signature, two_tables, versions};
+use crate::{Controls, forget, place, release, settle};
 use ebbtide_table::testing::noon;
 use ebbtide_table::{ControlsVersion, Root};
 
@@ -50,15 +50,6 @@ fn command(root: &Root, die_at: &str) -> ExitStatus {
         .env("EBBTIDE_TEST_ROOT", root.folder())
         .env("FAILPOINTS", die_at);
     child.output().unwrap().status
-}
-
-async fn versions(root: &Root) -> Vec<i64> {
-    standing(root)
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|(_, version)| version.0)
-        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

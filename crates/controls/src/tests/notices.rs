@@ -4,10 +4,10 @@
 use chrono::TimeDelta;
 use serde_json::json;
 
-use crate::testing::{HELD, bytes_under, naming, policy, signature, two_tables};
+use crate::testing::{HELD, bytes_under, naming, policy, signature, two_tables, versions};
 use crate::{
     CommitIdentity, Control, Controls, Notice, NoticeError, NoticeOutcome, ProductNotices,
-    Screening, ScreeningOutcome, forget, notify, notify_screened, settle, standing,
+    Screening, ScreeningOutcome, forget, notify, notify_screened, settle,
 };
 use ebbtide_base::ids::{BucketUnit, ProductKey};
 use ebbtide_config::NoticeLimits;
@@ -48,15 +48,6 @@ fn taken(version: i64, known: bool) -> NoticeOutcome {
         version: ControlsVersion(version),
         known,
     }
-}
-
-async fn versions(root: &Root) -> Vec<i64> {
-    standing(root)
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|(_, version)| version.0)
-        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

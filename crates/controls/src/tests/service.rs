@@ -2,27 +2,18 @@
 
 use chrono::TimeDelta;
 
-use crate::testing::{naming, of_subject, order, signature, spec_of, two_tables};
+use crate::testing::{naming, of_subject, order, signature, spec_of, two_tables, versions};
 use crate::{
     CommitIdentity, Controls, ControlsApplier, FORGET_AFTER, HoldId, HoldState, PlaceHoldError,
-    ReleaseHoldError, Scope, SharedControls, forget, place, release, settle, standing,
+    ReleaseHoldError, Scope, SharedControls, forget, place, release, settle,
 };
 use ebbtide_base::ids::ProductKey;
 use ebbtide_query::audit;
 use ebbtide_table::testing::{batch, noon, root, spec};
-use ebbtide_table::{CommitError, ControlLog, ControlsVersion, Root, Table};
+use ebbtide_table::{CommitError, ControlLog, ControlsVersion, Table};
 
 fn products(names: &[&str]) -> Vec<ProductKey> {
     names.iter().map(|name| name.parse().unwrap()).collect()
-}
-
-async fn versions(root: &Root) -> Vec<i64> {
-    standing(root)
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|(_, version)| version.0)
-        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

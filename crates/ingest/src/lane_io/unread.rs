@@ -5,7 +5,6 @@ use super::LaneIo;
 use crate::position::PartitionRefusal;
 use ebbtide_base::health::Component;
 use ebbtide_base::ids::TopicPartition;
-use rdkafka::consumer::Consumer;
 
 impl LaneIo {
     /// Reports a partition that is not read.
@@ -65,8 +64,8 @@ impl LaneIo {
     /// Stops fetching a partition that is refused or set aside.
     pub fn stop_fetching(&self, partition: &TopicPartition) {
         // A partition that the client has already lost cannot be paused, and sends nothing.
-        if let Err(error) = self.consumer.pause(&super::list([partition])) {
-            tracing::debug!(%error, source.partition = %partition, "the partition could not be paused");
+        if let Err(failure) = self.pause([partition]) {
+            tracing::debug!(error = failure.why, source.partition = %partition, "the partition could not be paused");
         }
     }
 }

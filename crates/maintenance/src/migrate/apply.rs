@@ -60,20 +60,7 @@ async fn migrate(mut run: ActionRun<'_>, segments: Vec<StoredSegment>) -> Result
         .collect();
     if let Some(retagged) = run.product.table.retag(&segments, Arc::new(tags)).await? {
         stay.retain(|path| !retagged.replaced.iter().any(|old| old.path == *path));
-        let did = RewriteEvidence {
-            retagged: retagged.retagged,
-            moved: retagged.moved,
-            bytes_copied: retagged.bytes_copied,
-            ..RewriteEvidence::default()
-        };
-        run.commit(PlannedCommit {
-            operation: "retag",
-            removes: retagged.replaced,
-            adds: retagged.segments,
-            did,
-            renewed: true,
-        })
-        .await?;
+        run.commit(PlannedCommit::retag(retagged, true)).await?;
     }
     run.product.state.settle(stay, &lag);
     Ok(())

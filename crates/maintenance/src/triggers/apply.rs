@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use crate::commit::PlannedCommit;
 use crate::error::SweepError;
 use crate::segment_action::{ActionRun, SegmentAction};
-use ebbtide_table::{RewriteEvidence, Segment, StoredSegment};
+use ebbtide_table::{Segment, StoredSegment};
 
 /// The tags of rows whose trigger came are brought up to date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,25 +49,12 @@ async fn apply(mut run: ActionRun<'_>, segments: Vec<StoredSegment>) -> Result<(
         run.product.state.note_triggers(paths);
         return Ok(());
     };
-    let did = RewriteEvidence {
-        retagged: retagged.retagged,
-        moved: retagged.moved,
-        bytes_copied: retagged.bytes_copied,
-        ..RewriteEvidence::default()
-    };
     let new: Vec<String> = retagged
         .segments
         .iter()
         .map(|segment: &Segment| segment.path().to_owned())
         .collect();
-    run.commit(PlannedCommit {
-        operation: "retag",
-        removes: retagged.replaced,
-        adds: retagged.segments,
-        did,
-        renewed: false,
-    })
-    .await?;
+    run.commit(PlannedCommit::retag(retagged, false)).await?;
     let index = &run.product.index;
     let stay = segments
         .into_iter()

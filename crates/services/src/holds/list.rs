@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use ebbtide_base::ids::ProductKey;
-use ebbtide_controls::{Controls, HoldState, LoggedHold, Scope, standing};
+use ebbtide_controls::{HoldState, LoggedHold, Scope, tables_and_controls};
 use ebbtide_table::{ControlsVersion, Root, StoreError};
 
 /// A hold as it is listed.
@@ -58,13 +58,7 @@ pub async fn list(
     now: DateTime<Utc>,
     reveal: bool,
 ) -> Result<Vec<ListedHold>, StoreError> {
-    let tables = standing(root).await?;
-    let known = tables
-        .iter()
-        .map(|(_, version)| *version)
-        .max()
-        .unwrap_or_default();
-    let controls = Controls::load(root, known).await?;
+    let (tables, controls) = tables_and_controls(root).await?;
     Ok(controls
         .holds(now)
         .iter()

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use ebbtide_base::ids::ProductKey;
-use ebbtide_controls::{Control, Controls, standing};
+use ebbtide_controls::{Control, tables_and_controls};
 use ebbtide_policy::Calendar;
 use ebbtide_table::{Root, StoreError};
 
@@ -34,13 +34,7 @@ pub struct ListedContractEnd {
 
 /// Returns the recorded contract ends, oldest first.
 pub async fn contract_ends(root: &Root) -> Result<Vec<ListedContractEnd>, StoreError> {
-    let tables = standing(root).await?;
-    let known = tables
-        .iter()
-        .map(|(_, version)| *version)
-        .max()
-        .unwrap_or_default();
-    let controls = Controls::load(root, known).await?;
+    let (tables, controls) = tables_and_controls(root).await?;
     let ends = controls
         .iter()
         .filter_map(|(version, control)| match control {

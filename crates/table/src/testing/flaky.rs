@@ -24,7 +24,7 @@ pub enum LogPut {
     AnswerLost,
     /// Like `AnswerLost`, and reads of the log fail until another fate is set.
     Silent,
-    /// The put is under way: [`FlakyStore::deliver`] lets it arrive. The answer is lost.
+    /// The put is under way: [`FlakyStore::deliver`] delivers it. The answer is lost.
     Late,
     /// Another writer's entry gets the name, once, and the answer is lost.
     Overtaken,
