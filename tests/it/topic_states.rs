@@ -24,8 +24,6 @@ fn scene(kafka: &Kafka) -> Scene<'_> {
         1,
     );
     scene.set("commit_age", "8s");
-    // A topic that comes back is found after this time: by default, five minutes.
-    scene.property("topic.metadata.refresh.interval.ms", "3000");
     scene
 }
 

@@ -21,6 +21,9 @@ use ebbtide_config::{
 /// The bytes of a partition's records that a lane requests in one fetch, unless the operator set
 /// them.
 const FETCH_BYTES: usize = 1 << 20;
+/// The interval at which a consumer looks for topics and partitions that it was not given yet,
+/// unless the operator set it. The client's own default is five minutes.
+const LOOK_FOR_TOPICS_MS: u32 = 10_000;
 /// The bytes that the framing of a response takes in addition to its records.
 const FRAMING_BYTES: usize = 512;
 
@@ -176,6 +179,7 @@ fn lane(config: &mut ClientConfig, kafka: &KafkaConfig, number: usize, queue_byt
     // lane without work.
     default("fetch.queue.backoff.ms", "5".to_owned());
     default("statistics.interval.ms", "2000".to_owned());
+    look_for_topics(config);
     set_member(config, &kafka.group, &format!("lane-{number}"));
     // Nothing may be skipped or read again silently: an offset that Kafka lacks is an error.
     config.set("auto.offset.reset", "error");
@@ -191,9 +195,20 @@ fn notices(config: &mut ClientConfig, kafka: &KafkaConfig) {
             largest_fetch(kafka, 4 * FETCH_BYTES).to_string(),
         );
     }
+    look_for_topics(config);
     set_member(config, &format!("{}-notices", kafka.group), "notices");
     // Every notice counts, so a new group starts with the oldest.
     config.set("auto.offset.reset", "earliest");
+}
+
+/// Makes a consumer find new topics and partitions soon. A topic that the brokers do not report
+/// when the consumer joins, because it was created a moment ago, is left out of the assignment
+/// until then.
+fn look_for_topics(config: &mut ClientConfig) {
+    const INTERVAL: &str = "topic.metadata.refresh.interval.ms";
+    if config.get(INTERVAL).is_none() {
+        config.set(INTERVAL, LOOK_FOR_TOPICS_MS.to_string());
+    }
 }
 
 fn dead_letters(config: &mut ClientConfig) {

@@ -169,6 +169,16 @@ fn the_consumer_protocol_gets_no_default_of_the_classic_one() {
 }
 
 #[test]
+fn consumers_look_for_new_topics_every_ten_seconds_unless_the_operator_decides() {
+    const INTERVAL: &str = "topic.metadata.refresh.interval.ms";
+    for role in [LANE, ClientRole::Notices] {
+        assert_eq!(values(&[], role)[INTERVAL], "10000", "{role:?}");
+        let chosen = values(&["topic.metadata.refresh.interval.ms: 60000"], role);
+        assert_eq!(chosen[INTERVAL], "60000", "{role:?}");
+    }
+}
+
+#[test]
 fn each_member_of_a_group_has_an_id_of_its_own() {
     let id = ["group.instance.id: pod-1"];
     let other = ClientRole::Lane {
