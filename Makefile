@@ -19,8 +19,8 @@ build: ## Builds the release program
 
 demo: ## Synthetic traffic through the whole of Ebbtide, in the terminal; needs no Java and no Python (DEMO="--seconds 20")
 	@tools/setup build
-	cargo build --locked -p ebbtide-demo
-	$(CARGO_TARGET_DIR)/debug/ebbtide-demo $(DEMO)
+	cargo build --locked --profile demo -p ebbtide-demo
+	$(CARGO_TARGET_DIR)/demo/ebbtide-demo $(DEMO)
 
 lint: ## Formatting and lints, warnings as errors
 	@tools/setup build
