@@ -79,6 +79,42 @@ impl YamlNode {
         self.entry(key).map(|entry| &entry.value)
     }
 
+    /// Returns the entries of a mapping, to change them; `None` for any other node.
+    pub fn entries_mut(&mut self) -> Option<&mut Vec<YamlEntry>> {
+        match &mut self.value {
+            YamlValue::Map(entries) => Some(entries),
+            _ => None,
+        }
+    }
+
+    /// Sets the text at `path` and creates the mappings on the way to it, all without a position.
+    /// Changes nothing where the path leads through a text or a list.
+    pub fn set(&mut self, path: &[&str], text: &str) {
+        let at = TextPosition::default();
+        let Some((key, rest)) = path.split_first() else {
+            let value = YamlValue::Text(text.to_owned());
+            *self = YamlNode { at, value };
+            return;
+        };
+        if matches!(self.value, YamlValue::Null) {
+            self.value = YamlValue::Map(Vec::new());
+        }
+        let Some(entries) = self.entries_mut() else {
+            return;
+        };
+        if let Some(entry) = entries.iter_mut().find(|entry| entry.key == *key) {
+            return entry.value.set(rest, text);
+        }
+        let value = YamlValue::Null;
+        let mut entry = YamlEntry {
+            key: (*key).to_owned(),
+            at,
+            value: YamlNode { at, value },
+        };
+        entry.value.set(rest, text);
+        entries.push(entry);
+    }
+
     /// Returns the text, if the node is a scalar.
     #[must_use]
     pub fn text(&self) -> Option<&str> {

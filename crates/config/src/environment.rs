@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::keys::keys;
 use super::property::canonical;
-use ebbtide_base::problem::{Problem, Problems, TextPosition, nearest};
-use ebbtide_base::yaml::{YamlEntry, YamlNode, YamlValue};
+use ebbtide_base::problem::{Problems, TextPosition, nearest};
+use ebbtide_base::yaml::YamlNode;
 
 const PREFIX: &str = "EBBTIDE_";
 const PROPERTIES: &str = "EBBTIDE_KAFKA_PROPERTIES_";
@@ -49,23 +49,10 @@ pub(super) fn overlay(
             }
         };
         remove_other_spellings(tree, &path);
-        set(tree, &path, value);
+        tree.set(&path, value);
         set_by.insert(path.join("."), name.clone());
     }
     set_by
-}
-
-/// Replaces the file's name by the variable's name in each problem that a variable caused.
-pub(super) fn named(mut problems: Vec<Problem>, set_by: &BTreeMap<String, String>) -> Vec<Problem> {
-    for problem in problems
-        .iter_mut()
-        .filter(|problem| problem.at == TextPosition::default())
-    {
-        if let Some(variable) = set_by.get(&problem.path) {
-            problem.file.clone_from(variable);
-        }
-    }
-    problems
 }
 
 /// Finds the variables that secrets of the file name (`{ env: NAME }`). They are the operator's own
@@ -81,13 +68,12 @@ fn references(node: &YamlNode, found: &mut BTreeSet<String>) {
 /// service of the namespace. Without this exception, a service named `ebbtide` would prevent the
 /// start.
 fn is_service_link(name: &str) -> bool {
-    let is_number = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
     let ends = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT"];
     ends.iter().any(|end| name.ends_with(end))
         || name.contains("_SERVICE_PORT_")
         || name
             .split_once("_PORT_")
-            .is_some_and(|(_, rest)| is_number(rest))
+            .is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// Removes the file's other spellings of a setting that a variable sets: aliases of a property, and
@@ -99,46 +85,17 @@ fn remove_other_spellings(tree: &mut YamlNode, path: &[&str]) {
         ["kafka", "bootstrap_servers"] => SERVERS,
         _ => return,
     };
-    let kafka = entries(tree).and_then(|all| all.iter_mut().find(|entry| entry.key == "kafka"));
-    let Some(settings) = kafka.and_then(|kafka| entries(&mut kafka.value)) else {
-        return;
-    };
-    settings.retain(|entry| entry.key != "bootstrap_servers" || name != SERVERS);
-    let properties = settings.iter_mut().find(|entry| entry.key == "properties");
-    if let Some(properties) = properties.and_then(|properties| entries(&mut properties.value)) {
-        properties.retain(|entry| canonical(&entry.key) != name);
+    let kafka = tree.entries_mut().into_iter().flatten();
+    for kafka in kafka.filter(|entry| entry.key == "kafka") {
+        let Some(settings) = kafka.value.entries_mut() else {
+            continue;
+        };
+        settings.retain(|entry| entry.key != "bootstrap_servers" || name != SERVERS);
+        let properties = settings
+            .iter_mut()
+            .filter(|entry| entry.key == "properties");
+        for properties in properties.filter_map(|entry| entry.value.entries_mut()) {
+            properties.retain(|entry| canonical(&entry.key) != name);
+        }
     }
-}
-
-fn entries(node: &mut YamlNode) -> Option<&mut Vec<YamlEntry>> {
-    match &mut node.value {
-        YamlValue::Map(entries) => Some(entries),
-        _ => None,
-    }
-}
-
-/// Sets the scalar at `path`. Does not change a tree that has a scalar or list in place of a
-/// mapping: that is an error anyway.
-fn set(node: &mut YamlNode, path: &[&str], value: &str) {
-    let at = TextPosition::default();
-    let Some((key, rest)) = path.split_first() else {
-        let value = YamlValue::Text(value.to_owned());
-        *node = YamlNode { at, value };
-        return;
-    };
-    if matches!(node.value, YamlValue::Null) {
-        node.value = YamlValue::Map(Vec::new());
-    }
-    let Some(entries) = entries(node) else { return };
-    if let Some(entry) = entries.iter_mut().find(|entry| entry.key == *key) {
-        return set(&mut entry.value, rest, value);
-    }
-    let (key, none) = ((*key).to_owned(), YamlValue::Null);
-    let mut entry = YamlEntry {
-        key,
-        at,
-        value: YamlNode { at, value: none },
-    };
-    set(&mut entry.value, rest, value);
-    entries.push(entry);
 }

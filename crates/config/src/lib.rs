@@ -162,7 +162,7 @@ impl Config {
             config.complete(around);
             config.origins = Origins::read(file, &tree, &variables);
         }
-        let problems = environment::named(problems.into_sorted(), &variables);
+        let problems = origins::name_variables(problems.into_sorted(), &variables);
         CheckedConfig { config, problems }
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::property::canonical;
-use ebbtide_base::problem::TextPosition;
+use ebbtide_base::problem::{Problem, TextPosition};
 use ebbtide_base::yaml::{YamlNode, join};
 
 /// The place of every setting that the file or a variable sets, by the setting's path
@@ -102,6 +102,22 @@ impl Origins {
 
 /// The prefix of the paths of the Kafka client's properties.
 const PROPERTIES: &str = "kafka.properties.";
+
+/// Replaces the file's name by the variable's name in each problem that a variable caused.
+pub(super) fn name_variables(
+    mut problems: Vec<Problem>,
+    set_by: &BTreeMap<String, String>,
+) -> Vec<Problem> {
+    for problem in problems
+        .iter_mut()
+        .filter(|problem| problem.at == TextPosition::default())
+    {
+        if let Some(variable) = set_by.get(&problem.path) {
+            problem.file.clone_from(variable);
+        }
+    }
+    problems
+}
 
 #[cfg(test)]
 mod tests {

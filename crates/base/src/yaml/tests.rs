@@ -14,6 +14,23 @@ fn every_node_knows_its_place() {
 }
 
 #[test]
+fn text_is_set_with_the_mappings_on_the_way_and_never_through_a_text_or_a_list() {
+    let mut root = parse("a: 1\nb: [x]\nc:\n").unwrap();
+    root.set(&["c", "d", "e"], "new");
+    root.set(&["c", "d", "e"], "newer");
+    root.set(&["a"], "2");
+    root.set(&["a", "b"], "lost");
+    root.set(&["b", "c"], "lost");
+    let set = root.get("c").and_then(|c| c.get("d")?.get("e")).unwrap();
+    assert_eq!(
+        (set.text(), set.at),
+        (Some("newer"), TextPosition::default())
+    );
+    assert_eq!(root.get("a").unwrap().text(), Some("2"));
+    assert_eq!(root.get("b").unwrap().list().unwrap().len(), 1);
+}
+
+#[test]
 fn repeated_key_is_refused_with_its_place() {
     let error = parse("a: 1\nb: 2\na: 3\n").unwrap_err();
     assert_eq!(error.at, TextPosition { line: 3, column: 1 });
