@@ -121,7 +121,7 @@ impl ContractArgs {
 
 fn text(listed: &[ListedContractEnd]) -> String {
     if listed.is_empty() {
-        return "No contract is noted to have ended.\n".to_owned();
+        return "No contract end is recorded.\n".to_owned();
     }
     let names = |products: &[ProductKey]| {
         products

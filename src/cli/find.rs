@@ -143,7 +143,7 @@ enum SubjectKindArg {
 /// The policy that says which columns name a person is missing.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "which columns name somebody is in the policy: name one that is without errors, by --policy or the configuration"
+    "only a policy says which columns name a person: give one without errors with --policy or in the configuration"
 )]
 struct NoPolicyError;
 

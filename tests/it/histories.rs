@@ -34,7 +34,7 @@ fn five_thousand_histories() {
     run(set("SOAK_HISTORIES_FROM", 200), set("SOAK_HISTORIES", 5000));
 }
 
-/// Runs the histories of `count` seeds from `first` on, with as many readers as there are hands.
+/// Runs the histories of `count` seeds from `first` on, with one thread for each core.
 fn run(first: u64, count: u64) {
     // Syncs cost nothing in memory, and no power cut is tested here.
     let folder = tempfile::tempdir_in("/dev/shm")

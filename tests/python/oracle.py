@@ -47,7 +47,7 @@ def parse(text):
 
 @functools.lru_cache(maxsize=100_000)
 def country_of(text):
-    """The country of a number, `ZZ` where it cannot be told."""
+    """The country of a number, `ZZ` if it is unknown."""
     number = None if text is None else parse(text)
     region = None if number is None else phonenumbers.region_code_for_number(number)
     return region if region and region.isalpha() else "ZZ"

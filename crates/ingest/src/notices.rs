@@ -225,7 +225,7 @@ impl NoticeReader {
                     source.partition = %from,
                     source.offset = buffer.offset(0),
                     control = version.0,
-                    "notice parked: it would make too much due at once; see `ebbtide notice show`"
+                    "notice parked: it would make too much data due immediately; see `ebbtide notice show`"
                 );
             }
             ScreeningOutcome::Passed(NoticeOutcome::Taken { known: true, .. })

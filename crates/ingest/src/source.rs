@@ -33,7 +33,7 @@ pub trait PositionSource: Send + Sync {
 
 /// The error of a table position that could not be read from the store.
 #[derive(Debug, thiserror::Error)]
-#[error("where {partition} stands could not be read: {why}")]
+#[error("the position in {partition} could not be read: {why}")]
 pub struct PositionError {
     /// The partition.
     pub partition: TopicPartition,

@@ -130,7 +130,7 @@ impl LaneTables {
                     });
                 }
             }
-            tracing::info!(%product, controls = newest.0, "the table's controls moved; what was gathered stands under them");
+            tracing::info!(%product, controls = newest.0, "the table's controls changed; the gathered records are committed under the new ones");
             batch.controls = newest;
         }
     }

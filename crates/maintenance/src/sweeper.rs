@@ -314,8 +314,8 @@ impl Sweeper {
         let others = todo.iter().any(|(index, work)| !self.owns(*index, work));
         self.carry_out(todo.into_iter().take(steps).collect(), &held, &mut round)
             .await;
-        // Also if nothing was due: after a commit that is dated ahead, the clocks of all others are
-        // behind.
+        // Also if nothing was due: after a commit that is dated ahead, the clocks of all other
+        // instances are before it.
         match self.look_at_clock() {
             ClockStatus::Trusted => self.note(&held).await,
             verdict => round.clock = Some(verdict.as_str()),
@@ -371,7 +371,7 @@ impl Sweeper {
                 Err(error) if error.is_stale() => {}
                 // Without the note, all results are the same, but cost more to find out.
                 Err(error) => {
-                    tracing::warn!(product = %product.key(), %error, "what was looked into could not be noted")
+                    tracing::warn!(product = %product.key(), %error, "the results of the review could not be recorded; the next round repeats it")
                 }
             }
         }

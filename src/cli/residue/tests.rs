@@ -96,7 +96,7 @@ fn clean_says_how_much_was_searched() {
     insta::assert_snapshot!(text, @r"
     Searched 1 file under ROOT, 52 bytes, for 1 value
     Each value in all of its forms: SO MANY
-    Clean: none of the values stands anywhere.
+    Clean: none of the values was found.
     ");
 }
 

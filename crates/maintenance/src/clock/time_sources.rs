@@ -58,7 +58,7 @@ impl TimeSources {
         self.last_trusted.or(self.newest_commit)
     }
 
-    /// Records that a clock that showed `wall` was trusted. A clock slightly behind another one
+    /// Records that a clock that showed `wall` was trusted. A clock slightly before another one
     /// does not move the time back.
     pub(super) fn note_trusted(&mut self, wall: DateTime<Utc>, bounds: &ClockBounds) {
         let is_near =

@@ -117,10 +117,10 @@ fn left(product: &ProductKey, records: u64) -> RefusedChange {
     RefusedChange {
         spot: PolicyPosition::Key(vec!["products".to_owned(), product.to_string()]),
         what: format!(
-            "`{product}` is left out, and {records} of its records are stored: nothing would say when they go"
+            "`{product}` is left out, and {records} of its records are stored: no rule would say when they expire"
         ),
         help:
-            "keep it until they are gone; to be rid of them sooner, activate a version that keeps them less long first"
+            "keep the product until they are deleted; to delete them sooner, first activate a version that keeps them for a shorter time"
                 .to_owned(),
     }
 }

@@ -151,7 +151,7 @@ impl Sweeper {
             Err(error) if error.is_stale() => {
                 self.count_merge(index, "lost");
                 did.lost += 1;
-                tracing::debug!(product = %key, %error, "another was faster; letting it be");
+                tracing::debug!(product = %key, %error, "another instance was faster; its merge stays");
             }
             Err(error) => {
                 let now = self.parts.clock.monotonic();

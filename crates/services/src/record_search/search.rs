@@ -53,8 +53,8 @@ pub enum FindError {
     Inquiry(#[from] SearchRequestError),
     /// The table changed during a long answer, and a segment of the answer's version was unlinked.
     #[error(
-        "table {product} moved on while its answer of version {version} was given, and a file of that version is gone: \
-         the answer is not whole; ask again, or for less at once"
+        "table {product} changed during the answer of version {version}, and a file of that version was deleted: \
+         the answer is incomplete; repeat the search, or search for less data"
     )]
     Moved {
         /// The product.

@@ -95,12 +95,12 @@ impl UnfinishedUploads {
             .store
             .signed_url(request.method().clone(), &object, Duration::from_secs(60))
             .await?;
-        let url = of_bucket(url, &object).ok_or_else(|| failed("its URL is none"))?;
+        let url = of_bucket(url, &object).ok_or_else(|| failed("its URL is not valid"))?;
         let url = asking(url, what, most, folder);
         *request.uri_mut() = url
             .as_str()
             .parse()
-            .map_err(|_| failed("its URL is none"))?;
+            .map_err(|_| failed("its URL is not valid"))?;
         let credential = self.store.credentials().get_credential().await?;
         AwsAuthorizer::new(&credential, "s3", &self.region).authorize(&mut request, None);
         let answer = self

@@ -308,7 +308,7 @@ impl MergeJob {
         spill_merge::merge(keys, spills, write)
     }
 
-    /// Merges the oldest spills into one, as many as may be merged in one step.
+    /// Merges the oldest spills into one, up to the number that one step may merge.
     fn join(
         &self,
         columns: &MergedColumns,

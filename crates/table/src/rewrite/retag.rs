@@ -358,7 +358,7 @@ fn alike(sources: &[StoredSegment]) -> Result<(), RewriteError> {
         .map(|segment| (segment.bucket, &segment.profile))
         .collect();
     if kinds.len() > 1 {
-        return refused("segments of several buckets or profiles are not retagged at once");
+        return refused("segments of several buckets or profiles are not retagged in one step");
     }
     if sources.iter().any(|segment| segment.cells) {
         return refused("cells have no tags but their profile: they are not retagged");

@@ -51,7 +51,7 @@ impl Table {
     ) -> Result<SplitResult, RewriteError> {
         if source.cells {
             return Err(StoreError::Refused(
-                "cells are nobody's rows: they are not split".to_owned(),
+                "cells are not rows of a subject: they are not split".to_owned(),
             )
             .into());
         }

@@ -180,7 +180,7 @@ fn recorded_jump_is_distrusted_until_it_settles_or_the_clock_is_set() {
         (hour, noon() + minutes(2), Trusted),
         // A jump beyond the bound does not settle.
         (TimeDelta::days(100), days(100) + hour, Ahead),
-        // Back by a little: the clock is not behind the last trusted time.
+        // Back by a little: the clock is not before the last trusted time.
         (minutes(-6), noon() - minutes(5), Jumped),
         (minutes(-6), noon() + minutes(5), Trusted),
     ] {

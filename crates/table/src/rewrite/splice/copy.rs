@@ -359,7 +359,7 @@ fn within(chunk: &ColumnChunkMetaData, source: &StoreFile) -> Result<(u64, u64),
         Some((start, length)) if start.checked_add(length).is_some_and(|end| end <= size) => {
             Ok((start, length))
         }
-        _ => Err(wrong("a chunk lies outside of it")),
+        _ => Err(wrong("a chunk is outside of it")),
     }
 }
 
