@@ -117,13 +117,13 @@ pub fn judge(wall: DateTime<Utc>, sources: &TimeSources, bounds: &ClockBounds) -
         .newest_valid_commit()
         .is_some_and(|commit| commit - wall > bounds.tolerance)
     {
-        return ClockStatus::BehindCommit;
+        return ClockStatus::BeforeCommit;
     }
     if sources
         .last_trusted
         .is_some_and(|trusted| trusted - wall > bounds.tolerance)
     {
-        return ClockStatus::Behind;
+        return ClockStatus::BeforeTrusted;
     }
     match &sources.jump {
         Some(jump) if is_unsettled(jump, wall, bounds) => ClockStatus::Jumped,
@@ -148,8 +148,8 @@ pub fn explain(verdict: ClockStatus, wall: DateTime<Utc>, sources: &TimeSources)
             sources.newest_commit.map(|at| ("the newest commit", at))
         }
         ClockStatus::Ahead => sources.last_trusted.map(|at| ("the last trusted time", at)),
-        ClockStatus::Behind => sources.last_trusted.map(|at| ("the last trusted time", at)),
-        ClockStatus::BehindCommit => sources.newest_commit.map(|at| ("the newest commit", at)),
+        ClockStatus::BeforeTrusted => sources.last_trusted.map(|at| ("the last trusted time", at)),
+        ClockStatus::BeforeCommit => sources.newest_commit.map(|at| ("the newest commit", at)),
         ClockStatus::StoreDiffers => sources.store_time.map(|at| ("the object store's time", at)),
         ClockStatus::Jumped | ClockStatus::Unknown => None,
     };

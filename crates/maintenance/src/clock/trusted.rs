@@ -220,9 +220,9 @@ impl TrustedClock {
             ClockStatus::Trusted => true,
             ClockStatus::Jumped => near(state.expected(self.clock.monotonic())),
             ClockStatus::Ahead | ClockStatus::Unknown => false,
-            ClockStatus::Behind => near(state.sources.last_trusted),
+            ClockStatus::BeforeTrusted => near(state.sources.last_trusted),
             // A clock that the last trusted time supports is not the one that dated that commit.
-            ClockStatus::BehindCommit => {
+            ClockStatus::BeforeCommit => {
                 near(state.sources.newest_commit) || near(state.sources.last_trusted)
             }
             ClockStatus::StoreDiffers => near(state.sources.store_time),

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::{ClockBounds, TimeSources, explain, judge};
 use crate::clock::guard::ClockStatus::{
-    self, Ahead, Behind, BehindCommit, Jumped, StoreDiffers, Trusted,
+    self, Ahead, BeforeCommit, BeforeTrusted, Jumped, StoreDiffers, Trusted,
 };
 use ebbtide_table::{ClockJump, Confirmation};
 
@@ -49,8 +49,8 @@ fn clock_is_bounded_by_the_last_trusted_time() {
     let table: [(DateTime<Utc>, ClockStatus); 9] = [
         (noon(), Trusted),
         (minutes(-5), Trusted),
-        (minutes(-6), BehindCommit),
-        (days(-100), BehindCommit),
+        (minutes(-6), BeforeCommit),
+        (days(-100), BeforeCommit),
         (days(3), Trusted),
         (days(3) + TimeDelta::seconds(1), Ahead),
         (days(8), Ahead),
@@ -64,7 +64,7 @@ fn clock_is_bounded_by_the_last_trusted_time() {
         newest_commit: None,
         ..trusted(noon())
     };
-    assert_eq!(judge(minutes(-6), &no_commit, &BOUNDS), Behind);
+    assert_eq!(judge(minutes(-6), &no_commit, &BOUNDS), BeforeTrusted);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn root_without_records_is_bounded_by_its_newest_commit() {
         (noon(), Trusted),
         (days(2), Trusted),
         (days(100), Ahead),
-        (days(-1), BehindCommit),
+        (days(-1), BeforeCommit),
     ];
     for (wall, expected) in table {
         assert_eq!(judge(wall, &commit, &BOUNDS), expected, "{wall}");
@@ -98,7 +98,7 @@ fn commit_of_a_wrong_clock_speaks_for_no_clock_that_is_ahead() {
     assert_eq!(judge(days(100), &sources, &BOUNDS), Ahead);
     assert_eq!(
         judge(noon(), &sources, &BOUNDS),
-        BehindCommit,
+        BeforeCommit,
         "a person decides which of both is wrong"
     );
     let confirmed = TimeSources {
@@ -112,7 +112,7 @@ fn commit_of_a_wrong_clock_speaks_for_no_clock_that_is_ahead() {
     };
     assert_eq!(
         judge(noon(), &later, &BOUNDS),
-        BehindCommit,
+        BeforeCommit,
         "it was dated after the confirmation"
     );
 }
@@ -191,7 +191,7 @@ fn recorded_jump_is_distrusted_until_it_settles_or_the_clock_is_set() {
 #[test]
 fn reason_names_both_times_and_the_command() {
     insta::assert_snapshot!(explain(Ahead, days(100), &trusted(noon())), @"the clock shows 2026-12-30T14:13:20Z, 100 days after the last trusted time, 2026-09-21T14:13:20Z; nothing is deleted until the clock is corrected, or `ebbtide clock confirm` says that it is right");
-    insta::assert_snapshot!(explain(BehindCommit, noon() - TimeDelta::minutes(7), &trusted(noon())), @"the clock shows 2026-09-21T14:06:20Z, 7 minutes before the newest commit, 2026-09-21T14:13:20Z; nothing is deleted until the clock is corrected, or `ebbtide clock confirm` says that it is right");
+    insta::assert_snapshot!(explain(BeforeCommit, noon() - TimeDelta::minutes(7), &trusted(noon())), @"the clock shows 2026-09-21T14:06:20Z, 7 minutes before the newest commit, 2026-09-21T14:13:20Z; nothing is deleted until the clock is corrected, or `ebbtide clock confirm` says that it is right");
     insta::assert_snapshot!(explain(Jumped, noon(), &trusted(noon())), @"the clock shows 2026-09-21T14:13:20Z and jumped; it is trusted once it has run evenly for sweep.clock_settle; nothing is deleted until the clock is corrected, or `ebbtide clock confirm` says that it is right");
 }
 
