@@ -202,7 +202,7 @@ fn the_holds_of_a_record_are_listed() {
         history: story,
         rules: BTreeMap::new(),
         held_by: vec!["hold-7".to_owned(), "hold-9".to_owned()],
-        holds_untold: false,
+        holds_incomplete: false,
     };
     let mut text = String::new();
     write_record(&record, &"sms".parse().unwrap(), &mut text).unwrap();

@@ -103,7 +103,7 @@ pub(super) fn write_record(
                 writeln!(out)?;
             }
         }
-        RecordStatus::Gone {
+        RecordStatus::Ended {
             by,
             perhaps_never_stored,
         } => {
@@ -156,7 +156,7 @@ pub(super) fn write_record(
         RecordStatus::NotRead { next: None } => {
             writeln!(out, "  not read    the table has nothing of that partition")?
         }
-        RecordStatus::Untold { oldest_entry } => {
+        RecordStatus::Unknown { oldest_entry } => {
             writeln!(
                 out,
                 "  not here    and the entries before version {oldest_entry}, which would say more, are cleaned away"
@@ -166,7 +166,7 @@ pub(super) fn write_record(
     if !record.held_by.is_empty() {
         writeln!(out, "  held by     {}", record.held_by.join(", "))?;
     }
-    if record.holds_untold {
+    if record.holds_incomplete {
         writeln!(
             out,
             "  held by     holds are in force; only the policy says whether one covers this record: name it with --policy"
@@ -179,8 +179,8 @@ fn state(state: &CategoryState) -> String {
     match state {
         CategoryState::Here { until: Some(until) } => format!("here until {until}"),
         CategoryState::Here { until: None } => "here, its deadline is open".to_owned(),
-        CategoryState::Gone { by: Some(by) } => format!("deleted, by {}", step(by)),
-        CategoryState::Gone { by: None } => {
+        CategoryState::Deleted { by: Some(by) } => format!("deleted, by {}", step(by)),
+        CategoryState::Deleted { by: None } => {
             "deleted, by a commit whose entry is cleaned away".to_owned()
         }
         CategoryState::LeftOut => "never stored: it was due when the record arrived".to_owned(),
