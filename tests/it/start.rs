@@ -90,9 +90,9 @@ fn recreated_topic_is_refused_and_never_skipped_or_rewound() {
     scene.kafka.delete(&scene.topics);
     scene.kafka.create(&scene.topics, 1, &[]);
     scene
-        .produce(50, 0, "behind")
+        .produce(50, 0, "after")
         .finish(Duration::from_secs(60));
-    let mut ebbtide = scene.start("behind", &[]);
+    let mut ebbtide = scene.start("after", &[]);
     eventually("the partition is refused", Duration::from_secs(60), || {
         assert!(
             ebbtide.process.ended().is_none(),

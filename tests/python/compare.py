@@ -52,7 +52,7 @@ class Judge:
             there = by_key.pop(key, [])
             where = f"{name}: {product} {key}"
             if len(there) > 1:
-                self.say(f"{where}: stands {len(there)} times")
+                self.say(f"{where}: is stored {len(there)} times")
             if key in dead:
                 if there:
                     self.say(f"{where}: stands in the table and in the dead letters")
@@ -77,10 +77,10 @@ class Judge:
                 if there[0].get(first) is not None:
                     ids[there[0][first]] += 1
         for key in by_key:
-            self.say(f"{name}: {product} {key}: nobody produced this")
+            self.say(f"{name}: {product} {key}: no producer sent this")
         for record_id, count in ids.items():
             if count > 1:
-                self.say(f"{name}: {product}: record id {record_id} stands {count} times")
+                self.say(f"{name}: {product}: record id {record_id} is stored {count} times")
         return expired
 
     def row(self, where, wanted, row):

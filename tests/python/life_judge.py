@@ -149,10 +149,10 @@ class Judge:
         for key, line in produced.items():
             there, where = stands.pop(key, []), f"{product} {key}"
             if len(there) > 1:
-                self.say(f"{where}: stands {len(there)} times")
+                self.say(f"{where}: is stored {len(there)} times")
             self.record(where, product, line, there[0] if there else None)
         for key in [] if self.args.held_only else stands:
-            self.say(f"{product} {key}: nobody produced this")
+            self.say(f"{product} {key}: no producer sent this")
         return standing, cells
 
     def books(self, product, produced, standing, cells):

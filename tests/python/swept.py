@@ -87,7 +87,7 @@ class Swept:
         for key, line in produced.items():
             there, where = stands.pop(key, []), f"{reader}: {product} {key}"
             if len(there) > 1:
-                self.say(f"{where}: stands {len(there)} times")
+                self.say(f"{where}: is stored {len(there)} times")
             if key in dead or line["record"] is None:
                 if there or key not in dead:
                     self.say(f"{where}: was bad, and stands or is no dead letter")
@@ -96,7 +96,7 @@ class Swept:
             else:
                 self.absent(where, product, line["record"], 0)
         for key in stands:
-            self.say(f"{reader}: {product} {key}: nobody produced this")
+            self.say(f"{reader}: {product} {key}: no producer sent this")
         return count, cells
 
     def books(self, product, produced, dead, counted):

@@ -59,7 +59,7 @@ fn filled() -> (tempfile::TempDir, Root) {
 }
 
 #[test]
-fn a_history_is_told_newest_last() {
+fn a_history_is_listed_newest_last() {
     let (_folder, root) = filled();
     let outcome = answer(&root, "sms");
     assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));

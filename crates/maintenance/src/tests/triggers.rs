@@ -344,7 +344,7 @@ async fn an_instance_that_starts_checks_no_segment_again_before_a_new_control() 
         product.controls(&world.controls()).await.unwrap();
         product.suspected().len()
     };
-    assert!(suspects(&world).await > 0, "nobody has looked yet");
+    assert!(suspects(&world).await > 0, "no review was made yet");
     world.sweep().await;
     assert_eq!(suspects(&world).await, 0);
     // Records that are stored from here on are tagged with the notice, and a rewrite changes no

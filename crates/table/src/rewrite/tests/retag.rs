@@ -115,7 +115,7 @@ async fn segment_of_one_target_is_copied_without_deadlines_of_dropped_data() {
         column: "customer_id".to_owned(),
         value: value.to_owned(),
     };
-    assert_eq!(table.matches(&copied, &is("nobody")).await.unwrap(), 0);
+    assert_eq!(table.matches(&copied, &is("absent")).await.unwrap(), 0);
     assert!(matches!(
         table.split(&copied, &is("customer-1")).await.unwrap(),
         SplitResult::Both { .. }

@@ -96,7 +96,7 @@ async fn where_the_bloom_filters_say_no_nothing_else_is_read() {
         file[usize::try_from(start).unwrap()..usize::try_from(start + length).unwrap()].fill(0xff);
     }
     std::fs::write(&path, file).unwrap();
-    let absent = is("recipient", "nobody at all");
+    let absent = is("recipient", "absent everywhere");
     let never = Predicate::Between {
         column: "sent_at".to_owned(),
         from: None,
