@@ -207,8 +207,7 @@ fn swept_away(scene: &mut Scene<'_>, canaries: &[Canary]) {
 }
 
 #[test]
-fn every_planted_value_is_found_by_both_searches_while_it_lives_and_not_in_any_byte_once_it_was_swept()
- {
+fn planted_values_are_found_while_stored_and_in_no_byte_after_the_sweep() {
     let mut scene = Scene::new(
         program(),
         kafka::shared(),

@@ -70,7 +70,7 @@ fn distrusts(instance: &mut Ebbtide) -> String {
 }
 
 #[test]
-fn command_by_a_clock_that_is_far_off_deletes_nothing_until_it_is_confirmed() {
+fn command_by_a_wrong_clock_deletes_nothing_until_it_is_confirmed() {
     let scene = filled("far off");
     let clock = ShiftedClock::new(&scene);
     let before = files(&scene);

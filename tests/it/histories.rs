@@ -22,7 +22,7 @@ use ebbtide_testkit::python;
 use world::{Step, World, instant};
 
 #[test]
-fn after_each_step_of_two_hundred_histories_foreign_readers_see_what_an_obvious_model_says() {
+fn foreign_readers_agree_with_the_model_after_each_step_of_200_histories() {
     run(0, 200);
 }
 

@@ -10,7 +10,7 @@ use ebbtide_testkit::scene::Scene;
 use ebbtide_testkit::{eventually, kafka, registry};
 
 #[test]
-fn a_topic_that_keeps_records_longer_than_the_policy_is_refused_with_what_to_set() {
+fn a_topic_that_keeps_records_too_long_is_refused_with_the_right_setting() {
     let mut scene = Scene::new(
         program(),
         kafka::shared(),

@@ -63,7 +63,7 @@ fn all_on() -> String {
 }
 
 #[test]
-fn the_shipped_file_is_good_as_it_stands_and_is_the_defaults() {
+fn the_shipped_file_is_valid_and_has_the_defaults() {
     let shipped = parse(SHIPPED, &[]);
     assert_eq!(lines(&shipped.problems), "");
     let config = shipped.config.unwrap();
@@ -76,7 +76,7 @@ fn the_shipped_file_is_good_as_it_stands_and_is_the_defaults() {
 }
 
 #[test]
-fn every_known_key_stands_in_the_shipped_file() {
+fn every_known_key_is_in_the_shipped_file() {
     let text = all_on() + "    basic: { user: u, password: p }\n";
     // `basic` must be next to the registry's other keys.
     let text = text.replace("    basic: { user: u, password: p }\n", "");
@@ -320,7 +320,7 @@ fn credentials_over_plain_http_are_warned_of() {
 }
 
 #[test]
-fn what_is_shown_reads_back_as_the_same_configuration() {
+fn the_shown_configuration_reads_back_as_the_same() {
     let config = good(SHIPPED, &[]);
     let again = good(&config.to_string(), &[]);
     assert_eq!(again.to_string(), config.to_string());

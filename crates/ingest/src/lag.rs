@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_after_a_commit_is_as_old_as_itself() {
+    fn records_after_a_commit_have_their_own_age() {
         let mut lag = PartitionLag {
             end: Some(Offset(10)),
             ..PartitionLag::default()

@@ -26,7 +26,7 @@ fn answer_at(root: &Root, line: &str, days: i64) -> String {
 }
 
 #[test]
-fn a_contracts_end_is_noted_once_replaced_with_a_reason_and_listed() {
+fn a_contract_end_is_recorded_once_replaced_with_a_reason_and_listed() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -104,7 +104,7 @@ fn a_history_comes_as_json_with_the_evidence_as_it_was_left() {
 }
 
 #[test]
-fn what_no_commit_can_match_is_a_wrong_use() {
+fn a_filter_that_no_commit_can_match_is_a_wrong_use() {
     let (_folder, root) = filled();
     for (line, part) in [
         ("sms --operation drpo", "did you mean `drop`?"),

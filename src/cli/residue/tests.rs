@@ -75,7 +75,7 @@ fn findings_are_listed_by_line_and_place_with_their_totals() {
 }
 
 #[test]
-fn what_could_not_be_searched_is_an_exit_code_of_its_own() {
+fn an_incomplete_search_has_an_exit_code_of_its_own() {
     let folder = planted();
     let (code, text) = answer("absent\n", folder.path(), &[]);
     assert_eq!(code, 2);

@@ -310,7 +310,7 @@ async fn a_product_is_left_out_only_once_nothing_of_it_is_stored() {
 }
 
 #[test]
-fn what_is_known_of_a_trigger_outlives_a_change_of_policy() {
+fn the_state_of_a_trigger_survives_a_change_of_policy() {
     let rule = |days: u32| {
         [format!(
             "id: all, keep: {days} days, trigger: contract_end, bases: [eu-gdpr:A6-1-b]"

@@ -227,7 +227,7 @@ async fn a_second_withdrawal_deletes_events_since_the_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_are_counted_with_those_whom_a_notice_brings_to_them() {
+async fn people_are_counted_with_those_that_a_notice_adds() {
     let text = policy_text_of(ANONYMIZE, CONTRACT).replace(
         "keep: 30 days, trigger: event",
         "keep: 30 days, trigger: contract_end",

@@ -312,7 +312,7 @@ async fn a_table_read_from_a_checkpoint_is_the_table_read_from_its_entries() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_another_writer_has_in_flight_is_left_alone() {
+async fn files_of_a_writer_in_flight_are_left_alone() {
     let (_folder, root) = root();
     let mut table = Table::open(&root, spec()).await.unwrap();
     let mut other = Table::open(&root, spec()).await.unwrap();

@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_read_and_what_tells_no_time_is_left_alone() {
+    fn an_answer_is_read_and_uploads_without_a_time_are_left_alone() {
         let answer = "<ListMultipartUploadsResult><Prefix>eu/</Prefix>\
             <Upload><Key>eu/tables/a&amp;b.parquet</Key><UploadId>id-1</UploadId><Initiated>2026-09-21T12:00:00.000Z</Initiated></Upload>\
             <Upload><Key>eu/tables/c.parquet</Key><UploadId>id-2</UploadId></Upload></ListMultipartUploadsResult>";

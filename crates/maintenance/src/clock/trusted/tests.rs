@@ -192,7 +192,7 @@ async fn jump_beyond_the_bound_does_not_settle_in_the_process_that_saw_it() {
 }
 
 #[tokio::test]
-async fn records_are_not_judged_by_a_clock_that_jumped_far() {
+async fn records_are_not_read_by_a_clock_that_jumped_far() {
     for (by, may_ingest) in [
         (TimeDelta::minutes(30), true),
         (TimeDelta::minutes(-30), true),

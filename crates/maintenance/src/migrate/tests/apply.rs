@@ -169,7 +169,7 @@ async fn rows_whose_rules_part_are_parted_and_their_neighbours_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_rule_changes_is_not_rewritten() {
+async fn segments_whose_rules_are_unchanged_are_not_rewritten() {
     let mut world = world().await;
     let other = "  - { id: fr, jurisdictions: [FR], keep: 5 days, bases: [eu-gdpr:A6-1-b] }\n";
     take(&mut world, (&first(), &read(&(edited(&[]) + other)))).await;

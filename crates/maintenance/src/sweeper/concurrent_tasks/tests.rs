@@ -138,7 +138,7 @@ async fn all_that_is_due_of_several_tables_is_done_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_under_way_when_the_clock_jumps_is_finished_and_nothing_begins() {
+async fn tasks_finish_and_none_begins_after_the_clock_jumps() {
     let worlds = worlds().await;
     let said = [
         ClockStatus::Trusted,
