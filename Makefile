@@ -22,12 +22,12 @@ demo: ## Synthetic traffic through the whole of Ebbtide, in the terminal; needs 
 	cargo build --locked -p ebbtide-demo
 	$(CARGO_TARGET_DIR)/debug/ebbtide-demo $(DEMO)
 
-lint: ## Formatting and lints, warnings as errors
+lint: prose ## Words (as `make prose`), formatting and lints, warnings as errors
 	@tools/setup build
 	cargo fmt --all --check
 	cargo clippy --locked $(CHECKED) --workspace --all-targets -- -D warnings
 
-prose: ## Words in documents, comments and messages, and public type names that are declared twice (PROSE=--count for numbers)
+prose: ## Words of documents, comments and messages, and unique names of public types; seconds (PROSE=--count for numbers)
 	@tools/setup prose
 	tools/prose/check $(PROSE)
 
