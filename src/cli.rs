@@ -61,7 +61,8 @@ use failure::CommandFailure;
     name = "ebbtide",
     version,
     arg_required_else_help = true,
-    disable_help_subcommand = true
+    disable_help_subcommand = true,
+    after_help = "docs/glossary.md explains the terms."
 )]
 pub struct Cli {
     #[command(subcommand)]
