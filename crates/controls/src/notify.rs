@@ -9,7 +9,7 @@ mod large_batch;
 
 use chrono::{DateTime, Utc};
 
-use self::large_batch::LargeBatch;
+use self::large_batch::{CheckedNotices, LargeBatch};
 use super::apply::{ApplyControlsError, settle};
 use super::control::Control;
 use super::log::Controls;
@@ -140,12 +140,16 @@ pub async fn notify_screened(
     screening: &Screening,
 ) -> Result<Vec<ScreeningOutcome>, NotifyError> {
     let mut controls = Controls::load(root, ControlsVersion(0)).await?;
-    let mut judged = Vec::with_capacity(notices.len());
+    let mut states = Vec::with_capacity(notices.len());
     for notice in &notices {
-        judged.push(judge(&controls, policy, notice, by.at, screening));
+        states.push(judge(&controls, policy, notice, by.at, screening));
     }
-    let recent = controls.made_due_recently(by.at);
-    let mut large = LargeBatch::of(root, policy, (judged, recent), (by.at, screening)).await?;
+    let checked = CheckedNotices {
+        states,
+        recent: controls.made_due_recently(by.at),
+        now: by.at,
+    };
+    let mut large = LargeBatch::of(root, policy, checked, screening).await?;
     let mut noted = Vec::with_capacity(notices.len());
     let mut any = false;
     for (place, notice) in notices.iter().enumerate() {

@@ -118,7 +118,8 @@ impl LaneTables {
             let newest = table.controls();
             let since = changes_ingest(
                 &self.controls,
-                (batch.controls, newest),
+                batch.controls,
+                newest,
                 &batch.evidence.policy_version,
             );
             match self.runtime.block_on(since).map_err(CommitError::Store)? {

@@ -92,7 +92,7 @@ async fn first_start_records_its_policy_once() {
         first.text.checked(""),
         loaded(&[SECOND, SHORTER]).text.checked(""),
     );
-    activate(&root, (&old, &new), &signature()).await.unwrap();
+    activate(&root, &old, &new, &signature()).await.unwrap();
     let past = start(&root, &first).await.unwrap_err();
     assert!(
         past.to_string()

@@ -365,7 +365,7 @@ async fn an_instance_that_starts_checks_no_segment_again_before_a_new_control() 
         at: world.clock.now(),
         policy_version: policy.version.clone(),
     };
-    activate(&world.root, (&old, &new), &by).await.unwrap();
+    activate(&world.root, &old, &new, &by).await.unwrap();
     world.adopt(policy);
     let version = world.table().await.noted();
     assert_eq!(

@@ -44,7 +44,7 @@ pub(super) async fn take(world: &mut World, (old, new): (&CheckedPolicy, &Checke
         at: world.clock.now(),
         policy_version: policy.version.clone(),
     };
-    activate(&world.root, (old, new), &by).await.unwrap();
+    activate(&world.root, old, new, &by).await.unwrap();
     world.adopt(policy);
 }
 
