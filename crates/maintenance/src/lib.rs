@@ -66,7 +66,7 @@ pub use sweeper::{
 pub use task::{PlanBounds, SweepPlan, Task};
 pub use triggers::apply::ApplyTriggers;
 pub use watch::overdue::{HORIZONS, OverdueCounts, OverdueReport, least_grace, overdue, shortest};
-pub use watch::{OverdueWatch, run as watch};
+pub use watch::{OverdueWatch, OverdueWatchDeps, run as watch};
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

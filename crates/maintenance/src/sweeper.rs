@@ -27,7 +27,7 @@ use super::product::{OpenProductError, SweptProduct};
 use super::review::{RetryKind, ReviewCache};
 use super::task::{PlanBounds, SweepPlan, Task, in_order};
 use super::triggers::candidate::TriggerCandidate;
-use concurrent_tasks::{FinishedTask, carry_out_all};
+use concurrent_tasks::{FinishedTask, TaskContext, carry_out_all};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_base::metrics::Metrics;
@@ -354,7 +354,8 @@ impl Sweeper {
         };
         let over = |finished: &FinishedTask| tally.take(finished, by.clock.monotonic());
         let look = |newest| self.guard.look(newest);
-        let verdict = carry_out_all(todo, &mut self.products, (held, &by), look, over).await;
+        let context = TaskContext { held, by: &by };
+        let verdict = carry_out_all(todo, &mut self.products, context, look, over).await;
         if verdict != ClockStatus::Trusted {
             round.clock = Some(verdict.as_str());
             round.more = true;

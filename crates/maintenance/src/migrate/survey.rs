@@ -80,7 +80,8 @@ pub async fn examine(root: &Root, old: &Policy, new: &Policy) -> Result<PolicyDi
 /// `seen` after every segment.
 pub async fn survey(
     root: &Root,
-    (old, new): (&Policy, &Policy),
+    old: &Policy,
+    new: &Policy,
     now: DateTime<Utc>,
     mut seen: impl FnMut(&SurveyProgress),
 ) -> Result<PolicyEffects, SurveyError> {

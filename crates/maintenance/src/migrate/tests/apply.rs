@@ -392,8 +392,8 @@ async fn the_number_of_retagged_records_is_the_number_that_the_survey_predicts()
         world.adopt(old.policy.clone().unwrap());
         let sent = messages(&mut random, world.clock.now(), 60);
         world.ingest(&sent).await;
-        let both = (old.policy.as_ref().unwrap(), new.policy.as_ref().unwrap());
-        let effects = survey(&world.root, both, world.clock.now(), |_| {})
+        let (before, after) = (old.policy.as_ref().unwrap(), new.policy.as_ref().unwrap());
+        let effects = survey(&world.root, before, after, world.clock.now(), |_| {})
             .await
             .unwrap();
         take(&mut world, (&old, &new)).await;

@@ -104,7 +104,11 @@ async fn carry_out(worlds: &[World], said: &[ClockStatus]) -> (ClockStatus, usiz
             failed += 1
         }
     };
-    let verdict = carry_out_all(todo, &mut products, (&held, &by), look, over).await;
+    let context = TaskContext {
+        held: &held,
+        by: &by,
+    };
+    let verdict = carry_out_all(todo, &mut products, context, look, over).await;
     (verdict, done, failed)
 }
 
