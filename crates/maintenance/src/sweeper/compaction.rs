@@ -7,7 +7,7 @@ use super::share::RoundScope;
 use crate::clock::guard::ClockStatus;
 use crate::commit::CommitContext;
 use crate::compact::choose::{MergePlan, SegmentMerge};
-use crate::compact::{Compaction, CompactionReport, CompactionSettings, PlannedMerge};
+use crate::compact::{Compaction, CompactionReport, PlannedMerge};
 use crate::error::SweepError;
 use crate::product::holds::SweepHolds;
 use crate::review::RetryKind;
