@@ -301,7 +301,7 @@ impl WhySearch<'_> {
         }
         let ingest = trail::ingest(
             &self.view.log,
-            (self.oldest, self.view.state.version),
+            self.oldest..=self.view.state.version,
             partition,
             offset,
         )
@@ -369,7 +369,7 @@ impl WhySearch<'_> {
             (Some(partition), Some(offset)) => {
                 trail::ingest(
                     &self.view.log,
-                    (self.oldest, self.view.state.version),
+                    self.oldest..=self.view.state.version,
                     partition,
                     offset,
                 )
