@@ -38,7 +38,7 @@ mod watch;
 
 pub use action::SweepAction;
 pub use clock::guard::{ClockGuard, ClockStatus};
-pub use clock::time_sources::{ClockBounds, TimeSources, explain, judge};
+pub use clock::time_sources::{ClockBounds, TimeSources, check_clock, explain};
 pub use clock::trusted::{TrustedClock, keep as keep_clock};
 pub use commit::{CommitContext, TaskOutcome};
 pub use compact::choose::{CompactionRule, MergePlan, SegmentMerge, choose};

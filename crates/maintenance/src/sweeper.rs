@@ -317,7 +317,7 @@ impl Sweeper {
         // Also if nothing was due: after a commit that is dated ahead, the clocks of all other
         // instances are before it.
         match self.look_at_clock() {
-            ClockStatus::Trusted => self.note(&held).await,
+            ClockStatus::Trusted => self.record_notices(&held).await,
             verdict => round.clock = Some(verdict.as_str()),
         }
         // From now on, the watch counts only segments as held that these holds cover.
@@ -325,7 +325,7 @@ impl Sweeper {
             let reviews = &self.products[*index].state.reviews;
             reviews.lock().keep_held_by(held.mark);
         }
-        self.turns.note(round.works, round.stale, others);
+        self.turns.record_round(round.works, round.stale, others);
         round
     }
 
@@ -362,17 +362,17 @@ impl Sweeper {
         }
     }
 
-    /// Records in the tables what need not be checked again.
-    async fn note(&mut self, held: &BTreeMap<usize, SweepHolds>) {
+    /// Records in the tables the notices that all tags reflect.
+    async fn record_notices(&mut self, held: &BTreeMap<usize, SweepHolds>) {
         let by = self.by();
         for (index, held) in held {
             let product = &mut self.products[*index];
             match product.note(held, &by).await {
                 Ok(_) => {}
                 Err(error) if error.is_stale() => {}
-                // Without the note, all results are the same, but cost more to find out.
+                // Without the record, all results are the same, but cost more to find out.
                 Err(error) => {
-                    tracing::warn!(product = %product.key(), %error, "the results of the review could not be recorded; the next round repeats it")
+                    tracing::warn!(product = %product.key(), %error, "the notices that all tags reflect could not be recorded; the next round tries again")
                 }
             }
         }

@@ -60,7 +60,7 @@ impl TimeSources {
 
     /// Records that a clock that showed `wall` was trusted. A clock slightly before another one
     /// does not move the time back.
-    pub(super) fn note_trusted(&mut self, wall: DateTime<Utc>, bounds: &ClockBounds) {
+    pub(super) fn advance_trusted(&mut self, wall: DateTime<Utc>, bounds: &ClockBounds) {
         let is_near =
             |trusted: &DateTime<Utc>| *trusted >= wall && *trusted - wall <= bounds.tolerance;
         self.last_trusted = Some(self.last_trusted.filter(is_near).unwrap_or(wall));
@@ -98,7 +98,11 @@ impl TimeSources {
 
 /// Decides whether a clock that shows `wall` agrees with the sources.
 #[must_use]
-pub fn judge(wall: DateTime<Utc>, sources: &TimeSources, bounds: &ClockBounds) -> ClockStatus {
+pub fn check_clock(
+    wall: DateTime<Utc>,
+    sources: &TimeSources,
+    bounds: &ClockBounds,
+) -> ClockStatus {
     // Two independent clocks that agree need no further evidence, and outweigh dates that were
     // written by a wrong clock.
     if sources.store_agrees(wall, bounds) {

@@ -1,7 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
-use super::{ClockBounds, TimeSources, explain, judge};
+use super::{ClockBounds, TimeSources, check_clock, explain};
 use crate::clock::guard::ClockStatus::{
     self, Ahead, BeforeCommit, BeforeTrusted, Jumped, StoreDiffers, Trusted,
 };
@@ -58,13 +58,17 @@ fn clock_is_bounded_by_the_last_trusted_time() {
         (days(36_500), Ahead),
     ];
     for (wall, expected) in table {
-        assert_eq!(judge(wall, &trusted(noon()), &BOUNDS), expected, "{wall}");
+        assert_eq!(
+            check_clock(wall, &trusted(noon()), &BOUNDS),
+            expected,
+            "{wall}"
+        );
     }
     let no_commit = TimeSources {
         newest_commit: None,
         ..trusted(noon())
     };
-    assert_eq!(judge(minutes(-6), &no_commit, &BOUNDS), BeforeTrusted);
+    assert_eq!(check_clock(minutes(-6), &no_commit, &BOUNDS), BeforeTrusted);
 }
 
 #[test]
@@ -80,10 +84,10 @@ fn root_without_records_is_bounded_by_its_newest_commit() {
         (days(-1), BeforeCommit),
     ];
     for (wall, expected) in table {
-        assert_eq!(judge(wall, &commit, &BOUNDS), expected, "{wall}");
+        assert_eq!(check_clock(wall, &commit, &BOUNDS), expected, "{wall}");
     }
     assert_eq!(
-        judge(days(100), &TimeSources::default(), &BOUNDS),
+        check_clock(days(100), &TimeSources::default(), &BOUNDS),
         Trusted,
         "an empty root has nothing to delete"
     );
@@ -95,9 +99,9 @@ fn commit_of_a_wrong_clock_speaks_for_no_clock_that_is_ahead() {
         newest_commit: Some(days(100)),
         ..trusted(noon())
     };
-    assert_eq!(judge(days(100), &sources, &BOUNDS), Ahead);
+    assert_eq!(check_clock(days(100), &sources, &BOUNDS), Ahead);
     assert_eq!(
-        judge(noon(), &sources, &BOUNDS),
+        check_clock(noon(), &sources, &BOUNDS),
         BeforeCommit,
         "a person decides which of both is wrong"
     );
@@ -105,13 +109,13 @@ fn commit_of_a_wrong_clock_speaks_for_no_clock_that_is_ahead() {
         confirmation: confirmation(Some(days(100)), None),
         ..sources
     };
-    assert_eq!(judge(noon(), &confirmed, &BOUNDS), Trusted);
+    assert_eq!(check_clock(noon(), &confirmed, &BOUNDS), Trusted);
     let later = TimeSources {
         newest_commit: Some(days(101)),
         ..confirmed
     };
     assert_eq!(
-        judge(noon(), &later, &BOUNDS),
+        check_clock(noon(), &later, &BOUNDS),
         BeforeCommit,
         "it was dated after the confirmation"
     );
@@ -135,7 +139,11 @@ fn store_that_agrees_outweighs_old_records() {
             store_time: Some(store),
             ..trusted(noon())
         };
-        assert_eq!(judge(wall, &sources, &BOUNDS), expected, "{wall} {store}");
+        assert_eq!(
+            check_clock(wall, &sources, &BOUNDS),
+            expected,
+            "{wall} {store}"
+        );
     }
 }
 
@@ -147,13 +155,16 @@ fn difference_from_the_store_that_a_person_confirmed_is_accepted() {
         confirmation: confirmation(None, Some(ahead)),
         ..trusted(noon())
     };
-    assert_eq!(judge(noon(), &sources(noon() - ahead), &BOUNDS), Trusted);
     assert_eq!(
-        judge(noon(), &sources(noon() - ahead * 2), &BOUNDS),
+        check_clock(noon(), &sources(noon() - ahead), &BOUNDS),
+        Trusted
+    );
+    assert_eq!(
+        check_clock(noon(), &sources(noon() - ahead * 2), &BOUNDS),
         StoreDiffers
     );
     assert_eq!(
-        judge(noon(), &sources(noon()), &BOUNDS),
+        check_clock(noon(), &sources(noon()), &BOUNDS),
         Trusted,
         "the store was corrected"
     );
@@ -184,7 +195,11 @@ fn recorded_jump_is_distrusted_until_it_settles_or_the_clock_is_set() {
         (minutes(-6), noon() - minutes(5), Jumped),
         (minutes(-6), noon() + minutes(5), Trusted),
     ] {
-        assert_eq!(judge(wall, &jump(by), &BOUNDS), expected, "{by} {wall}");
+        assert_eq!(
+            check_clock(wall, &jump(by), &BOUNDS),
+            expected,
+            "{by} {wall}"
+        );
     }
 }
 
@@ -212,6 +227,6 @@ proptest! {
             confirmation: confirmation(commit.map(at), None),
             jump: jump.map(|(expected, shown)| ClockJump { expected: at(expected), shown: at(shown) }),
         };
-        prop_assert_ne!(judge(at(ahead), &sources, &BOUNDS), Trusted);
+        prop_assert_ne!(check_clock(at(ahead), &sources, &BOUNDS), Trusted);
     }
 }

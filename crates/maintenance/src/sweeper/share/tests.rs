@@ -11,7 +11,7 @@ use ebbtide_table::SegmentIndex;
 fn rounds(turns: &mut ScopeSelector, owns: bool, went: &[(u64, u64, bool)]) -> Vec<RoundScope> {
     let next = went.iter().map(|(done, raced, others)| {
         let reach = turns.next(11, owns);
-        turns.note(*done, *raced, *others);
+        turns.record_round(*done, *raced, *others);
         reach
     });
     next.collect()

@@ -300,7 +300,7 @@ pub async fn take(shared: SharedState, new: Arc<CheckedPolicy>) {
 }
 
 /// Applies a notice, which may be refused.
-pub async fn note(shared: SharedState, notice: Notice) {
+pub async fn send_notice(shared: SharedState, notice: Notice) {
     notify(
         &shared.root,
         &*shared.policy().await,
