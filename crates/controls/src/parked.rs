@@ -256,8 +256,8 @@ pub async fn confirm(
     by: &CommitIdentity,
 ) -> Result<ControlsVersion, DecideError> {
     let notice = undecided(root, parked, ParkedDecision::Confirmed, by.at).await?;
-    let noted = notify(root, policy, vec![notice.notice()], by).await?.pop();
-    let version = match noted {
+    let outcome = notify(root, policy, vec![notice.notice()], by).await?.pop();
+    let version = match outcome {
         Some(NoticeOutcome::Taken { version, .. }) => version,
         Some(NoticeOutcome::Refused(refused)) => return Err(refused.into()),
         None => return Err(DecideError::Unknown(parked)),

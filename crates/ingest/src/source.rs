@@ -17,7 +17,7 @@ use rdkafka::statistics::Statistics;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{Offset as Start, TopicPartitionList};
 
-use crate::position::{KafkaPosition, PartitionRefusal, TablePosition, judge};
+use crate::position::{KafkaPosition, PartitionRefusal, TablePosition, check_position};
 use crate::{brokers, kafka};
 use ebbtide_base::ids::{Offset, Partition, Topic, TopicPartition};
 
@@ -156,7 +156,7 @@ impl LaneContext {
                 .positions
                 .position(&partition)
                 .map_err(|error| error.to_string())?;
-            if let Err(refusal) = judge(&partition, table, *kafka) {
+            if let Err(refusal) = check_position(&partition, table, *kafka) {
                 self.record(OwnershipEvent::Refused(refusal));
                 continue;
             }

@@ -111,7 +111,7 @@ fn withdrawal_concerns_no_product_that_stores_no_subject_of_its_kind() {
         "email:bob@example.org",
     ] {
         assert!(
-            read(subject).starts_with("stores nothing that tells whose"),
+            read(subject).starts_with("stores nothing that shows whose"),
             "{subject}"
         );
     }

@@ -216,10 +216,10 @@ impl RecordSearch {
     ) -> SearchStream {
         let (to, pieces) = channel(2);
         let terms = ProductQuery::of(inquiry, &self.policy, product, now);
-        let (desk, product) = (Arc::clone(self), product.clone());
+        let (search, product) = (Arc::clone(self), product.clone());
         let work = tokio::spawn(async move {
             let answered = match terms {
-                Ok(terms) => desk.answer(&Arc::new(terms), &progress, &to).await,
+                Ok(terms) => search.answer(&Arc::new(terms), &progress, &to).await,
                 Err(why @ SkipReason::NotInPolicy) => {
                     Err(SearchRequestError::Product { product, why }.into())
                 }
@@ -309,12 +309,12 @@ impl RecordSearch {
                 .await?;
             controls.in_force(terms.now).covering(&terms.product)
         };
-        let judge = TableVisibility {
+        let visibility = TableVisibility {
             terms,
             holds: &holds,
             table,
         };
-        let looks = judge.looks();
+        let looks = visibility.looks();
         progress
             .segments
             .fetch_add(looks.len() as u64, Ordering::Relaxed);
@@ -336,7 +336,7 @@ impl RecordSearch {
                 product: terms.product.clone(),
                 error,
             })?;
-            let shown = judge.shown(&found)?;
+            let shown = visibility.shown(&found)?;
             if shown.rows.num_rows() == 0 {
                 continue;
             }
