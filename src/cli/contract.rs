@@ -151,7 +151,7 @@ fn text(listed: &[ListedContractEnd]) -> String {
         // Writing to a `String` cannot fail.
         let _ = writeln!(
             out,
-            "{:<width$}  {}  {products}, noted {} as control {}{replaced}{open}",
+            "{:<width$}  {}  {products}, recorded {} as control {}{replaced}{open}",
             end.tenant,
             instant(end.ended_at),
             instant(end.recorded_at),

@@ -311,7 +311,7 @@ fn progress(progress: FindProgress<'_>) {
         searched,
         segments,
     } = progress;
-    eprintln!("... in table {product}, {searched} of {segments} segments looked into so far");
+    eprintln!("... in table {product}, {searched} of {segments} segments searched so far");
 }
 
 impl SubjectKindArg {

@@ -151,7 +151,7 @@ pub(super) fn write_record(
             )?;
         }
         RecordStatus::NotRead { next: Some(next) } => {
-            writeln!(out, "  not read    the table reads on at offset {next}")?
+            writeln!(out, "  not read    the table continues at offset {next}")?
         }
         RecordStatus::NotRead { next: None } => {
             writeln!(out, "  not read    the table has nothing of that partition")?

@@ -136,12 +136,12 @@ fn alike(sources: &[StoredSegment]) -> Result<&StoredSegment, RewriteError> {
         return refused("cells are not merged");
     }
     if sources.iter().any(|segment| place(segment) != place(first)) {
-        return refused("segments of several buckets or profiles do not become one");
+        return refused("segments of several buckets or profiles are not merged");
     }
     let tags =
         |segment: &StoredSegment| (segment.policy_version.clone(), segment.deadlines.clone());
     if sources.iter().any(|segment| tags(segment) != tags(first)) {
-        return refused("segments of several policies or deadlines do not become one");
+        return refused("segments of several policies or deadlines are not merged");
     }
     Ok(first)
 }

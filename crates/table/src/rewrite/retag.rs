@@ -267,7 +267,7 @@ impl Table {
         match missing {
             None => Ok(()),
             Some(category) => {
-                let why = format!("its statistics would not tell when {category} is due");
+                let why = format!("its statistics would not show when {category} is due");
                 Err(RewriteError::Damaged {
                     path: source.path.to_string(),
                     why,
@@ -306,7 +306,7 @@ fn course(
     let counts = counted(opened, spec, by)?;
     let found: u64 = counts.values().sum();
     if found != expected {
-        let why = format!("it has {found} rows and the log tells {expected}");
+        let why = format!("it has {found} rows and the log says {expected}");
         return Err(RewriteError::Damaged {
             path: opened.path.to_string(),
             why,

@@ -61,7 +61,7 @@ impl Table {
         let selected = blocking(move || of.select(&chosen)).await?;
         if selected.rows != source.rows {
             let why = format!(
-                "it has {} rows and the log tells {}",
+                "it has {} rows and the log says {}",
                 selected.rows, source.rows
             );
             return Err(RewriteError::Damaged {

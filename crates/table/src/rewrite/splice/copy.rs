@@ -81,7 +81,7 @@ pub fn copy(
             .map(|group| u64::try_from(group.num_rows()).unwrap_or(0))
             .sum();
         if found != expected {
-            let why = format!("it has {found} rows and the log tells {expected}");
+            let why = format!("it has {found} rows and the log says {expected}");
             return Err(RewriteError::Damaged {
                 path: path.to_string(),
                 why,
