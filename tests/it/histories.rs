@@ -45,13 +45,13 @@ fn run(first: u64, count: u64) {
         for hand in 0..hands {
             let folder = folder.path().join(hand.to_string());
             let share = count / hands;
-            scope.spawn(move || tell(&folder, first + hand * share, share));
+            scope.spawn(move || play(&folder, first + hand * share, share));
         }
     });
 }
 
 /// Starts one reader, carries out the steps of its histories, and sends it the results.
-fn tell(folder: &Path, first: u64, count: u64) {
+fn play(folder: &Path, first: u64, count: u64) {
     let mut reader = Command::new(python::interpreter())
         .arg("-B")
         .arg(python::script("history.py"))

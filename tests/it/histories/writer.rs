@@ -127,7 +127,7 @@ impl Writer {
         assert_eq!(
             from.unwrap_or(Offset(0)),
             Offset(offset),
-            "where {} stands",
+            "the position in {}",
             self.source.partition.0
         );
         evidence.partitions = vec![PartitionEvidence {
