@@ -3,8 +3,8 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/ebbtide/target
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test bench soak weeks life topics clouds fuzz lint prose sanitize
 
-# Tests without optimisation nest schemas deeper than the usual stack of a test's thread holds (RUST_MIN_STACK).
-# The tests stop the process at named steps of a commit; all checks build that way, so that dependencies compile once.
+# The tests nest schemas deeper than the default stack of a thread allows without optimisation (RUST_MIN_STACK).
+# Tests stop the process at named steps of a commit. All checks build with this feature, so that dependencies compile once.
 CHECKED := --features failpoints
 
 help: ## Lists the targets
@@ -17,17 +17,17 @@ build: ## Builds the release program
 	@tools/setup build
 	cargo build --release --locked
 
-demo: ## Synthetic traffic through the whole of Ebbtide, in the terminal; needs no Java and no Python (DEMO="--seconds 20")
+demo: ## Shows synthetic traffic in all of Ebbtide, in the terminal; needs no Java and no Python (DEMO="--seconds 20")
 	@tools/setup build
 	cargo build --locked --profile demo -p ebbtide-demo
 	$(CARGO_TARGET_DIR)/demo/ebbtide-demo $(DEMO)
 
-lint: ## Formatting and lints, warnings as errors
+lint: prose ## Words (as `make prose`), formatting and lints, warnings as errors
 	@tools/setup build
 	cargo fmt --all --check
 	cargo clippy --locked $(CHECKED) --workspace --all-targets -- -D warnings
 
-prose: ## Words in documents, comments and messages, and public type names that are declared twice (PROSE=--count for numbers)
+prose: ## Words of documents, comments and messages, and unique names of public types; seconds (PROSE=--count for numbers)
 	@tools/setup prose
 	tools/prose/check $(PROSE)
 
@@ -35,7 +35,7 @@ test: lint ## Lints, then all tests with a real Kafka, a real schema registry, a
 	@tools/setup test
 	RUST_MIN_STACK=16777216 cargo test --locked $(CHECKED) --workspace
 
-# The sanitizer comes with the stable toolchain; only its flag asks for the bootstrap variable.
+# The stable toolchain includes the sanitizer; only its flag needs the bootstrap variable.
 sanitize: ## The tests of the crate with unsafe code, under the address sanitizer and its leak check
 	@tools/setup build
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/sanitize \
@@ -53,7 +53,7 @@ bench: ## Each stage, then Kafka to durable commit against a bare consumer, then
 	cargo bench --locked --bench ingest -- $(BENCH)
 	cargo bench --locked --bench ingest -- --all-products --partitions 64 --records 2000000 --runs 1
 
-soak: ## The crash tests for long: 200 kills under load, 300 while it sweeps too (SOAK_KILLS=N, SOAK_SWEEP_KILLS=N for other numbers); 10,000 orders of works and crashes, 5,000 histories (SOAK_HISTORIES=N, SOAK_HISTORIES_FROM=SEED) and 5,000 of Kafka topics (SOAK_TOPICS=N, SOAK_TOPICS_FROM=SEED); a retention life of eight months
+soak: ## Long crash tests: 200 kills under load, and 300 while it sweeps too (SOAK_KILLS=N, SOAK_SWEEP_KILLS=N for other numbers); 10,000 orders of tasks and crashes, 5,000 histories (SOAK_HISTORIES=N, SOAK_HISTORIES_FROM=SEED) and 5,000 of Kafka topics (SOAK_TOPICS=N, SOAK_TOPICS_FROM=SEED); a retention life of eight months
 	@tools/setup test
 	cargo test --release --locked -p ebbtide-maintenance --lib -- --ignored --nocapture interleavings::
 	cargo test --release --locked $(CHECKED) --test it -- --ignored --nocapture histories::
@@ -63,25 +63,25 @@ soak: ## The crash tests for long: 200 kills under load, 300 while it sweeps too
 	$(MAKE) weeks
 	$(MAKE) life
 
-# As it is released: a day is three seconds, and two cores bear Kafka and the judge besides.
-weeks: ## Five weeks of a retention life in three minutes (beside nothing else)
+# In release mode: a day is three seconds, and two cores also run Kafka and the checks.
+weeks: ## Five weeks of a retention life in three minutes (alone on the machine)
 	@tools/setup test
 	cargo test --release --locked $(CHECKED) --test it -- --ignored --nocapture life::five
 
-life: ## Eight months of it in a quarter of an hour, and docs/life.svg drawn of them (beside nothing else)
+life: ## Eight months of a retention life in 15 minutes, and docs/life.svg drawn from them (alone on the machine)
 	@tools/setup test
 	LIFE_KEEP=$(CARGO_TARGET_DIR)/life cargo test --release --locked $(CHECKED) --test it -- --ignored --nocapture life::eight
 	"$$(tools/servers python)/bin/python" -B tests/python/life_picture.py $(CARGO_TARGET_DIR)/life/samples.jsonl $(CARGO_TARGET_DIR)/life/events.jsonl docs/life.svg
 
-topics: ## Random histories of Kafka topics beside those of `make test`, 200 or SOAK_TOPICS=N: transactions, gaps, retention, topics created again, kills (about 20 minutes)
+topics: ## Random histories of Kafka topics, more than in `make test`, 200 or SOAK_TOPICS=N: transactions, gaps, retention, topics created again, kills (about 20 minutes)
 	@tools/setup test
 	SOAK_TOPICS=$(or $(SOAK_TOPICS),200) \
 		cargo test --locked $(CHECKED) --test it -- --ignored --nocapture topics::
 
-clouds: ## The main job in the emulator of Azure's object store (needs npm; two minutes the first time, then one)
+clouds: ## The main job with the emulator of Azure's object store (needs npm; two minutes the first time, then one)
 	@tools/setup test
 	cargo test --locked $(CHECKED) --test it -- --ignored object_store::
 
-fuzz: ## Random schemas, random and spoilt messages, our decoder against apache-avro, for FUZZ_SECONDS (1800)
+fuzz: ## Random schemas, random and damaged messages, our decoder compared with apache-avro, for FUZZ_SECONDS (1800)
 	@tools/setup build
 	cargo test --locked -p ebbtide-policy --test fuzz -- --seconds $(or $(FUZZ_SECONDS),1800) --seed $(or $(FUZZ_SEED),0)

@@ -6,7 +6,7 @@
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "the one floor that prints"
+    reason = "the one module that prints"
 )]
 
 mod clock;
@@ -61,7 +61,8 @@ use failure::CommandFailure;
     name = "ebbtide",
     version,
     arg_required_else_help = true,
-    disable_help_subcommand = true
+    disable_help_subcommand = true,
+    after_help = "docs/glossary.md explains the terms."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -208,7 +209,7 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
 fn clock() -> SharedClock {
     #[cfg(feature = "failpoints")]
     if let Some((from, speed)) = ebbtide_config::clock_fast() {
-        tracing::warn!(clock.from = %from, clock.speed = speed, "this is a rehearsal: the clock goes faster than the machine's");
+        tracing::warn!(clock.from = %from, clock.speed = speed, "the clock runs faster than the machine's: this is a rehearsal");
         return Arc::new(ScaledClock::anchored(from, speed));
     }
     #[cfg(feature = "failpoints")]

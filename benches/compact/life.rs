@@ -15,7 +15,7 @@ type Arrivals = (&'static str, Vec<Vec<u64>>);
 
 /// Prints for some patterns of arrival how many bytes were written again for each byte stored, and
 /// the segments left.
-pub fn tell() {
+pub fn report() {
     println!(
         "{:<52} {:>9} {:>12} {:>6}",
         "a bucket's life", "segments", "written/byte", "left"

@@ -90,7 +90,7 @@ fn main() {
         "size after sorting         {:>6.2}",
         bytes.1 as f64 / bytes.0 as f64
     );
-    life::tell();
+    life::report();
 }
 
 /// Returns the times of a merge that sorts (with its commit), of one that does not, and of the bare
@@ -194,6 +194,6 @@ fn rewrite(files: &[PathBuf], to: &Path) -> Duration {
     writer.expect("some rows").close().expect("a whole file");
     new.sync_all().expect("a synced file");
     let took = started.elapsed();
-    std::fs::remove_file(to).expect("a file that goes");
+    std::fs::remove_file(to).expect("a file that can be deleted");
     took
 }

@@ -49,7 +49,7 @@ fn options() -> Options {
             arguments
                 .next()
                 .and_then(|text| text.parse().ok())
-                .expect("a number behind the option")
+                .expect("a number after the option")
         };
         match argument.as_str() {
             "--records" => options.records = number(),
@@ -108,7 +108,7 @@ fn main() {
             (broker.cpu() - broker_cpu).as_secs_f64(),
         );
         if options.backlog > 0 {
-            let place = scratch.path().join(format!("root-{run}-behind"));
+            let place = scratch.path().join(format!("root-{run}-backlog"));
             let overdue = backlog::fill(&place, options.backlog);
             let with_backlog = instance::run(&place, &broker.bootstrap(), &filled);
             println!(

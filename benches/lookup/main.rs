@@ -86,7 +86,7 @@ fn main() {
             "regular",
             (0..runs).map(|run| size.regular(run * 7919 + 13)).collect(),
         ),
-        ("nobody", (0..runs).map(people::absent_person).collect()),
+        ("absent", (0..runs).map(people::absent_person).collect()),
     ];
     let mut tables = Vec::new();
     for days in days {

@@ -1,4 +1,4 @@
-"""Asks three engines for all columns of somebody's rows in the same Parquet files; prints their medians and answers as JSON."""
+"""Reads all columns of one person's rows from the same Parquet files with three engines; prints their medians and answers as JSON."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def by_chdb():
     return ask
 
 
-told = []
+results = []
 for name, engine in (("DuckDB", by_duckdb), ("Polars", by_polars), ("chdb", by_chdb)):
     ask = engine()
     ask(asked[0])
@@ -50,5 +50,5 @@ for name, engine in (("DuckDB", by_duckdb), ("Polars", by_polars), ("chdb", by_c
         rows = ask(who)
         times.append(time.perf_counter() - started)
         answers.append((rows.num_rows, sum(rows.column("source_offset").to_pylist())))
-    told.append({"name": name, "ms": statistics.median(times) * 1e3, "answers": answers})
-print(json.dumps(told))
+    results.append({"name": name, "ms": statistics.median(times) * 1e3, "answers": answers})
+print(json.dumps(results))

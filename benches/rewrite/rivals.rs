@@ -26,7 +26,7 @@ pub fn make_room(bytes: u64, at: &Path) {
         new.write_all(&piece).expect("a fuller file");
     }
     sync(&new, at);
-    std::fs::remove_file(at).expect("a file that goes");
+    std::fs::remove_file(at).expect("a file that can be deleted");
 }
 
 /// Copies the first `bytes` bytes of the files to a new one, as `cp` would, and syncs it. Returns
@@ -41,7 +41,7 @@ pub fn copy(files: &[PathBuf], bytes: u64, to: &Path) -> Duration {
     }
     sync(&new, to);
     let took = started.elapsed();
-    std::fs::remove_file(to).expect("a copy that goes");
+    std::fs::remove_file(to).expect("a copy that can be deleted");
     took
 }
 
@@ -87,7 +87,7 @@ pub fn encode(files: &[PathBuf], without: &str, to: &Path) -> Duration {
     writer.expect("some rows").close().expect("a whole file");
     sync(&new, to);
     let took = started.elapsed();
-    std::fs::remove_file(to).expect("a file that goes");
+    std::fs::remove_file(to).expect("a file that can be deleted");
     took
 }
 
@@ -118,7 +118,7 @@ pub fn update(table: &Path, column: &str, to: &Path) -> Duration {
             .arg(to)
             .arg(column),
     );
-    std::fs::remove_dir_all(to).expect("a copy that goes");
+    std::fs::remove_dir_all(to).expect("a copy that can be deleted");
     Duration::from_secs_f64(said.parse().expect("seconds"))
 }
 

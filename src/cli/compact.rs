@@ -107,17 +107,17 @@ fn plan_text(plan: &CompactPlanReport) -> String {
         // Writing to a `String` cannot fail.
         let _ = writeln!(
             out,
-            "{product} {bucket} {profile}: {} become one: {}, {}",
+            "{product} {bucket} {profile}: {} to merge into one: {}, {}",
             counted(*segments, "segment"),
             counted(*records, "record"),
             counted(*bytes, "byte"),
         );
     }
     if plan.merges.is_empty() {
-        out.push_str("nothing becomes one\n");
+        out.push_str("nothing to merge\n");
     }
     if plan.more {
-        out.push_str("and more than one plan holds\n");
+        out.push_str("and more, which one plan does not list\n");
     }
     out
 }
@@ -141,7 +141,11 @@ fn outcome_text(done: &CompactOutcome) -> String {
         );
     }
     if did.lost > 0 {
-        let _ = writeln!(out, "lost a race and let be: {}", merges(did.lost));
+        let _ = writeln!(
+            out,
+            "not done, another instance was faster: {}",
+            merges(did.lost)
+        );
     }
     if did.failed > 0 {
         let _ = writeln!(out, "{} failed; the log says why", merges(did.failed));

@@ -121,7 +121,7 @@ impl ContractArgs {
 
 fn text(listed: &[ListedContractEnd]) -> String {
     if listed.is_empty() {
-        return "No contract is noted to have ended.\n".to_owned();
+        return "No contract end is recorded.\n".to_owned();
     }
     let names = |products: &[ProductKey]| {
         products
@@ -151,7 +151,7 @@ fn text(listed: &[ListedContractEnd]) -> String {
         // Writing to a `String` cannot fail.
         let _ = writeln!(
             out,
-            "{:<width$}  {}  {products}, noted {} as control {}{replaced}{open}",
+            "{:<width$}  {}  {products}, recorded {} as control {}{replaced}{open}",
             end.tenant,
             instant(end.ended_at),
             instant(end.recorded_at),

@@ -29,7 +29,7 @@ use ebbtide_controls::Subject;
 use ebbtide_policy::Policy;
 use ebbtide_services::find::{FindProgress, FindRequest, JsonRecords, SearchReport, find};
 use ebbtide_services::policy_file::read_policy;
-use ebbtide_services::record_search::{RecordSearch, SearchRequest, SearchTables};
+use ebbtide_services::record_search::{RecordSearch, SearchRequest};
 use ebbtide_table::TableSpec;
 use output::{RecordOutput, WriteRecordsError};
 
@@ -143,9 +143,15 @@ enum SubjectKindArg {
 /// The policy that says which columns name a person is missing.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "which columns name somebody is in the policy: name one that is without errors, by --policy or the configuration"
+    "only a policy says which columns name a person: give one without errors with --policy or in the configuration"
 )]
 struct NoPolicyError;
+
+/// The products whose records are shown, and the policy that has their columns.
+struct SearchedProducts<'s> {
+    products: &'s [ProductKey],
+    policy: &'s Policy,
+}
 
 impl FindArgs {
     pub(super) fn run(self) -> CommandOutput {
@@ -199,10 +205,14 @@ impl FindArgs {
             }
             _ => out,
         };
-        let mut sheet = self.sheet(out, &search, (&tables, &policy), now);
-        let finding = find::<_, anyhow::Error>(&search, &tables, &request, &mut sheet, progress);
+        let searched = SearchedProducts {
+            products: &tables.looked_into,
+            policy: &policy,
+        };
+        let mut output = self.output(out, &search, searched, now);
+        let finding = find::<_, anyhow::Error>(&search, &tables, &request, &mut output, progress);
         let report = runtime.block_on(finding)?;
-        sheet.end(&report)?;
+        output.end(&report)?;
         unfinished.0 = None;
         *err += &report_text::text(&report, &request.search);
         Ok(report)
@@ -241,14 +251,14 @@ impl FindArgs {
         Ok(Some(text.parse()?))
     }
 
-    fn sheet<'w>(
+    fn output<'w>(
         &self,
         to: &'w mut dyn Write,
         search: &RecordSearch,
-        (tables, policy): (&SearchTables, &Policy),
+        searched: SearchedProducts<'_>,
         now: DateTime<Utc>,
     ) -> RecordOutput<'w> {
-        let products = &tables.looked_into;
+        let SearchedProducts { products, policy } = searched;
         match (self.output, &self.file) {
             (RecordFormat::Json, _) => RecordOutput::Json(JsonRecords::new(to)),
             (RecordFormat::Csv, _) => {
@@ -301,7 +311,7 @@ fn progress(progress: FindProgress<'_>) {
         searched,
         segments,
     } = progress;
-    eprintln!("... in table {product}, {searched} of {segments} segments looked into so far");
+    eprintln!("... in table {product}, {searched} of {segments} segments searched so far");
 }
 
 impl SubjectKindArg {

@@ -134,7 +134,7 @@ fn line(commit: &CommitRecord) -> [String; 5] {
             };
             [version, at, evidence.operation.clone(), files, what]
         }
-        CommitKind::Untold { foreign } => {
+        CommitKind::NoEvidence { foreign } => {
             let what = if *foreign {
                 "another engine's commit"
             } else {

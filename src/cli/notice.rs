@@ -181,7 +181,7 @@ fn line(notice: &ListedNotice) -> String {
         products.join(", ")
     };
     let mut text = format!(
-        "{}  {}: {what} at {}, {products}; parked {} since it would make at least {} of {} records of {} due at once",
+        "{}  {}: {what} at {}, {products}; parked {} since it would make at least {} of {} records of {} due immediately",
         notice.number,
         notice.state,
         instant(notice.at),

@@ -49,10 +49,10 @@ impl NoticeOptions {
 fn text(what: &str, at: &str, report: &NoticeReport) -> String {
     let mut out = match (report.control, report.known) {
         (Some(control), Some(true)) => {
-            format!("{what} {at}; that was noted before, as control {control}\n")
+            format!("{what} {at}; that was recorded before, as control {control}\n")
         }
         (Some(control), _) => format!("{what} {at}, as control {control}\n"),
-        _ => format!("Nothing was noted. {what} {at}\n"),
+        _ => format!("Nothing was recorded. {what} {at}\n"),
     };
     if report.tables.is_empty() {
         out.push_str("No table is covered yet; those made later begin under it\n");
@@ -85,11 +85,11 @@ fn text(what: &str, at: &str, report: &NoticeReport) -> String {
     }
     if report.needs_confirmation {
         out.push_str(
-            "That is more than notices.max_share allows at once: it is noted with --confirm only\n",
+            "That is more than notices.max_share allows in one step: it is recorded only with --confirm\n",
         );
     }
     if report.taken && report.known != Some(true) {
-        out.push_str("The sweeps bring stored tags up to date; `ebbtide sweep --dry-run` tells what is left to do\n");
+        out.push_str("The sweeps bring stored tags up to date; `ebbtide sweep --dry-run` shows what is left to do\n");
     }
     out
 }
@@ -113,7 +113,7 @@ pub(super) fn effect_text(effect: &TableEffect) -> String {
         categories,
         ..
     } = effect;
-    let mut text = format!("{concerned} of {records} records concerned, {due} due at once");
+    let mut text = format!("{concerned} of {records} records concerned, {due} due immediately");
     if *due > 0 {
         let categories: Vec<&str> = categories.iter().map(Category::as_str).collect();
         let _ = write!(text, " ({})", categories.join(", "));

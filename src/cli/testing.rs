@@ -92,7 +92,7 @@ impl CommandFixture {
             policy_version,
         };
         self.runtime
-            .block_on(activate(&self.world.root, (&old, &new), &by))
+            .block_on(activate(&self.world.root, &old, &new, &by))
             .unwrap();
     }
 

@@ -137,7 +137,7 @@ fn a_field_that_is_not_personal_is_said_to_be_so() {
 }
 
 #[test]
-fn what_does_not_exist_is_a_wrong_use_with_the_nearest_that_does() {
+fn an_unknown_name_is_a_wrong_use_with_the_nearest_known_one() {
     let asked = [
         ask("emial", None, None, None),
         ask("numbers", None, None, None),

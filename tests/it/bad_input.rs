@@ -22,7 +22,7 @@ fn lines(path: &std::path::Path) -> Vec<Value> {
 }
 
 #[test]
-fn each_kind_of_bad_input_is_a_dead_letter_under_its_code_and_its_neighbours_are_stored() {
+fn bad_input_is_a_dead_letter_by_its_code_and_its_neighbours_are_stored() {
     let (scratch, prefix) = (Scratch::new(), next_prefix());
     let topic = format!("{prefix}.probe");
     let policy = scratch.join("policy.yaml");

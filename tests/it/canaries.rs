@@ -148,14 +148,14 @@ fn judge(scene: &Scene<'_>, canaries: &[Canary], is_deleted: impl Fn(&Canary) ->
         );
         assert!(
             left.is_empty() && lost.is_empty(),
-            "{who}: still there: {left:#?}, gone too early: {lost:#?}"
+            "{who}: still there: {left:#?}, deleted too early: {lost:#?}"
         );
     };
     let (found, code, said) = residue(scene, &file);
     judge("residue", &found);
     assert_eq!(code, 1, "something is found");
     let shown = canaries.iter().find(|canary| said.contains(&canary.value));
-    assert!(shown.is_none(), "residue tells {shown:?}");
+    assert!(shown.is_none(), "residue shows {shown:?}");
     judge("the independent search", &independent(scene, &file));
     // Searched alone, too: with many values, a filter that answers "maybe" has another weight.
     let due: Vec<&str> = canaries
@@ -194,7 +194,7 @@ fn swept_away(scene: &mut Scene<'_>, canaries: &[Canary]) {
         // replaced.
         compact(scene, ahead);
         println!(
-            "day {days}: {count} of {} gone, after {:?}: {did}",
+            "day {days}: {count} of {} deleted, after {:?}: {did}",
             canaries.len(),
             began.elapsed()
         );
@@ -203,12 +203,11 @@ fn swept_away(scene: &mut Scene<'_>, canaries: &[Canary]) {
         .iter()
         .filter(|canary| canary.expires.is_some())
         .count();
-    assert_eq!(due_before, dated, "every canary with a deadline is gone");
+    assert_eq!(due_before, dated, "every canary with a deadline is deleted");
 }
 
 #[test]
-fn every_planted_value_is_found_by_both_searches_while_it_lives_and_not_in_any_byte_once_it_was_swept()
- {
+fn planted_values_are_found_while_stored_and_in_no_byte_after_the_sweep() {
     let mut scene = Scene::new(
         program(),
         kafka::shared(),
@@ -260,7 +259,7 @@ fn every_personal_field_is_planted(scene: &Scene<'_>, canaries: &[Canary]) {
         })
         .filter(|[product, column, _]| !ENUMS.contains(&(product.as_str(), column.as_str())))
         .collect();
-    assert!(bare.is_empty(), "no canary stands in {bare:?}");
+    assert!(bare.is_empty(), "no canary is in {bare:?}");
     assert!(
         canaries.iter().any(|canary| canary.expires.is_some())
             && canaries.iter().any(|c| c.expires.is_none())

@@ -1,4 +1,4 @@
-//! A wrong clock deletes nothing: at the start, after a restart, ahead or behind, until it is right
+//! A wrong clock deletes nothing: at the start, after a restart, ahead or late, until it is right
 //! or a person confirms it.
 
 use std::collections::BTreeSet;
@@ -70,7 +70,7 @@ fn distrusts(instance: &mut Ebbtide) -> String {
 }
 
 #[test]
-fn command_by_a_clock_that_is_far_off_deletes_nothing_until_it_is_confirmed() {
+fn command_by_a_wrong_clock_deletes_nothing_until_it_is_confirmed() {
     let scene = filled("far off");
     let clock = ShiftedClock::new(&scene);
     let before = files(&scene);
@@ -189,7 +189,7 @@ fn jump_of_a_running_instance_stays_distrusted_after_a_restart() {
 fn command_by_a_wrong_clock_leaves_no_date_that_stops_the_right_instances() {
     let scene = filled("commands");
     let clock = ShiftedClock::new(&scene);
-    let hold = "hold place --case 1 --basis order --until 2036-01-31 --tenant nobody";
+    let hold = "hold place --case 1 --basis order --until 2036-01-31 --tenant absent";
     let (policy, topic) = (scene.policy.display(), &scene.topics[0]);
     for days in [400, 4, -400] {
         clock.set(days);

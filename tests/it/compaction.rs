@@ -75,7 +75,7 @@ fn compacted_tables_are_read_back_row_for_row_by_foreign_readers() {
         "compacting",
         &[(name, &value), ("EBBTIDE_SWEEP_ENABLED", "false")],
     );
-    eventually("small segments become one", Duration::from_secs(60), || {
+    eventually("small segments are merged", Duration::from_secs(60), || {
         (instance.metric("ebbtide_compactions_total") >= 3.0).then_some(())
     });
     instance.stop();

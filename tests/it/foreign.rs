@@ -68,8 +68,7 @@ impl Patient {
 }
 
 #[test]
-fn foreign_readers_read_the_tables_after_every_kind_of_rewrite_and_an_older_version_within_the_grace()
- {
+fn foreign_readers_read_every_rewrite_and_older_versions_within_the_grace() {
     let (mut scene, acked) = filled();
     let acked = [acked];
     let hold = |scene: &Scene<'_>, ahead: u64, line: &str| -> Value {
@@ -189,7 +188,7 @@ fn foreign_readers_read_the_tables_after_every_kind_of_rewrite_and_an_older_vers
 }
 
 #[test]
-fn beside_other_engines_nothing_is_lost_nothing_is_left_and_the_audit_says_what_it_saw() {
+fn with_other_engines_nothing_is_lost_or_left_and_the_audit_reports_them() {
     let (mut scene, acked) = filled();
     let acked = [acked];
     let engine = |scene: &Scene<'_>, what: &str| {

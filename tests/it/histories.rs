@@ -22,7 +22,7 @@ use ebbtide_testkit::python;
 use world::{Step, World, instant};
 
 #[test]
-fn after_each_step_of_two_hundred_histories_foreign_readers_see_what_an_obvious_model_says() {
+fn foreign_readers_agree_with_the_model_after_each_step_of_200_histories() {
     run(0, 200);
 }
 
@@ -34,7 +34,7 @@ fn five_thousand_histories() {
     run(set("SOAK_HISTORIES_FROM", 200), set("SOAK_HISTORIES", 5000));
 }
 
-/// Runs the histories of `count` seeds from `first` on, with as many readers as there are hands.
+/// Runs the histories of `count` seeds from `first` on, with one thread for each core.
 fn run(first: u64, count: u64) {
     // Syncs cost nothing in memory, and no power cut is tested here.
     let folder = tempfile::tempdir_in("/dev/shm")
@@ -45,13 +45,13 @@ fn run(first: u64, count: u64) {
         for hand in 0..hands {
             let folder = folder.path().join(hand.to_string());
             let share = count / hands;
-            scope.spawn(move || tell(&folder, first + hand * share, share));
+            scope.spawn(move || play(&folder, first + hand * share, share));
         }
     });
 }
 
 /// Starts one reader, carries out the steps of its histories, and sends it the results.
-fn tell(folder: &Path, first: u64, count: u64) {
+fn play(folder: &Path, first: u64, count: u64) {
     let mut reader = Command::new(python::interpreter())
         .arg("-B")
         .arg(python::script("history.py"))

@@ -75,11 +75,11 @@ fn comparison_fails_on_lost_repeated_changed_and_unknown_records() {
     assert!(verdict(&scene, &lost).contains("LOST"));
     let mut fewer = lines.clone();
     fewer.remove(good);
-    assert!(verdict(&scene, &fewer).contains("nobody produced this"));
+    assert!(verdict(&scene, &fewer).contains("no producer sent this"));
 
     let table = scene.root.join("tables/sms");
     python::run("double_a_row.py", args![table.display()]);
-    assert!(verdict(&scene, &lines).contains("stands 2 times"));
+    assert!(verdict(&scene, &lines).contains("is stored 2 times"));
 }
 
 #[test]

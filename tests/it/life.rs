@@ -50,7 +50,7 @@ fn live(days: f64, acts: &[(f64, Act)]) {
                     held = stage.hold("2026-1", ("--tenant", tenant), json!({"tenant": tenant}));
                 }
                 Act::HoldPerson => {
-                    let person = stage.somebody("sms", "recipient");
+                    let person = stage.planted_person("sms", "recipient");
                     let canonical = person.trim_start_matches('+').to_owned();
                     let subject = format!("phone:{person}");
                     stage.hold(

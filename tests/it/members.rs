@@ -57,7 +57,7 @@ fn members_join_leave_die_and_freeze_with_eager_rebalances() {
 }
 
 #[test]
-fn members_join_leave_die_and_freeze_with_the_consumer_protocol_of_kafka_4() {
+fn members_join_leave_die_and_freeze_with_kafka_4s_consumer_protocol() {
     churn("group.protocol", "consumer");
 }
 

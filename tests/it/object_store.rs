@@ -71,7 +71,7 @@ impl Stage {
         assert_eq!(said.code, 0, "{words:?}: {}{}", said.out, said.err);
         assert!(
             !said.err.contains(self.bucket.secret),
-            "a secret is told: {}",
+            "a secret is shown: {}",
             said.err
         );
         said.out

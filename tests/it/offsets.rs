@@ -71,7 +71,7 @@ fn markers_are_passed_and_their_removal_by_retention_is_no_loss() {
 }
 
 #[test]
-fn aborted_records_at_the_end_are_passed_and_committed_even_if_the_process_is_killed() {
+fn aborted_records_at_the_end_are_passed_even_if_the_process_is_killed() {
     let scene = scene(1);
     let mut acked = vec![scene.produce_in("commit", 40, "kept").finish(PATIENCE)];
     scene.produce_in("abort", 700, "aborted").finish(PATIENCE);

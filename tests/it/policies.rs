@@ -37,8 +37,7 @@ fn next(text: &str) -> String {
 }
 
 #[test]
-fn a_policy_changes_under_a_running_instance_and_every_record_is_stored_once_and_tagged_by_the_new_one()
- {
+fn policy_change_under_load_stores_each_record_once_with_the_new_tags() {
     let mut scene = Scene::new(
         program(),
         kafka::shared(),

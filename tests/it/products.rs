@@ -8,7 +8,7 @@ use ebbtide_testkit::scene::Scene;
 use ebbtide_testkit::{kafka, registry};
 
 #[test]
-fn every_product_is_read_back_row_for_row_by_three_readers_with_the_oracles_tags() {
+fn three_readers_see_every_row_of_every_product_with_the_oracles_tags() {
     let scene = Scene::new(
         program(),
         kafka::shared(),

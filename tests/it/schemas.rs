@@ -345,7 +345,7 @@ fn records_of_other_names_are_dead_letters_where_the_policy_says_nothing() {
 }
 
 #[test]
-fn records_of_other_names_are_skipped_and_counted_where_the_policy_says_so() {
+fn records_of_other_names_are_skipped_and_counted_if_the_policy_says() {
     let (skipped, counts) = play("records: { others: skip }", "skipped", "skipped");
     assert_eq!(
         (skipped, counts["stored"]["duckdb"].as_u64()),

@@ -11,7 +11,7 @@ use ebbtide_testkit::{Scratch, http_get};
 use ebbtide_testkit::{process::Process, proxy::Proxy, registry};
 
 #[test]
-fn the_producers_records_stand_in_the_topics_they_were_acknowledged_for() {
+fn the_producers_records_are_in_the_topics_that_acknowledged_them() {
     let scene = Scene::new(
         program(),
         kafka::shared(),
@@ -58,7 +58,7 @@ fn shut_proxy_does_not_answer_and_an_opened_one_answers_again() {
 }
 
 #[test]
-fn a_small_disk_fills_turns_read_only_and_grows_for_those_who_see_it_alone() {
+fn a_small_disk_fills_turns_read_only_and_grows_in_its_namespace_alone() {
     let mut scene = Scene::new(
         program(),
         kafka::shared(),

@@ -92,7 +92,7 @@ fn a_property_that_no_client_takes_is_refused_before_the_start() {
 }
 
 #[test]
-fn settings_that_break_the_grace_are_refused_by_every_command_that_deletes() {
+fn settings_that_break_the_grace_are_refused_by_all_deleting_commands() {
     let mut scene = Scene::new(
         program(),
         kafka::shared(),

@@ -242,7 +242,7 @@ async fn case(number: u64, folder: &Path) {
 }
 
 #[test]
-fn what_stays_after_a_splice_reads_as_before_by_pyarrow_and_duckdb() {
+fn data_kept_by_a_splice_reads_as_before_in_pyarrow_and_duckdb() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -10,7 +10,7 @@ use ebbtide_testkit::scene::Scene;
 use ebbtide_testkit::{eventually, kafka, registry};
 
 #[test]
-fn a_topic_that_keeps_records_longer_than_the_policy_is_refused_with_what_to_set() {
+fn a_topic_that_keeps_records_too_long_is_refused_with_the_right_setting() {
     let mut scene = Scene::new(
         program(),
         kafka::shared(),
@@ -90,9 +90,9 @@ fn recreated_topic_is_refused_and_never_skipped_or_rewound() {
     scene.kafka.delete(&scene.topics);
     scene.kafka.create(&scene.topics, 1, &[]);
     scene
-        .produce(50, 0, "behind")
+        .produce(50, 0, "after")
         .finish(Duration::from_secs(60));
-    let mut ebbtide = scene.start("behind", &[]);
+    let mut ebbtide = scene.start("after", &[]);
     eventually("the partition is refused", Duration::from_secs(60), || {
         assert!(
             ebbtide.process.ended().is_none(),

@@ -9,7 +9,7 @@ use ebbtide_testkit::scene::Scene;
 use ebbtide_testkit::{kafka, registry};
 
 #[test]
-fn a_sweep_that_cannot_read_a_segment_says_which_and_why_and_sweeps_its_neighbours() {
+fn a_sweep_names_an_unreadable_segment_and_sweeps_its_neighbours() {
     let mut scene = Scene::short(program(), kafka::shared(), registry::shared().base(), 1);
     scene.sections = "maintain:\n  orphan_age: 3650d\n".to_owned();
     scene

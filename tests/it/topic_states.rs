@@ -366,7 +366,7 @@ fn accepted_losses_of_many_partitions_restart_no_lane_as_failed() {
 }
 
 #[test]
-fn topic_that_is_recreated_before_its_first_records_are_committed_is_refused() {
+fn topic_recreated_before_its_first_commit_is_refused() {
     let door = Proxy::to(registry::shared().port());
     let scene = Scene::new(program(), kafka::shared(), door.base(), &["sms"], 1);
     let sms = topic(&scene, "sms");

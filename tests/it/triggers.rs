@@ -51,7 +51,7 @@ fn outcome(instance: &Ebbtide, outcome: &str) -> f64 {
 
 fn await_deletion(scene: &Scene<'_>, tenant: &str) {
     eventually(
-        &format!("nobody of {tenant} is named any more"),
+        &format!("no person of {tenant} is named any more"),
         Duration::from_secs(60),
         || (of(&tenants(scene), tenant) == 0).then_some(()),
     );

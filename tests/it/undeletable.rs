@@ -42,7 +42,7 @@ impl Drop for Immutable {
 }
 
 #[test]
-fn immutable_segment_is_reported_by_instance_and_command_until_it_is_deleted() {
+fn immutable_segment_is_reported_until_it_is_deleted() {
     let mut scene = Scene::short(program(), kafka::shared(), registry::shared().base(), 1);
     scene.sections =
         "maintain:\n  readers_grace: 1s\n  orphan_age: 3650d\nsweep:\n  every: 500ms\n".to_owned();

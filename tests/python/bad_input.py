@@ -1,7 +1,7 @@
 """Produces bad messages of many kinds, each between good neighbours in the same partition.
 
---out gets all of them as produce.py writes them, the bad ones without a record; --bad a line for each bad one: kind, the codes that are right for it,
-partition, offset, the message in base64. Every message carries a key and a header of its own.
+--out gets all of them as produce.py writes them, the bad ones without a record. --bad gets a line for each bad one: kind, the codes that are right for it,
+partition, offset, the message in base64. Every message has a key and a header of its own.
 """
 
 import argparse
@@ -41,8 +41,8 @@ class Bodies:
         self.generator = generator
 
     def with_bytes(self, **raw):
-        """A body in which the named fields are `raw`; `stop_behind` ends it behind a field."""
-        stop = raw.pop("stop_behind", None)
+        """A body in which the named fields are `raw`; `stop_after` ends it after a field."""
+        stop = raw.pop("stop_after", None)
         record = self.generator.record()
         out = b""
         for field in self.fields:
@@ -83,7 +83,7 @@ def kinds(bodies, header, other, wide):
     yield "half a fingerprint", truncated, b"\xc3\x01" + b"\x11" * 3
     yield "frame without a body", truncated, header
     yield "body cut in the middle", truncated, header + good[: len(good) // 2]
-    yield "body without its last field", truncated, field(stop_behind="place")
+    yield "body without its last field", truncated, field(stop_after="place")
     yield "bytes left over", ["trailing_bytes"], header + good + b"marker-left-over"
     yield "two records in one", ["trailing_bytes"], header + good + good
     yield "enum index too high", bad, field(status=varint(2))
@@ -94,15 +94,15 @@ def kinds(bodies, header, other, wide):
     yield "string not UTF-8", ["bad_utf8"], field(customer_id=varint(4) + b"\xff\xfe\xfd\xfc")
     yield "half a character", ["bad_utf8"], field(body=varint(1) + varint(2) + b"\xe2\x82")
     yield "negative string length", bad, field(customer_id=varint(-5))
-    yield "enormous string length", either, field(customer_id=varint(2**61), stop_behind="customer_id")
-    yield "a billion list items", either, field(tags=varint(10**9), stop_behind="tags")
-    yield "block count of the least number", either, field(tags=varint(-(2**63)) + varint(10), stop_behind="tags")
-    yield "map that never ends", either, field(labels=varint(3) + varint(1) + b"a", stop_behind="labels")
+    yield "enormous string length", either, field(customer_id=varint(2**61), stop_after="customer_id")
+    yield "a billion list items", either, field(tags=varint(10**9), stop_after="tags")
+    yield "block count of the least number", either, field(tags=varint(-(2**63)) + varint(10), stop_after="tags")
+    yield "map that never ends", either, field(labels=varint(3) + varint(1) + b"a", stop_after="labels")
     yield "decimal of twenty bytes", bad, field(price=varint(1) + varint(20) + b"\x7f" * 20)
     yield "uuid that is none", bad, field(probe_id=varint(10) + b"marker-id!")
     yield "varint of eleven bytes", bad, field(customer_id=b"\xff" * 11)
     yield "no event time", ["missing_event_time"], field(at=varint(0))
-    # These fit no calendar, and in microseconds not even their own type: either word is right.
+    # These fit no calendar, and in microseconds not even their own type: either code is right.
     yield "event time of the greatest number", ["absurd_event_time", "bad_body"], at(2**63 - 1)
     yield "event time of the least number", ["absurd_event_time", "bad_body"], at(-(2**63))
     yield "event time of 1970", ["absurd_event_time"], at(0)
@@ -169,7 +169,7 @@ def main():
             record["ratio"] = math.nan
         body = io.BytesIO()
         fastavro.schemaless_writer(body, parsed, record)
-        # Every fifth travels as a single object, and every other fifth under a newer schema with a field that nobody named.
+        # Every fifth travels as a single object, and every other fifth under a newer schema with a field that the policy does not name.
         start = single_object(schema) if nth % 5 == 1 else wide_header if nth % 5 == 3 else header
         end = varint(2) + varint(0) if start is wide_header else b""
         columns = flat(schema, record)

@@ -1,7 +1,8 @@
-"""Small errands at the broker: create topics, tell their ends, write out what a topic holds, say something in one.
+"""Administration of the broker: creates topics, prints their end offsets, writes out the messages of a topic, sends messages.
 
-`say TOPIC` (each line of the file `--lines` a message), `create TOPIC...`, `delete TOPIC...`, `deny TOPIC...` (the operation `--operation`), `allow TOPIC...` (everything), `delete-before TOPIC` (what retention does: partition `--partition` begins at `--offset`), `ends TOPIC...` (JSON: topic to the list of its partitions' next offsets), `dump TOPIC` (a JSON line a
-message: partition, offset, headers by name, key and value in base64).
+`say TOPIC` (each line of the file `--lines` a message), `create TOPIC...`, `delete TOPIC...`, `deny TOPIC...` (the operation `--operation`),
+`allow TOPIC...` (everything), `delete-before TOPIC` (as retention does: partition `--partition` begins at `--offset`), `ends TOPIC...` (JSON: topic to
+the list of its partitions' next offsets), `dump TOPIC` (a JSON line for each message: partition, offset, headers by name, key and value in base64).
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""Produces records whose every personal field holds a value that stands nowhere else, and tells each value with when it is due.
+"""Produces records in which every personal field has a value that is in no other record, and writes each value with its deadline.
 
---out gets a line for each acknowledged record as produce.py writes it, and in `canaries` its values: value, product, column, category and `expires`, the
-oracle's deadline in microseconds (null while it is open). --strangers gets values of the same kinds, one a line, that nobody produced. Enums and booleans cannot be
-unique and are not counted. Telephone numbers are of several countries, so that records fall under several rules.
+--out gets a line for each acknowledged record as produce.py writes it, with its values in `canaries`: value, product, column, category and `expires`, the
+oracle's deadline in microseconds (null while it is open). --strangers gets values of the same kinds, one a line, that no record has. Enums and booleans
+cannot be unique and are not counted. Telephone numbers are of several countries, so that records fall under several rules.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""Random changes of a policy: one version after the other, each a few changes away from the one before or back to an earlier one.
+"""Random changes of a policy: a sequence of versions, each a few changes away from the one before or back to an earlier one.
 
-Promises changes of each kind that `policy plan` knows, mostly ones that may be activated.
+Makes changes of each kind that `policy plan` knows, mostly ones that may be activated.
 """
 
 import copy
@@ -8,12 +8,12 @@ import json
 
 import policies
 
-# What a field that is added is called, and what a field is called once it is renamed.
+# The names of added fields, and the names of fields after a rename.
 NOTE, SUFFIX = "note", "_now"
 
 
 class State:
-    """A policy, the schema of its records, and what it calls each field that records are made of."""
+    """A policy, the schema of its records, and its name for each field of the records."""
 
     def __init__(self, policy, schema, names):
         self.policy, self.schema, self.names = policy, schema, names
@@ -28,12 +28,12 @@ class State:
         return self.policy["products"]["sms"]
 
     def record(self, values):
-        """A record in the words of this version, of one in the words of the first."""
+        """Returns a record with the names of this version, from one with the names of the first."""
         return {name: values.get(base) for base, name in self.names.items()}
 
 
 def draw(random, past, version):
-    """A version behind those, newest last."""
+    """Returns the next version after those, newest last."""
     new = copy.deepcopy(past[-1])
     new.said = []
     if len(past) > 1 and random.random() < 0.15:
@@ -131,7 +131,7 @@ def add(random, state):
 
 
 def rename(random, state):
-    """A field gets another name, which the schema knows for the same."""
+    """A field gets another name, and the schema has the old one as an alias."""
     base = random.choice([base for base in state.names if base != "customer"])
     old = state.names[base]
     new = base if old != base else base + SUFFIX

@@ -1,4 +1,4 @@
-"""Proves that the packages of requirements.txt load here, native parts included: a broken wheel fails at set-up, not in a test."""
+"""Checks that the packages of requirements.txt load here, native parts included: a broken wheel fails at set-up, not in a test."""
 
 import os
 

@@ -1,7 +1,7 @@
-"""Compares what was produced with what stands in the tables and the dead letters, row for row, tag for tag.
+"""Compares the records produced with the rows of the tables and the dead letters, row for row, tag for tag.
 
-Exits 1 and says the first differences on stderr; else prints what it counted, as JSON. Each acknowledged record must stand
-exactly once in its table, or be a dead letter, or be past all its deadlines. Nothing else may stand in a table.
+Exits 1 and prints the first differences on stderr; otherwise prints its counts as JSON. Each acknowledged record must be
+exactly once in its table, or be a dead letter, or be past all its deadlines. A table must have no other row.
 """
 
 import argparse
@@ -21,7 +21,7 @@ def lines(paths):
 
 
 def told(acked, dead):
-    """What producers had acknowledged, by product and place; and the places of the dead letters."""
+    """The acknowledged records by product and place, and the places of the dead letters."""
     produced = collections.defaultdict(dict)
     for line in lines(acked):
         produced[line["product"]][(line["topic"], line["partition"], line["offset"])] = line
@@ -41,7 +41,7 @@ class Judge:
         self.wrong.append(text)
 
     def table(self, product, name, found, produced, dead):
-        """Judges the rows that one reader found in one table. Returns how many records the oracle says are past all deadlines."""
+        """Checks the rows that one reader found in one table. Returns the number of records that are past all deadlines by the oracle."""
         by_key = collections.defaultdict(list)
         for row in found:
             by_key[(row["source_topic"], row["source_partition"], row["source_offset"])].append(row)
@@ -52,10 +52,10 @@ class Judge:
             there = by_key.pop(key, [])
             where = f"{name}: {product} {key}"
             if len(there) > 1:
-                self.say(f"{where}: stands {len(there)} times")
+                self.say(f"{where}: is stored {len(there)} times")
             if key in dead:
                 if there:
-                    self.say(f"{where}: stands in the table and in the dead letters")
+                    self.say(f"{where}: is in the table and in the dead letters")
                 continue
             if line["record"] is None:
                 self.say(f"{where}: was bad, and is no dead letter")
@@ -65,7 +65,7 @@ class Judge:
             if wanted is None:
                 expired += 1
                 if there:
-                    self.say(f"{where}: stands although past all its deadlines")
+                    self.say(f"{where}: is stored although it was past all its deadlines")
             elif not there:
                 self.say(f"{where}: LOST")
             else:
@@ -77,10 +77,10 @@ class Judge:
                 if there[0].get(first) is not None:
                     ids[there[0][first]] += 1
         for key in by_key:
-            self.say(f"{name}: {product} {key}: nobody produced this")
+            self.say(f"{name}: {product} {key}: no producer sent this")
         for record_id, count in ids.items():
             if count > 1:
-                self.say(f"{name}: {product}: record id {record_id} stands {count} times")
+                self.say(f"{name}: {product}: record id {record_id} is stored {count} times")
         return expired
 
     def row(self, where, wanted, row):
@@ -111,7 +111,7 @@ def main():
     produced, dead = told(args.acked, args.dead)
     strays = dead - {key for by_key in produced.values() for key in by_key}
     if strays:
-        judge.say(f"{len(strays)} dead letters of what nobody produced, such as {min(strays)}")
+        judge.say(f"{len(strays)} dead letters of messages that no producer sent, such as {min(strays)}")
     wrongly = [key for by_key in produced.values() for key, line in by_key.items() if key in dead and line["record"] is not None]
     if wrongly:
         judge.say(f"{len(wrongly)} good records are dead letters, such as {wrongly[0]}")

@@ -1,6 +1,6 @@
-"""Makes a container in an Azure blob store, by one request signed as its documentation says (Shared Key, version 2023-11-03).
+"""Creates a container in an Azure blob store, by one request signed as its documentation says (Shared Key, version 2023-11-03).
 
-`container.py ENDPOINT ACCOUNT KEY CONTAINER`, the endpoint with the account in its path, as that of an emulator.
+`container.py ENDPOINT ACCOUNT KEY CONTAINER`; the endpoint has the account in its path, as that of an emulator.
 """
 
 import base64

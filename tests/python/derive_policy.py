@@ -1,6 +1,6 @@
-"""A policy for one test, made of the shipped one: some of its products, topics with a prefix, schemas by absolute path.
+"""Makes a policy for one test from the shipped one: some of its products, topics with a prefix, schemas by absolute path.
 
-Promises the shipped fields unchanged, and the shipped rules unless a test brings its own: what the tests prove is the policy that users start from.
+The fields are those of the shipped policy, and so are the rules unless a test brings its own: the tests check the policy that users start from.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("--prefix", required=True)
     parser.add_argument("--products", help="by commas; all without it")
-    parser.add_argument("--rules", help="a file whose `bucket`, `rules` and `ends` of products stand in the policy's stead")
+    parser.add_argument("--rules", help="a file whose `bucket`, `rules` and `ends` of products replace those of the policy")
     args = parser.parse_args()
 
     with open(args.policy, encoding="utf-8") as file:

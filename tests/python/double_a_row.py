@@ -1,4 +1,4 @@
-"""Appends a table's first row to it once more, as a writer would that stores a record twice: for the judge's own test."""
+"""Appends a table's first row to it again, like a writer that stores a record twice: for the test of compare.py itself."""
 
 import sys
 

@@ -1,4 +1,5 @@
-"""What another engine does to a table, by deltalake: `append` a file without statistics of its columns, `vacuum` of all that no version lists, without retention, `checkpoint`. Says what as JSON."""
+"""Does with deltalake what another engine does to a table, and prints it as JSON: `append` adds a file without statistics of its columns, `vacuum`
+deletes all files that no version lists, without retention, `checkpoint` makes one."""
 
 import json
 import os
@@ -15,7 +16,7 @@ ROWS = 5
 
 
 def append(path):
-    """Adds a file of a few rows of the table's own, said to be foreign's, of which the log tells their number and partitions alone."""
+    """Adds a file of a few of the table's own rows, as if another engine had written them: the log has only their number and partitions."""
     table = deltalake.DeltaTable(path)
     rows = table.to_pyarrow_table().slice(0, ROWS)
     first = rows.slice(0, 1).to_pylist()[0]

@@ -1,6 +1,6 @@
-"""Asks `ebbtide find` for people that stand in the tables, and compares what it writes with what DuckDB reads.
+"""Runs `ebbtide find` for people whose records are in the tables, and compares its output with what DuckDB reads.
 
-Exits 1 and says the first differences on stderr; else prints how many people and records it compared, as JSON.
+Exits 1 and prints the first differences on stderr; otherwise prints the numbers of people and records that it compared, as JSON.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def main():
                 found = plain(pyarrow.parquet.read_table(file)) if os.path.exists(file) else []
             for row in found:
                 if row.pop("held_by") is not None:
-                    wrong.append(f"{product}: a record is held by nobody's order")
+                    wrong.append(f"{product}: a record is held by an unknown hold")
             if found != expected:
                 wrong.append(f"{product}: {len(found)} records are found, {len(expected)} stand, or they differ")
             told = json.loads(find("--output", "json", subject=subject, code=0))
@@ -77,8 +77,8 @@ def main():
             if here != len(expected):
                 wrong.append(f"{product}: {here} records in JSON, not {len(expected)}")
             records += len(found)
-        nobody = "phone:+999999999999999" if kind == "phone" else "email:nobody@nowhere.example"
-        find("--product", product, "--output", "csv", subject=nobody, code=1)
+        absent = "phone:+999999999999999" if kind == "phone" else "email:absent@nowhere.example"
+        find("--product", product, "--output", "csv", subject=absent, code=1)
     if wrong:
         print("\n".join(wrong[:20]), file=sys.stderr)
         sys.exit(1)

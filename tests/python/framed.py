@@ -1,8 +1,8 @@
 """Produces records of one product under the writers' schemas of a plan, each message framed as the plan says.
 
 The plan is a JSON list of messages: `partition`; `frame` (`confluent`, the default, or `single`); `id` of the frame, or `register`, the schemas
-to register before it (each with `subject`, `schema` and `references`; the last one's id is the frame's); `head` and `tail`, bytes in hex in front of the
-record and behind it; `set`, values of fields; and `expect`: `stored`, `skipped`, or the code of its dead letter. --out gets each message that is not
+to register before it (each with `subject`, `schema` and `references`; the last one's id is the frame's); `head` and `tail`, bytes in hex before and
+after the record; `set`, values of fields; and `expect`: `stored`, `skipped`, or the code of its dead letter. --out gets each message that is not
 skipped as produce.py writes it; --sent a line for each: its place in the plan, partition, offset, id.
 """
 

@@ -1,7 +1,6 @@
-"""Random histories of one table: an obvious model says what the table must hold after each step, foreign readers what it holds.
+"""Random histories of one table: after each step a simple model says what the table must hold, and foreign readers read what it holds.
 
-Speaks JSON lines: what is to be done goes to stdout, what came of it comes from stdin. Promises the same history for the
-same seed, and the seed with whatever goes wrong.
+Speaks JSON lines: a step goes to stdout, its outcome comes from stdin. The same seed gives the same history, and each fault is printed with its seed.
 
     history.py FOLDER FIRST COUNT
 """
@@ -21,19 +20,19 @@ import tables
 
 MINUTE, HOUR, DAY = 60_000_000, 3_600_000_000, 86_400_000_000
 START = 1_793_534_400_000_000  # 2026-11-01T12:00:00Z
-# So many that went wrong are told before it ends.
+# The number of failed histories after which it ends.
 FAILURES = 4
-# So many at a time are told of.
+# The number of histories between two lines of progress.
 TELLS = 250
 PEOPLE = ["31612345601", "+31 6 12345602", "31612345603", "919812345604", "919812345605", "31612345606", None]
 
 
 def ask(what, **more):
-    """Has something done; what came of it."""
+    """Sends a step and returns its outcome."""
     print(json.dumps({"do": what, **more}), flush=True)
     line = sys.stdin.readline()
     if not line:
-        raise EOFError("nobody is there any more")
+        raise EOFError("the other side is closed")
     return json.loads(line)
 
 
@@ -44,7 +43,7 @@ class History:
         self.random = randoms.Random(seed)
         self.folder = folder
         self.now, self.steps = START + self.random.randrange(60) * DAY // 2, []
-        # How far the clock of each instance is ahead. Of two, no deadline ever lies between what their clocks say.
+        # How far the clock of each instance is ahead. No deadline is ever between the times of two clocks.
         self.ahead = self.random.choice([[0], [2 * MINUTE, -2 * MINUTE], [-2 * MINUTE, MINUTE]])
         self.now += 7 * MINUTE if len(self.ahead) > 1 else 0
         self.offsets = [0] * len(self.ahead)
@@ -54,7 +53,7 @@ class History:
             self.triggers = any(rule["trigger"] != "event" for rule in first["rules"])
             self.changes = self.random.choice([0, 1, 2, 4])
             if len(self.ahead) > 1 and (self.triggers or self.changes):
-                # Of a bucket whose tags two bring up to date, each its share, one may count the people that are there first.
+                # If two instances update the tags of one bucket, each may count the people of its part first.
                 first["products"]["sms"]["end"] = "remove"
             path = self.write(self.versions[0])
             opened = ask("open", folder=folder, policy=path, now=self.now, ahead=self.ahead)
@@ -131,14 +130,14 @@ class History:
         return ""
 
     def drop(self, whole):
-        """An instance's sweeper ends, or all of it; what takes its place has the active policy."""
+        """An instance or its sweeper ends; the new one has the active policy."""
         by = self.someone()
         ask("drop", by=by, whole=whole)
         if whole:
             self.running[by] = self.versions[-1]
 
     def compact(self):
-        """Segments become one: nothing that anybody reads changes."""
+        """Segments are merged: no reader sees a difference."""
         by = self.someone()
         return f"{ask('compact', by=by)['merges']} merges by {by}"
 
@@ -185,14 +184,14 @@ class History:
             subject, tenant, at = self.random.choice(self.model.withdrawals).values()
         told = ask("withdraw", subject=subject, tenant=tenant, at=at)["noted"]
         refused = at > self.now + HOUR or not self.model.has_consent()
-        # Long ago nothing could be concerned any more: how long that is the store says, three days past the longest window.
+        # A notice for a time before the longest window and three days concerns no stored record.
         if not (told == "refused" and at < self.now - 3 * DAY):
             expected = "refused" if refused else self.model.withdraw(subject, tenant, at)
             assert told == expected, f"{told} instead of {expected}"
         return f"by {subject} from {tenant} at {oracle.instant(at)}: {told}"
 
     def activate(self):
-        """Another policy, if it may be activated. Instances go on under the old one until they are told otherwise."""
+        """Another policy, if it may be activated. Instances use the old one until they are restarted."""
         for _ in range(10):
             state = changes.draw(self.random, self.versions, f"version-{len(os.listdir(self.folder))}")
             if len(self.ahead) > 1:
@@ -214,14 +213,14 @@ class History:
         return f"{micros / HOUR:.1f} hours, {'swept' if self.random.random() < 0.7 and not self.sweep() else 'not swept'}"
 
     def wrong_clock(self):
-        """A clock that jumps: nothing may come of it, and after some even minutes it is gone by again."""
+        """A clock jumps: it must cause no commit, and after some even minutes it is trusted again."""
         micros = self.random.choice([-1, 1]) * self.random.choice([7 * MINUTE, 2 * HOUR, 9 * DAY, 300 * DAY])
         told = ask("wall", by=self.someone(), micros=micros)
         assert told["commits"] == 0, f"{told['commits']} commits by a clock that had jumped"
         self.wait(20 * MINUTE)
         return f"by {micros / HOUR:.1f} hours"
 
-    # How it goes.
+    # The run.
 
     def go(self):
         count = self.random.randint(6, 12)
@@ -256,13 +255,13 @@ class History:
         for name, row in wanted.items():
             columns, view = bare(rows.get(name, {})), bare(row.view())
             if row.waits:
-                # What is held has its data; its tags are those that it had, or newer ones.
+                # A held record has its data; its tags are the old ones or newer ones.
                 columns, view = ({key: value for key, value in of.items() if not key.startswith("expires_")} for of in (columns, view))
             if columns and columns != view:
                 differ = {key: (columns.get(key), view.get(key)) for key in {*columns, *view} if columns.get(key) != view.get(key)}
                 wrong.append(f"has of {name} in {row.group()} instead of what it should {differ}")
             elif columns and not row.waits:
-                # Records lie together by bucket and profile exactly where their deadlines are one.
+                # Records have one bucket and profile exactly if their deadlines are equal.
                 profile = profiles.setdefault(row.group(), rows[name]["profile"])
                 wrong += [f"has {row.group()} in two profiles"] if profile != rows[name]["profile"] else []
         there, due = collections.Counter(cells), collections.Counter(json.dumps(bare(cell), sort_keys=True) for _, cell in self.model.cells)

@@ -1,10 +1,10 @@
-"""Whether the tables of a retention life hold, at its end, exactly what they should of every record that Kafka acknowledged.
+"""Checks that the tables of a retention life hold, at its end, exactly what they should of every record that Kafka acknowledged.
 
-A value must be gone once it is due by the policy in force; it must be there, and told by its tag, if no policy of the life ever made it due; held ones are
-there. Each record stands once, or has come to its end, or was past it on arrival, and the books account for all. What is due between --since and --until
-(microseconds, around the last sweep) may be either. --held-only asks for the rows of holds in force alone, beside running instances.
---due and --living get planted values, one a line: those that must be in no byte, and some that must be found. A person who withdrew is remembered under
-`_controls` while a record could come that it concerns (docs/triggers.md): those values go to a file of their own, --due's name with `.remembered`.
+A value must be deleted once it is due by the policy in force. It must be stored, and its tag must say so, if no policy of the life ever made it due. Held
+values are stored. Each record is stored once, or has ended, or was past its deadlines on arrival, and the audit accounts for all. Values due between --since
+and --until (microseconds, around the last sweep) may be stored or deleted. --held-only checks only the rows of holds in force, while instances run.
+--due and --living get planted values, one a line: those that must be in no byte, and some that must be found. A person who withdrew consent is kept under
+`_controls` while a record could come to which that applies (docs/triggers.md): those values go to a separate file, --due's name with `.remembered`.
 """
 
 import argparse
@@ -89,7 +89,7 @@ class Judge:
         self.wrong.append(text)
 
     def absorb(self, other):
-        """Takes what another found in another table."""
+        """Adds the findings in another table."""
         self.wrong += other.wrong
         self.due += other.due
         self.remembered += other.remembered
@@ -107,7 +107,7 @@ class Judge:
         stays_until = self.args.until if held is None else held
         must_stay = {name for name, (_, at) in fields.items() if at is None or at > stays_until}
         for value, column, _ in line["planted"]:
-            # A date is eight digits, which stand by chance among compressed ones: among tenants' numbers, say.
+            # A date is eight digits, which may occur by chance in compressed data or in other numbers.
             if re.fullmatch(r"[0-9-]{1,12}", value):
                 continue
             if column in must_go:
@@ -119,7 +119,7 @@ class Judge:
                 self.say(f"{where}: LOST: {sorted(must_stay)[:3]} are not due (held since {held})")
             return
         if fields and must_go == set(fields):
-            self.say(f"{where}: stands although it came to its end")
+            self.say(f"{where}: is stored although it ended")
             return
         self.whole += held is not None
         wanted = self.life.last.expect(product, record, row["ingested_at"]) or {}
@@ -130,7 +130,7 @@ class Judge:
             if row.get(name, "missing") != wanted.get(name, "unknown"):
                 self.say(f"{where}: {name} is {row.get(name)!r}, not {wanted.get(name)!r}")
             tag = f"expires_{of['fields'][name]}"
-            # What is held keeps its old tags until it is free.
+            # A held record keeps its old tags until it is released.
             if held is None and row[tag] != fields[name][0]:
                 self.say(f"{where}: {tag} is {row[tag]!r}, not {fields[name][0]!r}")
         for name, category in of["fields"].items():
@@ -138,7 +138,7 @@ class Judge:
                 self.say(f"{where}: {name} is {row.get(name)!r}, not {wanted.get(name)!r}")
 
     def table(self, product, produced):
-        """Judges one table; its records that stand and those in cells."""
+        """Checks one table. Returns its stored records and those in cells."""
         stands, cells = collections.defaultdict(list), 0
         for row in rows("duckdb", os.path.join(self.args.root, "tables", product)):
             if row["source_topic"] is None:
@@ -149,20 +149,20 @@ class Judge:
         for key, line in produced.items():
             there, where = stands.pop(key, []), f"{product} {key}"
             if len(there) > 1:
-                self.say(f"{where}: stands {len(there)} times")
+                self.say(f"{where}: is stored {len(there)} times")
             self.record(where, product, line, there[0] if there else None)
         for key in [] if self.args.held_only else stands:
-            self.say(f"{product} {key}: nobody produced this")
+            self.say(f"{product} {key}: no producer sent this")
         return standing, cells
 
     def books(self, product, produced, standing, cells):
-        """The books hold, and account for exactly what was produced."""
+        """Checks that the audit balances and accounts for exactly the records produced."""
         totals = audited(self.args.program, self.args.root, product, self.say)
         if not totals:
             return totals
         ended = totals.get("removed", 0) + totals.get("suppressed", 0) + totals["expired"] + totals["dead_letters"]
         if totals["read"] != len(produced) or standing + cells + ended != len(produced):
-            self.say(f"{product}: {standing} records and {cells} in cells; the books: {totals}; produced: {len(produced)}")
+            self.say(f"{product}: {standing} records and {cells} in cells; the audit: {totals}; produced: {len(produced)}")
         return totals
 
 
@@ -182,7 +182,7 @@ def written(root):
 
 
 def judged(args, product, produced):
-    """Judges one product's table and books: what was counted, and the judge with all that it found."""
+    """Checks one product's table and audit. Returns the counts, and the judge with its findings."""
     judge = Judge(args)
     standing, cells = judge.table(product, produced)
     said = {"produced": len(produced), "stand": standing, "in_cells": cells}
@@ -210,14 +210,14 @@ def main():
         product = line["product"]
         if args.held_only:
             of = judge.life.last.policy.products()[product]
-            # What has just been produced may not be stored yet.
+            # Records that were just produced may not be stored yet.
             if judge.life.held_since(product, line["record"]) is None or line["record"][of["event_time"]] > args.since - 5 * DAY:
                 continue
         produced[product][(line["topic"], line["partition"], line["offset"])] = line
     said = {}
     products, records = sorted(produced), [produced[product] for product in sorted(produced)]
     with concurrent.futures.ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
-        # Beside running instances no core is to spare.
+        # While instances run, there is no core to spare.
         each = map if args.held_only else pool.map
         for product, (counted, one) in zip(products, each(functools.partial(judged, args), products, records)):
             said[product] = counted

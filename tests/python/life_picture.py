@@ -1,8 +1,8 @@
-"""Draws the timeline of a retention life as an SVG: fields stored by category; segments and records in cells; what is overdue.
+"""Draws the timeline of a retention life as an SVG: fields stored by category; segments and records in cells; overdue fields.
 
     life_picture.py SAMPLES EVENTS OUT
 
-Colours and strokes are such that it reads on light and on dark ground; it has no ground of its own.
+Colours and strokes can be read on light and on dark ground; the picture has no ground of its own.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""The policies of a whole retention life, made of its first: the second keeps calls and SMS less long and drops a field, the third keeps some data longer.
+"""Makes the policies of a whole retention life from its first: the second keeps calls and SMS less long and drops a field, the third keeps some data longer.
 
-    life_policies.py FIRST SECOND THIRD
+life_policies.py FIRST SECOND THIRD
 """
 
 import sys

@@ -1,7 +1,7 @@
-"""Looks at a retention life again and again until a file says stop: one JSON line a look.
+"""Samples a retention life until a file says stop: one JSON line for each sample.
 
-What is stored by category, cells, segments, what is overdue by an independent reckoning, and what the instances say of it at their ports. A look that comes
-long after its time says so: the machine stood still, and what was due meanwhile gets its grace anew.
+A sample has the fields stored by category, cells, segments, the overdue fields by an independent count, and those that the instances report at their ports.
+A sample that comes long after its time says so: the machine stood still, and the grace of what became due meanwhile begins again.
 """
 
 import argparse
@@ -19,7 +19,7 @@ STALL = 4.0  # seconds of the machine's
 
 
 def scrape(ports, name):
-    """The largest of the instances' sums of a metric; None where none answers."""
+    """The largest of the instances' sums of a metric; None if no instance answers."""
     sums = []
     for port in ports:
         try:
@@ -67,7 +67,7 @@ def main():
     began = time.time()
     with open(args.out, "w", encoding="utf-8") as out:
         while not os.path.exists(args.stop):
-            # At the next time that is not past: a look may take longer than the pause.
+            # The next time that is not past: a sample may take longer than the pause.
             looks = max(looks + 1, int((time.time() - began) / pause) + 1)
             time.sleep(max(0.0, began + pause * looks - time.time()))
             stalled, last = time.time() - last > 2 * pause + STALL, time.time()

@@ -1,6 +1,6 @@
-"""What the tables of a retention life hold, file by file, read by delta-rs and pyarrow alone; and what happened in it, from the file of its events.
+"""Reads the tables of a retention life file by file, with delta-rs and pyarrow only, and the file of its events.
 
-A file never changes, so each is read once. Promises to go by rows alone: nothing is taken from what Ebbtide says of a file but that a version lists it.
+A file never changes, so each is read once. Only rows count: of what Ebbtide says of a file, only the version that lists it is used.
 """
 
 import collections
@@ -26,7 +26,7 @@ def micros(value):
 
 
 class Events:
-    """What the test did so far: policies, holds, contract ends, withdrawals."""
+    """The events of the test so far: policies, holds, contract ends, withdrawals."""
 
     def __init__(self, path):
         with open(path, encoding="utf-8") as file:
@@ -47,7 +47,7 @@ class Events:
         return [event for event in self.of("hold") if event["hold"] not in released]
 
     def settling(self, now, product):
-        """Whether what is due was made so at once and not long ago: it has a grace from then on."""
+        """Returns true if a recent event made data due immediately: its grace begins then."""
         recent = [event for event in self.all if event["at"] + GRACE + DAY > now]
         policies = [event for event in recent if event["what"] == "policy" and event is not self.of("policy")[0]]
         return bool(policies) or any(event["what"] == "release" and product in event["products"] for event in recent)
@@ -80,14 +80,14 @@ def read_files(paths, schema, fields, keys):
 
     for path, count in counted([column("__filename")], valid("source_topic")):
         files[path].rows = count
-    # Cells are few: each tells of how many records it is.
+    # Cells are few: each has its number of records.
     for path, records, count in counted([column("__filename"), column("records")], compute.is_null(column("source_topic"))):
         files[path].cells += count
         files[path].in_cells += (records or 0) * count
     for category in categories:
         there = functools.reduce(compute.or_, [valid(name) for name, of in fields.items() if of == category])
         tagged = column(f"expires_{category}").cast(pyarrow.timestamp("us", "UTC")).cast(pyarrow.int64())
-        # Who it is about only matters where somebody is held: those are few, and looked up by name.
+        # The person matters only for holds: those are few, and looked up by name.
         columns = [column("__filename"), tagged, *[column(name) for name in keys]]
         for path, at, who, *people, count in counted(columns, there):
             files[path].values[(category, at, who, tuple(people))] = count
@@ -105,7 +105,7 @@ class Tables:
         return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
 
     def read(self, product, policy):
-        """The files of a table by path. A file that is unlinked meanwhile: the newest version does without it."""
+        """The files of a table by path. A file that is unlinked meanwhile is not in the newest version."""
         of = policy.products()[product]
         words = json.dumps(of["fields"], sort_keys=True)
         for last in [False] * 5 + [True]:
@@ -117,7 +117,7 @@ class Tables:
                 if new:
                     schema = pyarrow.schema(table.schema().to_arrow())
                     known = known | read_files(new, schema, of["fields"], [of.get("tenant"), *of.get("subjects", {})])
-                # Of what the policy before made of them nothing is asked again.
+                # The results under the policy before are not needed any more.
                 found = {path: known[path] for path in paths}
                 self.files = {key: files for key, files in self.files.items() if key[0] != product} | {(product, words): found}
                 return found
@@ -133,7 +133,7 @@ def place(path):
 
 
 class Reckoning:
-    """What of a table is there, and what should not be: by the tags, and by who was told to go."""
+    """The stored data of a table, and the overdue part: by the tags, and by contract ends and withdrawals."""
 
     def __init__(self, events):
         self.oracle, self.ended, self.holds = Oracle(events.policy()), events.ended(), events.holds()

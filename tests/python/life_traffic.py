@@ -1,7 +1,7 @@
-"""Traffic of every product by a clock that goes many times as fast as the machine's, until a file says stop.
+"""Produces traffic of every product by a clock that is many times as fast as the machine's, until a file says stop.
 
-Each line of --out is one acknowledged record, as produce.py writes it; some are planted: every personal field of theirs holds a value that stands nowhere
-else, and `planted` has them. A few are days late. Promises that no event lies ahead of the clock.
+Each line of --out is one acknowledged record, as produce.py writes it. Some are planted: each of their personal fields has a value that is in no other
+record, and `planted` lists them. A few are days late. No event is ahead of the clock.
 """
 
 import argparse

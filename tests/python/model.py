@@ -1,6 +1,6 @@
-"""What a table holds, as plain rows and the rules of the design in their most obvious form.
+"""The model of a table: plain rows and the rules of the design in their simplest form.
 
-Promises nothing about speed; a row is a dict of the columns that are there, and each rule is a loop over all rows.
+It is slow: a row is a dict of the columns that are there, and each rule is a loop over all rows.
 """
 
 import collections
@@ -11,7 +11,7 @@ import typing
 import oracle
 from versions import Version
 
-# How far from its bucket an event may lie for a hold that cannot ask it any more.
+# The largest distance of an event from its bucket, for a hold on a record whose event time is deleted.
 MARGIN = datetime.timedelta(days=3)
 
 
@@ -29,13 +29,13 @@ class Term(typing.NamedTuple):
 
 
 class Row:
-    """A record in the table: the columns that are there, and what its tags tell."""
+    """A record in the table: its stored columns and its tags."""
 
     def __init__(self, columns, version, bucket, last):
         self.columns, self.version, self.bucket, self.last = columns, version, bucket, last
-        # What is there of each category is due then; None while that is open.
+        # The deadline of each stored category; None while it is open.
         self.terms, self.deadlines = (), {}
-        # Whether its tags may be those of an earlier policy: it is held.
+        # True if its tags may be those of an earlier policy, because it is held.
         self.waits = False
 
     def has_minimum(self):
@@ -54,11 +54,11 @@ class Row:
         return self.due(now) == set(self.deadlines) if self.deadlines else until is not None and until <= now
 
     def group(self):
-        """What rows have in common that lie together: bucket, terms, and the last bucket where a minimum counts from it."""
+        """The key that rows of one segment share: bucket, terms, and the last bucket where a minimum counts from it."""
         return self.bucket, self.terms, self.last if self.has_minimum() else None
 
     def known(self, trigger):
-        """The bucket in which a trigger came, as far as the tags tell."""
+        """The bucket in which a trigger came, as far as the tags show."""
         return min((term.known for term in self.terms if term.trigger == trigger and term.known is not None), default=None)
 
     def view(self):
@@ -145,7 +145,7 @@ class Model:
     # Orders.
 
     def contract_end(self, tenant, at, reason):
-        """What comes of a notice."""
+        """Returns the outcome of a notice."""
         if (tenant, at, reason) in self.told:
             return "known"
         if reason is None and tenant in self.ends and at > self.ends[tenant]:
@@ -171,11 +171,11 @@ class Model:
     # Sweeps.
 
     def sweep(self, now):
-        """Tags become true, and everything that is due goes, but for what is held."""
+        """Updates the tags and deletes all data that is due, apart from held records."""
         for row in self.rows:
             if row.version is not self.active and not self.is_held(row, now):
                 self.take_policy(row)
-            # It waits with the tags that it has.
+            # It keeps its tags for now.
             row.waits = row.version is not self.active and self.is_held(row, now)
             if not row.waits:
                 self.take_notices(row)
@@ -194,7 +194,7 @@ class Model:
                 self.cells += [(group, cell) for cell in self.make_cells(rows)]
 
     def take_policy(self, row):
-        """Columns that the policy does not name go, others get their new names; then the tags are written anew, if they are others."""
+        """Deletes columns that the policy does not name, renames others, then writes the tags again if they changed."""
         old, new = row.version, self.active
         if not row.has_minimum():
             times = [row.columns["ingested_at"], row.columns.get(old.event)]
@@ -242,7 +242,7 @@ class Model:
             return version.event in columns and begin <= oracle.instant(columns[version.event]) < end
         return True
 
-    # What remains.
+    # The result.
 
     def make_cells(self, rows):
         how = self.active.product["end"]["anonymize"]
@@ -260,7 +260,7 @@ class Model:
             yield cell | {name: self.sum(rows, name, how["of"]) for name in sums}
 
     def sum(self, rows, name, of):
-        """The sum, unless one person may have more than half of it: whoever has no name may be that one."""
+        """The sum, unless one person may have more than half of it: a record without a name may be that person's."""
         weights = collections.Counter()
         for row in rows:
             weights[row.columns.get(of) or None] += abs(row.columns.get(name) or 0)

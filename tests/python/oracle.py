@@ -1,7 +1,7 @@
-"""A slow second opinion on every tag: bucket, jurisdiction, deadlines, canonical subjects, derived columns.
+"""An independent calculation of every tag: bucket, jurisdiction, deadlines, canonical subjects, derived columns.
 
-Works on one record at a time with the standard library's calendar and the Python port of libphonenumber. Promises nothing
-about speed; must never share a line, a table or a method with what it judges.
+Works on one record at a time with the standard library's calendar and the Python port of libphonenumber. It is slow, and must
+never share a line, a table or a method with the code that it checks.
 """
 
 import datetime
@@ -33,7 +33,7 @@ def micros(at):
 
 
 def parse(text):
-    """The valid number that a text in international form is, else None; a plus, 00 or nothing may stand before it."""
+    """The valid number that a text in international form is, else None; with a plus, 00 or nothing before it."""
     bare = text.strip()
     digits = re.sub(r"[-+ .()/]", "", bare)
     if not digits.isdigit() or not bare.isascii():
@@ -47,7 +47,7 @@ def parse(text):
 
 @functools.lru_cache(maxsize=100_000)
 def country_of(text):
-    """The country of a number, `ZZ` where it cannot be told."""
+    """The country of a number, `ZZ` if it is unknown."""
     number = None if text is None else parse(text)
     region = None if number is None else phonenumbers.region_code_for_number(number)
     return region if region and region.isalpha() else "ZZ"
@@ -55,7 +55,7 @@ def country_of(text):
 
 @functools.lru_cache(maxsize=100_000)
 def canonical_phone(text):
-    """E.164 without its plus; what is no number stays, trimmed."""
+    """E.164 without its plus; a text that is no number stays, trimmed."""
     number = parse(text)
     return text.strip() if number is None else phonenumbers.format_number(number, E164).removeprefix("+")
 
@@ -154,7 +154,7 @@ class Oracle:
 
     def deadline(self, rule, first, last, told=(None, None)):
         """When what a rule keeps of records of bucket `first` is due, minimums counting from bucket `last`; None while that is open.
-        `told` is what is known of triggers: the bucket of the contract's end, and that of a withdrawal which concerns them."""
+        `told` is the known triggers: the bucket of the contract's end, and that of a withdrawal which concerns them."""
         ended, withdrawn = told
         trigger = rule.get("trigger", "event")
         if trigger == "contract_end":

@@ -1,4 +1,4 @@
-"""Opens a table by three readers, says `open`, and reads it only once a line comes: each must find what was there when it was opened.
+"""Opens a table by three readers, prints `open`, and reads it only once a line comes: each must find what was there when it was opened.
 
 deltalake holds a version, Polars a plan of a version, DuckDB a result of which a part was fetched.
 """

@@ -1,6 +1,6 @@
-"""Random policies of one small product: which field is of which category, how long each is kept, how records end.
+"""Random policies of one small product: the category of each field, how long each is kept, how records end.
 
-Promises policies that say something different each time, and mostly ones that `policy check` takes.
+The policies differ, and `policy check` accepts most of them.
 """
 
 import json
@@ -28,7 +28,7 @@ TERMS = {
 }
 # In the order of their lengths.
 KEEPS = ["5 hours", "30 hours", "3 days", "10 days", "1 month", "2 months", "7 months"]
-# Those of whole hours' buckets keep their clocks: an hour that comes twice is the calendar's own tests' matter.
+# Zones for buckets of hours do not change their clocks: other tests cover an hour that comes twice.
 ZONES = ["UTC", "Asia/Kolkata", "Asia/Kathmandu", "America/Phoenix", "Pacific/Kiritimati"]
 MORE_ZONES = ["Europe/Amsterdam", "America/New_York"]
 # What starts the clocks of a policy: of its first rule, and of the others.
@@ -107,7 +107,7 @@ def draw(random):
 
 
 def write(policy, schema, folder):
-    """Writes a policy and its schema to a folder; the policy's path."""
+    """Writes a policy and its schema to a folder. Returns the policy's path."""
     for name, data in [("sms.avsc", schema), ("policy.yaml", policy)]:
         with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
             json.dump(data, file, indent=1)

@@ -1,6 +1,6 @@
 """The policy file as plain data, read by another YAML library than Ebbtide's.
 
-Promises no check of it: what the tests give is known to be right.
+It is not checked: the files of the tests are known to be right.
 """
 
 import os
@@ -9,7 +9,7 @@ import yaml
 
 
 class Policy:
-    """A policy: its text as data, and where its schemas lie."""
+    """A policy: its text as data, and the folder of its schemas."""
 
     def __init__(self, path):
         with open(path, encoding="utf-8") as file:
@@ -21,5 +21,5 @@ class Policy:
         return {key: p for key, p in self.data["products"].items() if p.get("records") != "none"}
 
     def schema_path(self, product):
-        """Where a product's schema lies."""
+        """Returns the path of a product's schema."""
         return os.path.join(self.folder, self.products()[product]["schema"])

@@ -58,7 +58,7 @@ def main():
     parser.add_argument("--rate", type=float, default=0, help="records a second; 0: as fast as it goes")
     parser.add_argument("--partitions", type=int, required=True)
     parser.add_argument("--seed", default="1")
-    parser.add_argument("--tombstones", type=int, default=0, help="after every so many records one without a value; its record is null in --out")
+    parser.add_argument("--tombstones", type=int, default=0, help="one record without a value after each N others; its record is null in --out")
     parser.add_argument("--ages", action="store_true", help="some records months and years late; without it all are of the last hours")
     parser.add_argument("--ahead", help="a file that says how many seconds ahead of the clock the events are; read again and again")
     parser.add_argument("--transaction", choices=["commit", "abort", "open"], help="one transaction around all records; open: committed once the file --stop is there")
@@ -128,7 +128,7 @@ def main():
                 time.sleep(0.1)
         if args.transaction == "abort":
             producer.abort_transaction(60)
-            # What was aborted is nowhere to be found.
+            # Aborted records are in no table.
             out.truncate(0)
         elif args.transaction:
             producer.commit_transaction(60)

@@ -1,6 +1,6 @@
-"""Random but repeatable records of any product, made from its Avro schema and the policy's word on its columns.
+"""Random but repeatable records of any product, made from its Avro schema and the policy's classes of its columns.
 
-Promises one stream of records for one seed, each with an id of its own in the schema's first field. Shares nothing with
+A seed gives always the same records, each with an id of its own in the schema's first field. Shares nothing with
 Ebbtide's own generator.
 """
 

@@ -1,7 +1,7 @@
 """A second search for values under a folder: every file's name and raw bytes, and every column of every Parquet file by pyarrow.
 
-Prints as JSON the lines of --values that it found (`found`) and the files that it could not read (`unread`). Shares nothing with Ebbtide: a value is
-searched for as it is given, in lower case, as JSON writes it, as Python writes an instant, and a number by its digits alone.
+Prints as JSON the lines of --values that it found (`found`) and the files that it could not read (`unread`). Shares nothing with Ebbtide. It searches for
+a value as it is given, in lower case, as JSON writes it, as Python writes an instant, and for a number by its digits alone.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def texts(value):
 
 
 class Search:
-    """All values at once: the last eight bytes of each are looked up at every place of the data, then what stands before them."""
+    """Finds all values in one pass: looks up the last eight bytes of each at every place of the data, then compares the bytes before them."""
 
     def __init__(self, lines):
         self.lines, self.ends, self.found = {}, {}, set()

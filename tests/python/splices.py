@@ -1,4 +1,4 @@
-"""Whether spliced files hold what they should: for each folder, `after.parquet` must hold the rows of `before-*.parquet`, one
+"""Checks that spliced files hold what they should: for each folder, `after.parquet` must hold the rows of `before-*.parquet`, one
 after the other, without the columns that `gone` names. Read by pyarrow, and by DuckDB."""
 
 import pathlib

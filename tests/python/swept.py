@@ -1,8 +1,8 @@
-"""Whether tables that were swept hold exactly what they should at a time, and nothing else is left of what was due.
+"""Checks that swept tables hold exactly what they should at a time, and that no expired data is left.
 
-Each acknowledged record must stand once with all that is not due and nothing that is, or be a dead letter, or have come to its end; the books must account for those:
-cells, suppressed, removed, past all deadlines on arrival. --since and --until (microseconds) are around the time of the last sweep: what is due at the first must
-be gone, what is due after the second must be here. --settled: no file may be there but what a version lists and the log. Prints what it counted, as JSON.
+Each acknowledged record must be stored once, with all data that is not due and none that is, or be a dead letter, or have ended. The audit must account for those:
+cells, suppressed, removed, past all deadlines on arrival. --since and --until (microseconds) are around the time of the last sweep: data due at the first must
+be deleted, data due after the second must be stored. --settled: there may be no file but those that a version lists and the log. Prints its counts as JSON.
 """
 
 import argparse
@@ -36,24 +36,24 @@ class Swept:
         return self.args.held and record.get(self.oracle.policy.products()[product]["tenant"]) == self.args.held
 
     def record(self, where, product, record, row):
-        """Judges one record that stands."""
+        """Checks one stored record."""
         wanted = self.oracle.expect(product, record, row["ingested_at"])
         if wanted is None:
-            self.say(f"{where}: stands although it was past all its deadlines")
+            self.say(f"{where}: is stored although it was past all its deadlines")
             return
         fields = self.oracle.policy.products()[product]["fields"]
         deadlines = {name: at for name, at in wanted.items() if name.startswith("expires_") and at is not None}
         since = min(self.args.since, self.args.held_since) if self.held(record, product) else self.args.since
         until = self.args.held_since if self.held(record, product) else self.args.until
         if deadlines and max(deadlines.values()) <= since:
-            self.say(f"{where}: stands although it came to its end")
+            self.say(f"{where}: is stored although it ended")
             return
         for name, at in deadlines.items():
             gone = row[name] is None
             if not gone and at <= since:
                 self.say(f"{where}: {name} is overdue")
             elif gone and at > until:
-                self.say(f"{where}: {name} went before its time")
+                self.say(f"{where}: {name} was deleted before its time")
             if gone:
                 wanted |= {column: None for column, category in fields.items() if f"expires_{category}" == name}
                 wanted[name] = None
@@ -62,7 +62,7 @@ class Swept:
                 self.say(f"{where}: {column} is {row.get(column)!r}, not {wanted.get(column)!r}")
 
     def absent(self, where, product, record, arrived):
-        """Judges one record that does not stand."""
+        """Checks one record that is not stored."""
         wanted = self.oracle.expect(product, record, max(arrived, record[self.oracle.policy.products()[product]["event_time"]]))
         if wanted is None:
             return
@@ -71,7 +71,7 @@ class Swept:
             self.say(f"{where}: LOST")
 
     def table(self, product, reader, produced, dead):
-        """Judges one table as one reader sees it; how many rows of records stand and how many records its cells stand for."""
+        """Checks one table as one reader sees it. Returns the number of stored records and the number of records in its cells."""
         stands, cells = collections.defaultdict(list), 0
         for row in rows(reader, self.path(product)):
             if row["source_topic"] == "foreign":
@@ -80,27 +80,27 @@ class Swept:
                 cells += row["records"]
                 told = [name for name, category in self.oracle.policy.products()[product]["fields"].items() if category != "none" and row.get(name) is not None]
                 if told:
-                    self.say(f"{reader}: {product}: a cell tells {told}")
+                    self.say(f"{reader}: {product}: a cell has {told}")
             else:
                 stands[(row["source_topic"], row["source_partition"], row["source_offset"])].append(row)
         count = sum(map(len, stands.values()))
         for key, line in produced.items():
             there, where = stands.pop(key, []), f"{reader}: {product} {key}"
             if len(there) > 1:
-                self.say(f"{where}: stands {len(there)} times")
+                self.say(f"{where}: is stored {len(there)} times")
             if key in dead or line["record"] is None:
                 if there or key not in dead:
-                    self.say(f"{where}: was bad, and stands or is no dead letter")
+                    self.say(f"{where}: was bad, and is stored or is no dead letter")
             elif there:
                 self.record(where, product, line["record"], there[0])
             else:
                 self.absent(where, product, line["record"], 0)
         for key in stands:
-            self.say(f"{reader}: {product} {key}: nobody produced this")
+            self.say(f"{reader}: {product} {key}: no producer sent this")
         return count, cells
 
     def books(self, product, produced, dead, counted):
-        """The books hold, and account for exactly what was produced."""
+        """Checks that the audit balances and accounts for exactly the records produced."""
         totals = audited(self.args.program, self.args.root, product, self.say)
         if not totals:
             return totals
@@ -108,14 +108,14 @@ class Swept:
         if totals["read"] != len(produced):
             self.say(f"{product}: {len(produced)} produced, {totals['read']} read")
         if totals["dead_letters"] != sum(key in dead for key in produced):
-            self.say(f"{product}: {totals['dead_letters']} dead letters by the books")
+            self.say(f"{product}: {totals['dead_letters']} dead letters by the audit")
         for reader, (stand, cells) in counted.items():
             if stand + cells + ended + totals["expired"] + totals["dead_letters"] != len(produced):
-                self.say(f"{product}: {reader} sees {stand} records and {cells} in cells; the books: {totals}; produced: {len(produced)}")
+                self.say(f"{product}: {reader} sees {stand} records and {cells} in cells; the audit: {totals}; produced: {len(produced)}")
         return totals
 
     def files(self, product):
-        """Every file is one that the newest version lists, or of the log."""
+        """Checks that every file is one that the newest version lists, or one of the log."""
         path = self.path(product)
         listed = {urllib.parse.unquote(os.path.relpath(uri.removeprefix("file://"), path)) for uri in deltalake.DeltaTable(path).file_uris()}
         for at, _, names in os.walk(path):

@@ -1,6 +1,6 @@
-"""One product's table as plain rows, by each of four readers that are no kin of Ebbtide: DuckDB, Polars, delta-rs for Python, Spark.
+"""One product's table as plain rows, by each of four readers that share no code with Ebbtide: DuckDB, Polars, delta-rs for Python, Spark.
 
-Promises rows in one normal form whichever reader made them: times in microseconds, dates in ISO, decimals as text, bytes in
+Rows have one normal form whichever reader made them: times in microseconds, dates in ISO, decimals as text, bytes in
 hex, maps as dicts in the order of their keys, what is not a number as `NaN`.
 """
 
@@ -29,7 +29,7 @@ def connect():
     connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
     connection.execute(f"LOAD '{extension}'")
     connection.execute("SET TimeZone = 'UTC'")
-    # It would draw a bar among the answers of who takes longer than two seconds.
+    # It would print a progress bar for queries of more than two seconds.
     connection.execute("SET enable_progress_bar = false")
     return connection
 
@@ -115,7 +115,7 @@ def rows(reader, path):
 
 
 def audited(program, root, product, say):
-    """What the books of a table tell by `table audit`; says why and gives nothing where they do not hold."""
+    """Returns the totals of `table audit`; reports the reason and returns nothing if the audit fails."""
     said = subprocess.run([program, "table", "audit", product, "--output", "json", "--root", root], capture_output=True, text=True, check=False)
     if said.returncode:
         say(f"{product}: the audit fails: {said.stdout}{said.stderr}")
@@ -124,7 +124,7 @@ def audited(program, root, product, say):
 
 
 def verdict(wrong, counts):
-    """Ends the process with the first of what is wrong, or with what was counted, as JSON."""
+    """Ends the process with the first faults, or with the counts as JSON."""
     for text in wrong[:20]:
         print(text, file=sys.stderr)
     if wrong:
@@ -134,7 +134,7 @@ def verdict(wrong, counts):
 
 
 def leave(wrong=None):
-    """Ends the process once all is said, without the libraries' own ends: threads that some leave behind abort it there at times."""
+    """Ends the process after its output, without the libraries' exit handlers: threads that some leave running abort it there at times."""
     if wrong:
         print(wrong, file=sys.stderr)
     sys.stdout.flush()

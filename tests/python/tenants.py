@@ -1,4 +1,4 @@
-"""How many records of each tenant still stand with their time, of a table with `customer_id` and `sent_at`: a JSON object."""
+"""Prints the number of stored records with a time of each tenant, for a table with `customer_id` and `sent_at`: a JSON object."""
 
 import argparse
 import collections

@@ -1,6 +1,6 @@
 """The model of one topic in a random history: which records a table must hold, may hold, and must never hold.
 
-Pure: knows nothing of Kafka or of the program. Offsets are those that the broker reported for each record.
+Pure: it uses neither Kafka nor the program. Offsets are those that the broker reported for each record.
 """
 
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ class Topic:
     generation: int = 0
     # Partitions that the instance must refuse until a decision: partition -> reason.
     refused: dict = field(default_factory=dict)
-    # What happened, for the message of a fault.
+    # The events, for the message of a fault.
     events: list = field(default_factory=list)
 
     def add(self, records):
@@ -70,8 +70,7 @@ class Topic:
         self.refused = dict.fromkeys(range(self.partitions), "recreated")
 
     def keep(self, readable):
-        """Of the pending records those remain that Kafka holds. What the broker acknowledged into a topic that was being deleted
-        is not Kafka's any more."""
+        """Keeps the pending records that Kafka has. Records that the broker acknowledged for a topic in deletion are lost."""
         lost = [record for record in self.pending if record.id not in readable]
         if lost:
             self.events.append(f"acknowledged into the deleted topic: {lost}")

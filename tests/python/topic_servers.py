@@ -1,4 +1,4 @@
-"""What a history of topics uses: a schema registry that lags, a broker's administration, producers, and a running instance."""
+"""The servers and clients of a history of topics: a schema registry that lags, a broker's administration, producers, and a running instance."""
 
 import http.server
 import json
@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from topic_model import Sent
 
-# What a client says of a topic that was created again a moment ago.
+# The errors of a client about a topic that was just created again.
 UNKNOWN = {KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART}
 GUARD = pathlib.Path(__file__).parent.parent / "servers" / "guard"
 
@@ -151,7 +151,7 @@ class Broker:
             done.result()
 
     def delete_before(self, topic, partition, offset):
-        """What retention does: the log begins at `offset`; -1 is its end. Returns the offset at which it begins now."""
+        """Deletes as retention does: the log begins at `offset`; -1 is its end. Returns the offset at which it begins now."""
         until = time.monotonic() + 30
         while True:
             done = self.admin.delete_records([TopicPartition(topic, partition, offset)])

@@ -1,6 +1,6 @@
-"""One version of a policy as the model of a table reads it: its columns by name and by what they are, and how long each is kept.
+"""One version of a policy as the model of a table reads it: its columns by name and by meaning, and how long each is kept.
 
-Promises nothing about speed. The records of all versions are told in the words of the first, by whatever names it has for them.
+The records of all versions use the names of the first version for their fields.
 """
 
 import datetime
@@ -54,7 +54,7 @@ class Version:
             self.aliases = {field["name"]: field.get("aliases", []) for field in json.load(file)["fields"]}
 
     def renamed(self, name, beside):
-        """What a column is called here that stands beside those; None if it is none of these."""
+        """Returns this version's name of the column `name` of another version, which has the columns `beside`; None if there is none."""
         if name in self.columns:
             return name
         new = [new for new in sorted(self.columns) if name in self.aliases.get(new, []) and new not in beside]

@@ -18,7 +18,7 @@ NOT_PROSE = re.compile(r"(?P<tick>`+)(?!`)(?:[^`\n]|\n(?=[ ]*[^\s]))*(?P=tick)|(
 
 def blank(text):
     """Returns `text` with a space for each character other than line breaks."""
-    return "\n".join(" " * len(line) for line in text.split("\n"))
+    return "\n".join(" " * len(line) for line in text.split("\n")) if "\n" in text else " " * len(text)
 
 
 def masked(text):

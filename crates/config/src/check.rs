@@ -172,7 +172,7 @@ impl<'c> Check<'c> {
         let basic = self.get("schemas.registry.basic");
         if basic.is_some_and(|node| !matches!(node.value, YamlValue::Null)) {
             if self.get(BEARER).is_some() {
-                let what = "`basic` and `bearer` stand beside one another";
+                let what = "`basic` and `bearer` are both set";
                 self.error(BEARER, what, "keep one of the two");
             }
             self.required("schemas.registry.basic.user", "write the user's name");

@@ -165,7 +165,7 @@ const FIXED: [FixedProperty; 31] = [
     FixedProperty {
         name: "allow.auto.create.topics",
         allowed: NO,
-        what: "a topic that is missing would be created with a retention that nobody chose",
+        what: "a missing topic would be created with the default retention of the brokers",
         fix: "leave it out, and create the topics with their retention",
     },
     FixedProperty {

@@ -149,7 +149,7 @@ pub(super) fn log_level<'de, D: Deserializer<'de>>(from: D) -> Result<String, D:
         }
         Err(ValueProblem::new(
             format!("{text:?} is not a log level"),
-            "write off, error, warn, info, debug or trace, and target=level parts behind it",
+            "write off, error, warn, info, debug or trace, and target=level parts after it",
         ))
     })
 }

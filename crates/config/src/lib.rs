@@ -62,7 +62,7 @@ impl ConfigInputs {
     #[must_use]
     #[allow(
         clippy::disallowed_methods,
-        reason = "the one room that may read the environment"
+        reason = "the one module that may read the environment"
     )]
     pub fn of(file: &Path) -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
@@ -83,7 +83,7 @@ impl ConfigInputs {
 #[must_use]
 #[allow(
     clippy::disallowed_methods,
-    reason = "the one room that may read the environment"
+    reason = "the one module that may read the environment"
 )]
 pub fn clock_ahead() -> Option<std::time::Duration> {
     std::env::var("CLOCK_AHEAD")
@@ -101,7 +101,7 @@ pub fn clock_ahead() -> Option<std::time::Duration> {
 #[must_use]
 #[allow(
     clippy::disallowed_methods,
-    reason = "the one room that may read the environment"
+    reason = "the one module that may read the environment"
 )]
 pub fn clock_fast() -> Option<(chrono::DateTime<chrono::Utc>, u32)> {
     let from = chrono::DateTime::parse_from_rfc3339(&std::env::var("CLOCK_FROM").ok()?).ok()?;
@@ -147,7 +147,7 @@ impl Config {
         let mut tree = match yaml::parse(text) {
             Ok(tree) => tree,
             Err(error) => {
-                problems.error(error.at, "", error.what, "mend the YAML");
+                problems.error(error.at, "", error.what, "correct the YAML");
                 return CheckedConfig {
                     config: None,
                     problems: problems.into_sorted(),

@@ -63,7 +63,7 @@ fn all_on() -> String {
 }
 
 #[test]
-fn the_shipped_file_is_good_as_it_stands_and_is_the_defaults() {
+fn the_shipped_file_is_valid_and_has_the_defaults() {
     let shipped = parse(SHIPPED, &[]);
     assert_eq!(lines(&shipped.problems), "");
     let config = shipped.config.unwrap();
@@ -76,7 +76,7 @@ fn the_shipped_file_is_good_as_it_stands_and_is_the_defaults() {
 }
 
 #[test]
-fn every_known_key_stands_in_the_shipped_file() {
+fn every_known_key_is_in_the_shipped_file() {
     let text = all_on() + "    basic: { user: u, password: p }\n";
     // `basic` must be next to the registry's other keys.
     let text = text.replace("    basic: { user: u, password: p }\n", "");
@@ -156,7 +156,7 @@ fn all_mistakes_are_reported_in_one_run_with_position_and_fix() {
     ebbtide.yaml:7:49: error: kafka.properties.auto.offset.reset: a partition starts where its table ends, and nothing may be skipped; leave it out
     ebbtide.yaml:7:72: error: kafka.properties.sasl.password: expected a value, found a list; write one, or leave the key out
     ebbtide.yaml:9:20: error: schemas.registry.url: the URL holds credentials; write them under `basic`
-    ebbtide.yaml:9:53: error: schemas.registry.bearer: `basic` and `bearer` stand beside one another; keep one of the two
+    ebbtide.yaml:9:53: error: schemas.registry.bearer: `basic` and `bearer` are both set; keep one of the two
     ebbtide.yaml:9:69: error: schemas.registry.basic.password: `password` is missing; write { file: PATH } or { env: NAME }
     ebbtide.yaml:11:11: error: ingest.memory: "512MB" is not an amount of bytes; write a whole number and B, KiB, MiB or GiB: 512MiB
     ebbtide.yaml:12:15: error: ingest.commit_age: "ten" is not a duration; write a whole number and ms, s, m, h or d: 10s, 5m, 24h
@@ -166,13 +166,13 @@ fn all_mistakes_are_reported_in_one_run_with_position_and_fix() {
     ebbtide.yaml:15:46: error: maintain.orphan_age: the value is out of its range; write one between 1h and 3650d
     ebbtide.yaml:16:17: error: http.listen: "localhost" is not an address and port; write ADDRESS:PORT: 0.0.0.0:9464, [::]:9464
     ebbtide.yaml:17:16: error: log.format: "xml" is not known here; write text or json
-    ebbtide.yaml:17:28: error: log.level: "loud" is not a log level; write off, error, warn, info, debug or trace, and target=level parts behind it
+    ebbtide.yaml:17:28: error: log.level: "loud" is not a log level; write off, error, warn, info, debug or trace, and target=level parts after it
     "#);
 }
 
 #[test]
 fn a_text_that_is_no_yaml_or_no_mapping_is_a_problem_and_not_a_crash() {
-    insta::assert_snapshot!(bad("policy: [", &[]), @"ebbtide.yaml:2:1: error: while parsing a node, did not find expected node content; mend the YAML");
+    insta::assert_snapshot!(bad("policy: [", &[]), @"ebbtide.yaml:2:1: error: while parsing a node, did not find expected node content; correct the YAML");
     insta::assert_snapshot!(bad("- policy", &[]), @r#"
     ebbtide.yaml:1:1: error: expected a mapping, found a list; write one of the keys policy, root, store, kafka, notices, schemas, ingest, maintain, sweep, compact, http, log
     ebbtide.yaml:1:1: error: kafka.bootstrap_servers: no broker is named; name the brokers: kafka: { bootstrap_servers: localhost:9092 }
@@ -320,7 +320,7 @@ fn credentials_over_plain_http_are_warned_of() {
 }
 
 #[test]
-fn what_is_shown_reads_back_as_the_same_configuration() {
+fn the_shown_configuration_reads_back_as_the_same() {
     let config = good(SHIPPED, &[]);
     let again = good(&config.to_string(), &[]);
     assert_eq!(again.to_string(), config.to_string());

@@ -69,7 +69,8 @@ impl From<ApplyControlsError> for ActivateError {
 /// any error.
 pub async fn activate(
     root: &Root,
-    (old, new): (&CheckedPolicy, &CheckedPolicy),
+    old: &CheckedPolicy,
+    new: &CheckedPolicy,
     by: &CommitIdentity,
 ) -> Result<ActivatedPolicy, ActivateError> {
     let (Some(before), Some(policy)) = (&old.policy, &new.policy) else {

@@ -122,7 +122,7 @@ impl ControlsApplier {
         if let Some((version, activation)) = controls.active()
             && !self.is_under(version, &tables)
         {
-            let taken = put_policy_in_force(root, (version, activation), by).await?;
+            let taken = put_policy_in_force(root, version, activation, by).await?;
             settled.extend(
                 taken
                     .iter()
@@ -143,7 +143,7 @@ impl ControlsApplier {
                 continue;
             };
             if table.controls < *version {
-                raise(root, &product, (*version, control), by)
+                raise(root, &product, *version, control, by)
                     .await
                     .map_err(|error| NotInForceError {
                         version: *version,
@@ -199,7 +199,7 @@ pub(super) async fn put_in_force(
     by: &CommitIdentity,
 ) -> Result<Vec<ProductKey>, ApplyControlsError> {
     if let Some(activation) = control.activation() {
-        let taken = put_policy_in_force(root, (version, activation), by).await?;
+        let taken = put_policy_in_force(root, version, activation, by).await?;
         return Ok(taken.into_iter().map(|(product, _)| product).collect());
     }
     let (mut done, mut failed) = (Vec::new(), Vec::new());
@@ -208,7 +208,7 @@ pub(super) async fn put_in_force(
         .into_iter()
         .filter(|product| control.covers(product))
     {
-        match raise(root, &product, (version, control), by).await {
+        match raise(root, &product, version, control, by).await {
             Ok(Some(_)) => done.push(product),
             // The table is being created: its creator reads the control log after it has written
             // the table's first entry.
@@ -237,7 +237,8 @@ fn all_done<T>(
 /// each with true if this call put it in force.
 async fn put_policy_in_force(
     root: &Root,
-    (version, activation): (ControlsVersion, &PolicyActivation),
+    version: ControlsVersion,
+    activation: &PolicyActivation,
     by: &CommitIdentity,
 ) -> Result<Vec<(ProductKey, bool)>, ApplyControlsError> {
     let unreadable = || StoreError::ControlsUnreadable {
@@ -269,7 +270,8 @@ async fn put_policy_in_force(
 async fn raise(
     root: &Root,
     product: &ProductKey,
-    (version, control): (ControlsVersion, &Control),
+    version: ControlsVersion,
+    control: &Control,
     by: &CommitIdentity,
 ) -> Result<Option<u64>, CommitError> {
     raise_controls(root, product, version, by.evidence(control.operation())).await

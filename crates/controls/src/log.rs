@@ -219,7 +219,8 @@ pub enum ControlsEffect {
 /// if the control log cannot be read or ends before `known`.
 pub async fn changes_ingest(
     controls: &SharedControls,
-    (since, known): (ControlsVersion, ControlsVersion),
+    since: ControlsVersion,
+    known: ControlsVersion,
     policy: &PolicyVersion,
 ) -> Result<ControlsEffect, StoreError> {
     let controls = controls.newest(known).await?;

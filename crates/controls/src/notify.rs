@@ -9,7 +9,7 @@ mod large_batch;
 
 use chrono::{DateTime, Utc};
 
-use self::large_batch::LargeBatch;
+use self::large_batch::{CheckedNotices, LargeBatch};
 use super::apply::{ApplyControlsError, settle};
 use super::control::Control;
 use super::log::Controls;
@@ -124,7 +124,7 @@ pub async fn notify(
 ) -> Result<Vec<NoticeOutcome>, NotifyError> {
     let screened = notify_screened(root, policy, notices, by, &Screening::none()).await?;
     let passed = screened.into_iter().filter_map(|screened| match screened {
-        ScreeningOutcome::Passed(noted) => Some(noted),
+        ScreeningOutcome::Passed(outcome) => Some(outcome),
         // Without limits no notice is held back.
         ScreeningOutcome::Parked { .. } | ScreeningOutcome::TooMuch(_) => None,
     });
@@ -140,65 +140,71 @@ pub async fn notify_screened(
     screening: &Screening,
 ) -> Result<Vec<ScreeningOutcome>, NotifyError> {
     let mut controls = Controls::load(root, ControlsVersion(0)).await?;
-    let mut judged = Vec::with_capacity(notices.len());
+    let mut states = Vec::with_capacity(notices.len());
     for notice in &notices {
-        judged.push(judge(&controls, policy, notice, by.at, screening));
+        states.push(check_notice(&controls, policy, notice, by.at, screening));
     }
-    let recent = controls.made_due_recently(by.at);
-    let mut large = LargeBatch::of(root, policy, (judged, recent), (by.at, screening)).await?;
-    let mut noted = Vec::with_capacity(notices.len());
+    let checked = CheckedNotices {
+        states,
+        recent: controls.made_due_recently(by.at),
+        now: by.at,
+    };
+    let mut large = LargeBatch::of(root, policy, checked, screening).await?;
+    let mut outcomes = Vec::with_capacity(notices.len());
     let mut any = false;
     for (place, notice) in notices.iter().enumerate() {
         // The notices before it may be controls by now.
-        noted.push(match judge(&controls, policy, notice, by.at, screening) {
-            Err(refused) => ScreeningOutcome::Passed(NoticeOutcome::Refused(refused)),
-            Ok(NoticeState::Known(version)) => ScreeningOutcome::Passed(NoticeOutcome::Taken {
-                version,
-                known: true,
-            }),
-            Ok(NoticeState::Parked(version)) => ScreeningOutcome::Parked {
-                version,
-                known: true,
-            },
-            Ok(NoticeState::New(new)) => match large.of_one(place, &new, by.at).await? {
-                Some(effect) if screening.parks => {
-                    let TableEffect {
-                        product,
-                        due,
-                        records,
-                        before,
-                        ..
-                    } = effect;
-                    let parked = ParkedNotice {
-                        notice: new,
-                        parked_at: by.at,
-                        product,
-                        due,
-                        records,
-                        before,
-                    };
-                    let version =
-                        append_one(root, &mut controls, &Control::ParkedNotice(parked)).await?;
-                    failpoint::reach("notice-parked");
-                    ScreeningOutcome::Parked {
-                        version,
-                        known: false,
+        outcomes.push(
+            match check_notice(&controls, policy, notice, by.at, screening) {
+                Err(refused) => ScreeningOutcome::Passed(NoticeOutcome::Refused(refused)),
+                Ok(NoticeState::Known(version)) => ScreeningOutcome::Passed(NoticeOutcome::Taken {
+                    version,
+                    known: true,
+                }),
+                Ok(NoticeState::Parked(version)) => ScreeningOutcome::Parked {
+                    version,
+                    known: true,
+                },
+                Ok(NoticeState::New(new)) => match large.of_one(place, &new, by.at).await? {
+                    Some(effect) if screening.parks => {
+                        let TableEffect {
+                            product,
+                            due,
+                            records,
+                            before,
+                            ..
+                        } = effect;
+                        let parked = ParkedNotice {
+                            notice: new,
+                            parked_at: by.at,
+                            product,
+                            due,
+                            records,
+                            before,
+                        };
+                        let version =
+                            append_one(root, &mut controls, &Control::ParkedNotice(parked)).await?;
+                        failpoint::reach("notice-parked");
+                        ScreeningOutcome::Parked {
+                            version,
+                            known: false,
+                        }
                     }
-                }
-                Some(effect) => ScreeningOutcome::TooMuch(effect),
-                None => {
-                    let new = new.with_made_due(large.take_made_due());
-                    let version = append_one(root, &mut controls, &new.control()).await?;
-                    failpoint::reach("control-appended");
-                    ScreeningOutcome::Passed(NoticeOutcome::Taken {
-                        version,
-                        known: false,
-                    })
-                }
+                    Some(effect) => ScreeningOutcome::TooMuch(effect),
+                    None => {
+                        let new = new.with_made_due(large.take_made_due());
+                        let version = append_one(root, &mut controls, &new.control()).await?;
+                        failpoint::reach("control-appended");
+                        ScreeningOutcome::Passed(NoticeOutcome::Taken {
+                            version,
+                            known: false,
+                        })
+                    }
+                },
             },
-        });
+        );
         any |= matches!(
-            noted.last(),
+            outcomes.last(),
             Some(ScreeningOutcome::Passed(NoticeOutcome::Taken { .. }))
         );
     }
@@ -207,7 +213,7 @@ pub async fn notify_screened(
     if any {
         settle(root, by).await?;
     }
-    Ok(noted)
+    Ok(outcomes)
 }
 
 async fn append_one(
@@ -240,7 +246,7 @@ pub async fn consider(
     screening: &Screening,
 ) -> Result<Result<NoticePreview, NoticeError>, NotifyError> {
     let controls = Controls::load(root, ControlsVersion(0)).await?;
-    let (control, known) = match judge(&controls, policy, notice, at, screening) {
+    let (control, known) = match check_notice(&controls, policy, notice, at, screening) {
         Err(refused) => return Ok(Err(refused)),
         Ok(NoticeState::Known(version)) => {
             let known = controls
@@ -279,7 +285,7 @@ pub async fn consider(
 }
 
 /// Returns the state of a notice in the control log, or the reason why it may not be applied.
-fn judge(
+fn check_notice(
     controls: &Controls,
     policy: &Policy,
     notice: &Notice,

@@ -256,14 +256,14 @@ pub async fn confirm(
     by: &CommitIdentity,
 ) -> Result<ControlsVersion, DecideError> {
     let notice = undecided(root, parked, ParkedDecision::Confirmed, by.at).await?;
-    let noted = notify(root, policy, vec![notice.notice()], by).await?.pop();
-    let version = match noted {
+    let outcome = notify(root, policy, vec![notice.notice()], by).await?.pop();
+    let version = match outcome {
         Some(NoticeOutcome::Taken { version, .. }) => version,
         Some(NoticeOutcome::Refused(refused)) => return Err(refused.into()),
         None => return Err(DecideError::Unknown(parked)),
     };
     failpoint::reach("parked-notice-applied");
-    decide(root, parked, (ParkedDecision::Confirmed, None), by).await?;
+    decide(root, parked, ParkedDecision::Confirmed, None, by).await?;
     Ok(version)
 }
 
@@ -283,7 +283,7 @@ pub async fn reject(
         // A confirmation was interrupted, or the same notice was applied by a command.
         return Err(DecideError::Decided(parked, ParkedDecision::Confirmed));
     }
-    decide(root, parked, (ParkedDecision::Rejected, reason), by).await
+    decide(root, parked, ParkedDecision::Rejected, reason, by).await
 }
 
 /// Returns the notice of that number, unless another decision than `wanted` was made.
@@ -311,7 +311,8 @@ async fn undecided(
 async fn decide(
     root: &Root,
     parked: ControlsVersion,
-    (decision, reason): (ParkedDecision, Option<String>),
+    decision: ParkedDecision,
+    reason: Option<String>,
     by: &CommitIdentity,
 ) -> Result<(), DecideError> {
     let mut controls = Controls::load(root, ControlsVersion(0)).await?;

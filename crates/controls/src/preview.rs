@@ -98,6 +98,18 @@ struct AffectedSegment {
 /// A segment was replaced while it was read.
 struct SegmentReplaced;
 
+/// The notices whose effect on a table is counted.
+struct PreviewRequest<'p> {
+    notices: Vec<NoticeInForce>,
+    calendar: &'p Calendar,
+    /// The time of the count.
+    now: DateTime<Utc>,
+    /// If set, counting ends once the number exceeds these limits.
+    limits: Option<&'p NoticeLimits>,
+    /// The records that other notices made due before.
+    before: u64,
+}
+
 impl Preview {
     /// Opens the tables that the policy names and that exist. `before` are the records that other
     /// notices made due in the 24 hours before.
@@ -164,20 +176,19 @@ impl Preview {
         for table in &mut self.tables {
             let product = table.table.spec().product.clone();
             let of_table = notices.iter().filter(|control| control.covers(&product));
-            let of_table: Vec<NoticeInForce> = of_table
-                .filter_map(|control| {
-                    NoticeInForce::from_control(ControlsVersion(0), control, &self.calendar)
-                })
-                .collect();
+            let in_force = of_table.filter_map(|control| {
+                NoticeInForce::from_control(ControlsVersion(0), control, &self.calendar)
+            });
             if notices.iter().any(|control| control.covers(&product)) {
                 let before = self.before.get(&product).copied().unwrap_or_default();
-                let mut effect = table
-                    .effect(
-                        &of_table,
-                        (&self.calendar, now),
-                        limits.map(|of| (of, before)),
-                    )
-                    .await?;
+                let request = PreviewRequest {
+                    notices: in_force.collect(),
+                    calendar: &self.calendar,
+                    now,
+                    limits,
+                    before,
+                };
+                let mut effect = table.effect(&request).await?;
                 effect.before = before;
                 effects.push(effect);
             }
@@ -187,17 +198,9 @@ impl Preview {
 }
 
 impl Previewed {
-    async fn effect(
-        &mut self,
-        notices: &[NoticeInForce],
-        (calendar, now): (&Calendar, DateTime<Utc>),
-        limits: Option<(&NoticeLimits, u64)>,
-    ) -> Result<TableEffect, PreviewError> {
+    async fn effect(&mut self, request: &PreviewRequest<'_>) -> Result<TableEffect, PreviewError> {
         for attempt in 1.. {
-            match self
-                .count(notices, (calendar, now), limits, attempt == ATTEMPTS)
-                .await?
-            {
+            match self.count(request, attempt == ATTEMPTS).await? {
                 Ok(effect) => return Ok(effect),
                 Err(SegmentReplaced) => self.index.refresh().await?,
             }
@@ -212,9 +215,7 @@ impl Previewed {
     /// [`SegmentReplaced`]; in the `last` attempt, all of its records count instead.
     async fn count(
         &mut self,
-        notices: &[NoticeInForce],
-        (calendar, now): (&Calendar, DateTime<Utc>),
-        limits: Option<(&NoticeLimits, u64)>,
+        request: &PreviewRequest<'_>,
         last: bool,
     ) -> Result<Result<TableEffect, SegmentReplaced>, PreviewError> {
         let segments: Vec<StoredSegment> = self
@@ -231,21 +232,21 @@ impl Previewed {
             due: 0,
             categories: BTreeSet::new(),
             before: 0,
-            exact: limits.is_none(),
+            exact: request.limits.is_none(),
         };
         let mut suspected: Vec<AffectedSegment> = segments
             .into_iter()
-            .filter_map(|segment| self.suspected(segment, notices, (calendar, now)))
+            .filter_map(|segment| self.suspected(segment, request))
             .collect();
-        let most = limits.map(|(limits, before)| {
-            most_without_confirmation(records, limits).saturating_sub(before)
+        let most = request.limits.map(|limits| {
+            most_without_confirmation(records, limits).saturating_sub(request.before)
         });
         if most.is_some() {
             suspected.retain(|suspected| !suspected.due.is_empty());
         }
         for suspected in suspected {
             let due = self.matches(&suspected.segment, &suspected.due).await;
-            let concerned = match suspected.concerned == suspected.due || limits.is_some() {
+            let concerned = match suspected.concerned == suspected.due || request.limits.is_some() {
                 true => None,
                 false => Some(self.matches(&suspected.segment, &suspected.concerned).await),
             };
@@ -292,8 +293,7 @@ impl Previewed {
     fn suspected(
         &mut self,
         segment: StoredSegment,
-        notices: &[NoticeInForce],
-        (calendar, now): (&Calendar, DateTime<Utc>),
+        request: &PreviewRequest<'_>,
     ) -> Option<AffectedSegment> {
         let profile = self.profile(&segment.profile)?;
         let mut found = AffectedSegment {
@@ -302,14 +302,15 @@ impl Previewed {
             due: Vec::new(),
             categories: BTreeSet::new(),
         };
-        for notice in notices
+        for notice in request
+            .notices
             .iter()
             .filter(|notice| profile.has_trigger(notice.trigger()))
         {
             let Some(rows) = notice.rows(&self.records) else {
                 continue;
             };
-            let due = due_by(&profile, notice, (calendar, now), &found.segment);
+            let due = due_by(&profile, notice, request, &found.segment);
             found.concerned.push(rows.clone());
             if !due.is_empty() {
                 found.due.push(rows);
@@ -338,12 +339,12 @@ impl Previewed {
 fn due_by(
     profile: &Profile,
     notice: &NoticeInForce,
-    (calendar, now): (&Calendar, DateTime<Utc>),
+    request: &PreviewRequest<'_>,
     segment: &StoredSegment,
 ) -> Vec<Category> {
-    let (_, moved) = profile.moved_by(notice.triggered(), calendar, segment.bucket);
+    let (_, moved) = profile.moved_by(notice.triggered(), request.calendar, segment.bucket);
     let is_new = |category: &Category| match segment.deadlines.get(category) {
-        Some(old) => !old.is_due(now),
+        Some(old) => !old.is_due(request.now),
         // Among stored categories, only those with an open term have no deadline; a category that
         // is not stored cannot be deleted.
         None => profile.terms.iter().any(|term| {
@@ -354,6 +355,6 @@ fn due_by(
     };
     let due = moved
         .into_iter()
-        .filter(|(_, at)| at.is_some_and(|at| at.is_due(now)));
+        .filter(|(_, at)| at.is_some_and(|at| at.is_due(request.now)));
     due.map(|(category, _)| category).filter(is_new).collect()
 }

@@ -20,8 +20,8 @@ use ebbtide_controls::{
     place, release,
 };
 use ebbtide_maintenance::{
-    OpenProductError, OverdueWatch, PlanBounds, ReviewCache, SweepReport, SweepSettings, Sweeper,
-    SweeperDeps, SweptProduct, WorkShare,
+    OpenProductError, OverdueWatch, OverdueWatchDeps, PlanBounds, ReviewCache, SweepReport,
+    SweepSettings, Sweeper, SweeperDeps, SweptProduct, WorkShare,
 };
 use ebbtide_policy::Policy;
 use ebbtide_table::{
@@ -98,14 +98,14 @@ impl MonthsSimulation {
             SweptProduct::open(root, policy, None).await?,
             SharedControls::new(root.clone()),
         );
-        let by = (policy.as_ref(), controls.clone());
-        let watch = OverdueWatch::of(
-            products.clone(),
-            by,
-            Arc::clone(&shared),
-            metrics.clone(),
-            reviews.clone(),
-        );
+        let deps = OverdueWatchDeps {
+            policy,
+            controls: controls.clone(),
+            clock: Arc::clone(&shared),
+            metrics: metrics.clone(),
+            reviews: reviews.clone(),
+        };
+        let watch = OverdueWatch::new(products.clone(), deps);
         let mut tables = Vec::new();
         for product in &products {
             let index = SegmentIndex::load(&product.table).await?;

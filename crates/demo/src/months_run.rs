@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::months::{MonthsSimulation, SimulateMonthsError};
-use super::months_snapshot::{MonthsSnapshot, day, describe_sweep};
+use super::months_snapshot::{MonthsSnapshot, MonthsTimes, day, describe_sweep};
 use super::run::{DemoError, Screen};
 use super::stored_data::StoredData;
 use super::text::count;
@@ -157,7 +157,7 @@ pub async fn pass(
         return Ok(None);
     };
     let Some((kept, released)) = passing
-        .until_released(after(RELEASE_AFTER)?, (&hold, &number))
+        .until_released(after(RELEASE_AFTER)?, &hold, &number)
         .await?
     else {
         return Ok(None);
@@ -240,7 +240,8 @@ impl MonthsRun<'_> {
     async fn until_released(
         &mut self,
         at: DateTime<Utc>,
-        (hold, number): (&HoldId, &str),
+        hold: &HoldId,
+        number: &str,
     ) -> Result<Option<(u64, u64)>, DemoError> {
         if !self.until(at).await? {
             return Ok(None);
@@ -318,7 +319,11 @@ impl MonthsRun<'_> {
     }
 
     fn moment(&self) -> MonthsSnapshot {
-        let times = (self.start, self.months.now(), self.end);
+        let times = MonthsTimes {
+            start: self.start,
+            now: self.months.now(),
+            end: self.end,
+        };
         MonthsSnapshot::new(
             &self.from,
             &self.months.left(),

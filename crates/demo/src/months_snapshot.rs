@@ -48,17 +48,29 @@ pub struct CategoryProgress {
     pub next: Option<Deadline>,
 }
 
+/// The times of a snapshot.
+#[derive(Debug, Clone, Copy)]
+pub struct MonthsTimes {
+    /// The time at which the months begin.
+    pub start: DateTime<Utc>,
+    /// The time of the snapshot.
+    pub now: DateTime<Utc>,
+    /// The time at which the months end.
+    pub end: DateTime<Utc>,
+}
+
 impl MonthsSnapshot {
-    /// Returns the state at the moment `now`. `from` is the data at the beginning, `left` the data
+    /// Returns the state at a moment. `from` is the data at the beginning, `left` the data
     /// that is left.
     #[must_use]
     pub fn new(
         from: &StoredData,
         left: &StoredData,
         metrics: &Metrics,
-        (start, now, end): (DateTime<Utc>, DateTime<Utc>, DateTime<Utc>),
+        times: MonthsTimes,
         events: Vec<String>,
     ) -> MonthsSnapshot {
+        let MonthsTimes { start, now, end } = times;
         let products: Vec<&ProductKey> = from.tables.keys().collect();
         let sum = |of: &prometheus::IntGaugeVec, category: &Category| {
             let each = products.iter().map(|product| {
@@ -227,11 +239,11 @@ pub(super) mod tests {
                 ..TableContent::default()
             },
         );
-        let times = (
-            at("2026-11-24T12:00:00Z"),
-            at("2027-05-24T12:00:00Z"),
-            at("2028-12-24T12:00:00Z"),
-        );
+        let times = MonthsTimes {
+            start: at("2026-11-24T12:00:00Z"),
+            now: at("2027-05-24T12:00:00Z"),
+            end: at("2028-12-24T12:00:00Z"),
+        };
         MonthsSnapshot::new(
             &then,
             &now,

@@ -118,16 +118,30 @@ pub struct Producers {
     metrics: Metrics,
 }
 
+/// The parts that the producers share with the rest of the demo.
+pub struct ProducersDeps {
+    /// The clock that the traffic follows.
+    pub clock: SharedClock,
+    /// Counts the records that were sent.
+    pub sent: Arc<SentRecords>,
+    /// The metrics of the instance.
+    pub metrics: Metrics,
+}
+
 impl Producers {
     /// Creates producers that send to the brokers at `servers`. Errors if librdkafka cannot create
     /// the client.
     pub fn new(
-        (traffic, planted): (Traffic, Option<PlantedPeople>),
+        traffic: Traffic,
+        planted: Option<PlantedPeople>,
         servers: &str,
-        clock: SharedClock,
-        sent: Arc<SentRecords>,
-        metrics: Metrics,
+        deps: ProducersDeps,
     ) -> Result<Self, KafkaError> {
+        let ProducersDeps {
+            clock,
+            sent,
+            metrics,
+        } = deps;
         let client = ClientConfig::new()
             .set("bootstrap.servers", servers)
             .set("linger.ms", "20")

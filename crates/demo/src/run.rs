@@ -16,7 +16,7 @@ use super::broker::{Broker, StartBrokerError};
 use super::months::SimulateMonthsError;
 use super::months_run::{MonthsInput, MonthsReport, pass};
 use super::months_snapshot::MonthsSnapshot;
-use super::producer::{Producers, SentRecords, TrafficRate, passed};
+use super::producer::{Producers, ProducersDeps, SentRecords, TrafficRate, passed};
 use super::shipped::{POLICY, SCHEMAS, ShippedSchemas, lay_out, schema_id};
 use super::snapshot::{DemoPhase, DemoSample, DemoSnapshot, SnapshotBuilder, TableStatus};
 use super::summary::{DemoReport, ProductResult};
@@ -180,17 +180,13 @@ pub async fn run(
     let planted = sources(&policy)
         .into_iter()
         .find(|source| source.product.as_str() == "sms");
-    let traffic = (
-        traffic,
-        planted.map(|sms| PlantedPeople::new(options.seed, sms)),
-    );
-    let producers = Producers::new(
-        traffic,
-        broker.servers(),
-        Arc::clone(&clock),
-        Arc::clone(&sent),
-        metrics.clone(),
-    )?;
+    let planted = planted.map(|sms| PlantedPeople::new(options.seed, sms));
+    let deps = ProducersDeps {
+        clock: Arc::clone(&clock),
+        sent: Arc::clone(&sent),
+        metrics: metrics.clone(),
+    };
+    let producers = Producers::new(traffic, planted, broker.servers(), deps)?;
     let mut day = tokio::spawn(producers.run(options.pace, day_ends));
     show.until(DemoPhase::Arriving, |_| day.is_finished())
         .await?;
@@ -229,7 +225,7 @@ pub async fn run(
     } else {
         pass(scene, screen, || *stop.borrow()).await?
     };
-    summary(&options, &root, &policy, (&sent, passed)).await
+    summary(&options, &root, &policy, &sent, passed).await
 }
 
 /// Writes the planted values to the file that the summary names. The file is beside the root,
@@ -391,7 +387,8 @@ async fn summary(
     options: &DemoOptions,
     root: &Root,
     policy: &Policy,
-    (sent, passed): (&SentRecords, Option<MonthsReport>),
+    sent: &SentRecords,
+    passed: Option<MonthsReport>,
 ) -> Result<DemoReport, DemoError> {
     let sent = sent.by_product();
     let mut products = Vec::new();

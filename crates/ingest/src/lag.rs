@@ -32,7 +32,7 @@ pub struct PartitionLag {
     /// monotonic clock.
     end_known: Option<Duration>,
     /// The time at which an uncommitted record was first seen, in milliseconds since 1970.
-    behind_since: Option<i64>,
+    lagging_since: Option<i64>,
 }
 
 impl PartitionLag {
@@ -46,7 +46,7 @@ impl PartitionLag {
             now.oldest
         };
         if !same {
-            self.behind_since = None;
+            self.lagging_since = None;
         }
         self.progress = LanePosition { oldest, ..now };
     }
@@ -64,10 +64,10 @@ impl PartitionLag {
 
     /// Records whether a record waits at `now`.
     pub fn look(&mut self, now: DateTime<Utc>) {
-        self.behind_since = self
-            .is_behind()
-            .then(|| self.behind_since.unwrap_or(now.timestamp_millis()));
-        if self.behind_since.is_none() {
+        self.lagging_since = self
+            .is_lagging()
+            .then(|| self.lagging_since.unwrap_or(now.timestamp_millis()));
+        if self.lagging_since.is_none() {
             self.progress.oldest = None;
         }
     }
@@ -82,7 +82,7 @@ impl PartitionLag {
 
     /// Returns true if Kafka has records that are not committed, as far as its end was reported.
     #[must_use]
-    pub fn is_behind(&self) -> bool {
+    pub fn is_lagging(&self) -> bool {
         // A record that was read counts before the brokers report the new end.
         self.progress.oldest.is_some() || self.records().is_some_and(|records| records > 0)
     }
@@ -91,7 +91,7 @@ impl PartitionLag {
     /// committed.
     #[must_use]
     pub fn seconds(&self, now: DateTime<Utc>) -> i64 {
-        let since = self.progress.oldest.or(self.behind_since);
+        let since = self.progress.oldest.or(self.lagging_since);
         since.map_or(0, |since| ((now.timestamp_millis() - since) / 1000).max(0))
     }
 }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_after_a_commit_is_as_old_as_itself() {
+    fn records_after_a_commit_have_their_own_age() {
         let mut lag = PartitionLag {
             end: Some(Offset(10)),
             ..PartitionLag::default()
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_end_and_a_clock_behind_kafka_give_no_false_number() {
+    fn an_unknown_end_and_a_clock_before_kafkas_give_no_false_number() {
         let mut lag = PartitionLag::default();
         lag.advance(progress(3, None));
         lag.look(at(9));

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn offset_moved_by_another_writer_is_noticed_and_reading_continues_from_it() {
+    fn reading_continues_from_an_offset_that_another_writer_moved() {
         let mut owned = owned(Some(41));
         assert!(!owned.reload(Some(Offset(41))));
         assert!(owned.reload(Some(Offset(60))));

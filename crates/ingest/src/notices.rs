@@ -85,7 +85,15 @@ enum ReadError {
 /// Messages in the order in which they were read.
 #[derive(Default)]
 struct Batch {
-    messages: Vec<(PartitionBuffer, TopicPartition)>,
+    messages: Vec<NoticeMessage>,
+}
+
+/// One message.
+struct NoticeMessage {
+    /// The message alone.
+    buffer: PartitionBuffer,
+    /// Its partition.
+    from: TopicPartition,
 }
 
 /// Returns the topics that the configuration names, each with its kind of notice.
@@ -136,7 +144,7 @@ impl NoticeReader {
             if !batch.messages.is_empty() {
                 self.take(&batch)?;
                 consumer.commit(&next_offsets(&batch)?, CommitMode::Sync)?;
-                for (buffer, from) in &batch.messages {
+                for NoticeMessage { buffer, from } in &batch.messages {
                     self.dead_letters
                         .settle(from, Offset(buffer.offset(0)).next());
                 }
@@ -151,7 +159,7 @@ impl NoticeReader {
     fn take(&mut self, batch: &Batch) -> Result<(), ReadError> {
         let mut faults: Vec<RejectedRow> = Vec::new();
         let (mut rows, mut notices) = (Vec::new(), Vec::new());
-        for (row, (buffer, from)) in batch.messages.iter().enumerate() {
+        for (row, NoticeMessage { buffer, from }) in batch.messages.iter().enumerate() {
             let kind = self
                 .topics
                 .iter()
@@ -182,7 +190,7 @@ impl NoticeReader {
             faults.extend(self.count_outcome(row, &batch.messages[row], outcome));
         }
         let letter = |rejected: &RejectedRow| {
-            let (buffer, from) = &batch.messages[rejected.row];
+            let NoticeMessage { buffer, from } = &batch.messages[rejected.row];
             let letter = DeadLetter::of(
                 buffer,
                 from,
@@ -209,7 +217,7 @@ impl NoticeReader {
     fn count_outcome(
         &self,
         row: usize,
-        (buffer, from): &(PartitionBuffer, TopicPartition),
+        NoticeMessage { buffer, from }: &NoticeMessage,
         outcome: ScreeningOutcome,
     ) -> Option<RejectedRow> {
         match outcome {
@@ -225,7 +233,7 @@ impl NoticeReader {
                     source.partition = %from,
                     source.offset = buffer.offset(0),
                     control = version.0,
-                    "notice parked: it would make too much due at once; see `ebbtide notice show`"
+                    "notice parked: it would make too much data due immediately; see `ebbtide notice show`"
                 );
             }
             ScreeningOutcome::Passed(NoticeOutcome::Taken { known: true, .. })
@@ -297,7 +305,7 @@ fn poll(consumer: &BaseConsumer<AuxiliaryContext>) -> Result<Batch, ReadError> {
             topic: Topic::new(message.topic())?,
             partition: Partition(message.partition()),
         };
-        batch.messages.push((buffer, from));
+        batch.messages.push(NoticeMessage { buffer, from });
         wait = Duration::ZERO;
     }
     Ok(batch)
@@ -306,7 +314,7 @@ fn poll(consumer: &BaseConsumer<AuxiliaryContext>) -> Result<Batch, ReadError> {
 /// Returns the offset after the last message of each partition.
 fn next_offsets(batch: &Batch) -> Result<TopicPartitionList, ReadError> {
     let mut list = TopicPartitionList::new();
-    for (buffer, from) in &batch.messages {
+    for NoticeMessage { buffer, from } in &batch.messages {
         let next = KafkaOffset::Offset(Offset(buffer.offset(0)).next().0);
         let (topic, number) = (from.topic.as_str(), from.partition.0);
         match list.find_partition(topic, number) {

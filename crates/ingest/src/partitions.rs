@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::brokers::{self, QueryBrokersError, TopicState};
 use crate::kafka::AuxiliaryContext;
-use crate::position::{KafkaPosition, PartitionRefusal, TablePosition, judge};
+use crate::position::{KafkaPosition, PartitionRefusal, TablePosition, check_position};
 use ebbtide_base::ids::{Offset, Partition, PolicyVersion, ProductKey, Topic, TopicPartition};
 use ebbtide_config::KafkaConfig;
 use ebbtide_table::{
@@ -162,7 +162,7 @@ impl PartitionClient {
         }
         let report = |(partition, kafka): (TopicPartition, Option<KafkaPosition>)| {
             let recorded = recorded(table, &partition);
-            let refusal = kafka.and_then(|kafka| judge(&partition, recorded, kafka).err());
+            let refusal = kafka.and_then(|kafka| check_position(&partition, recorded, kafka).err());
             PartitionReport {
                 product: table.spec().product.clone(),
                 table: recorded.map(|table| table.next),
@@ -197,7 +197,7 @@ impl PartitionClient {
         Ok(LossCase {
             table,
             kafka,
-            refusal: judge(partition, table, kafka).err(),
+            refusal: check_position(partition, table, kafka).err(),
         })
     }
 

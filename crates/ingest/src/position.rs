@@ -46,7 +46,7 @@ pub struct PartitionRefusal {
 
 /// Decides whether reading may continue at `table`. Errors with the reason if not. A partition
 /// without an offset in the table is read from its beginning.
-pub fn judge(
+pub fn check_position(
     partition: &TopicPartition,
     table: Option<TablePosition>,
     kafka: KafkaPosition,
@@ -177,7 +177,7 @@ mod tests {
     }
 
     fn cause(table: Option<TablePosition>, kafka: KafkaPosition) -> Option<LossCause> {
-        judge(&partition(), table, kafka)
+        check_position(&partition(), table, kafka)
             .err()
             .map(|refusal| refusal.cause)
     }
@@ -245,7 +245,11 @@ mod tests {
 
     #[test]
     fn a_refusal_names_partition_offsets_and_the_command_that_decides() {
-        let text = |table, kafka| judge(&partition(), table, kafka).unwrap_err().to_string();
+        let text = |table, kafka| {
+            check_position(&partition(), table, kafka)
+                .unwrap_err()
+                .to_string()
+        };
         insta::assert_snapshot!(text(table(Some(1), 10), kafka(Some(1), 15, 25)), @"traffic.sms/3 is not read: its table is at offset 10, Kafka has offsets 15 to 24; offsets 10 to 14 were deleted from the topic before they were read, at most 5 records; to go on, see `ebbtide partition accept-loss --topic traffic.sms --partition 3 --dry-run`");
         insta::assert_snapshot!(text(table(Some(1), 10), kafka(Some(2), 0, 0)), @"traffic.sms/3 is not read: its table is at offset 10, Kafka has no records, its next offset is 0; the topic was deleted and created again: what the old topic had from offset 10 on is lost; to go on, see `ebbtide partition accept-loss --topic traffic.sms --partition 3 --dry-run`");
         insta::assert_snapshot!(text(table(Some(1), 10), kafka(Some(1), 0, 8)), @"traffic.sms/3 is not read: its table is at offset 10, Kafka has offsets 0 to 7; Kafka lost offsets 8 to 9, which the table has: records that come at these offsets are other ones; to go on, see `ebbtide partition accept-loss --topic traffic.sms --partition 3 --dry-run`");
@@ -257,11 +261,11 @@ mod tests {
             next in 0_i64..50, first in 0_i64..50, more in 0_i64..50, stored in 1_u128..3, now in 1_u128..3,
         ) {
             let (table, kafka) = (table(Some(stored), next), kafka(Some(now), first, first + more));
-            match judge(&partition(), table, kafka) {
+            match check_position(&partition(), table, kafka) {
                 Ok(()) => prop_assert!(stored == now && next >= first && next <= first + more),
                 Err(refusal) => {
                     let resumed = TablePosition { next: refusal.resume(), topic: Some(TopicId(now).mark()) };
-                    prop_assert_eq!(judge(&partition(), Some(resumed), kafka), Ok(()));
+                    prop_assert_eq!(check_position(&partition(), Some(resumed), kafka), Ok(()));
                     prop_assert!(refusal.resume() <= kafka.first || refusal.cause == LossCause::Truncated);
                 }
             }

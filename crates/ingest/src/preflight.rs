@@ -18,7 +18,7 @@ use crate::kafka::AuxiliaryContext;
 use ebbtide_base::ids::{ProductKey, Topic};
 use ebbtide_policy::{Boundary, Policy, RetentionPeriod, Trigger};
 
-pub use letters::judge_letters;
+pub use letters::check_dead_letter_limits;
 
 /// A topic that an instance uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,7 +165,7 @@ impl TopicRole {
 /// Checks one topic by its use and its state. `ceiling` is the longest time that it may keep its
 /// records, if there is a limit.
 #[must_use]
-pub fn judge(
+pub fn check_topic(
     used: &UsedTopic,
     state: &TopicConfigState,
     ceiling: Option<Duration>,

@@ -260,7 +260,7 @@ impl ProducerSchemas {
         }
         let mut folder = folder.write().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = folder.look_again(now) {
-            tracing::warn!(error = %error, "the folder of schemas has changed for the worse; what was read before stays");
+            tracing::warn!(error = %error, "the changed folder of schemas cannot be used; the schemas read before stay in use");
         }
         folder.find(schema)
     }

@@ -17,7 +17,7 @@ use rdkafka::statistics::Statistics;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{Offset as Start, TopicPartitionList};
 
-use crate::position::{KafkaPosition, PartitionRefusal, TablePosition, judge};
+use crate::position::{KafkaPosition, PartitionRefusal, TablePosition, check_position};
 use crate::{brokers, kafka};
 use ebbtide_base::ids::{Offset, Partition, Topic, TopicPartition};
 
@@ -33,7 +33,7 @@ pub trait PositionSource: Send + Sync {
 
 /// The error of a table position that could not be read from the store.
 #[derive(Debug, thiserror::Error)]
-#[error("where {partition} stands could not be read: {why}")]
+#[error("the position in {partition} could not be read: {why}")]
 pub struct PositionError {
     /// The partition.
     pub partition: TopicPartition,
@@ -156,7 +156,7 @@ impl LaneContext {
                 .positions
                 .position(&partition)
                 .map_err(|error| error.to_string())?;
-            if let Err(refusal) = judge(&partition, table, *kafka) {
+            if let Err(refusal) = check_position(&partition, table, *kafka) {
                 self.record(OwnershipEvent::Refused(refusal));
                 continue;
             }

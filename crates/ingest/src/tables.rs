@@ -64,8 +64,8 @@ impl LaneTables {
         product: &ProductKey,
         segments: impl Iterator<Item = Result<EncodedSegment, E>>,
     ) -> Result<(Vec<Segment>, Option<StoreError>), E> {
-        let shelf = self.tables().get(product).map(Table::shelf);
-        let Some(shelf) = shelf else {
+        let store = self.tables().get(product).map(Table::shelf);
+        let Some(store) = store else {
             return Ok((Vec::new(), Some(not_open(product))));
         };
         let (mut writing, mut written, mut failure) = (VecDeque::new(), Vec::new(), None);
@@ -80,11 +80,11 @@ impl LaneTables {
                 }
             };
         for segment in segments {
-            let (segment, shelf) = (segment?, shelf.clone());
+            let (segment, store) = (segment?, store.clone());
             if writing.len() >= AT_ONCE {
                 writing.pop_front().into_iter().for_each(&mut take);
             }
-            writing.push_back(self.runtime.spawn(async move { shelf.put(segment).await }));
+            writing.push_back(self.runtime.spawn(async move { store.put(segment).await }));
         }
         writing.into_iter().for_each(take);
         Ok((written, failure))
@@ -118,7 +118,8 @@ impl LaneTables {
             let newest = table.controls();
             let since = changes_ingest(
                 &self.controls,
-                (batch.controls, newest),
+                batch.controls,
+                newest,
                 &batch.evidence.policy_version,
             );
             match self.runtime.block_on(since).map_err(CommitError::Store)? {
@@ -130,7 +131,7 @@ impl LaneTables {
                     });
                 }
             }
-            tracing::info!(%product, controls = newest.0, "the table's controls moved; what was gathered stands under them");
+            tracing::info!(%product, controls = newest.0, "the table's controls changed; the gathered records are committed under the new ones");
             batch.controls = newest;
         }
     }
@@ -168,7 +169,7 @@ impl LaneTables {
 
     /// Returns the table's next offset of a partition, as of the newest version that was loaded.
     #[must_use]
-    pub fn stands(&self, product: &ProductKey, partition: &TopicPartition) -> Option<Offset> {
+    pub fn next_offset(&self, product: &ProductKey, partition: &TopicPartition) -> Option<Offset> {
         self.tables()
             .get(product)
             .and_then(|table| table.next_offset(partition))

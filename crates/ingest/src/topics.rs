@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::brokers::TopicState;
-use crate::preflight::{self, TopicRole, UsedTopic, judge};
+use crate::preflight::{self, TopicRole, UsedTopic, check_topic};
 use ebbtide_base::health::{Component, Health};
 use ebbtide_base::ids::{ProductKey, Topic};
 use ebbtide_policy::Policy;
@@ -77,7 +77,7 @@ impl WatchedTopic {
     /// Returns the topic's problem and the fix, in one sentence; `None` if the topic can be read.
     fn fault(&self, state: TopicState) -> Option<String> {
         let as_at_start =
-            |state| judge(&self.used, &state, self.ceiling).map(|problem| problem.what);
+            |state| check_topic(&self.used, &state, self.ceiling).map(|problem| problem.what);
         match state {
             TopicState::Exists(_) => None,
             TopicState::Missing => as_at_start(preflight::TopicConfigState::Missing),

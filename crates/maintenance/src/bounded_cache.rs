@@ -42,6 +42,6 @@ mod tests {
             memo.of(key, || "some");
             assert!(memo.0.len() <= MOST);
         }
-        assert_eq!(*memo.of(1, || "anew"), "anew");
+        assert_eq!(*memo.of(1, || "again"), "again");
     }
 }

@@ -38,7 +38,7 @@ mod watch;
 
 pub use action::SweepAction;
 pub use clock::guard::{ClockGuard, ClockStatus};
-pub use clock::time_sources::{ClockBounds, TimeSources, explain, judge};
+pub use clock::time_sources::{ClockBounds, TimeSources, check_clock, explain};
 pub use clock::trusted::{TrustedClock, keep as keep_clock};
 pub use commit::{CommitContext, TaskOutcome};
 pub use compact::choose::{CompactionRule, MergePlan, SegmentMerge, choose};
@@ -66,7 +66,7 @@ pub use sweeper::{
 pub use task::{PlanBounds, SweepPlan, Task};
 pub use triggers::apply::ApplyTriggers;
 pub use watch::overdue::{HORIZONS, OverdueCounts, OverdueReport, least_grace, overdue, shortest};
-pub use watch::{OverdueWatch, run as watch};
+pub use watch::{OverdueWatch, OverdueWatchDeps, run as watch};
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -27,7 +27,7 @@ use super::product::{OpenProductError, SweptProduct};
 use super::review::{RetryKind, ReviewCache};
 use super::task::{PlanBounds, SweepPlan, Task, in_order};
 use super::triggers::candidate::TriggerCandidate;
-use concurrent_tasks::{FinishedTask, carry_out_all};
+use concurrent_tasks::{FinishedTask, TaskContext, carry_out_all};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_base::metrics::Metrics;
@@ -314,10 +314,10 @@ impl Sweeper {
         let others = todo.iter().any(|(index, work)| !self.owns(*index, work));
         self.carry_out(todo.into_iter().take(steps).collect(), &held, &mut round)
             .await;
-        // Also if nothing was due: after a commit that is dated ahead, the clocks of all others are
-        // behind.
+        // Also if nothing was due: after a commit that is dated ahead, the clocks of all other
+        // instances are before it.
         match self.look_at_clock() {
-            ClockStatus::Trusted => self.note(&held).await,
+            ClockStatus::Trusted => self.record_notices(&held).await,
             verdict => round.clock = Some(verdict.as_str()),
         }
         // From now on, the watch counts only segments as held that these holds cover.
@@ -325,7 +325,7 @@ impl Sweeper {
             let reviews = &self.products[*index].state.reviews;
             reviews.lock().keep_held_by(held.mark);
         }
-        self.turns.note(round.works, round.stale, others);
+        self.turns.record_round(round.works, round.stale, others);
         round
     }
 
@@ -354,24 +354,25 @@ impl Sweeper {
         };
         let over = |finished: &FinishedTask| tally.take(finished, by.clock.monotonic());
         let look = |newest| self.guard.look(newest);
-        let verdict = carry_out_all(todo, &mut self.products, (held, &by), look, over).await;
+        let context = TaskContext { held, by: &by };
+        let verdict = carry_out_all(todo, &mut self.products, context, look, over).await;
         if verdict != ClockStatus::Trusted {
             round.clock = Some(verdict.as_str());
             round.more = true;
         }
     }
 
-    /// Records in the tables what need not be checked again.
-    async fn note(&mut self, held: &BTreeMap<usize, SweepHolds>) {
+    /// Records in the tables the notices that all tags reflect.
+    async fn record_notices(&mut self, held: &BTreeMap<usize, SweepHolds>) {
         let by = self.by();
         for (index, held) in held {
             let product = &mut self.products[*index];
             match product.note(held, &by).await {
                 Ok(_) => {}
                 Err(error) if error.is_stale() => {}
-                // Without the note, all results are the same, but cost more to find out.
+                // Without the record, all results are the same, but cost more to find out.
                 Err(error) => {
-                    tracing::warn!(product = %product.key(), %error, "what was looked into could not be noted")
+                    tracing::warn!(product = %product.key(), %error, "the notices that all tags reflect could not be recorded; the next round tries again")
                 }
             }
         }

@@ -20,8 +20,8 @@ use futures::StreamExt;
 use uuid::Uuid;
 
 use super::{
-    OverdueWatch, PlanBounds, ReviewCache, SweepReport, SweepSettings, Sweeper, SweeperDeps,
-    SweptProduct, WorkShare,
+    OverdueWatch, OverdueWatchDeps, PlanBounds, ReviewCache, SweepReport, SweepSettings, Sweeper,
+    SweeperDeps, SweptProduct, WorkShare,
 };
 use ebbtide_base::clock::{Clock, ManualClock, SharedClock};
 use ebbtide_base::metrics::Metrics;
@@ -123,15 +123,14 @@ impl World {
 
     /// Creates a watch over the table; it shares `reviews` with a sweeper.
     pub async fn watch(&self, reviews: ReviewCache) -> OverdueWatch {
-        let by = (self.policy.as_ref(), self.controls());
-        let clock = Arc::clone(&self.clock) as SharedClock;
-        OverdueWatch::of(
-            vec![self.product().await],
-            by,
-            clock,
-            self.metrics.clone(),
+        let deps = OverdueWatchDeps {
+            policy: &self.policy,
+            controls: self.controls(),
+            clock: Arc::clone(&self.clock) as SharedClock,
+            metrics: self.metrics.clone(),
             reviews,
-        )
+        };
+        OverdueWatch::new(vec![self.product().await], deps)
     }
 
     /// Stores records as ingest does. Returns the number of records that were past all deadlines.

@@ -310,7 +310,7 @@ async fn unswept_data_is_counted_as_overdue_after_its_grace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_held_past_its_deadline_is_counted_apart() {
+async fn fields_held_past_their_deadline_are_counted_separately() {
     let mut world = World::new("remove");
     world.ingest(&texts(start(), 5)).await;
     world.hold(of(3)).await;

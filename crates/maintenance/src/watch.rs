@@ -60,16 +60,31 @@ struct WatchedProduct {
     graces: BTreeMap<Category, TimeDelta>,
 }
 
+/// The parts that a watch shares with the other tasks of its process.
+pub struct OverdueWatchDeps<'d> {
+    /// The active policy.
+    pub policy: &'d Policy,
+    /// The controls of the root.
+    pub controls: SharedControls,
+    /// The clock.
+    pub clock: SharedClock,
+    /// The metrics that it sets.
+    pub metrics: Metrics,
+    /// The results of checks that it shares with the sweep.
+    pub reviews: ReviewCache,
+}
+
 impl OverdueWatch {
-    /// Creates a watch over products with their active policy and the controls of their root.
+    /// Creates a watch over products.
     #[must_use]
-    pub fn of(
-        products: Vec<SweptProduct>,
-        (policy, controls): (&Policy, SharedControls),
-        clock: SharedClock,
-        metrics: Metrics,
-        reviews: ReviewCache,
-    ) -> OverdueWatch {
+    pub fn new(products: Vec<SweptProduct>, deps: OverdueWatchDeps<'_>) -> OverdueWatch {
+        let OverdueWatchDeps {
+            policy,
+            controls,
+            clock,
+            metrics,
+            reviews,
+        } = deps;
         let watched = |mut product: SweptProduct| {
             product.share_reviews(&reviews);
             let grace = |category: &Category| {
@@ -214,12 +229,13 @@ impl OverdueWatch {
         };
         // By the active policy, whatever the tags still say.
         let mut found = match outdated {
-            0 => overdue(view.index.iter(), now, grace, (is_held, known_since)),
+            0 => overdue(view.index.iter(), now, grace, is_held, known_since),
             _ => overdue(
                 seen.iter().map(AsRef::as_ref),
                 now,
                 grace,
-                (is_held, known_since),
+                is_held,
+                known_since,
             ),
         };
         found.stale = outdated;

@@ -74,8 +74,10 @@ pub(super) fn check(draft: &PolicyDraft, problems: &mut Problems) {
         drafts,
         rules,
     };
-    let mut holds = BTreeSet::new();
-    let mut ends = ends::SubjectEndCheck::new(draft);
+    let mut checks = ProductChecks {
+        holds: BTreeSet::new(),
+        ends: ends::SubjectEndCheck::new(draft, &solid.drafts),
+    };
     for product in draft.products.iter().filter(|product| product.has_records) {
         let kinds = RecordKinds::new(&solid.rules, &product.key);
         if kinds.tenants.len() > usize::from(u16::MAX) {
@@ -87,18 +89,25 @@ pub(super) fn check(draft: &PolicyDraft, problems: &mut Problems) {
             problems.error(at, "rules", what, "give tenants of one agreement one rule");
             return;
         }
-        check_product(product, &solid, &kinds, (&mut holds, &mut ends), problems);
+        check_product(product, &solid, &kinds, &mut checks, problems);
     }
     if !problems.any_error() {
-        idle(draft, &solid, &holds, problems);
+        idle(draft, &solid, &checks.holds, problems);
     }
+}
+
+/// The results that the checks of all products share.
+struct ProductChecks<'d> {
+    /// The rules that apply to some kind of record, by their index.
+    holds: BTreeSet<usize>,
+    ends: ends::SubjectEndCheck<'d>,
 }
 
 fn check_product<'d>(
     product: &'d DraftProduct,
     solid: &CompleteRules<'_>,
     kinds: &RecordKinds,
-    (holds, ends): (&mut BTreeSet<usize>, &mut ends::SubjectEndCheck<'d>),
+    checks: &mut ProductChecks<'d>,
     problems: &mut Problems,
 ) {
     let mut holes: BTreeMap<&Category, NamedKind<'_>> = BTreeMap::new();
@@ -119,7 +128,7 @@ fn check_product<'d>(
                 },
             ) {
                 RuleMatch::Rule(rule) => {
-                    holds.insert(rule);
+                    checks.holds.insert(rule);
                     terms.insert(category, rule);
                 }
                 RuleMatch::Hole => {
@@ -131,7 +140,7 @@ fn check_product<'d>(
             }
         }
         if terms.len() == product.personal.len() {
-            ends.check(product, &terms, kind, (&solid.drafts, problems));
+            checks.ends.check(product, &terms, kind, problems);
         }
     }
     for (category, kind) in holes.into_iter().filter(|_| !solid.vague) {

@@ -55,10 +55,10 @@ pub fn diff(old: &Policy, new: &Policy) -> PolicyDiff {
             .map(|pairs| terms::changes(pairs, &mut windows))
             .unwrap_or_default();
         if let (Some(before), Some(after)) = (&before, &after) {
-            refuse::columns(key, (before, after), &moved, &mut refused);
+            refuse::columns(key, before, after, &moved, &mut refused);
             if let Some(pairs) = &pairs {
-                refuse::tenants(key, (before, after), pairs, &mut refused);
-                refuse::lengthened(new, pairs, &moved, (&mut windows, &mut refused));
+                refuse::tenants(key, before, after, pairs, &mut refused);
+                refuse::lengthened(new, pairs, &moved, &mut windows, &mut refused);
             }
         }
         let end = |records: &Option<super::model::Records>| {

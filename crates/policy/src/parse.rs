@@ -19,7 +19,7 @@ use std::str::FromStr;
 use chrono_tz::{TZ_VARIANTS, Tz};
 
 pub(super) use self::period::keep;
-use self::value_reader::ValueReader;
+use self::value_reader::{TextForm, ValueReader};
 use super::check;
 use super::model::{Policy, Product, Records, Rule};
 use super::text::PolicyText;
@@ -268,10 +268,10 @@ fn categories(root: &YamlNode, draft: &mut PolicyDraft, reading: &mut ValueReade
                 reading.shaped(
                     node,
                     &path,
-                    (
-                        "a term of the W3C Data Privacy Vocabulary",
-                        "pd:TelephoneNumber",
-                    ),
+                    TextForm {
+                        what: "a term of the W3C Data Privacy Vocabulary",
+                        example: "pd:TelephoneNumber",
+                    },
                     |text| {
                         text.strip_prefix("pd:").is_some_and(|name| {
                             name.starts_with(|first: char| first.is_ascii_uppercase())

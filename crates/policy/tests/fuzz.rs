@@ -60,9 +60,9 @@ fn main() -> ExitCode {
                 bodies += ran.bodies;
                 accepted += ran.accepted;
             }
-            Ok(Err(told)) => {
+            Ok(Err(finding)) => {
                 findings += 1;
-                println!("finding: {told}\n");
+                println!("finding: {finding}\n");
             }
             Err(_) => {
                 findings += 1;

@@ -73,7 +73,7 @@ struct IngestFactory {
     guard: TrustedClock,
 }
 
-/// The interval at which ingest checks whether the clock is still good enough to judge records.
+/// The interval at which ingest checks whether the clock is still good enough to tag records.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
 
 /// The reason why an instance does not start, or does not stop as it should.
@@ -191,7 +191,7 @@ impl Instance {
         Ok(())
     }
 
-    /// Waits until the clock is good enough to judge records: with a wrong clock, new records would
+    /// Waits until the clock is good enough to tag records: with a wrong clock, new records would
     /// seem expired, or in the future. Returns false if the instance was stopped meanwhile.
     async fn wait_for_clock(&self, guard: &TrustedClock, stop: &mut watch::Receiver<bool>) -> bool {
         let mut waited = false;
@@ -324,7 +324,7 @@ impl Instance {
         let retention = self.retention();
         let mut backoff = Backoff::default();
         let judged = loop {
-            match retention.judge().await {
+            match retention.check().await {
                 Ok(judged) => break judged,
                 Err(error @ PreflightError::Client(_)) => return Err(error.into()),
                 Err(error) => {
@@ -357,7 +357,7 @@ impl Instance {
     }
 }
 
-/// Returns when the clock is no longer good enough to judge records.
+/// Returns when the clock is no longer good enough to tag records.
 async fn clock_lost(guard: &TrustedClock) {
     while guard.may_ingest() {
         tokio::time::sleep(CLOCK_EVERY).await;

@@ -106,12 +106,12 @@ pub enum RecordNoticeError {
     #[error("{0}")]
     Notice(NoticeError),
     /// The date is implausible, and was not confirmed.
-    #[error("{0}; nothing was noted; if it is meant, say --confirm")]
+    #[error("{0}; nothing was recorded; if it is intended, use --confirm")]
     Implausible(ImplausibleDate),
     /// Too many records would be due immediately, and that was not confirmed.
     #[error(
-        "it would make {} of {} records of {} due at once{}, more than notices.max_share allows; nothing was noted; look at \
-         it with --dry-run, and if it is meant, say --confirm", .0.due, .0.records, .0.product, before(.0)
+        "it would make {} of {} records of {} due immediately{}, more than notices.max_share allows; nothing was recorded; \
+         see its effect with --dry-run, and if it is intended, use --confirm", .0.due, .0.records, .0.product, before(.0)
     )]
     TooMuch(Box<TableEffect>),
     /// The same notice is parked.

@@ -63,7 +63,7 @@ pub enum RunSweepError {
     Setup(#[from] MaintenanceSetupError),
     /// The time is in the future.
     #[error(
-        "--until lies in the future: nothing goes before it is due; see what would, with --dry-run"
+        "--until is in the future: nothing is deleted before it is due; --dry-run shows what would be deleted"
     )]
     Future,
     /// A table cannot be swept.

@@ -64,8 +64,8 @@ pub struct RecordReport {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub held_by: Vec<String>,
     /// True if the holds cannot be determined because the policy is not known.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub holds_untold: bool,
+    #[serde(rename = "holds_untold", skip_serializing_if = "std::ops::Not::not")]
+    pub holds_incomplete: bool,
 }
 
 /// The rule that applies to a category, in words.
@@ -91,7 +91,7 @@ impl WhyReport {
     pub fn is_known(&self) -> bool {
         self.records
             .iter()
-            .any(|record| !matches!(record.history.fate, RecordStatus::Untold { .. }))
+            .any(|record| !matches!(record.history.fate, RecordStatus::Unknown { .. }))
     }
 }
 
@@ -152,7 +152,7 @@ impl RecordReport {
             history,
             rules,
             held_by: held.by,
-            holds_untold: held.incomplete,
+            holds_incomplete: held.incomplete,
         }
     }
 }

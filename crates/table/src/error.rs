@@ -42,7 +42,7 @@ pub enum StoreError {
         what: String,
     },
     /// An entry may have landed, and the check failed too.
-    #[error("it cannot be told whether the entry landed, so look before trying again: {0}")]
+    #[error("it is unknown whether the entry landed, so check before trying again: {0}")]
     OutcomeUnknown(#[source] Box<StoreError>),
     /// The caller's request cannot be valid; nothing was tried.
     #[error("refused: {0}")]
@@ -189,7 +189,7 @@ pub enum CommitError {
     SegmentMoved(String),
     /// A file of the batch is no longer there: the process slept for longer than files without a
     /// commit are kept. Drop the batch and read its records again.
-    #[error("a segment of the batch is gone")]
+    #[error("a segment of the batch was deleted")]
     SegmentGone,
     /// A commit renewed the tags of rows since they were checked. Check them again.
     #[error("the tags of the table's rows moved")]
@@ -199,6 +199,6 @@ pub enum CommitError {
     Store(#[source] StoreError),
     /// The commit may have landed, and the check failed too. Call again with the same batch: the
     /// call checks first.
-    #[error("it cannot be told whether the commit landed: {0}")]
+    #[error("it is unknown whether the commit landed: {0}")]
     Unknown(#[source] StoreError),
 }

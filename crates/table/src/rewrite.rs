@@ -77,7 +77,7 @@ fn check_deadlines_kept<'a>(
     match deadlines.find(|(category, at)| !kept.iter().any(|kept| kept.get(category) == Some(at))) {
         None => Ok(()),
         Some((category, _)) => {
-            let why = format!("its statistics do not tell when {category} is due");
+            let why = format!("its statistics do not show when {category} is due");
             Err(RewriteError::Damaged {
                 path: path.to_owned(),
                 why,

@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_place_is_refused_without_telling_a_secret() {
+    fn an_invalid_root_is_refused_without_showing_a_secret() {
         let refused = |text: &str| Root::parse(text).unwrap_err().to_string();
         insta::assert_snapshot!(refused("ftp://host/data"), @"ftp: is not a store this version writes to; use a folder, or a URL of file:, s3:, gs:, az: or abfss:");
         insta::assert_snapshot!(refused("s3:///data"), @r#""s3:///data" is neither a folder nor a URL such as s3://BUCKET/PREFIX"#);

@@ -222,7 +222,7 @@ pub fn tags(categories: &BTreeSet<Category>, unit: BucketUnit) -> Vec<TableColum
         .iter()
         .map(|category| {
             let doc = format!(
-                "When {category} of this record must be gone; null while open or once it is gone."
+                "When {category} of this record expires; null while open or once it is deleted."
             );
             tag(&expires_column(category), instant(), &doc)
         })
@@ -235,7 +235,7 @@ pub fn tags(categories: &BTreeSet<Category>, unit: BucketUnit) -> Vec<TableColum
         tag(
             "jurisdiction",
             DataType::Utf8,
-            "The country whose rules apply; ZZ where it cannot be told.",
+            "The country whose rules apply; ZZ if it is unknown.",
         ),
         tag(
             "policy_version",

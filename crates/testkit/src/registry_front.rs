@@ -1,7 +1,7 @@
 //! A registry in front of the real one: it has some schemas of its own, and receives others late.
 //!
 //! It simulates registries that accept what the real one refuses, and servers of one registry that
-//! lag behind one another.
+//! show different states.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};

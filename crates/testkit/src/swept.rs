@@ -94,7 +94,7 @@ pub fn compact(scene: &Scene<'_>, ahead: u64) -> Value {
     assert_eq!(
         left["merges"],
         serde_json::json!([]),
-        "something would still become one"
+        "segments are left to merge"
     );
     serde_json::from_str(&said.out).unwrap()
 }
@@ -143,7 +143,7 @@ impl Swept<'_> {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(
             output.status.success(),
-            "what stands is not what should:\n{said}"
+            "the stored data is not as it should be:\n{said}"
         );
         serde_json::from_slice(&output.stdout).unwrap()
     }

@@ -26,7 +26,7 @@ fn answer_at(root: &Root, line: &str, days: i64) -> String {
 }
 
 #[test]
-fn who_withdrew_is_noted_once_and_never_shown() {
+fn a_withdrawal_is_recorded_once_and_its_subject_never_shown() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

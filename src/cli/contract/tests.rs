@@ -26,7 +26,7 @@ fn answer_at(root: &Root, line: &str, days: i64) -> String {
 }
 
 #[test]
-fn a_contracts_end_is_noted_once_replaced_with_a_reason_and_listed() {
+fn a_contract_end_is_recorded_once_replaced_with_a_reason_and_listed() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -72,7 +72,7 @@ fn contract_end_by_a_wrong_clock_is_refused_and_leaves_no_commit() {
     }
     let before = files(&root);
     let dry = answer_at(&root, "end customer-1 --at 2026-10-31 --dry-run", 400);
-    assert!(dry.starts_with("0\nNothing was noted."), "{dry}");
+    assert!(dry.starts_with("0\nNothing was recorded."), "{dry}");
     assert_eq!(files(&root), before);
     assert!(answer_at(&root, "end customer-1 --at 2026-10-31", 2).starts_with("0\n"));
 }

@@ -17,8 +17,8 @@ pub(super) fn text(report: &SearchReport, inquiry: &SearchRequest) -> String {
         .map(|(table, version)| format!("{} at version {version}", table.product))
         .collect();
     let looked = match versions.is_empty() {
-        true => "there is no table to look into".to_owned(),
-        false => format!("looked into {}", versions.join(", ")),
+        true => "there is no table to search".to_owned(),
+        false => format!("searched {}", versions.join(", ")),
     };
     let mut out = format!("{}; {looked}\n", counted(report.records(), "record"));
     for table in &report.tables {
@@ -32,13 +32,12 @@ pub(super) fn text(report: &SearchReport, inquiry: &SearchRequest) -> String {
         for (category, count) in &table.withheld {
             let records = counted(*count, "record");
             out += &format!(
-                "note: {product}: {category} of {records} is withheld: it is due, and no sweep has been there yet\n"
+                "note: {product}: {category} of {records} is withheld: it is due, and not swept yet\n"
             );
         }
         if table.unknown > 0 {
             let files = counted(table.unknown, "file");
-            out +=
-                &format!("note: {product}: {files} of another engine could not be looked into\n");
+            out += &format!("note: {product}: {files} of another engine could not be searched\n");
         }
         if !table.unnamed.is_empty() {
             let columns = table.unnamed.join(", ");
@@ -48,7 +47,7 @@ pub(super) fn text(report: &SearchReport, inquiry: &SearchRequest) -> String {
         }
     }
     for SkippedTable { product, why } in &report.passed {
-        out += &format!("note: table {product} was not looked into: it {why}\n");
+        out += &format!("note: table {product} was not searched: it {why}\n");
     }
     if let Some(note) = national_note(inquiry.subject.as_ref(), "found") {
         out += &format!("note: {note}\n");

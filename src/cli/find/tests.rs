@@ -195,7 +195,7 @@ fn a_limit_bounds_what_is_shown_and_says_that_there_may_be_more() {
 }
 
 #[test]
-fn what_is_asked_wrongly_is_refused_without_naming_anybody() {
+fn a_wrong_request_is_refused_without_naming_a_person() {
     let (_folder, root) = store();
     let policy = ["--policy", "config/policy.yaml"];
     let mut said = String::new();
@@ -378,7 +378,7 @@ fn found(world: &World, policy: &str, people: u32) -> (Vec<Value>, u64) {
 }
 
 #[test]
-fn what_is_found_is_what_a_sweep_would_leave_and_leaves() {
+fn a_search_finds_the_records_that_a_sweep_keeps() {
     let mut world = World::new(ANONYMIZE);
     let files = tempfile::tempdir().unwrap();
     let policy = files.path().join("policy.yaml");

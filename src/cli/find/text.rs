@@ -47,7 +47,7 @@ impl<'w> TextOutput<'w> {
                 line(self.to, "")?;
             }
             self.records += 1;
-            record(self.to, (product, spec), (rows, row), self.now)?;
+            record(self.to, spec, rows, row, self.now)?;
         }
         Ok(())
     }
@@ -55,14 +55,15 @@ impl<'w> TextOutput<'w> {
 
 fn record(
     to: &mut dyn Write,
-    (product, spec): (&ProductKey, &TableSpec),
-    (rows, row): (&RecordBatch, usize),
+    spec: &TableSpec,
+    rows: &RecordBatch,
+    row: usize,
     now: DateTime<Utc>,
 ) -> io::Result<()> {
     let text = |column: &str| {
         Some(values::text(&values::of(rows, column, row))).filter(|text| !text.is_empty())
     };
-    let mut head = format!("{product}, {}", text("bucket").unwrap_or_default());
+    let mut head = format!("{}, {}", spec.product, text("bucket").unwrap_or_default());
     if let (Some(topic), Some(partition), Some(offset)) = (
         text("source_topic"),
         text("source_partition"),

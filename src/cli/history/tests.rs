@@ -59,7 +59,7 @@ fn filled() -> (tempfile::TempDir, Root) {
 }
 
 #[test]
-fn a_history_is_told_newest_last() {
+fn a_history_is_listed_newest_last() {
     let (_folder, root) = filled();
     let outcome = answer(&root, "sms");
     assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));
@@ -104,7 +104,7 @@ fn a_history_comes_as_json_with_the_evidence_as_it_was_left() {
 }
 
 #[test]
-fn what_no_commit_can_match_is_a_wrong_use() {
+fn a_filter_that_no_commit_can_match_is_a_wrong_use() {
     let (_folder, root) = filled();
     for (line, part) in [
         ("sms --operation drpo", "did you mean `drop`?"),

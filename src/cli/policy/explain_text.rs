@@ -56,7 +56,7 @@ fn category_text(explained: &ExplainedCategory, zone: &str, text: &mut String) {
     let _ = writeln!(text, "\n{category} ({term}): {}", fields.join(", "));
     let clock = match trigger.as_str() {
         "contract_end" => "the end of the contract with the tenant",
-        "consent_withdrawn" => "the event, or at once when consent is withdrawn",
+        "consent_withdrawn" => "the event, or immediately when consent is withdrawn",
         _ => "the event",
     };
     let bound = if boundary == "at_most" {
@@ -69,13 +69,13 @@ fn category_text(explained: &ExplainedCategory, zone: &str, text: &mut String) {
         (Some(due), Some(local)) if zone != "UTC" => {
             writeln!(
                 text,
-                "  due       {due} ({local} {zone}), gone within {grace}"
+                "  due       {due} ({local} {zone}), deleted within {grace}"
             )
         }
-        (Some(due), _) => writeln!(text, "  due       {due}, gone within {grace}"),
+        (Some(due), _) => writeln!(text, "  due       {due}, deleted within {grace}"),
         (None, _) => writeln!(
             text,
-            "  due       open: {keep} after an end that is not known yet, gone within {grace}"
+            "  due       open: {keep} after an end that is not known yet, deleted within {grace}"
         ),
     };
     for (name, values) in [

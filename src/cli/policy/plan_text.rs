@@ -24,7 +24,7 @@ fn effects_text(effects: &PolicyEffects) -> String {
     // Writing to a `String` cannot fail.
     for (what, categories) in [
         ("new categories", &diff.added),
-        ("categories that go", &diff.removed),
+        ("categories removed", &diff.removed),
     ] {
         let names: Vec<&str> = categories
             .iter()
@@ -51,7 +51,7 @@ fn effects_text(effects: &PolicyEffects) -> String {
         ),
         _ => writeln!(
             out,
-            "\n{} of {} are to be tagged anew: {} copied, {} rewritten ({} opened to tell)",
+            "\n{} of {} are to be tagged again: {} copied, {} rewritten ({} opened for this plan)",
             stale,
             counted(records, "stored record"),
             counted(sum(|of| of.bytes_copied), "byte"),
@@ -63,7 +63,7 @@ fn effects_text(effects: &PolicyEffects) -> String {
     if unknown > 0 {
         let _ = writeln!(
             out,
-            "nothing can be told of {} of other engines",
+            "the effect on {} of other engines is unknown",
             counted(unknown, "file")
         );
     }
@@ -160,7 +160,7 @@ fn movement_text(movement: &DeadlineMoves) -> String {
     let earlier = (*earlier > 0).then(|| match due_at_once {
         0 => format!("{} due earlier", counted(*earlier, "field")),
         _ => format!(
-            "{} due earlier, {due_at_once} of them at once",
+            "{} due earlier, {due_at_once} of them immediately",
             counted(*earlier, "field")
         ),
     });

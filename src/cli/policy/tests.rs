@@ -86,7 +86,7 @@ fn a_plan_shows_what_moves_what_is_deleted_and_the_cost() {
 }
 
 #[test]
-fn what_cannot_be_carried_out_is_refused_by_plan_and_activate_alike() {
+fn an_impossible_change_is_refused_by_plan_and_activate() {
     let place = filled();
     let basis =
         "keep: 7 days, trigger: event, boundary: at_most, grace: 6 hours, bases: [eu-gdpr:A6-1-b]";

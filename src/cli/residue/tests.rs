@@ -27,7 +27,7 @@ fn answer(values: &str, root: &Path, more: &[&str]) -> (u8, String) {
     let output = output.replace(file.path().to_str().unwrap(), "FILE");
     // The number of forms is covered by other tests.
     let line = |line: &str| match line.strip_prefix("Each value in all of its forms: ") {
-        Some(_) => "Each value in all of its forms: SO MANY\n".to_owned(),
+        Some(_) => "Each value in all of its forms: COUNT\n".to_owned(),
         None => format!("{line}\n"),
     };
     (outcome.code, output.lines().map(line).collect())
@@ -49,21 +49,21 @@ fn planted() -> tempfile::TempDir {
 fn findings_are_listed_by_line_and_place_with_their_totals() {
     let folder = planted();
     let (code, text) = answer(
-        "ada@example.net\nnobody\n0031612345678\n",
+        "ada@example.net\nabsent\n0031612345678\n",
         folder.path(),
         &[],
     );
     assert_eq!(code, 1);
     insta::assert_snapshot!(text, @r"
     Searched 2 files under ROOT, 68 bytes, for 3 values
-    Each value in all of its forms: SO MANY
+    Each value in all of its forms: COUNT
     values line 1: bytes: tables/.1.tmp, byte 20, 2 times
     values line 3: bytes: tables/.1.tmp, byte 4
     COULD NOT BE SEARCHED: tables/a.parquet: it is a Parquet file without its end, or none: only its bytes were searched, as they are
     Found 2 of 3 values, in 2 places; 1 part could not be searched.
     ");
     let (code, text) = answer(
-        "ada@example.net\nnobody\n0031612345678\n",
+        "ada@example.net\nabsent\n0031612345678\n",
         folder.path(),
         &["--limit", "1"],
     );
@@ -75,13 +75,13 @@ fn findings_are_listed_by_line_and_place_with_their_totals() {
 }
 
 #[test]
-fn what_could_not_be_searched_is_an_exit_code_of_its_own() {
+fn an_incomplete_search_has_an_exit_code_of_its_own() {
     let folder = planted();
-    let (code, text) = answer("nobody\n", folder.path(), &[]);
+    let (code, text) = answer("absent\n", folder.path(), &[]);
     assert_eq!(code, 2);
     insta::assert_snapshot!(text, @r"
     Searched 2 files under ROOT, 68 bytes, for 1 value
-    Each value in all of its forms: SO MANY
+    Each value in all of its forms: COUNT
     COULD NOT BE SEARCHED: tables/a.parquet: it is a Parquet file without its end, or none: only its bytes were searched, as they are
     Nothing found, but 1 part could not be searched.
     ");
@@ -91,12 +91,12 @@ fn what_could_not_be_searched_is_an_exit_code_of_its_own() {
 fn clean_says_how_much_was_searched() {
     let folder = planted();
     std::fs::remove_file(folder.path().join("tables/a.parquet")).unwrap();
-    let (code, text) = answer("nobody\n", folder.path(), &[]);
+    let (code, text) = answer("absent\n", folder.path(), &[]);
     assert_eq!(code, 0);
     insta::assert_snapshot!(text, @r"
     Searched 1 file under ROOT, 52 bytes, for 1 value
-    Each value in all of its forms: SO MANY
-    Clean: none of the values stands anywhere.
+    Each value in all of its forms: COUNT
+    Clean: none of the values was found.
     ");
 }
 
@@ -104,7 +104,7 @@ fn clean_says_how_much_was_searched() {
 fn the_result_comes_as_json_too() {
     let folder = planted();
     let (code, json) = answer(
-        "nobody\n+31 6 12345678",
+        "absent\n+31 6 12345678",
         folder.path(),
         &["--output", "json"],
     );
@@ -127,17 +127,17 @@ fn the_result_comes_as_json_too() {
 #[test]
 fn a_wrong_use_is_reported_without_the_value() {
     let folder = planted();
-    let (code, text) = answer("nobody\nabc", folder.path(), &[]);
+    let (code, text) = answer("absent\nabc", folder.path(), &[]);
     assert_eq!(code, 2);
     assert!(
         text.starts_with("error: FILE: line 2 has fewer than 4 bytes"),
         "{text}"
     );
     assert_eq!(
-        answer("nobody\nabc", folder.path(), &["--allow-short"]).0,
+        answer("absent\nabc", folder.path(), &["--allow-short"]).0,
         2
     );
-    let (code, text) = answer("nobody", &folder.path().join("nowhere"), &[]);
+    let (code, text) = answer("absent", &folder.path().join("nowhere"), &[]);
     assert_eq!(
         (code, text.as_str()),
         (2, "error: there is nothing to search under ROOT\n")
@@ -149,20 +149,20 @@ fn a_list_as_a_spreadsheet_saves_it_is_searched_or_refused() {
     let folder = planted();
     std::fs::remove_file(folder.path().join("tables/a.parquet")).unwrap();
     for list in [
-        "\u{feff}+31612345678\r\nnobody\r\n",
+        "\u{feff}+31612345678\r\nabsent\r\n",
         "\"+31612345678\"\n",
-        "nobody\r+31612345678\r",
+        "absent\r+31612345678\r",
         "+31\u{a0}6\u{a0}1234\u{a0}5678",
     ] {
         assert_eq!(answer(list, folder.path(), &[]).0, 1, "{list:?}");
     }
-    for list in ["nobody;+31612345678\n", "nobody\n3.16E+10\n", "no\0body\n"] {
+    for list in ["absent;+31612345678\n", "absent\n3.16E+10\n", "abs\0ent\n"] {
         let (code, text) = answer(list, folder.path(), &[]);
         assert!(
             code == 2 && text.starts_with("error: FILE: line "),
             "{list:?}: {text}"
         );
     }
-    let (code, text) = answer("nobody\n\"nobody\"\n", folder.path(), &[]);
+    let (code, text) = answer("absent\n\"absent\"\n", folder.path(), &[]);
     assert!(code == 0 && text.contains("for 1 value\n"), "{text}");
 }

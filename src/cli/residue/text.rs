@@ -51,7 +51,7 @@ fn write_report(found: &ResidueReport, root: &str, limit: usize, out: &mut Strin
     let places = counted(found.findings.len(), "place");
     let missed = counted(found.unsearched.len(), "part");
     match found.verdict() {
-        ResidueOutcome::Clean => writeln!(out, "Clean: none of the values stands anywhere.")?,
+        ResidueOutcome::Clean => writeln!(out, "Clean: none of the values was found.")?,
         ResidueOutcome::Incomplete => {
             writeln!(out, "Nothing found, but {missed} could not be searched.")?
         }

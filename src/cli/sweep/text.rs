@@ -39,7 +39,7 @@ pub(super) fn plan(plan: &SweepPlanReport) -> String {
         out.push_str("nothing is due\n");
     }
     if plan.more {
-        out.push_str("and more than one plan holds\n");
+        out.push_str("and more, which one plan does not list\n");
     }
     out
 }

@@ -223,7 +223,7 @@ fn an_audit_shows_what_rewrites_ended() {
 }
 
 #[test]
-fn what_is_not_there_is_said() {
+fn a_missing_table_is_reported() {
     let (_folder, root) = root();
     let (code, text) = answer(&root, "show sms");
     assert_eq!(

@@ -184,7 +184,7 @@ fn write_audit(report: &AuditReport, out: &mut String) -> fmt::Result {
         if *pages_without_checksum > 0 {
             writeln!(
                 out,
-                "  {pages_without_checksum} pages have no checksum: they were unpacked, no more can be known"
+                "  {pages_without_checksum} pages have no checksum: they were unpacked, that is all that can be checked"
             )?;
         }
     }

@@ -90,7 +90,7 @@ fn a_value_without_a_record_is_a_problem_and_never_printed() {
     let (_folder, root) = filled();
     let outcome = answer(&root, "--id recipient=31612345678");
     assert_eq!(outcome.code, 1);
-    insta::assert_snapshot!(outcome.out, @"No record in table sms holds that value. If it did, its topic, partition and offset tell when it went.");
+    insta::assert_snapshot!(outcome.out, @"No record in table sms holds that value. To see when a record was deleted, search by its topic, partition and offset.");
     let found = answer(&root, "--id source_offset=7");
     assert_eq!(found.code, 0);
     assert!(
@@ -202,7 +202,7 @@ fn the_holds_of_a_record_are_listed() {
         history: story,
         rules: BTreeMap::new(),
         held_by: vec!["hold-7".to_owned(), "hold-9".to_owned()],
-        holds_untold: false,
+        holds_incomplete: false,
     };
     let mut text = String::new();
     write_record(&record, &"sms".parse().unwrap(), &mut text).unwrap();

@@ -20,7 +20,7 @@ fn write_report(report: &WhyReport, out: &mut String) -> fmt::Result {
     if report.records.is_empty() {
         return writeln!(
             out,
-            "No record in table {} holds that value. If it did, its topic, partition and offset tell when it went.",
+            "No record in table {} holds that value. To see when a record was deleted, search by its topic, partition and offset.",
             report.product
         );
     }
@@ -97,25 +97,21 @@ pub(super) fn write_record(
                     };
                     write!(
                         out,
-                        "; rule {rule} of policy {policy_version}: {bound} {keep} from {trigger}, gone within {grace}"
+                        "; rule {rule} of policy {policy_version}: {bound} {keep} from {trigger}, deleted within {grace}"
                     )?;
                 }
                 writeln!(out)?;
             }
         }
-        RecordStatus::Gone {
+        RecordStatus::Ended {
             by,
             perhaps_never_stored,
         } => {
             let one = by.len() == 1 && !perhaps_never_stored;
             writeln!(
                 out,
-                "  gone        {}",
-                if one {
-                    "ended by"
-                } else {
-                    "ended by one of these"
-                }
+                "  ended       {}",
+                if one { "by" } else { "by one of these" }
             )?;
             for by in by {
                 writeln!(out, "              {}", step(by))?;
@@ -155,25 +151,25 @@ pub(super) fn write_record(
             )?;
         }
         RecordStatus::NotRead { next: Some(next) } => {
-            writeln!(out, "  not read    the table reads on at offset {next}")?
+            writeln!(out, "  not read    the table continues at offset {next}")?
         }
         RecordStatus::NotRead { next: None } => {
             writeln!(out, "  not read    the table has nothing of that partition")?
         }
-        RecordStatus::Untold { oldest_entry } => {
+        RecordStatus::Unknown { oldest_entry } => {
             writeln!(
                 out,
-                "  not here    and the entries before version {oldest_entry}, which told more, are cleaned away"
+                "  not here    and the entries before version {oldest_entry}, which would say more, are cleaned away"
             )?;
         }
     }
     if !record.held_by.is_empty() {
         writeln!(out, "  held by     {}", record.held_by.join(", "))?;
     }
-    if record.holds_untold {
+    if record.holds_incomplete {
         writeln!(
             out,
-            "  held by     holds are in force; whether one keeps it, the policy tells: name it with --policy"
+            "  held by     holds are in force; only the policy says whether one covers this record: name it with --policy"
         )?;
     }
     Ok(())
@@ -183,9 +179,9 @@ fn state(state: &CategoryState) -> String {
     match state {
         CategoryState::Here { until: Some(until) } => format!("here until {until}"),
         CategoryState::Here { until: None } => "here, its deadline is open".to_owned(),
-        CategoryState::Gone { by: Some(by) } => format!("gone, by {}", step(by)),
-        CategoryState::Gone { by: None } => {
-            "gone, by a commit whose entry is cleaned away".to_owned()
+        CategoryState::Deleted { by: Some(by) } => format!("deleted, by {}", step(by)),
+        CategoryState::Deleted { by: None } => {
+            "deleted, by a commit whose entry is cleaned away".to_owned()
         }
         CategoryState::LeftOut => "never stored: it was due when the record arrived".to_owned(),
         CategoryState::Unsure => "without a deadline: open, or never there".to_owned(),

@@ -56,7 +56,7 @@ const IMPURE: [&str; 7] = [
     "buoyant_kernel",
 ];
 
-/// Returns what cargo knows of the workspace and of everything that it depends on.
+/// Returns cargo's metadata of the workspace and of its dependencies.
 fn metadata() -> Value {
     let asked = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--locked", "--offline"])

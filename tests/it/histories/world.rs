@@ -371,7 +371,7 @@ impl World {
             policy_version: policy.version.clone(),
             ..self.signature()
         };
-        activate(&self.root, (&self.checked, &new), &by)
+        activate(&self.root, &self.checked, &new, &by)
             .await
             .unwrap();
         (self.checked, self.policy) = (new, policy);

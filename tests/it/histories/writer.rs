@@ -74,13 +74,9 @@ impl Writer {
                     Err(error) => panic!("{error}"),
                 }
                 let newest = self.table.controls();
-                match changes_ingest(
-                    &self.controls,
-                    (batch.controls, newest),
-                    &self.policy.version,
-                )
-                .await
-                .unwrap()
+                match changes_ingest(&self.controls, batch.controls, newest, &self.policy.version)
+                    .await
+                    .unwrap()
                 {
                     ControlsEffect::Unchanged => batch.controls = newest,
                     ControlsEffect::Policy(_) => return self.give_up(batch).await,
@@ -131,7 +127,7 @@ impl Writer {
         assert_eq!(
             from.unwrap_or(Offset(0)),
             Offset(offset),
-            "where {} stands",
+            "the position in {}",
             self.source.partition.0
         );
         evidence.partitions = vec![PartitionEvidence {

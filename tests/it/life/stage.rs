@@ -174,7 +174,9 @@ impl Stage {
 
     /// Withdraws the consent of a recipient now.
     pub fn consent_is_withdrawn(&self) {
-        let person = self.somebody("marketing", "email_address").to_lowercase();
+        let person = self
+            .planted_person("marketing", "email_address")
+            .to_lowercase();
         let (config, at) = (
             self.scene.config(),
             self.event("withdraw", json!({"subject": person})),
@@ -235,7 +237,7 @@ impl Stage {
     }
 
     /// Returns a planted person of the newest records.
-    pub fn somebody(&self, product: &str, column: &str) -> String {
+    pub fn planted_person(&self, product: &str, column: &str) -> String {
         let lines = fs::read_to_string(self.acked()).unwrap();
         let of = |line: &str| {
             let line: Value = serde_json::from_str(line).ok()?;
@@ -247,7 +249,7 @@ impl Stage {
             .rev()
             .skip(50)
             .find_map(of)
-            .expect("somebody was planted")
+            .expect("a person was planted")
     }
 
     /// Records an event. Returns its time as the command line accepts it.

@@ -4,7 +4,7 @@
 use super::*;
 
 #[test]
-fn schemas_that_the_registry_learns_of_later_cost_no_record_and_hold_nothing_else_up() {
+fn schemas_registered_late_lose_no_record_and_block_no_other() {
     let mut stage = Stage::new("", 3);
     stage.scene.set("lanes", "1");
     stage.scene.schema_wait = "30s";
@@ -175,7 +175,7 @@ fn registry_that_fails_for_one_id_holds_no_partition_of_known_schemas() {
 }
 
 #[test]
-fn thousands_of_unknown_ids_hold_no_other_partition_and_are_reported_together() {
+fn thousands_of_unknown_ids_block_no_other_partition_and_share_a_report() {
     let mut stage = Stage::new("", 2);
     stage.scene.set("lanes", "1");
     let mut answers = Answers {

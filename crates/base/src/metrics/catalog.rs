@@ -82,7 +82,7 @@ metrics! {
     /// Partitions that rebalances moved, and lanes that joined the group again, by `outcome`
     /// ([`REBALANCE_OUTCOMES`]).
     counters rebalances: "ebbtide_rebalances_total", [outcome in REBALANCE_OUTCOMES],
-        "Changes of ownership: partitions given and taken, lanes that joined the group anew.";
+        "Changes of ownership: partitions given and taken, lanes that joined the group again.";
     /// Fields not stored because they were already due on arrival, by `product` and `category`.
     counters late_fields: "ebbtide_late_fields_total", [product, category],
         "Fields of records that were not stored because they were already due on arrival.";
@@ -106,10 +106,10 @@ metrics! {
     /// Fields past deadline and grace that are not held, by `product` and `category`. A field is
     /// one category of one record.
     gauges overdue_fields: "ebbtide_overdue_fields", [product, category],
-        "Fields past their deadline and grace that nobody holds. Must be 0.";
+        "Fields past their deadline and grace that no hold covers. Must be 0.";
     /// Seconds since the first of them should have been deleted; 0 if there are none.
     gauge oldest_overdue_seconds: "ebbtide_oldest_overdue_seconds",
-        "Time since the first overdue field should have been gone.";
+        "Time since the first overdue field should have been deleted.";
     /// Fields due within a `horizon` (`1h`, `24h`, `7d`), by `product` and `category`.
     gauges due_fields: "ebbtide_due_fields", [product, category, horizon],
         "Fields that are due within a time from now.";
@@ -125,8 +125,7 @@ metrics! {
         "Records whose tags sweeps brought up to date.";
     /// Files whose expired data is unknown, because another engine wrote them, by `product`.
     gauges unswept_files: "ebbtide_unswept_files", [product],
-        "Files of a table of which nobody can tell what is due in them, since another engine \
-         wrote them.";
+        "Files of a table whose expired data is unknown, because another engine wrote them.";
     /// Seconds of one task of a sweep, by `product` and `action` ([`SWEEP_ACTIONS`]).
     histograms sweep_seconds: "ebbtide_sweep_seconds",
         [product, action in SWEEP_ACTIONS], &SWEEP_SECONDS,

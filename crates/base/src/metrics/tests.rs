@@ -163,7 +163,7 @@ fn no_label_could_name_a_person_a_tenant_a_file_or_an_offset() {
 }
 
 #[test]
-fn what_is_exported_is_what_is_declared() {
+fn exported_metrics_are_the_declared_ones() {
     let metrics = with_series();
     let exposition = metrics.exposition().unwrap();
     for metric in metrics.declared() {
@@ -177,7 +177,7 @@ fn what_is_exported_is_what_is_declared() {
 }
 
 #[test]
-fn a_products_counters_stand_at_zero_before_its_first_record() {
+fn a_products_counters_are_zero_before_its_first_record() {
     let exposition = with_series().exposition().unwrap();
     for line in [
         "ebbtide_records_total{outcome=\"stored\",product=\"sms\"} 0",

@@ -30,17 +30,32 @@ pub(super) struct LargeBatch {
     unrecorded: RecordCounts,
 }
 
+/// The notices of a batch, as they were found before any of them is recorded.
+pub(super) struct CheckedNotices {
+    /// The state of each.
+    pub(super) states: Vec<Result<NoticeState, NoticeError>>,
+    /// The records that earlier notices made due in the 24 hours before.
+    pub(super) recent: RecordCounts,
+    /// The time of the check.
+    pub(super) now: DateTime<Utc>,
+}
+
 impl LargeBatch {
     pub(super) async fn of(
         root: &Root,
         policy: &Policy,
-        (judged, recent): (Vec<Result<NoticeState, NoticeError>>, RecordCounts),
-        (now, screening): (DateTime<Utc>, &Screening),
+        notices: CheckedNotices,
+        screening: &Screening,
     ) -> Result<LargeBatch, PreviewError> {
-        let new = judged
+        let CheckedNotices {
+            states,
+            recent,
+            now,
+        } = notices;
+        let new = states
             .into_iter()
             .enumerate()
-            .filter_map(|(place, judged)| match judged {
+            .filter_map(|(place, state)| match state {
                 Ok(NoticeState::New(new)) => Some((place, new.control())),
                 _ => None,
             });

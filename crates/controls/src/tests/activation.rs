@@ -60,7 +60,7 @@ async fn a_table_under_a_policy_takes_commits_of_that_policy_alone() {
     let (first, second) = (checked("1", "30 days"), checked("2", "20 days"));
     // The table of the store's tests has other columns; the columns of the policy are added to
     // them.
-    let done = activate(&root, (&first, &second), &signature())
+    let done = activate(&root, &first, &second, &signature())
         .await
         .unwrap();
     assert_eq!((done.control, done.tables.len()), (ControlsVersion(1), 2));
@@ -100,14 +100,14 @@ async fn shared_controls_stay_the_same_until_another_policy_is_in_force() {
             .map(|policy| policy.version.to_string())
             .collect::<Vec<_>>()
     };
-    activate(&root, (&first, &second), &signature())
+    activate(&root, &first, &second, &signature())
         .await
         .unwrap();
     let before = shared.newest(ControlsVersion(1)).await.unwrap();
     assert_eq!(versions(&before), ["1", "2"]);
     let again = shared.clone().newest(ControlsVersion(0)).await.unwrap();
     assert!(std::sync::Arc::ptr_eq(&before, &again));
-    activate(&root, (&second, &third), &signature())
+    activate(&root, &second, &third, &signature())
         .await
         .unwrap();
     let after = shared.newest(ControlsVersion(2)).await.unwrap();
@@ -128,11 +128,11 @@ async fn shared_controls_stay_the_same_until_another_policy_is_in_force() {
 async fn going_back_is_a_new_version_and_another_text_of_an_old_one_is_refused() {
     let (_folder, root) = one_table().await;
     let (first, second) = (checked("1", "30 days"), checked("2", "20 days"));
-    activate(&root, (&first, &second), &signature())
+    activate(&root, &first, &second, &signature())
         .await
         .unwrap();
     assert_eq!(in_force(&root).await.as_deref(), Some("2"));
-    let again = activate(&root, (&second, &second), &signature())
+    let again = activate(&root, &second, &second, &signature())
         .await
         .unwrap();
     assert_eq!(
@@ -140,9 +140,9 @@ async fn going_back_is_a_new_version_and_another_text_of_an_old_one_is_refused()
         ControlsVersion(1),
         "the same once more is nothing new"
     );
-    let back = activate(&root, (&second, &first), &signature()).await;
+    let back = activate(&root, &second, &first, &signature()).await;
     assert!(matches!(back, Err(ActivateError::Used(_))), "{back:?}");
-    let unseen = activate(&root, (&first, &checked("3", "10 days")), &signature()).await;
+    let unseen = activate(&root, &first, &checked("3", "10 days"), &signature()).await;
     assert!(matches!(unseen, Err(ActivateError::Moved(_))), "{unseen:?}");
 
     let controls = Controls::load(&root, ControlsVersion(0)).await.unwrap();
@@ -183,7 +183,7 @@ async fn settling_finishes_a_dead_activation_even_with_a_hold_after_it() {
     let (_folder, root) = one_table().await;
     let (first, second) = (checked("1", "30 days"), checked("2", "20 days"));
     let elsewhere = ebbtide_table::testing::root();
-    activate(&elsewhere.1, (&first, &second), &signature())
+    activate(&elsewhere.1, &first, &second, &signature())
         .await
         .unwrap();
     // The control alone, as a kill after its append leaves it.
@@ -222,16 +222,16 @@ async fn repeated_settling_brings_later_policies_and_tables_up_to_date() {
     );
     let mut settler = ControlsApplier::new(root.clone());
     assert_eq!(settler.settle(&signature()).await.unwrap(), []);
-    activate(&root, (&first, &second), &signature())
+    activate(&root, &first, &second, &signature())
         .await
         .unwrap();
     assert_eq!(settler.settle(&signature()).await.unwrap(), []);
     // Another activation was killed after it appended its control.
     let elsewhere = ebbtide_table::testing::root();
-    activate(&elsewhere.1, (&first, &second), &signature())
+    activate(&elsewhere.1, &first, &second, &signature())
         .await
         .unwrap();
-    activate(&elsewhere.1, (&second, &third), &signature())
+    activate(&elsewhere.1, &second, &third, &signature())
         .await
         .unwrap();
     for file in std::fs::read_dir(elsewhere.1.controls_folder()).unwrap() {
@@ -289,7 +289,7 @@ async fn the_shipped_policy_is_kept_whole_and_read_back() {
         ..first.clone()
     };
     let (first, second) = (first.checked("1"), second.checked("2"));
-    activate(&root, (&first, &second), &signature())
+    activate(&root, &first, &second, &signature())
         .await
         .unwrap();
     let controls = Controls::load(&root, ControlsVersion(0)).await.unwrap();
@@ -318,7 +318,8 @@ async fn an_operator_that_a_test_runs_and_kills() {
     let root = Root::parse(&folder).unwrap();
     activate(
         &root,
-        (&checked("1", "30 days"), &checked("2", "20 days")),
+        &checked("1", "30 days"),
+        &checked("2", "20 days"),
         &signature(),
     )
     .await

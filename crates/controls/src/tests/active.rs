@@ -92,7 +92,7 @@ async fn first_start_records_its_policy_once() {
         first.text.checked(""),
         loaded(&[SECOND, SHORTER]).text.checked(""),
     );
-    activate(&root, (&old, &new), &signature()).await.unwrap();
+    activate(&root, &old, &new, &signature()).await.unwrap();
     let past = start(&root, &first).await.unwrap_err();
     assert!(
         past.to_string()
@@ -103,7 +103,7 @@ async fn first_start_records_its_policy_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_first_starts_one_wins_and_the_other_is_refused() {
+async fn one_of_two_first_starts_wins_and_the_other_is_refused() {
     for (words, version) in [
         (vec![SHORTER], "1"),
         (vec![SECOND], "2"),

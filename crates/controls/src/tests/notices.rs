@@ -37,7 +37,7 @@ fn withdrawal(days: i64) -> Notice {
     }
 }
 
-async fn noted(root: &Root, notices: Vec<Notice>) -> Vec<NoticeOutcome> {
+async fn sent(root: &Root, notices: Vec<Notice>) -> Vec<NoticeOutcome> {
     notify(root, &policy(), notices, &signature())
         .await
         .unwrap()
@@ -62,7 +62,7 @@ async fn many_notices_take_one_commit_a_table_and_repeated_ones_none() {
         end("a", 1, &[]),
     ];
     assert_eq!(
-        noted(&root, all.clone()).await,
+        sent(&root, all.clone()).await,
         [
             taken(1, false),
             taken(2, false),
@@ -77,7 +77,7 @@ async fn many_notices_take_one_commit_a_table_and_repeated_ones_none() {
     assert_eq!(versions(&root).await, [3, 3]);
     let before = writer.version();
     assert_eq!(
-        noted(&root, all).await,
+        sent(&root, all).await,
         [
             taken(1, true),
             taken(2, true),
@@ -94,7 +94,7 @@ async fn many_notices_take_one_commit_a_table_and_repeated_ones_none() {
 async fn a_later_end_needs_a_reason_wherever_the_earlier_one_counts() {
     let (_folder, root) = two_tables().await;
     assert_eq!(
-        noted(&root, vec![end("a", 5, &["sms"]), end("a", 3, &["voice"])])
+        sent(&root, vec![end("a", 5, &["sms"]), end("a", 3, &["voice"])])
             .await
             .len(),
         2
@@ -105,18 +105,15 @@ async fn a_later_end_needs_a_reason_wherever_the_earlier_one_counts() {
         })
     };
     // Later than both; later than one of them; about another product; sooner than both.
-    assert_eq!(noted(&root, vec![end("a", 6, &[])]).await, [lengthens(5)]);
-    assert_eq!(noted(&root, vec![end("a", 4, &[])]).await, [lengthens(3)]);
+    assert_eq!(sent(&root, vec![end("a", 6, &[])]).await, [lengthens(5)]);
+    assert_eq!(sent(&root, vec![end("a", 4, &[])]).await, [lengthens(3)]);
     assert_eq!(
-        noted(&root, vec![end("a", 9, &["email"])]).await,
+        sent(&root, vec![end("a", 9, &["email"])]).await,
         [taken(3, false)]
     );
+    assert_eq!(sent(&root, vec![end("a", 2, &[])]).await, [taken(4, false)]);
     assert_eq!(
-        noted(&root, vec![end("a", 2, &[])]).await,
-        [taken(4, false)]
-    );
-    assert_eq!(
-        noted(&root, vec![end("a", 4, &["sms"])]).await,
+        sent(&root, vec![end("a", 4, &["sms"])]).await,
         [lengthens(2)]
     );
     let Notice::ContractEnd {
@@ -134,7 +131,7 @@ async fn a_later_end_needs_a_reason_wherever_the_earlier_one_counts() {
         products,
         reason: Some("renewed".to_owned()),
     };
-    assert_eq!(noted(&root, vec![renewed]).await, [taken(5, false)]);
+    assert_eq!(sent(&root, vec![renewed]).await, [taken(5, false)]);
     // The newest counts in each product.
     let controls = Controls::load(&root, ControlsVersion(5)).await.unwrap();
     let calendar = Calendar::new(chrono_tz::Tz::UTC, BucketUnit::Day);
@@ -154,25 +151,25 @@ async fn implausible_notice_leaves_no_trace() {
     let (_folder, root) = two_tables().await;
     let refused = |error| vec![NoticeOutcome::Refused(error)];
     assert_eq!(
-        noted(&root, vec![end(" ", 1, &[])]).await,
+        sent(&root, vec![end(" ", 1, &[])]).await,
         refused(NoticeError::NoTenant)
     );
     let future = noon() + TimeDelta::days(1);
     assert_eq!(
-        noted(&root, vec![withdrawal(1)]).await,
+        sent(&root, vec![withdrawal(1)]).await,
         refused(NoticeError::Future(future))
     );
     // The longest window of the shipped policy is twelve months.
     assert_eq!(
-        noted(&root, vec![withdrawal(-400)]).await,
+        sent(&root, vec![withdrawal(-400)]).await,
         refused(NoticeError::Over)
     );
     let mut without = policy();
     without.rules.retain(|rule| rule.id.as_str() != "marketing");
-    let noted = notify(&root, &without, vec![withdrawal(-1)], &signature())
+    let outcomes = notify(&root, &without, vec![withdrawal(-1)], &signature())
         .await
         .unwrap();
-    assert_eq!(noted, refused(NoticeError::NoRule));
+    assert_eq!(outcomes, refused(NoticeError::NoRule));
     assert!(!root.controls_folder().exists());
 }
 
@@ -196,17 +193,17 @@ async fn implausible_dates_are_refused_unless_a_person_confirms_them() {
         .into_iter()
         .chain(["9999-12-31T23:59:59Z", "1998-05-01T00:00:00Z"])
     {
-        let noted = notify_screened(&root, &policy(), vec![of(at)], &signature(), &screened)
+        let outcomes = notify_screened(&root, &policy(), vec![of(at)], &signature(), &screened)
             .await
             .unwrap();
         assert!(
             matches!(
-                noted[..],
+                outcomes[..],
                 [ScreeningOutcome::Passed(NoticeOutcome::Refused(
                     NoticeError::Implausible(_)
                 ))]
             ),
-            "{at}: {noted:?}"
+            "{at}: {outcomes:?}"
         );
     }
     let subject = format!("phone:+{HELD}").parse().unwrap();
@@ -239,7 +236,7 @@ async fn implausible_dates_are_refused_unless_a_person_confirms_them() {
         [ScreeningOutcome::Passed(taken(1, false))]
     );
     assert_eq!(
-        noted(&root, vec![of("1970-01-01T00:00:00Z")]).await,
+        sent(&root, vec![of("1970-01-01T00:00:00Z")]).await,
         [taken(2, false)]
     );
     let again = notify_screened(
@@ -257,7 +254,7 @@ async fn implausible_dates_are_refused_unless_a_person_confirms_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn withdrawal_is_forgotten_once_no_record_of_it_can_arrive() {
     let (_folder, root) = two_tables().await;
-    noted(&root, vec![withdrawal(-1), end("a", 1, &[])]).await;
+    sent(&root, vec![withdrawal(-1), end("a", 1, &[])]).await;
     assert_eq!(naming(&root).len(), 1);
     // Twelve months of 31 days, and three days more.
     let over = noon() + TimeDelta::days(12 * 31 + 3 - 1);
@@ -294,7 +291,7 @@ async fn recorded_notice_is_put_in_force_by_the_next_process() {
         .await
         .unwrap();
     assert_eq!(versions(&root).await, [0, 0]);
-    assert_eq!(noted(&root, vec![end("a", 0, &[])]).await, [taken(1, true)]);
+    assert_eq!(sent(&root, vec![end("a", 0, &[])]).await, [taken(1, true)]);
     assert_eq!(versions(&root).await, [1, 1]);
     ControlLog::open(&root)
         .append(ControlsVersion(2), &control)

@@ -59,7 +59,7 @@ async fn hold_that_may_be_in_the_log_is_said_to() {
         assert!(
             error
                 .to_string()
-                .starts_with("it cannot be told whether the entry landed, so look"),
+                .starts_with("it is unknown whether the entry landed, so check"),
             "{error}"
         );
         store.fate(LogPut::Answered);

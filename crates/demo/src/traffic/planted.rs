@@ -73,7 +73,7 @@ impl PlantedPeople {
         avro::uuid(self.chance.bits(), self.chance.bits(), &mut payload);
         // After the length of the UUID's text, which is one byte.
         let id = String::from_utf8_lossy(&payload[start + 1..]).into_owned();
-        self.rest(&mut payload, now, (&number(person), &body));
+        self.rest(&mut payload, now, &number(person), &body);
         let number = number(person);
         if !self.values.contains(&number) {
             self.values.push(number);
@@ -89,7 +89,7 @@ impl PlantedPeople {
     }
 
     /// Writes the fields after the id, in the order of the shipped schema.
-    fn rest(&self, to: &mut Vec<u8>, now: DateTime<Utc>, (number, body): (&str, &str)) {
+    fn rest(&self, to: &mut Vec<u8>, now: DateTime<Utc>, number: &str, body: &str) {
         const OUTBOUND: i64 = 0;
         const DELIVERED: i64 = 2;
         let text = |text: &str, to: &mut Vec<u8>| avro::bytes(text.as_bytes(), to);

@@ -229,7 +229,7 @@ fn a_corrupt_message_has_the_fault_that_it_says() {
 }
 
 #[test]
-fn spread_events_lie_within_the_spread_and_follow_the_day() {
+fn spread_events_are_within_the_spread_and_follow_the_day() {
     let schemas = schemas();
     let habits = TrafficSettings {
         flaws_per_million: 0,

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_someone_must_change_says_what() {
+    fn errors_that_need_a_change_name_it() {
         for code in [
             Code::UnknownTopic,
             Code::TopicAuthorizationFailed,

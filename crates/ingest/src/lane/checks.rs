@@ -10,7 +10,7 @@ use rdkafka::error::KafkaError;
 use super::Lane;
 use crate::brokers;
 use crate::lane_io::{LaneRestart, log_unanswered};
-use crate::position::{TablePosition, judge};
+use crate::position::{TablePosition, check_position};
 use crate::source::PositionSource;
 use ebbtide_base::ids::{TopicId, TopicPartition};
 
@@ -57,7 +57,7 @@ impl Lane {
                     log_unanswered(&partition, found.failed.get(&partition));
                     continue;
                 };
-                if let Err(refusal) = judge(&partition, Some(table), *kafka) {
+                if let Err(refusal) = check_position(&partition, Some(table), *kafka) {
                     refused = true;
                     product.stop_reading(io, refusal)?;
                 }
@@ -126,7 +126,7 @@ impl Lane {
                     continue;
                 }
             };
-            match judge(&partition, table, *kafka) {
+            match check_position(&partition, table, *kafka) {
                 Err(refusal) => io.refuse(refusal),
                 Ok(()) => readable.push(partition.to_string()),
             }

@@ -89,7 +89,7 @@ impl LaneGauges {
             lag.look(now);
             let lost = lag.has_lost_its_end(monotonic);
             // The end is unknown, but the age of the records that wait for a commit is known.
-            let seconds = (!lost || lag.is_behind()).then(|| lag.seconds(now));
+            let seconds = (!lost || lag.is_lagging()).then(|| lag.seconds(now));
             let records = lag.records().filter(|_| !lost);
             let values = [
                 (&self.metrics.lag_seconds, seconds),

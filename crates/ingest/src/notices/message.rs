@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_a_fault() {
+    fn an_invalid_notice_is_a_fault() {
         assert_eq!(parse(NoticeKind::Contract, None), Err(Fault::Tombstone));
         assert_eq!(parse(NoticeKind::Contract, Some(b"")), Err(Fault::Empty));
         for text in [

@@ -11,7 +11,10 @@ const OVERHEAD: u64 = 1024;
 /// Compares the limit of each source topic and notice topic with that of the dead-letter topic.
 /// `states` are those of `topics`, in their order. Topics whose limit is not reported are left out.
 #[must_use]
-pub fn judge_letters(topics: &[UsedTopic], states: &[TopicConfigState]) -> Vec<TopicProblem> {
+pub fn check_dead_letter_limits(
+    topics: &[UsedTopic],
+    states: &[TopicConfigState],
+) -> Vec<TopicProblem> {
     let used = || {
         topics
             .iter()
@@ -78,7 +81,7 @@ mod tests {
             .iter()
             .map(|(_, limit)| TopicConfigState::Kept(kept(*limit)))
             .collect();
-        judge_letters(&used, &states)
+        check_dead_letter_limits(&used, &states)
     }
 
     #[test]

@@ -22,7 +22,7 @@ fn kept(seconds: Option<u64>) -> TopicConfigState {
 }
 
 fn what(used: &UsedTopic, state: &TopicConfigState, ceiling: Option<u64>) -> String {
-    judge(used, state, ceiling.map(Duration::from_secs))
+    check_topic(used, state, ceiling.map(Duration::from_secs))
         .map_or("good".to_owned(), |problem| problem.what)
 }
 

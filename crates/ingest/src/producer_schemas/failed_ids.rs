@@ -45,7 +45,8 @@ impl FailedIds {
     pub fn failed(
         &mut self,
         id: u32,
-        (why, registry): (RegistryFailure, Duration),
+        why: RegistryFailure,
+        registry: Duration,
         now: Duration,
     ) -> Duration {
         if self.0.len() >= MOST_IDS {
@@ -98,7 +99,7 @@ mod tests {
         let mut failed = FailedIds::default();
         assert_eq!(failed.closed(1, NOW), None);
         let fails = |failed: &mut FailedIds, id, wait, now| {
-            failed.failed(id, (RegistryFailure::Status(500), wait), now)
+            failed.failed(id, RegistryFailure::Status(500), wait, now)
         };
         assert_eq!(fails(&mut failed, 1, LEAST, NOW), LEAST);
         let (mut now, mut longest) = (NOW + LEAST, Duration::ZERO);
@@ -124,8 +125,8 @@ mod tests {
     #[test]
     fn id_that_is_not_asked_for_any_more_is_forgotten() {
         let mut failed = FailedIds::default();
-        failed.failed(1, (RegistryFailure::TimedOut, MOST), NOW);
-        failed.failed(2, (RegistryFailure::TimedOut, LEAST), NOW);
+        failed.failed(1, RegistryFailure::TimedOut, MOST, NOW);
+        failed.failed(2, RegistryFailure::TimedOut, LEAST, NOW);
         failed.forget_abandoned(NOW + ABANDONED + LEAST);
         assert!(!failed.is_empty(), "the wait of 1 is not over");
         assert_eq!(failed.closed(1, NOW + MOST + Duration::from_secs(20)), None);

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_registry_wants_is_heeded_within_the_bound() {
+    fn the_registrys_retry_after_is_followed_within_the_bound() {
         let mut pause = RegistryPause::default();
         let wanted = Some(Duration::from_secs(5));
         assert_eq!(

@@ -74,7 +74,7 @@ impl ProducerSchemas {
             return Ok(found);
         }
         let now = clock.monotonic();
-        if let Some(outcome) = state.without_request(registry, product, (id, now)) {
+        if let Some(outcome) = state.without_request(registry, product, id, now) {
             return outcome;
         }
         let left = registry.timeout.saturating_sub(now.saturating_sub(begun));
@@ -83,7 +83,7 @@ impl ProducerSchemas {
             Ok(answer) => answer,
             Err((why, wanted)) => {
                 let registry_wait = state.pause.failed(why.clone(), wanted, clock.monotonic());
-                return Err(self.failed(registry, id, (why, registry_wait)).into());
+                return Err(self.failed(registry, id, why, registry_wait).into());
             }
         };
         state.pause.succeeded();
@@ -102,13 +102,13 @@ impl ProducerSchemas {
             RegistryAnswer::Schema(found) => SchemaLookup::Schema(Arc::new(found)),
             RegistryAnswer::Unusable(why) => SchemaLookup::Unusable(why.into()),
             RegistryAnswer::Unknown => {
-                return self.not_found(&mut state, product, (id, format!("id {id}")));
+                return self.not_found(&mut state, product, id, format!("id {id}"));
             }
             RegistryAnswer::Missing { subject, version } => {
                 let why = format!(
                     "id {id} refers to version {version} of the subject {subject:?}, which is missing"
                 );
-                return self.not_found(&mut state, product, (id, why));
+                return self.not_found(&mut state, product, id, why);
             }
         };
         state
@@ -124,7 +124,8 @@ impl ProducerSchemas {
         &self,
         registry: &RegistrySource,
         id: u32,
-        (why, wait): (RegistryFailure, Duration),
+        why: RegistryFailure,
+        wait: Duration,
     ) -> RegistryUnavailable {
         self.around
             .metrics
@@ -135,7 +136,7 @@ impl ProducerSchemas {
             .failed
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let retry_after = failed.failed(id, (why.clone(), wait), self.around.clock.monotonic());
+        let retry_after = failed.failed(id, why.clone(), wait, self.around.clock.monotonic());
         if self
             .around
             .health
@@ -166,7 +167,8 @@ impl ProducerSchemas {
         &self,
         state: &mut RegistryState,
         product: &ProductKey,
-        (id, why): (u32, String),
+        id: u32,
+        why: String,
     ) -> Result<SchemaLookup, LookupDelay> {
         let wait = self
             .registry
@@ -230,7 +232,8 @@ impl RegistryState {
         &self,
         registry: &RegistrySource,
         product: &ProductKey,
-        (id, now): (u32, Duration),
+        id: u32,
+        now: Duration,
     ) -> Option<Result<SchemaLookup, LookupDelay>> {
         let unknown = self.unknown.get(product);
         match unknown.map_or(UnknownIdAction::Ask, |unknown| unknown.before(id, now)) {

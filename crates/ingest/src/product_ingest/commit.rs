@@ -216,7 +216,7 @@ impl ProductIngest {
         self.act_on(acted_on, &controls);
         let mut moved = BTreeSet::new();
         for (partition, owned) in &mut self.partitions {
-            if owned.reload(io.tables.stands(&self.product, partition)) {
+            if owned.reload(io.tables.next_offset(&self.product, partition)) {
                 moved.insert(partition.clone());
             }
         }

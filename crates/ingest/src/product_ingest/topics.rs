@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::ProductIngest;
 use crate::brokers::{self, TopicState};
 use crate::lane_io::{LaneIo, LaneRestart, log_unanswered};
-use crate::position::{PartitionRefusal, TablePosition, judge};
+use crate::position::{PartitionRefusal, TablePosition, check_position};
 use ebbtide_base::ids::{Offset, Topic, TopicPartition};
 use ebbtide_table::LossCause;
 
@@ -115,7 +115,7 @@ impl ProductIngest {
         for (partition, table) in changed {
             match found.found.get(&partition) {
                 Some(kafka) => {
-                    if let Err(refusal) = judge(&partition, Some(table), *kafka) {
+                    if let Err(refusal) = check_position(&partition, Some(table), *kafka) {
                         self.stop_reading(io, refusal)?;
                     }
                 }

@@ -17,12 +17,12 @@ pub enum ClockStatus {
     /// It jumped against the machine's own running time, and has not run evenly for long enough
     /// since.
     Jumped,
-    /// It is behind the newest commit of some table.
-    BehindCommit,
+    /// It shows a time before the newest commit of some table.
+    BeforeCommit,
     /// It is further ahead of the last trusted time than a clock may be without a confirmation.
     Ahead,
-    /// It is behind the last trusted time.
-    Behind,
+    /// It shows a time before the last trusted time.
+    BeforeTrusted,
     /// It differs from the object store's clock.
     StoreDiffers,
     /// The recorded times cannot be read.
@@ -36,9 +36,9 @@ impl ClockStatus {
         match self {
             ClockStatus::Trusted => "trusted",
             ClockStatus::Jumped => "jumped",
-            ClockStatus::BehindCommit => "behind_commit",
+            ClockStatus::BeforeCommit => "behind_commit",
             ClockStatus::Ahead => "ahead",
-            ClockStatus::Behind => "behind",
+            ClockStatus::BeforeTrusted => "behind",
             ClockStatus::StoreDiffers => "store_differs",
             ClockStatus::Unknown => "unknown",
         }

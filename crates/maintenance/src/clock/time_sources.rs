@@ -58,9 +58,9 @@ impl TimeSources {
         self.last_trusted.or(self.newest_commit)
     }
 
-    /// Records that a clock that showed `wall` was trusted. A clock slightly behind another one
+    /// Records that a clock that showed `wall` was trusted. A clock slightly before another one
     /// does not move the time back.
-    pub(super) fn note_trusted(&mut self, wall: DateTime<Utc>, bounds: &ClockBounds) {
+    pub(super) fn advance_trusted(&mut self, wall: DateTime<Utc>, bounds: &ClockBounds) {
         let is_near =
             |trusted: &DateTime<Utc>| *trusted >= wall && *trusted - wall <= bounds.tolerance;
         self.last_trusted = Some(self.last_trusted.filter(is_near).unwrap_or(wall));
@@ -98,7 +98,11 @@ impl TimeSources {
 
 /// Decides whether a clock that shows `wall` agrees with the sources.
 #[must_use]
-pub fn judge(wall: DateTime<Utc>, sources: &TimeSources, bounds: &ClockBounds) -> ClockStatus {
+pub fn check_clock(
+    wall: DateTime<Utc>,
+    sources: &TimeSources,
+    bounds: &ClockBounds,
+) -> ClockStatus {
     // Two independent clocks that agree need no further evidence, and outweigh dates that were
     // written by a wrong clock.
     if sources.store_agrees(wall, bounds) {
@@ -117,13 +121,13 @@ pub fn judge(wall: DateTime<Utc>, sources: &TimeSources, bounds: &ClockBounds) -
         .newest_valid_commit()
         .is_some_and(|commit| commit - wall > bounds.tolerance)
     {
-        return ClockStatus::BehindCommit;
+        return ClockStatus::BeforeCommit;
     }
     if sources
         .last_trusted
         .is_some_and(|trusted| trusted - wall > bounds.tolerance)
     {
-        return ClockStatus::Behind;
+        return ClockStatus::BeforeTrusted;
     }
     match &sources.jump {
         Some(jump) if is_unsettled(jump, wall, bounds) => ClockStatus::Jumped,
@@ -148,8 +152,8 @@ pub fn explain(verdict: ClockStatus, wall: DateTime<Utc>, sources: &TimeSources)
             sources.newest_commit.map(|at| ("the newest commit", at))
         }
         ClockStatus::Ahead => sources.last_trusted.map(|at| ("the last trusted time", at)),
-        ClockStatus::Behind => sources.last_trusted.map(|at| ("the last trusted time", at)),
-        ClockStatus::BehindCommit => sources.newest_commit.map(|at| ("the newest commit", at)),
+        ClockStatus::BeforeTrusted => sources.last_trusted.map(|at| ("the last trusted time", at)),
+        ClockStatus::BeforeCommit => sources.newest_commit.map(|at| ("the newest commit", at)),
         ClockStatus::StoreDiffers => sources.store_time.map(|at| ("the object store's time", at)),
         ClockStatus::Jumped | ClockStatus::Unknown => None,
     };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::guard::{ClockGuard, ClockStatus, Jump};
-use super::time_sources::{ClockBounds, TimeSources, explain, judge};
+use super::time_sources::{ClockBounds, TimeSources, check_clock, explain};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::health::{Component, Health};
 use ebbtide_base::metrics::Metrics;
@@ -152,13 +152,13 @@ impl TrustedClock {
         state.sources.newest_commit = state.sources.newest_commit.max(newest_commit);
         state.sources.store_time = state.store_now(running);
         let own = state.guard.look(wall, running);
-        let verdict = match judge(wall, &state.sources, &self.bounds) {
+        let verdict = match check_clock(wall, &state.sources, &self.bounds) {
             _ if state.unread.is_some() => ClockStatus::Unknown,
             ClockStatus::Trusted => own,
             other => other,
         };
         if verdict == ClockStatus::Trusted {
-            state.sources.note_trusted(wall, &self.bounds);
+            state.sources.advance_trusted(wall, &self.bounds);
             state.trusted = Some((wall, running));
         }
         let changed = std::mem::replace(&mut state.verdict, verdict) != verdict;
@@ -220,9 +220,9 @@ impl TrustedClock {
             ClockStatus::Trusted => true,
             ClockStatus::Jumped => near(state.expected(self.clock.monotonic())),
             ClockStatus::Ahead | ClockStatus::Unknown => false,
-            ClockStatus::Behind => near(state.sources.last_trusted),
+            ClockStatus::BeforeTrusted => near(state.sources.last_trusted),
             // A clock that the last trusted time supports is not the one that dated that commit.
-            ClockStatus::BehindCommit => {
+            ClockStatus::BeforeCommit => {
                 near(state.sources.newest_commit) || near(state.sources.last_trusted)
             }
             ClockStatus::StoreDiffers => near(state.sources.store_time),

@@ -91,13 +91,21 @@ pub struct ColumnEffect {
     pub movement: DeadlineMoves,
 }
 
+/// Rows of a segment that get the same deadlines.
+struct DeadlineGroup<'d> {
+    rows: u64,
+    /// The deadline of each category under the new policy; `None` if it is not known.
+    deadlines: &'d BTreeMap<&'d Category, Option<Deadline>>,
+}
+
 impl DeadlineMoves {
     /// Counts `rows` fields that were due at `before` and will be at `after`; `None` means that no
     /// deadline is known.
     fn count(
         &mut self,
         rows: u64,
-        (before, after): (Option<Deadline>, Option<Deadline>),
+        before: Option<Deadline>,
+        after: Option<Deadline>,
         now: DateTime<Utc>,
     ) {
         let at =
@@ -171,10 +179,14 @@ impl ProductEffect {
                         .by_kind
                         .entry(((*category).clone(), cohort.kind.country))
                         .or_default();
-                    moved.count(cohort.rows, (before, *after), now);
+                    moved.count(cohort.rows, before, *after, now);
                 }
             }
-            self.columns_of(migration, promised, (cohort.rows, &after), now);
+            let group = DeadlineGroup {
+                rows: cohort.rows,
+                deadlines: &after,
+            };
+            self.columns_of(migration, promised, group, now);
             let changes =
                 reforms || profile.id != promised.segment.profile || !migration.keeps_columns();
             edited += if cohort.edited { cohort.rows } else { 0 };
@@ -203,7 +215,7 @@ impl ProductEffect {
         &mut self,
         migration: &Migration,
         promised: &StoredTerms<'_>,
-        (rows, after): (u64, &BTreeMap<&Category, Option<Deadline>>),
+        group: DeadlineGroup<'_>,
         now: DateTime<Utc>,
     ) {
         for change in &migration.moved.fields {
@@ -222,11 +234,12 @@ impl ProductEffect {
                 },
             };
             let (records, movement) = self.by_column.entry(change.clone()).or_default();
-            *records += rows;
+            *records += group.rows;
             if let FieldDiff::Reclassified { to, .. } = change
                 && let Some(to) = to.category()
             {
-                movement.count(rows, (before, after.get(to).copied().flatten()), now);
+                let after = group.deadlines.get(to).copied().flatten();
+                movement.count(group.rows, before, after, now);
             }
         }
     }

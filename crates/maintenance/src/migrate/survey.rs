@@ -80,7 +80,8 @@ pub async fn examine(root: &Root, old: &Policy, new: &Policy) -> Result<PolicyDi
 /// `seen` after every segment.
 pub async fn survey(
     root: &Root,
-    (old, new): (&Policy, &Policy),
+    old: &Policy,
+    new: &Policy,
     now: DateTime<Utc>,
     mut seen: impl FnMut(&SurveyProgress),
 ) -> Result<PolicyEffects, SurveyError> {
@@ -117,10 +118,10 @@ fn left(product: &ProductKey, records: u64) -> RefusedChange {
     RefusedChange {
         spot: PolicyPosition::Key(vec!["products".to_owned(), product.to_string()]),
         what: format!(
-            "`{product}` is left out, and {records} of its records are stored: nothing would say when they go"
+            "`{product}` is left out, and {records} of its records are stored: no rule would say when they expire"
         ),
         help:
-            "keep it until they are gone; to be rid of them sooner, activate a version that keeps them less long first"
+            "keep the product until they are deleted; to delete them sooner, first activate a version that keeps them for a shorter time"
                 .to_owned(),
     }
 }

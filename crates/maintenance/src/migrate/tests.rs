@@ -199,9 +199,7 @@ async fn the_survey_predicts_what_a_count_over_every_row_gives() {
         world.sweep().await;
         let new = policy("2", &mut random).policy.unwrap();
         let now = world.clock.now();
-        let effects = survey(&world.root, (&old, &new), now, |_| {})
-            .await
-            .unwrap();
+        let effects = survey(&world.root, &old, &new, now, |_| {}).await.unwrap();
         let counted = brute(&world, &new, now).await;
         alike(&effects.products[0], &counted);
         let records = world.rows().await.len() as u64;
@@ -224,7 +222,8 @@ async fn no_segment_is_opened_whose_rows_all_change_alike() {
     let mut seen = 0;
     let effects = survey(
         &world.root,
-        (&old, &shorter.policy.unwrap()),
+        &old,
+        &shorter.policy.unwrap(),
         world.clock.now(),
         |_| seen += 1,
     )
@@ -257,14 +256,9 @@ async fn dropped_and_reclassified_columns_are_listed_with_their_records() {
             .replace("      status: none\n", "      status: content\n")
             .replace("      segments: none\n", ""),
     );
-    let effects = survey(
-        &world.root,
-        (&old, &without.policy.unwrap()),
-        start(),
-        |_| {},
-    )
-    .await
-    .unwrap();
+    let effects = survey(&world.root, &old, &without.policy.unwrap(), start(), |_| {})
+        .await
+        .unwrap();
     let changes: Vec<(&FieldDiff, u64, u64)> = effects.products[0]
         .columns
         .iter()
@@ -290,7 +284,7 @@ async fn a_product_is_left_out_only_once_nothing_of_it_is_stored() {
     let old = (*world.policy).clone();
     let mut without = old.clone();
     without.products.clear();
-    let effects = survey(&world.root, (&old, &without), start(), |_| {})
+    let effects = survey(&world.root, &old, &without, start(), |_| {})
         .await
         .unwrap();
     assert_eq!(effects.diff.refused.len(), 1);
@@ -303,14 +297,14 @@ async fn a_product_is_left_out_only_once_nothing_of_it_is_stored() {
     );
     world.pass(TimeDelta::days(40));
     world.sweep().await;
-    let effects = survey(&world.root, (&old, &without), world.clock.now(), |_| {})
+    let effects = survey(&world.root, &old, &without, world.clock.now(), |_| {})
         .await
         .unwrap();
     assert!(effects.diff.refused.is_empty());
 }
 
 #[test]
-fn what_is_known_of_a_trigger_outlives_a_change_of_policy() {
+fn the_state_of_a_trigger_survives_a_change_of_policy() {
     let rule = |days: u32| {
         [format!(
             "id: all, keep: {days} days, trigger: contract_end, bases: [eu-gdpr:A6-1-b]"

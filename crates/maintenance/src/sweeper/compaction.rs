@@ -7,7 +7,7 @@ use super::share::RoundScope;
 use crate::clock::guard::ClockStatus;
 use crate::commit::CommitContext;
 use crate::compact::choose::{MergePlan, SegmentMerge};
-use crate::compact::{Compaction, CompactionReport, CompactionSettings, PlannedMerge};
+use crate::compact::{Compaction, CompactionReport, PlannedMerge};
 use crate::error::SweepError;
 use crate::product::holds::SweepHolds;
 use crate::review::RetryKind;
@@ -77,8 +77,10 @@ impl Sweeper {
                     did.more |= merges.more || merges.works.len() > left;
                     for merge in merges.works.iter().take(left) {
                         left -= 1;
-                        self.merge_one(index, merge, &held, (&compaction.settings, &mut did))
-                            .await;
+                        let memory = compaction.settings.memory;
+                        let more = did.more;
+                        did.add(&self.merge_one(index, merge, &held, memory).await);
+                        did.more |= more;
                     }
                 }
                 Err(error) => {
@@ -105,18 +107,20 @@ impl Sweeper {
         again
     }
 
+    /// Makes one merge, with spills in at most `memory` bytes. Returns its counts.
     async fn merge_one(
         &mut self,
         index: usize,
         merge: &SegmentMerge,
         held: &SweepHolds,
-        (how, did): (&CompactionSettings, &mut CompactionReport),
-    ) {
+        memory: usize,
+    ) -> CompactionReport {
+        let mut did = CompactionReport::default();
         let by = CommitContext {
             writer: self.writer,
             clock: Arc::clone(&self.parts.clock),
             policy_version: self.parts.policy.version.clone(),
-            memory: how.memory,
+            memory,
         };
         let product = &mut self.products[index];
         let key = product.key().clone();
@@ -151,7 +155,7 @@ impl Sweeper {
             Err(error) if error.is_stale() => {
                 self.count_merge(index, "lost");
                 did.lost += 1;
-                tracing::debug!(product = %key, %error, "another was faster; letting it be");
+                tracing::debug!(product = %key, %error, "another instance was faster; its merge stays");
             }
             Err(error) => {
                 let now = self.parts.clock.monotonic();
@@ -167,6 +171,7 @@ impl Sweeper {
                 tracing::error!(product = %key, bucket, %error, "a merge failed; trying again later");
             }
         }
+        did
     }
 
     fn count_merge(&self, index: usize, outcome: &str) {

@@ -39,15 +39,25 @@ pub(super) struct FinishedTask {
     pub(super) took: Duration,
 }
 
+/// The holds and the commits of pieces of work.
+#[derive(Clone, Copy)]
+pub(super) struct TaskContext<'t> {
+    /// The holds of each table, by its index.
+    pub(super) held: &'t BTreeMap<usize, SweepHolds>,
+    /// The writer of the commits.
+    pub(super) by: &'t CommitContext,
+}
+
 /// Does pieces of work, each with the index of its table, and calls `over` for each that finished.
 /// Returns the last verdict on the clock: if it is not trusted, some pieces may not have begun.
 pub(super) async fn carry_out_all(
     mut waiting: Vec<(usize, Task)>,
     products: &mut [SweptProduct],
-    (held, by): (&BTreeMap<usize, SweepHolds>, &CommitContext),
+    context: TaskContext<'_>,
     look: impl Fn(Option<DateTime<Utc>>) -> ClockStatus,
     mut over: impl FnMut(&FinishedTask),
 ) -> ClockStatus {
+    let TaskContext { held, by } = context;
     let mut newest = products
         .iter()
         .filter_map(|product| product.table.newest_commit())

@@ -40,7 +40,7 @@ impl RoundRecorder<'_> {
             Err(error) if error.is_stale() => {
                 self.round.stale += 1;
                 self.round.more = true;
-                tracing::debug!(%product, %error, "another was faster; looking again");
+                tracing::debug!(%product, %error, "another instance was faster; planning again");
             }
             Err(error) => {
                 self.round.failed += 1;

@@ -117,7 +117,7 @@ impl ScopeSelector {
 
     /// Records the result of a round: the pieces of work done, the pieces that another instance did
     /// first, and whether any was of another instance's share.
-    pub fn note(&mut self, done: u64, raced: u64, others: bool) {
+    pub fn record_round(&mut self, done: u64, raced: u64, others: bool) {
         self.busy = done > 0;
         if self.reach != RoundScope::Own {
             self.raced = raced > 0 || (self.raced && others);

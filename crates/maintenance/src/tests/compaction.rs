@@ -114,7 +114,7 @@ async fn a_bucket_becomes_one_segment_once_it_is_closed_and_is_then_let_be() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_comes_late_joins_once_it_is_as_much_as_what_is_there() {
+async fn late_segments_are_merged_once_they_are_as_large_as_the_others() {
     let mut world = World::new("remove");
     for _ in 0..2 {
         world.ingest(&texts(start(), 20_000)).await;
@@ -142,7 +142,7 @@ async fn what_comes_late_joins_once_it_is_as_much_as_what_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_due_within_the_hour_is_left_to_the_sweep() {
+async fn segments_due_within_the_hour_are_left_to_the_sweep() {
     let mut world = World::new("remove");
     for _ in 0..3 {
         world.ingest(&texts(start(), 5)).await;
@@ -157,7 +157,7 @@ async fn what_is_due_within_the_hour_is_left_to_the_sweep() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_held_stays_apart_from_what_is_free() {
+async fn held_segments_are_not_merged_with_others() {
     let mut world = World::new("remove");
     for _ in 0..3 {
         world.ingest(&texts(start(), 20)).await;
@@ -181,7 +181,7 @@ async fn what_is_held_stays_apart_from_what_is_free() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_that_compact_one_wins_and_the_other_lets_it_be() {
+async fn one_of_two_compactions_wins_and_the_other_stops() {
     let mut world = World::new(ANONYMIZE);
     for _ in 0..3 {
         world.ingest(&texts(start(), 9)).await;

@@ -259,7 +259,7 @@ impl Interleaving {
             70..75 => {
                 let notice = self.notice();
                 self.start(ActorKind::Other("notice"), async move {
-                    processes::note(shared, notice).await;
+                    processes::send_notice(shared, notice).await;
                     None
                 });
             }

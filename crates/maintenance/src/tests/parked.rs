@@ -234,7 +234,7 @@ async fn small_distant_and_harmless_notices_pass() {
     // A sixth of the table; the rest of it, due only in a week; no record; and a few records in a
     // small table.
     let future = ended("acme", -7, &world);
-    let notices = vec![ended("rare", 4, &world), future, ended("nobody", 4, &world)];
+    let notices = vec![ended("rare", 4, &world), future, ended("absent", 4, &world)];
     assert_eq!(
         world.notify_by(notices, LIMITS()).await,
         [taken(1, false), taken(2, false), taken(3, false)]
@@ -385,7 +385,7 @@ async fn notices_that_make_nothing_due_are_applied_however_much_was_due_before()
             .await,
         [taken(1, false)]
     );
-    for (version, notice) in (2..).zip([ended("acme", -7, &world), ended("nobody", 4, &world)]) {
+    for (version, notice) in (2..).zip([ended("acme", -7, &world), ended("absent", 4, &world)]) {
         assert_eq!(
             world.notify_by(vec![notice], LIMITS()).await,
             [taken(version, false)]

@@ -227,7 +227,7 @@ async fn a_second_withdrawal_deletes_events_since_the_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_are_counted_with_those_whom_a_notice_brings_to_them() {
+async fn people_are_counted_with_those_that_a_notice_adds() {
     let text = policy_text_of(ANONYMIZE, CONTRACT).replace(
         "keep: 30 days, trigger: event",
         "keep: 30 days, trigger: contract_end",
@@ -344,7 +344,7 @@ async fn an_instance_that_starts_checks_no_segment_again_before_a_new_control() 
         product.controls(&world.controls()).await.unwrap();
         product.suspected().len()
     };
-    assert!(suspects(&world).await > 0, "nobody has looked yet");
+    assert!(suspects(&world).await > 0, "no review was made yet");
     world.sweep().await;
     assert_eq!(suspects(&world).await, 0);
     // Records that are stored from here on are tagged with the notice, and a rewrite changes no
@@ -365,7 +365,7 @@ async fn an_instance_that_starts_checks_no_segment_again_before_a_new_control() 
         at: world.clock.now(),
         policy_version: policy.version.clone(),
     };
-    activate(&world.root, (&old, &new), &by).await.unwrap();
+    activate(&world.root, &old, &new, &by).await.unwrap();
     world.adopt(policy);
     let version = world.table().await.noted();
     assert_eq!(

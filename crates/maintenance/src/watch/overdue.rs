@@ -50,10 +50,8 @@ pub fn overdue<'s>(
     segments: impl IntoIterator<Item = &'s StoredSegment>,
     now: DateTime<Utc>,
     grace: impl Fn(&Category) -> TimeDelta,
-    (held, known_since): (
-        impl Fn(&StoredSegment) -> bool,
-        impl Fn(&StoredSegment) -> BTreeMap<Category, DateTime<Utc>>,
-    ),
+    held: impl Fn(&StoredSegment) -> bool,
+    known_since: impl Fn(&StoredSegment) -> BTreeMap<Category, DateTime<Utc>>,
 ) -> OverdueReport {
     let mut found = OverdueReport::default();
     for segment in segments {

@@ -99,14 +99,14 @@ fn combine(views: &[ColumnView<'_>], rows: usize) -> (Vec<u32>, Vec<u32>) {
         firsts.clear();
         if room <= rows.saturating_mul(4) {
             let mut known = vec![u32::MAX; room];
-            number(view, count, (&mut of_row, &mut firsts), |pair, fresh| {
+            number(view, count, &mut of_row, &mut firsts, |pair, fresh| {
                 let number = &mut known[pair];
                 *number = (*number).min(fresh);
                 *number
             });
         } else {
             let mut known: HashMap<u64, u32, IdentityHasher> = HashMap::default();
-            number(view, count, (&mut of_row, &mut firsts), |pair, fresh| {
+            number(view, count, &mut of_row, &mut firsts, |pair, fresh| {
                 *known.entry(spread(pair)).or_insert(fresh)
             });
         }
@@ -120,7 +120,8 @@ fn combine(views: &[ColumnView<'_>], rows: usize) -> (Vec<u32>, Vec<u32>) {
 fn number(
     view: &ColumnView<'_>,
     count: usize,
-    (of_row, firsts): (&mut [u32], &mut Vec<u32>),
+    of_row: &mut [u32],
+    firsts: &mut Vec<u32>,
     mut known: impl FnMut(usize, u32) -> u32,
 ) {
     let mut fresh = 0;

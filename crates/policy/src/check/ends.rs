@@ -17,19 +17,22 @@ use ebbtide_base::problem::Problems;
 /// The results so far, so that nothing is compared or reported twice.
 pub(super) struct SubjectEndCheck<'d> {
     calendar: Option<Calendar>,
+    /// The rules that could be read.
+    rules: &'d [&'d DraftRule],
     known: BTreeMap<(usize, usize), bool>,
     reported: BTreeSet<(&'d ProductKey, &'static str)>,
 }
 
 impl<'d> SubjectEndCheck<'d> {
     /// Returns a check without results. Without a zone there is no calendar and nothing to compare.
-    pub(super) fn new(draft: &PolicyDraft) -> Self {
+    pub(super) fn new(draft: &PolicyDraft, rules: &'d [&'d DraftRule]) -> Self {
         let calendar = draft
             .zone
             .zip(draft.bucket)
             .map(|(zone, unit)| Calendar::new(zone, unit));
         Self {
             calendar,
+            rules,
             known: BTreeMap::new(),
             reported: BTreeSet::new(),
         }
@@ -41,11 +44,11 @@ impl<'d> SubjectEndCheck<'d> {
         product: &'d DraftProduct,
         terms: &BTreeMap<&Category, usize>,
         kind: NamedKind<'_>,
-        (rules, problems): (&[&DraftRule], &mut Problems),
+        problems: &mut Problems,
     ) {
         if let Some((counted, at)) = &product.counted {
             if let Some((other, rule, of)) = self
-                .outlived(counted, terms, rules)
+                .outlived(counted, terms)
                 .filter(|_| self.reported.insert((&product.key, "of")))
             {
                 let what = format!(
@@ -69,7 +72,7 @@ impl<'d> SubjectEndCheck<'d> {
         };
         let outlived: Vec<_> = subjects
             .iter()
-            .map_while(|subject| self.outlived(subject, terms, rules))
+            .map_while(|subject| self.outlived(subject, terms))
             .collect();
         let Some((other, ..)) = outlived
             .first()
@@ -100,11 +103,11 @@ impl<'d> SubjectEndCheck<'d> {
         &mut self,
         one: &Category,
         terms: &BTreeMap<&'t Category, usize>,
-        rules: &[&DraftRule],
     ) -> Option<(&'t Category, String, String)> {
+        let rules = self.rules;
         let own = *terms.get(one)?;
         terms.iter().find_map(|(category, other)| {
-            let lives = self.lives(own, *other, rules);
+            let lives = self.lives(own, *other);
             (!lives).then(|| {
                 (
                     *category,
@@ -117,7 +120,8 @@ impl<'d> SubjectEndCheck<'d> {
 
     /// Returns true if data under rule `one` is always kept at least as long as data under rule
     /// `other`.
-    fn lives(&mut self, one: usize, other: usize, rules: &[&DraftRule]) -> bool {
+    fn lives(&mut self, one: usize, other: usize) -> bool {
+        let rules = self.rules;
         let Some(calendar) = self.calendar else {
             return true;
         };

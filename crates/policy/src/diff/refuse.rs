@@ -53,7 +53,8 @@ pub(super) fn whole(old: &Policy, new: &Policy, refused: &mut Vec<RefusedChange>
 /// Refuses changes of a product's columns that stored rows cannot follow.
 pub(super) fn columns(
     product: &ProductKey,
-    (old, new): (&Records, &Records),
+    old: &Records,
+    new: &Records,
     moved: &ColumnChanges,
     refused: &mut Vec<RefusedChange>,
 ) {
@@ -205,7 +206,8 @@ pub(super) fn columns(
 /// Refuses terms that depend on the tenant if stored rows may no longer contain their tenant.
 pub(super) fn tenants(
     product: &ProductKey,
-    (old, new): (&Records, &Records),
+    old: &Records,
+    new: &Records,
     pairs: &ResolverPair,
     refused: &mut Vec<RefusedChange>,
 ) {
@@ -243,7 +245,8 @@ pub(super) fn lengthened(
     new: &Policy,
     pairs: &ResolverPair,
     moved: &ColumnChanges,
-    (windows, refused): (&mut WindowComparison, &mut Vec<RefusedChange>),
+    windows: &mut WindowComparison,
+    refused: &mut Vec<RefusedChange>,
 ) {
     let mut reported: BTreeSet<(String, Category)> = BTreeSet::new();
     for kind in pairs.all() {

@@ -14,7 +14,20 @@ use crate::model::{Boundary, RetentionPeriod, Trigger};
 use crate::profile::RetentionTerm;
 
 /// A window and the kind of limit that it is.
-type Window = (RetentionPeriod, Boundary);
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Window {
+    keep: RetentionPeriod,
+    boundary: Boundary,
+}
+
+impl Window {
+    fn from_term(term: &RetentionTerm) -> Window {
+        Window {
+            keep: term.keep,
+            boundary: term.boundary,
+        }
+    }
+}
 
 /// A comparison of windows that remembers its results.
 pub(crate) struct WindowComparison {
@@ -39,7 +52,7 @@ impl WindowComparison {
             return TermChange::Same;
         }
         let (mut earlier, mut later) =
-            self.compare((before.keep, before.boundary), (after.keep, after.boundary));
+            self.compare(Window::from_term(before), Window::from_term(after));
         // A contract ends after its events, at an unknown time. Consent is withdrawn at any time,
         // or never.
         match (before.trigger, after.trigger) {
@@ -69,7 +82,8 @@ impl WindowComparison {
         *self.known.entry((before, after)).or_insert_with(|| {
             let (mut earlier, mut later) = (false, false);
             for bucket in calendar.four_years() {
-                let due = |(keep, boundary): Window| deadline(&calendar, bucket, 0, keep, boundary);
+                let due =
+                    |window: Window| deadline(&calendar, bucket, 0, window.keep, window.boundary);
                 let (old, new) = (due(before), due(after));
                 earlier |= new < old;
                 later |= new > old;
@@ -84,14 +98,14 @@ impl WindowComparison {
 
 /// Compares the second window with the first, if that needs no calendar: more days are more on
 /// every calendar. `None` if their units or their kinds of limit differ.
-fn of_one_unit((before, promised): Window, (after, promises): Window) -> Option<Ordering> {
-    let order = match (before, after) {
+fn of_one_unit(before: Window, after: Window) -> Option<Ordering> {
+    let order = match (before.keep, after.keep) {
         (RetentionPeriod::Hours(before), RetentionPeriod::Hours(after))
         | (RetentionPeriod::Days(before), RetentionPeriod::Days(after))
         | (RetentionPeriod::Months(before), RetentionPeriod::Months(after)) => after.cmp(&before),
         _ => return None,
     };
-    (promised == promises).then_some(order)
+    (before.boundary == after.boundary).then_some(order)
 }
 
 /// Returns true if two terms say the same of a category.

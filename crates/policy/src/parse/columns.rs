@@ -18,6 +18,24 @@ use ebbtide_base::ids::Category;
 use ebbtide_base::problem::TextPosition;
 use ebbtide_base::yaml::{YamlNode, join};
 
+/// The position of a key of the policy.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeyPosition<'k> {
+    /// The position in the text.
+    pub(super) at: TextPosition,
+    /// The path of the key: `products.sms.tenant`.
+    pub(super) path: &'k str,
+}
+
+/// The use of a column that the policy names.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ColumnUse<'u> {
+    /// The use, as in messages: `the event time`.
+    pub(super) role: &'u str,
+    /// The type that the use needs.
+    pub(super) kind: RequiredType,
+}
+
 /// The type that a column must have for its role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequiredType {
@@ -86,14 +104,14 @@ pub(super) struct ProductColumns {
 }
 
 impl ProductColumns {
-    /// Reads `fields` and compares them with the schema. `schema_at` is the position at which the
-    /// policy names the schema. Also returns the first column of each personal category, with its
+    /// Reads `fields` and compares them with the schema. `product` has the path of the product and
+    /// the position at which the policy names the schema. Also returns the first column of each personal category, with its
     /// position.
     pub(super) fn read(
         node: Option<&YamlNode>,
         schema: Option<Arc<Schema>>,
         categories: &BTreeMap<Category, DraftCategory>,
-        (product_path, schema_at): (&str, TextPosition),
+        product: KeyPosition<'_>,
         reading: &mut ValueReader<'_>,
     ) -> (Self, BTreeMap<Category, (String, TextPosition)>) {
         let mut columns = Self {
@@ -106,11 +124,15 @@ impl ProductColumns {
         let Some(node) = node else {
             return (columns, personal);
         };
-        let path = join(product_path, "fields");
+        let path = join(product.path, "fields");
         for entry in reading.entries(node, &path, "{ recipient: phone_number, status: none }") {
             let path = join(&path, &entry.key);
             columns.named.insert(entry.key.clone());
-            columns.check_named(&entry.key, (entry.at, &path), reading);
+            let position = KeyPosition {
+                at: entry.at,
+                path: &path,
+            };
+            columns.check_named(&entry.key, position, reading);
             let class = match reading.text(&entry.value, &path, "none") {
                 Some("none") => ColumnClass::NotPersonal,
                 Some(text) => match Category::new(text)
@@ -143,16 +165,12 @@ impl ProductColumns {
             };
             columns.fields.insert(entry.key.clone(), class);
         }
-        columns.check_unnamed((product_path, schema_at), reading);
+        columns.check_unnamed(product, reading);
         (columns, personal)
     }
 
-    fn check_named(
-        &self,
-        name: &str,
-        (at, path): (TextPosition, &str),
-        reading: &mut ValueReader<'_>,
-    ) {
+    fn check_named(&self, name: &str, position: KeyPosition<'_>, reading: &mut ValueReader<'_>) {
+        let KeyPosition { at, path } = position;
         let Some(schema) = &self.schema else { return };
         if schema.column(name).is_some() {
             return;
@@ -173,7 +191,8 @@ impl ProductColumns {
             .error(at, path, format!("the schema has no column `{name}`"), help);
     }
 
-    fn check_unnamed(&self, (path, at): (&str, TextPosition), reading: &mut ValueReader<'_>) {
+    fn check_unnamed(&self, product: KeyPosition<'_>, reading: &mut ValueReader<'_>) {
+        let KeyPosition { at, path } = product;
         let Some(schema) = &self.schema else { return };
         for column in &schema.columns {
             let name = &column.name;
@@ -203,27 +222,29 @@ impl ProductColumns {
         }
     }
 
-    /// Returns the column that `node` names, if it is stored and of `kind`, and reports an error
-    /// otherwise. `role` is the use of the column: `the event time`.
+    /// Returns the column that `node` names, if it is stored and has the type that its use needs,
+    /// and reports an error otherwise.
     pub(super) fn want(
         &self,
         node: &YamlNode,
         path: &str,
-        (role, kind): (&str, RequiredType),
+        wanted: ColumnUse<'_>,
         reading: &mut ValueReader<'_>,
     ) -> Option<String> {
         let name = reading.text(node, path, "a column's name")?;
-        self.want_named(name, (node.at, path), (role, kind), reading)
+        self.want_named(name, KeyPosition { at: node.at, path }, wanted, reading)
     }
 
     /// Does the same as [`ProductColumns::want`] for a name at a position.
     pub(super) fn want_named(
         &self,
         name: &str,
-        (at, path): (TextPosition, &str),
-        (role, kind): (&str, RequiredType),
+        position: KeyPosition<'_>,
+        wanted: ColumnUse<'_>,
         reading: &mut ValueReader<'_>,
     ) -> Option<String> {
+        let KeyPosition { at, path } = position;
+        let ColumnUse { role, kind } = wanted;
         let column = self.schema.as_ref().map(|schema| schema.column(name));
         match column {
             Some(None) => {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::super::model::{Anonymize, Derivation, DerivedColumn, EndRule};
 use super::super::tags::is_tag;
-use super::columns::{ProductColumns, RequiredType};
+use super::columns::{ColumnUse, ProductColumns, RequiredType};
 use super::value_reader::{ValueReader, did_you_mean};
 use ebbtide_base::ids::{Category, is_snake};
 use ebbtide_base::problem::{TextPosition, nearest};
@@ -74,7 +74,11 @@ pub(super) fn derive(
             }
             continue;
         };
-        if let Some(of) = columns.want(of, &join(&path, word), ("this column", *kind), reading) {
+        let wanted = ColumnUse {
+            role: "this column",
+            kind: *kind,
+        };
+        if let Some(of) = columns.want(of, &join(&path, word), wanted, reading) {
             derived.push(DerivedColumn {
                 name: entry.key.clone(),
                 how: *how,
@@ -259,11 +263,12 @@ impl EndNames<'_> {
                 .error(node.at, path, what, format!("did you mean `{near}`?"));
             return None;
         }
-        let role = if sum {
+        let (role, kind) = if sum {
             ("a sum", RequiredType::Number)
         } else {
             ("a cell", RequiredType::Single)
         };
-        self.columns.want(node, path, role, reading)
+        self.columns
+            .want(node, path, ColumnUse { role, kind }, reading)
     }
 }

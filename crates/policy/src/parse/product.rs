@@ -15,7 +15,7 @@ pub(super) use self::jurisdiction::country;
 use self::jurisdiction::jurisdiction;
 use self::subjects::subjects;
 use super::super::model::{OtherRecords, Records};
-use super::columns::{ProductColumns, RequiredType};
+use super::columns::{ColumnUse, KeyPosition, ProductColumns, RequiredType};
 use super::end::{EndNames, derive, end};
 use super::records::{self, OwnRecords};
 use super::value_reader::ValueReader;
@@ -154,9 +154,12 @@ fn records(
         path,
         "{ recipient: phone_number, status: none }",
     );
-    let place = (path.as_str(), schema_node.map_or(node.at, |node| node.at));
+    let position = KeyPosition {
+        at: schema_node.map_or(node.at, |node| node.at),
+        path,
+    };
     let (mut columns, personal) =
-        ProductColumns::read(fields, schema, context.categories, place, reading);
+        ProductColumns::read(fields, schema, context.categories, position, reading);
     draft.personal = personal;
     let (event_time, event_time_zone) = event_time(node, path, &columns, reading);
     // The tagger converts its wall-clock times to instants, so it counts as an instant from here
@@ -166,7 +169,10 @@ fn records(
         columns.want(
             node,
             &join(path, "tenant"),
-            ("the tenant", RequiredType::Text),
+            ColumnUse {
+                role: "the tenant",
+                kind: RequiredType::Text,
+            },
             reading,
         )
     });
@@ -230,7 +236,11 @@ fn default_country(
     };
     let path = join(path, "default_country");
     let code = reading.text(node, &path, "NL")?;
-    country(code, (node.at, &path), reading).map(Some)
+    let position = KeyPosition {
+        at: node.at,
+        path: &path,
+    };
+    country(code, position, reading).map(Some)
 }
 
 /// Reads the event time's column, and the zone of its wall-clock times if it has them.
@@ -254,7 +264,10 @@ fn event_time(
             columns.want(
                 node,
                 &join(path, "event_time"),
-                ("the event time", kind),
+                ColumnUse {
+                    role: "the event time",
+                    kind,
+                },
                 reading,
             )
         });

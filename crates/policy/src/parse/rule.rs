@@ -4,9 +4,10 @@
 //! further problem.
 
 use super::super::model::{Boundary, RetentionPeriod, Rule, Trigger};
+use super::columns::KeyPosition;
 use super::period::keep;
 use super::product::country;
-use super::value_reader::{ValueReader, did_you_mean};
+use super::value_reader::{TextForm, ValueReader, did_you_mean};
 use super::{DraftRule, PolicyDraft};
 use ebbtide_base::ids::{Category, Country, ProductKey, RuleId};
 use ebbtide_base::yaml::{YamlNode, check_keys, join};
@@ -92,7 +93,11 @@ fn read(
             .text()
             .and_then(|text| ProductKey::new(text).ok())
             .filter(|key| products.contains(&key.as_str()));
-        known(item, path, ("product", &products), found, reading)
+        let names = KnownNames {
+            what: "product",
+            names: &products,
+        };
+        known(item, path, names, found, reading)
     });
     let categories: Vec<&str> = draft.categories.keys().map(Category::as_str).collect();
     let categories = list.read("categories", reading, |item, path, reading| {
@@ -100,11 +105,15 @@ fn read(
             .text()
             .and_then(|text| Category::new(text).ok())
             .filter(|of| categories.contains(&of.as_str()));
-        known(item, path, ("category", &categories), found, reading)
+        let names = KnownNames {
+            what: "category",
+            names: &categories,
+        };
+        known(item, path, names, found, reading)
     });
     let jurisdictions: Vec<Country> = list.read("jurisdictions", reading, |item, path, reading| {
         let text = reading.text(item, path, "NL")?;
-        country(text, (item.at, path), reading)
+        country(text, KeyPosition { at: item.at, path }, reading)
     });
     let tenants = list.read("tenants", reading, |item, path, reading| {
         reading.words(item, path, 256).map(str::to_owned)
@@ -210,20 +219,28 @@ impl Lists<'_> {
     }
 }
 
+/// The names of one kind that the policy declares.
+struct KnownNames<'k> {
+    /// The kind: `product`.
+    what: &'k str,
+    names: &'k [&'k str],
+}
+
 fn known<T>(
     item: &YamlNode,
     path: &str,
-    (what, known): (&str, &[&str]),
+    known: KnownNames<'_>,
     found: Option<T>,
     reading: &mut ValueReader<'_>,
 ) -> Option<T> {
-    let text = reading.text(item, path, known.first().copied().unwrap_or("sms"))?;
+    let KnownNames { what, names } = known;
+    let text = reading.text(item, path, names.first().copied().unwrap_or("sms"))?;
     if found.is_none() {
         reading.problems.error(
             item.at,
             path,
             format!("there is no {what} `{text}`"),
-            did_you_mean(text, known),
+            did_you_mean(text, names),
         );
     }
     found
@@ -279,10 +296,10 @@ fn bases(node: &YamlNode, path: &str, reading: &mut ValueReader<'_>) -> Vec<Stri
         return Vec::new();
     };
     let path = join(path, "bases");
-    let form = (
-        "a legal basis by the W3C Data Privacy Vocabulary",
-        "eu-gdpr:A6-1-c",
-    );
+    let form = TextForm {
+        what: "a legal basis by the W3C Data Privacy Vocabulary",
+        example: "eu-gdpr:A6-1-c",
+    };
     let items = reading.items(list, &path, "[eu-gdpr:A6-1-c]");
     items
         .iter()
@@ -299,7 +316,10 @@ fn purposes(node: &YamlNode, path: &str, reading: &mut ValueReader<'_>) -> Vec<S
         return Vec::new();
     };
     let path = join(path, "purposes");
-    let form = ("a purpose", "dpv:ServiceProvision");
+    let form = TextForm {
+        what: "a purpose",
+        example: "dpv:ServiceProvision",
+    };
     let items = reading.items(list, &path, "[dpv:ServiceProvision]");
     items
         .iter()

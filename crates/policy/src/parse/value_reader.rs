@@ -9,6 +9,15 @@ use ebbtide_base::ids::IdError;
 use ebbtide_base::problem::{Problems, nearest};
 use ebbtide_base::yaml::{YamlEntry, YamlNode, YamlValue};
 
+/// The form of a text, as in messages.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TextForm<'f> {
+    /// A word for the text: `a purpose`.
+    pub(super) what: &'f str,
+    /// A text of this form.
+    pub(super) example: &'f str,
+}
+
 /// A reader of values that collects the problems.
 pub(super) struct ValueReader<'p> {
     pub(super) problems: &'p mut Problems,
@@ -131,9 +140,10 @@ impl ValueReader<'_> {
         &mut self,
         node: &'n YamlNode,
         path: &str,
-        (what, example): (&str, &str),
+        form: TextForm<'_>,
         is: impl Fn(&str) -> bool,
     ) -> Option<&'n str> {
+        let TextForm { what, example } = form;
         let text = self.text(node, path, example)?;
         if text.len() > 128 || !is(text) {
             self.problems.error(

@@ -110,7 +110,8 @@ impl<'a> TagGroups<'a> {
         &mut self,
         buckets: &BucketFinder<'_>,
         place: u32,
-        (profile, triggered): (usize, RecordTriggers),
+        profile: usize,
+        triggered: RecordTriggers,
     ) {
         let mark = if triggered == RecordTriggers::default() {
             0

@@ -54,7 +54,7 @@ impl TaggedRows {
                 .iter()
                 .find(|subject| subject.column == *field.name());
             columns.push(match subject {
-                Some(subject) => canonical(subject, rows, (order, &phone), &unparsed)?,
+                Some(subject) => canonical(subject, rows, order, &phone, &unparsed)?,
                 None => order.take(column)?,
             });
             fields.push(Arc::clone(field));
@@ -175,7 +175,8 @@ impl TaggedRows {
 fn canonical(
     subject: &SubjectColumn,
     rows: &RecordBatch,
-    (order, phone): (&RowPermutation, &PhoneForm),
+    order: &RowPermutation,
+    phone: &PhoneForm,
     unparsed: &Cell<u64>,
 ) -> Result<ArrayRef, TagError> {
     let of = texts(rows, &subject.column)?;

@@ -204,7 +204,8 @@ impl Tagger {
                     groups.row(
                         &buckets,
                         place,
-                        (self.profile_of_kind[kind] as usize, triggered),
+                        self.profile_of_kind[kind] as usize,
+                        triggered,
                     );
                 }
                 Err(fault) => groups.fault(fault),

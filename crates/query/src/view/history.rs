@@ -49,7 +49,8 @@ pub enum CommitKind {
     Evidence(Box<Evidence>),
     /// The commit has no evidence: it is of another engine, or one that only changed the table's
     /// metadata.
-    Untold {
+    #[serde(rename = "untold")]
+    NoEvidence {
         /// True if it changed the table's files.
         foreign: bool,
     },
@@ -135,7 +136,7 @@ pub async fn history(
             removed: entry.removed.len(),
             did: match entry.evidence {
                 Some(evidence) => CommitKind::Evidence(Box::new(evidence)),
-                None => CommitKind::Untold {
+                None => CommitKind::NoEvidence {
                     foreign: !entry.added.is_empty() || !entry.removed.is_empty(),
                 },
             },

@@ -86,7 +86,8 @@ pub enum RecordStatus {
     /// It is in the table.
     Here(Box<StoredRecord>),
     /// It is no longer in the table.
-    Gone {
+    #[serde(rename = "gone")]
+    Ended {
         /// The commits that removed records from the record's files; the one that removed it is
         /// among them.
         by: Vec<RecordCommit>,
@@ -108,7 +109,8 @@ pub enum RecordStatus {
         next: Option<Offset>,
     },
     /// It is not in the table, and the entry that would show more was deleted.
-    Untold {
+    #[serde(rename = "untold")]
+    Unknown {
         /// The oldest version whose entry still exists.
         oldest_entry: u64,
     },
@@ -164,7 +166,8 @@ pub enum CategoryState {
         until: Option<Deadline>,
     },
     /// It was deleted.
-    Gone {
+    #[serde(rename = "gone")]
+    Deleted {
         /// The commit that deleted it; `None` if its entry was deleted.
         by: Option<RecordCommit>,
     },
@@ -298,7 +301,7 @@ impl WhySearch<'_> {
         }
         let ingest = trail::ingest(
             &self.view.log,
-            (self.oldest, self.view.state.version),
+            self.oldest..=self.view.state.version,
             partition,
             offset,
         )
@@ -330,7 +333,7 @@ impl WhySearch<'_> {
         let (Some(entry), Some(trail)) = (ingest, trail) else {
             return Ok(history_with(
                 None,
-                RecordStatus::Untold {
+                RecordStatus::Unknown {
                     oldest_entry: self.oldest,
                 },
             ));
@@ -351,7 +354,7 @@ impl WhySearch<'_> {
                 dead_letters,
             }
         } else {
-            RecordStatus::Gone {
+            RecordStatus::Ended {
                 by,
                 perhaps_never_stored: expired + skipped > 0 || !dead_letters.is_empty(),
             }
@@ -366,7 +369,7 @@ impl WhySearch<'_> {
             (Some(partition), Some(offset)) => {
                 trail::ingest(
                     &self.view.log,
-                    (self.oldest, self.view.state.version),
+                    self.oldest..=self.view.state.version,
                     partition,
                     offset,
                 )
@@ -400,10 +403,10 @@ impl WhySearch<'_> {
                 return CategoryState::Here { until };
             }
             match trail.map(|trail| trail.took(&found.path, category)) {
-                Some(Some(by)) => CategoryState::Gone { by: Some(by) },
+                Some(Some(by)) => CategoryState::Deleted { by: Some(by) },
                 // No later commit removed it. Without the columns' names it may be open as well.
                 Some(None) if fields.is_some() => CategoryState::LeftOut,
-                None if fields.is_some() => CategoryState::Gone { by: None },
+                None if fields.is_some() => CategoryState::Deleted { by: None },
                 _ => CategoryState::Unsure,
             }
         };

@@ -193,7 +193,8 @@ fn notes(scope: &Scope) -> Vec<String> {
         .collect();
     if scope.subject.is_some() {
         notes.push(
-            "a record whose subject is deleted already names nobody, and is not held".to_owned(),
+            "a record whose subject is already deleted matches no subject, and is not held"
+                .to_owned(),
         );
     }
     notes

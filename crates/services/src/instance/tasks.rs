@@ -15,9 +15,9 @@ use super::topic_monitor::TopicMonitor;
 use super::{Instance, InstanceError, OpenedStore};
 use ebbtide_config::MaintenanceConfig;
 use ebbtide_maintenance::{
-    Compaction, CompactionSettings, OverdueWatch, OwnedPartitions, ReviewCache, Schedule,
-    SweepSettings, Sweeper, SweeperDeps, SweptProduct, TrustedClock, WorkShare, keep_clock, sweep,
-    watch,
+    Compaction, CompactionSettings, OverdueWatch, OverdueWatchDeps, OwnedPartitions, ReviewCache,
+    Schedule, SweepSettings, Sweeper, SweeperDeps, SweptProduct, TrustedClock, WorkShare,
+    keep_clock, sweep, watch,
 };
 use ebbtide_table::{MaintenanceSettings, Root};
 
@@ -77,14 +77,14 @@ impl Instance {
         let mut tasks = JoinSet::new();
         let reviews = ReviewCache::default();
         let products = SweptProduct::of(tables.clone(), &self.policy).await?;
-        let by = (self.policy.as_ref(), controls.clone());
-        let counting = OverdueWatch::of(
-            products.clone(),
-            by,
-            Arc::clone(&self.clock),
-            self.metrics.clone(),
-            reviews.clone(),
-        );
+        let deps = OverdueWatchDeps {
+            policy: &self.policy,
+            controls: controls.clone(),
+            clock: Arc::clone(&self.clock),
+            metrics: self.metrics.clone(),
+            reviews: reviews.clone(),
+        };
+        let counting = OverdueWatch::new(products.clone(), deps);
         let counting = counting.with_health(Arc::clone(&self.health));
         let every = self.clock.machine(WATCH_EVERY);
         tasks.spawn(async move {

@@ -62,13 +62,13 @@ pub(super) fn used_topics(config: &Config, policy: &Policy) -> Vec<UsedTopic> {
 impl TopicMonitor {
     /// Asks the brokers once, and exports the answer. Returns the topics that are missing, hidden
     /// or keep their records for too long.
-    pub async fn judge(&self) -> Result<Vec<TopicProblem>, PreflightError> {
+    pub async fn check(&self) -> Result<Vec<TopicProblem>, PreflightError> {
         let client = client_config(&self.config.kafka, ClientRole::Admin);
         let states = preflight::states(&client, &self.topics, PATIENCE).await?;
         let mut problems = Vec::new();
         for (used, state) in self.topics.iter().zip(&states) {
             let ceiling = used.role.ceiling(&self.policy);
-            let problem = preflight::judge(used, state, ceiling);
+            let problem = preflight::check_topic(used, state, ceiling);
             let ok = &self.metrics.topic_retention_ok;
             match state {
                 TopicConfigState::Kept(_) => ok
@@ -79,7 +79,7 @@ impl TopicMonitor {
             }
             problems.extend(problem);
         }
-        for large in preflight::judge_letters(&self.topics, &states) {
+        for large in preflight::check_dead_letter_limits(&self.topics, &states) {
             // A letter that is too large is delivered without its record: this does not prevent the
             // start.
             tracing::warn!(source.topic = %large.topic, "{}", large.what);
@@ -91,7 +91,7 @@ impl TopicMonitor {
     pub async fn watch(self, first: Duration) {
         tokio::time::sleep(first).await;
         loop {
-            match self.judge().await {
+            match self.check().await {
                 Ok(problems) => {
                     for problem in problems {
                         tracing::warn!(source.topic = %problem.topic, "{}", problem.what);

@@ -47,7 +47,7 @@ pub fn reading(policy: &Policy, product: &ProductKey, notice: &Notice) -> String
     let waiting = waiting.into_iter().collect::<Vec<_>>().join(", ");
     match (findable, Calendar::is_countable(at)) {
         (false, _) => {
-            "stores nothing that tells whose its records are: none can be found".to_owned()
+            "stores nothing that shows whose its records are: none can be found".to_owned()
         }
         (true, true) => format!("{waiting} counted from it"),
         (true, false) => format!("{waiting} open: nothing is counted from that date"),

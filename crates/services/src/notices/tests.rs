@@ -66,7 +66,7 @@ fn a_contracts_last_day_counts_whole_where_the_period_is_a_minimum() {
 }
 
 #[test]
-fn what_counts_is_read_from_the_rules_of_the_tenant_that_is_named() {
+fn the_effect_of_a_date_follows_the_rules_of_the_named_tenant() {
     let text = policy_text_of(
         "remove",
         "tenants: [acme], keep: 2 days, trigger: contract_end",
@@ -111,7 +111,7 @@ fn withdrawal_concerns_no_product_that_stores_no_subject_of_its_kind() {
         "email:bob@example.org",
     ] {
         assert!(
-            read(subject).starts_with("stores nothing that tells whose"),
+            read(subject).starts_with("stores nothing that shows whose"),
             "{subject}"
         );
     }

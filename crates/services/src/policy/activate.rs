@@ -68,7 +68,7 @@ pub async fn activate(
         )));
     }
     let by = identity(&after.version, now);
-    let done = ebbtide_controls::activate(change.root, (&old, &new), &by).await?;
+    let done = ebbtide_controls::activate(change.root, &old, &new, &by).await?;
     Ok(ActivationOutcome::Active(ActivationReport {
         version: done.version,
         control: done.control.0,

@@ -45,11 +45,11 @@ pub async fn plan(
 ) -> Result<PolicyPlan, PolicyChangeError> {
     let new = change.read_new()?;
     let old = change.old().await?;
-    let both = old
+    let (before, after) = old
         .policy
         .as_ref()
         .zip(new.policy.as_ref())
         .ok_or(PolicyChangeError::NoPolicy)?;
-    let effects = survey(change.root, both, now, progress).await?;
+    let effects = survey(change.root, before, after, now, progress).await?;
     Ok(PolicyPlan::new(effects, change.new, &new))
 }

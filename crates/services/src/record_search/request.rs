@@ -54,7 +54,7 @@ pub enum SkipReason {
     #[error("has no subject of that kind, so none of its records can match")]
     NoSubject,
     /// Its records do not contain the tenant.
-    #[error("stores no tenant, so none of its records can be told to be that tenant's")]
+    #[error("stores no tenant, so none of its records can be attributed to that tenant")]
     NoTenant,
 }
 

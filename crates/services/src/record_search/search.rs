@@ -53,8 +53,8 @@ pub enum FindError {
     Inquiry(#[from] SearchRequestError),
     /// The table changed during a long answer, and a segment of the answer's version was unlinked.
     #[error(
-        "table {product} moved on while its answer of version {version} was given, and a file of that version is gone: \
-         the answer is not whole; ask again, or for less at once"
+        "table {product} changed during the answer of version {version}, and a file of that version was deleted: \
+         the answer is incomplete; repeat the search, or search for less data"
     )]
     Moved {
         /// The product.
@@ -216,10 +216,10 @@ impl RecordSearch {
     ) -> SearchStream {
         let (to, pieces) = channel(2);
         let terms = ProductQuery::of(inquiry, &self.policy, product, now);
-        let (desk, product) = (Arc::clone(self), product.clone());
+        let (search, product) = (Arc::clone(self), product.clone());
         let work = tokio::spawn(async move {
             let answered = match terms {
-                Ok(terms) => desk.answer(&Arc::new(terms), &progress, &to).await,
+                Ok(terms) => search.answer(&Arc::new(terms), &progress, &to).await,
                 Err(why @ SkipReason::NotInPolicy) => {
                     Err(SearchRequestError::Product { product, why }.into())
                 }
@@ -309,12 +309,12 @@ impl RecordSearch {
                 .await?;
             controls.in_force(terms.now).covering(&terms.product)
         };
-        let judge = TableVisibility {
+        let visibility = TableVisibility {
             terms,
             holds: &holds,
             table,
         };
-        let looks = judge.looks();
+        let looks = visibility.looks();
         progress
             .segments
             .fetch_add(looks.len() as u64, Ordering::Relaxed);
@@ -336,7 +336,7 @@ impl RecordSearch {
                 product: terms.product.clone(),
                 error,
             })?;
-            let shown = judge.shown(&found)?;
+            let shown = visibility.shown(&found)?;
             if shown.rows.num_rows() == 0 {
                 continue;
             }

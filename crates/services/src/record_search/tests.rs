@@ -67,11 +67,11 @@ impl CompleteAnswer {
 
 /// Asks for records of `sms`.
 pub(super) async fn ask(
-    desk: &Arc<RecordSearch>,
+    search: &Arc<RecordSearch>,
     inquiry: &SearchRequest,
     now: DateTime<Utc>,
 ) -> Result<CompleteAnswer, FindError> {
-    let mut answer = desk.find(
+    let mut answer = search.find(
         inquiry,
         &"sms".parse().unwrap(),
         now,
@@ -107,7 +107,7 @@ pub(super) async fn ask(
     }
 }
 
-pub(super) fn desk(root: &Root) -> RecordSearch {
+pub(super) fn record_search(root: &Root) -> RecordSearch {
     RecordSearch::new(root.clone(), Arc::new(policy()), 1 << 20)
 }
 
@@ -147,8 +147,8 @@ async fn hold(root: &Root, scope: Scope) -> String {
 async fn a_persons_records_are_found_in_every_segment_of_one_version() {
     let (_folder, root) = root();
     let table = filled(&root, 3).await;
-    let desk = Arc::new(desk(&root));
-    let whole = ask(&desk, &person(7), noon()).await.unwrap();
+    let search = Arc::new(record_search(&root));
+    let whole = ask(&search, &person(7), noon()).await.unwrap();
     assert_eq!(
         (whole.version, whole.offsets()),
         (Some(table.version()), vec![7, 107, 207])
@@ -166,7 +166,7 @@ async fn a_persons_records_are_found_in_every_segment_of_one_version() {
         (107, Some(format!("{MARKER} hello 107")))
     );
     assert_eq!(whole.texts(HELD_BY)[1], (107, None));
-    let unknown = ask(&desk, &person(100), noon()).await.unwrap();
+    let unknown = ask(&search, &person(100), noon()).await.unwrap();
     assert_eq!(
         (unknown.version, unknown.offsets()),
         (Some(table.version()), vec![])
@@ -178,7 +178,7 @@ async fn a_persons_records_are_found_in_every_segment_of_one_version() {
         .commit(ebbtide_table::testing::batch(&table, 0, Some(300), 400).await)
         .await
         .unwrap();
-    let whole = ask(&desk, &person(7), noon()).await.unwrap();
+    let whole = ask(&search, &person(7), noon()).await.unwrap();
     assert_eq!(
         (whole.version, whole.offsets()),
         (Some(table.version()), vec![7, 107, 207, 307])
@@ -189,14 +189,14 @@ async fn a_persons_records_are_found_in_every_segment_of_one_version() {
 async fn tenant_country_and_time_are_conditions_too() {
     let (_folder, root) = root();
     filled(&root, 2).await;
-    let desk = Arc::new(desk(&root));
+    let search = Arc::new(record_search(&root));
     let tenant = SearchRequest {
         tenant: Some("customer-3".to_owned()),
         ..SearchRequest::default()
     };
     let expected: Vec<i64> = (0..200).filter(|offset| offset % 7 == 3).collect();
     assert_eq!(
-        ask(&desk, &tenant, noon()).await.unwrap().offsets(),
+        ask(&search, &tenant, noon()).await.unwrap().offsets(),
         expected
     );
     let country = SearchRequest {
@@ -208,7 +208,7 @@ async fn tenant_country_and_time_are_conditions_too() {
         .filter(|offset| offset % 2 == 1)
         .collect();
     assert_eq!(
-        ask(&desk, &country, noon()).await.unwrap().offsets(),
+        ask(&search, &country, noon()).await.unwrap().offsets(),
         expected
     );
     let range = |from, to| SearchRequest {
@@ -225,7 +225,7 @@ async fn tenant_country_and_time_are_conditions_too() {
         (Some(days(30)), None, false),
         (None, Some(days(-30)), false),
     ] {
-        let found = ask(&desk, &range(from, to), noon())
+        let found = ask(&search, &range(from, to), noon())
             .await
             .unwrap()
             .offsets();
@@ -237,15 +237,15 @@ async fn tenant_country_and_time_are_conditions_too() {
 async fn data_past_its_deadline_is_withheld_while_it_is_still_stored() {
     let (_folder, root) = root();
     filled(&root, 2).await;
-    let desk = Arc::new(desk(&root));
-    let before = ask(&desk, &person(7), days(90) - TimeDelta::seconds(1))
+    let search = Arc::new(record_search(&root));
+    let before = ask(&search, &person(7), days(90) - TimeDelta::seconds(1))
         .await
         .unwrap();
     assert!(
         before.texts("body").iter().all(|(_, body)| body.is_some())
             && before.summary.withheld.is_empty()
     );
-    let whole = ask(&desk, &person(7), days(90)).await.unwrap();
+    let whole = ask(&search, &person(7), days(90)).await.unwrap();
     assert_eq!(whole.texts("body"), [(7, None), (107, None)]);
     assert_eq!(
         whole.summary.withheld,
@@ -259,7 +259,7 @@ async fn data_past_its_deadline_is_withheld_while_it_is_still_stored() {
     );
     // The number is deleted last. After that no search finds the records, because they have ended.
     assert_eq!(
-        ask(&desk, &person(7), days(180)).await.unwrap().summary,
+        ask(&search, &person(7), days(180)).await.unwrap().summary,
         nothing()
     );
     let tenant = SearchRequest {
@@ -267,7 +267,7 @@ async fn data_past_its_deadline_is_withheld_while_it_is_still_stored() {
         ..SearchRequest::default()
     };
     assert_eq!(
-        ask(&desk, &tenant, days(180)).await.unwrap().summary,
+        ask(&search, &tenant, days(180)).await.unwrap().summary,
         nothing()
     );
 }
@@ -276,7 +276,7 @@ async fn data_past_its_deadline_is_withheld_while_it_is_still_stored() {
 async fn held_record_is_shown_whole_with_its_hold_and_its_neighbours_are_not() {
     let (_folder, root) = root();
     filled(&root, 2).await;
-    let desk = Arc::new(desk(&root));
+    let search = Arc::new(record_search(&root));
     let id = hold(
         &root,
         Scope {
@@ -286,7 +286,7 @@ async fn held_record_is_shown_whole_with_its_hold_and_its_neighbours_are_not() {
     )
     .await;
     // Record 107 belongs to customer-2, record 7 to customer-0.
-    let whole = ask(&desk, &person(7), days(100)).await.unwrap();
+    let whole = ask(&search, &person(7), days(100)).await.unwrap();
     assert_eq!(
         whole.texts("body"),
         [(7, None), (107, Some(format!("{MARKER} hello 107")))]
@@ -299,14 +299,14 @@ async fn held_record_is_shown_whole_with_its_hold_and_its_neighbours_are_not() {
         ..nothing()
     };
     assert_eq!(whole.summary, expected);
-    let whole = ask(&desk, &person(7), days(200)).await.unwrap();
+    let whole = ask(&search, &person(7), days(200)).await.unwrap();
     assert_eq!(
         whole.texts("body"),
         [(107, Some(format!("{MARKER} hello 107")))]
     );
     // When the hold ends, the record ends too.
     assert_eq!(
-        ask(&desk, &person(7), days(400)).await.unwrap().offsets(),
+        ask(&search, &person(7), days(400)).await.unwrap().offsets(),
         [0; 0]
     );
     let second = hold(
@@ -317,7 +317,7 @@ async fn held_record_is_shown_whole_with_its_hold_and_its_neighbours_are_not() {
         },
     )
     .await;
-    let whole = ask(&desk, &person(7), days(200)).await.unwrap();
+    let whole = ask(&search, &person(7), days(200)).await.unwrap();
     assert_eq!(
         whole.texts(HELD_BY),
         [
@@ -331,8 +331,8 @@ async fn held_record_is_shown_whole_with_its_hold_and_its_neighbours_are_not() {
 async fn skipped_tables_are_reported_and_impossible_requests_are_refused() {
     let (_folder, root) = root();
     filled(&root, 1).await;
-    let desk = desk(&root);
-    let tables = desk.tables(&person(7)).await.unwrap();
+    let search = record_search(&root);
+    let tables = search.tables(&person(7)).await.unwrap();
     assert_eq!(
         (tables.looked_into, tables.passed),
         (products(&root).await.unwrap(), vec![])
@@ -343,14 +343,14 @@ async fn skipped_tables_are_reported_and_impossible_requests_are_refused() {
     };
     let sms: ebbtide_base::ids::ProductKey = "sms".parse().unwrap();
     assert_eq!(
-        desk.tables(&mail).await.unwrap().passed,
+        search.tables(&mail).await.unwrap().passed,
         [(sms.clone(), SkipReason::NoSubject)]
     );
     let named = SearchRequest {
         products: vec![sms],
         ..mail
     };
-    let refused = desk.tables(&named).await.unwrap_err();
+    let refused = search.tables(&named).await.unwrap_err();
     assert!(matches!(
         refused,
         FindError::Inquiry(SearchRequestError::Product {
@@ -363,9 +363,9 @@ async fn skipped_tables_are_reported_and_impossible_requests_are_refused() {
         products: vec!["fax".parse().unwrap()],
         ..person(7)
     };
-    assert!(desk.tables(&unknown).await.is_err());
+    assert!(search.tables(&unknown).await.is_err());
     assert!(matches!(
-        desk.tables(&SearchRequest::default()).await,
+        search.tables(&SearchRequest::default()).await,
         Err(FindError::Inquiry(SearchRequestError::Everything))
     ));
     let range = TimeRange {
@@ -377,7 +377,7 @@ async fn skipped_tables_are_reported_and_impossible_requests_are_refused() {
         ..SearchRequest::default()
     };
     assert!(matches!(
-        desk.tables(&never).await,
+        search.tables(&never).await,
         Err(FindError::Inquiry(SearchRequestError::NoTime))
     ));
 }
@@ -385,20 +385,20 @@ async fn skipped_tables_are_reported_and_impossible_requests_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_product_without_a_table_has_no_records_a_missing_file_is_an_error() {
     let (_folder, root) = root();
-    let desk = Arc::new(desk(&root));
-    let none = ask(&desk, &person(7), noon()).await.unwrap();
+    let search = Arc::new(record_search(&root));
+    let none = ask(&search, &person(7), noon()).await.unwrap();
     assert_eq!(
         (none.version, none.summary),
         (None, SearchSummary::default())
     );
     let table = filled(&root, 2).await;
     assert_eq!(
-        ask(&desk, &person(7), noon()).await.unwrap().version,
+        ask(&search, &person(7), noon()).await.unwrap().version,
         Some(table.version())
     );
     let index = ebbtide_table::SegmentIndex::load(&table).await.unwrap();
     let path = index.iter().next().unwrap().path.to_string();
     std::fs::remove_file(root.table_folder(&"sms".parse().unwrap()).join(&path)).unwrap();
-    let refused = ask(&desk, &person(7), noon()).await.err().unwrap();
+    let refused = ask(&search, &person(7), noon()).await.err().unwrap();
     assert!(refused.to_string().contains(&path), "{refused}");
 }

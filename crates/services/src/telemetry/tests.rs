@@ -61,7 +61,7 @@ fn a_text_line_is_a_sentence_followed_by_its_fields() {
             .ends_with("the partition is assigned kafka.topic=\"traffic.sms\""),
         "{line}"
     );
-    assert!(!line.contains('\u{1b}'), "no colours where nobody looks");
+    assert!(!line.contains('\u{1b}'), "no colours outside a terminal");
 }
 
 #[test]

@@ -66,7 +66,7 @@ async fn lost_race_is_reported_and_leaves_no_gap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_appenders_each_version_has_one_winner_and_every_control_lands_once() {
+async fn each_version_has_one_winner_and_every_control_lands_once() {
     let [(_folder, folder), (_, bucket)] = roots();
     let (one, other) = (
         tokio::spawn(many_appenders(folder)),
@@ -112,7 +112,7 @@ async fn many_appenders(root: Root) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gap_and_a_damaged_file_make_the_controls_unreadable_and_nothing_of_the_file_is_quoted() {
+async fn a_gap_or_damaged_file_makes_controls_unreadable_and_is_not_quoted() {
     let (_folder, root) = root();
     let log = filled(&root, 3).await;
     std::fs::write(file(&root, 3), b"{\"subject\": \"31612345678\"").unwrap();

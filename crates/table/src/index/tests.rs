@@ -108,7 +108,7 @@ async fn what_other_engines_add_is_known_as_far_as_they_tell() {
         )
     };
     let actions = [
-        add("a b/told.parquet", "2026-09-21", Some(dated)),
+        add("a b/known.parquet", "2026-09-21", Some(dated)),
         add("bare.parquet", "2026-09-21", None),
         add("rowless.parquet", "2026-09-21", Some("{}")),
         add(
@@ -148,7 +148,7 @@ async fn what_other_engines_add_is_known_as_far_as_they_tell() {
         ("2026-09-01".parse().ok(), None)
     );
     assert!(index.get("ended.parquet").unwrap().deadlines.is_empty());
-    let found = index.get("a b/told.parquet").unwrap();
+    let found = index.get("a b/known.parquet").unwrap();
     assert_eq!(
         (found.rows, found.size, found.policy_version.clone()),
         (5, 7, None)
@@ -177,7 +177,7 @@ async fn what_other_engines_add_is_known_as_far_as_they_tell() {
         &table,
         3,
         &[
-            remove("a b/told.parquet"),
+            remove("a b/known.parquet"),
             remove("bare.parquet"),
             remove("never.parquet"),
         ],

@@ -150,7 +150,7 @@ fn replaced_file_is_deleted_after_the_grace_and_a_restored_one_never() {
         "b/l st.parquet",
         "b/young.parquet",
         "b/back.parquet",
-        "b/untold.parquet",
+        "b/undated.parquet",
     ]
     .map(file);
     let at = |n: i64| Some(day(n).timestamp_millis());
@@ -159,7 +159,7 @@ fn replaced_file_is_deleted_after_the_grace_and_a_restored_one_never() {
         ("b/l%20st.parquet", at(3)),
         ("b/young.parquet", at(6)),
         ("b/back.parquet", at(1)),
-        ("b/untold.parquet", None),
+        ("b/undated.parquet", None),
     ];
     let removed = removed.map(|(path, at)| (path.to_owned(), at)).into();
     let known = LoggedFiles::of(NamedFiles {
@@ -180,7 +180,7 @@ fn replaced_file_is_deleted_after_the_grace_and_a_restored_one_never() {
     // The removal has no time, so the file waits as long as an orphan.
     assert_eq!(
         paths(&orphans(data.to_vec(), &known, day(5), TimeDelta::zero())),
-        ["b/untold.parquet"]
+        ["b/undated.parquet"]
     );
 }
 
@@ -312,7 +312,7 @@ async fn a_table_read_from_a_checkpoint_is_the_table_read_from_its_entries() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_another_writer_has_in_flight_is_left_alone() {
+async fn files_of_a_writer_in_flight_are_left_alone() {
     let (_folder, root) = root();
     let mut table = Table::open(&root, spec()).await.unwrap();
     let mut other = Table::open(&root, spec()).await.unwrap();

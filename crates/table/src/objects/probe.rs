@@ -26,8 +26,8 @@ const LEFT: TimeDelta = TimeDelta::hours(1);
 pub enum ProbeError {
     /// It keeps old versions of objects.
     #[error(
-        "{place} keeps old versions of what is deleted, so nothing would ever be gone; switch the bucket's versioning off and \
-         delete the versions that are there, or take a bucket that never had it (docs/object-stores.md)"
+        "{place} keeps old versions of deleted objects, so nothing would ever be deleted; switch the bucket's versioning off and \
+         delete the versions that are there, or use a bucket that never had it (docs/object-stores.md)"
     )]
     Versioned {
         /// The root.
@@ -75,7 +75,7 @@ impl Root {
                 Ok(true) => Err(ProbeError::Versioned { place }),
                 // Some accounts may write and not list versions.
                 Err(error) => {
-                    tracing::warn!(%error, "the bucket does not say whether it has old versions of what is deleted");
+                    tracing::warn!(%error, "the bucket does not say whether it keeps old versions of deleted objects");
                     Ok(())
                 }
             },

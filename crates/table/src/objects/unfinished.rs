@@ -23,6 +23,24 @@ use crate::deletions::Deletions;
 /// these are deleted.
 const MOST: usize = 1000;
 
+/// A list that a bucket can be asked for.
+struct BucketList {
+    /// The query parameter that names it.
+    name: &'static str,
+    /// The query parameter that limits the number of its items.
+    limit: &'static str,
+}
+
+const UPLOADS: BucketList = BucketList {
+    name: "uploads",
+    limit: "max-uploads",
+};
+
+const VERSIONS: BucketList = BucketList {
+    name: "versions",
+    limit: "max-keys",
+};
+
 /// Lists and aborts unfinished uploads.
 #[derive(Clone)]
 pub struct UnfinishedUploads {
@@ -71,14 +89,12 @@ impl UnfinishedUploads {
     }
 
     async fn list(&self, folder: &Path) -> Result<Vec<Unfinished>> {
-        Ok(parse(
-            &self.ask("uploads", ("max-uploads", MOST), folder).await?,
-        ))
+        Ok(parse(&self.ask(&UPLOADS, folder).await?))
     }
 
     /// Returns true if an object below `folder` has an old version, as far as one answer lists.
     pub async fn old_versions(&self, folder: &Path) -> Result<bool> {
-        let answer = self.ask("versions", ("max-keys", MOST), folder).await?;
+        let answer = self.ask(&VERSIONS, folder).await?;
         // A delete marker does not count: it has a name and no content.
         let mut versions = answer
             .split("<Version>")
@@ -88,19 +104,19 @@ impl UnfinishedUploads {
     }
 
     /// Sends the bucket a request that the client has no call for, and returns the answer.
-    async fn ask(&self, what: &str, most: (&str, usize), folder: &Path) -> Result<String> {
+    async fn ask(&self, list: &BucketList, folder: &Path) -> Result<String> {
         let mut request = HttpRequest::new(HttpRequestBody::empty());
         let object = Path::from("x");
         let url = self
             .store
             .signed_url(request.method().clone(), &object, Duration::from_secs(60))
             .await?;
-        let url = of_bucket(url, &object).ok_or_else(|| failed("its URL is none"))?;
-        let url = asking(url, what, most, folder);
+        let url = of_bucket(url, &object).ok_or_else(|| failed("its URL is not valid"))?;
+        let url = asking(url, list, folder);
         *request.uri_mut() = url
             .as_str()
             .parse()
-            .map_err(|_| failed("its URL is none"))?;
+            .map_err(|_| failed("its URL is not valid"))?;
         let credential = self.store.credentials().get_credential().await?;
         AwsAuthorizer::new(&credential, "s3", &self.region).authorize(&mut request, None);
         let answer = self
@@ -116,7 +132,8 @@ impl UnfinishedUploads {
             .map_err(|error| failed(&error.to_string()))?;
         if !status.is_success() {
             return Err(failed(&format!(
-                "asked for {what} the bucket answers {status}"
+                "asked for {} the bucket answers {status}",
+                list.name
             )));
         }
         Ok(String::from_utf8_lossy(&body).into_owned())
@@ -136,16 +153,16 @@ fn of_bucket(mut url: Url, object: &Path) -> Option<Url> {
 }
 
 /// Returns a bucket's URL with a query about the objects below a folder.
-fn asking(mut url: Url, what: &str, (name, most): (&str, usize), folder: &Path) -> Url {
+fn asking(mut url: Url, list: &BucketList, folder: &Path) -> Url {
     let prefix = if folder.as_ref().is_empty() {
         String::new()
     } else {
         format!("{folder}/")
     };
     url.query_pairs_mut()
-        .append_pair(name, &most.to_string())
+        .append_pair(list.limit, &MOST.to_string())
         .append_pair("prefix", &prefix)
-        .append_pair(what, "");
+        .append_pair(list.name, "");
     url
 }
 
@@ -189,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_read_and_what_tells_no_time_is_left_alone() {
+    fn an_answer_is_read_and_uploads_without_a_time_are_left_alone() {
         let answer = "<ListMultipartUploadsResult><Prefix>eu/</Prefix>\
             <Upload><Key>eu/tables/a&amp;b.parquet</Key><UploadId>id-1</UploadId><Initiated>2026-09-21T12:00:00.000Z</Initiated></Upload>\
             <Upload><Key>eu/tables/c.parquet</Key><UploadId>id-2</UploadId></Upload></ListMultipartUploadsResult>";
@@ -204,12 +221,7 @@ mod tests {
     fn the_bucket_is_asked_in_both_styles_of_its_url() {
         let of = |url: &str| {
             let bucket = of_bucket(url.parse().unwrap(), &Path::from("x")).unwrap();
-            asking(
-                bucket,
-                "uploads",
-                ("max-uploads", MOST),
-                &Path::from("eu/west"),
-            )
+            asking(bucket, &UPLOADS, &Path::from("eu/west"))
         };
         let asked = "max-uploads=1000&prefix=eu%2Fwest%2F&uploads=";
         assert_eq!(

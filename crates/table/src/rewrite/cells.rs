@@ -102,7 +102,7 @@ pub async fn count(store: &Arc<dyn ObjectStore>, path: &str) -> Result<u64, Rewr
                 .and_then(|column| column.as_primitive_opt::<Int64Type>());
             let found = column
                 .and_then(sum)
-                .ok_or_else(|| damaged("it does not tell how many records its cells are"))?;
+                .ok_or_else(|| damaged("the number of records in its cells is unknown"))?;
             records += found;
         }
         Ok(records)

@@ -11,7 +11,7 @@ use crate::source::StoreFile;
 pub enum RewriteError {
     /// Its file does not exist: it was replaced since the segment was listed. Read the segments
     /// again.
-    #[error("segment {path} is gone")]
+    #[error("segment {path} no longer exists")]
     Gone {
         /// Its path.
         path: String,

@@ -136,12 +136,12 @@ fn alike(sources: &[StoredSegment]) -> Result<&StoredSegment, RewriteError> {
         return refused("cells are not merged");
     }
     if sources.iter().any(|segment| place(segment) != place(first)) {
-        return refused("segments of several buckets or profiles do not become one");
+        return refused("segments of several buckets or profiles are not merged");
     }
     let tags =
         |segment: &StoredSegment| (segment.policy_version.clone(), segment.deadlines.clone());
     if sources.iter().any(|segment| tags(segment) != tags(first)) {
-        return refused("segments of several policies or deadlines do not become one");
+        return refused("segments of several policies or deadlines are not merged");
     }
     Ok(first)
 }
@@ -308,7 +308,7 @@ impl MergeJob {
         spill_merge::merge(keys, spills, write)
     }
 
-    /// Merges the oldest spills into one, as many as may be merged in one step.
+    /// Merges the oldest spills into one, up to the number that one step may merge.
     fn join(
         &self,
         columns: &MergedColumns,

@@ -267,7 +267,7 @@ impl Table {
         match missing {
             None => Ok(()),
             Some(category) => {
-                let why = format!("its statistics would not tell when {category} is due");
+                let why = format!("its statistics would not show when {category} is due");
                 Err(RewriteError::Damaged {
                     path: source.path.to_string(),
                     why,
@@ -306,7 +306,7 @@ fn course(
     let counts = counted(opened, spec, by)?;
     let found: u64 = counts.values().sum();
     if found != expected {
-        let why = format!("it has {found} rows and the log tells {expected}");
+        let why = format!("it has {found} rows and the log says {expected}");
         return Err(RewriteError::Damaged {
             path: opened.path.to_string(),
             why,
@@ -358,7 +358,7 @@ fn alike(sources: &[StoredSegment]) -> Result<(), RewriteError> {
         .map(|segment| (segment.bucket, &segment.profile))
         .collect();
     if kinds.len() > 1 {
-        return refused("segments of several buckets or profiles are not retagged at once");
+        return refused("segments of several buckets or profiles are not retagged in one step");
     }
     if sources.iter().any(|segment| segment.cells) {
         return refused("cells have no tags but their profile: they are not retagged");

@@ -250,7 +250,7 @@ fn alike(sources: &[StoredSegment], drop: &BTreeSet<Category>) -> Result<(), Rew
     let kind = |segment: &StoredSegment| (segment.bucket, segment.profile.clone(), segment.cells);
     if sources.iter().any(|segment| kind(segment) != kind(first)) {
         return refused(
-            "segments of several buckets or profiles, or cells and records, do not become one",
+            "segments of several buckets or profiles, or cells and records, are not merged",
         );
     }
     let mut deadlines = BTreeMap::new();
@@ -260,7 +260,7 @@ fn alike(sources: &[StoredSegment], drop: &BTreeSet<Category>) -> Result<(), Rew
                 .insert(category, deadline)
                 .is_some_and(|before| before != deadline)
         {
-            return refused("segments of several deadlines of one category do not become one");
+            return refused("segments of several deadlines of one category are not merged");
         }
     }
     Ok(())

@@ -51,7 +51,7 @@ impl Table {
     ) -> Result<SplitResult, RewriteError> {
         if source.cells {
             return Err(StoreError::Refused(
-                "cells are nobody's rows: they are not split".to_owned(),
+                "cells are not rows of a subject: they are not split".to_owned(),
             )
             .into());
         }
@@ -61,7 +61,7 @@ impl Table {
         let selected = blocking(move || of.select(&chosen)).await?;
         if selected.rows != source.rows {
             let why = format!(
-                "it has {} rows and the log tells {}",
+                "it has {} rows and the log says {}",
                 selected.rows, source.rows
             );
             return Err(RewriteError::Damaged {

@@ -11,7 +11,7 @@ pub enum TagCoverage {
     SomeRows,
     EveryRow,
     /// The null count is unknown.
-    Untold,
+    Unknown,
 }
 
 impl TagCoverage {
@@ -25,7 +25,7 @@ impl TagCoverage {
         };
         let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
         match nulls.zip(u64::try_from(chunk.num_values()).ok()) {
-            None => TagCoverage::Untold,
+            None => TagCoverage::Unknown,
             Some((nulls, rows)) if nulls == rows => TagCoverage::NoRow,
             Some((0, _)) => TagCoverage::EveryRow,
             Some(_) => TagCoverage::SomeRows,
@@ -34,6 +34,6 @@ impl TagCoverage {
 
     /// Returns true if only reading the rows can show which of them have the tag.
     pub fn differs(self) -> bool {
-        matches!(self, TagCoverage::SomeRows | TagCoverage::Untold)
+        matches!(self, TagCoverage::SomeRows | TagCoverage::Unknown)
     }
 }

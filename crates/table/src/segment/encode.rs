@@ -167,8 +167,8 @@ fn statistics(column: &TableColumn) -> EnabledStatistics {
     }
 }
 
-/// Returns true if a column's first rows have at most half as many values as rows, so that a
-/// dictionary pays.
+/// Returns true if the first rows of a column have at most half their number of distinct values, so
+/// that a dictionary pays.
 fn repeats(values: &dyn Array) -> bool {
     let rows = values.len().min(SAMPLE);
     let mut seen = HashSet::with_capacity(rows);

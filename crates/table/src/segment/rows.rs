@@ -291,7 +291,8 @@ impl<S: ByteSink> RowWriter<S> {
             self.encoder = Some(Encoder::start(
                 sink,
                 of,
-                (sample.schema(), &tail),
+                sample.schema(),
+                &tail,
                 &expected.sorted_by,
             )?);
         }
@@ -331,7 +332,8 @@ impl<S: ByteSink> Encoder<S> {
     fn start(
         sink: S,
         of: WriterProperties,
-        (brought, tail): (SchemaRef, &[Field]),
+        brought: SchemaRef,
+        tail: &[Field],
         sorted_by: &[String],
     ) -> Result<Self, SegmentError> {
         let fields = brought

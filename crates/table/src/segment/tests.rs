@@ -46,7 +46,7 @@ fn metadata(segment: &EncodedSegment) -> parquet::file::metadata::ParquetMetaDat
 }
 
 #[test]
-fn the_tags_that_a_segment_shares_stand_on_every_row() {
+fn tags_that_a_segment_shares_are_on_every_row() {
     let segment = encoded(&rows(0, 0, 500));
     let found = read(segment.bytes());
     assert_eq!((found.num_rows(), segment.rows()), (500, 500));
@@ -173,7 +173,7 @@ fn an_open_deadline_and_an_absent_category_have_no_column() {
 }
 
 #[test]
-fn columns_that_the_table_lacks_or_that_are_missing_or_of_another_type_are_refused() {
+fn unknown_and_missing_columns_and_those_of_another_type_are_refused() {
     let batch = rows(0, 0, 10);
     let with = |name: &str, array: ArrayRef| {
         let mut columns: Vec<(String, ArrayRef)> = batch
@@ -442,7 +442,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn what_is_written_reads_back_equal((columns, mut cuts) in columns(), eager in any::<bool>()) {
+    fn written_data_reads_back_equal((columns, mut cuts) in columns(), eager in any::<bool>()) {
         let arrays: Vec<(String, ArrayRef)> = columns
             .iter()
             .enumerate()

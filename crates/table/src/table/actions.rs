@@ -168,7 +168,7 @@ pub fn check(batch: &IngestCommit) -> Result<(), StoreError> {
         }
     }
     if let Some(partition) = partitions.keys().next() {
-        return refused(format!("the evidence does not tell of {partition}"));
+        return refused(format!("the evidence does not name {partition}"));
     }
     let rows: u64 = batch.segments.iter().map(Segment::rows).sum();
     if !evidence.conserves() || evidence.stored != rows {

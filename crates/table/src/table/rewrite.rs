@@ -116,8 +116,11 @@ impl<'a> RemovedFilesCheck<'a> {
     ) -> Result<Option<u64>, CommitError> {
         while self.at < newest {
             let version = self.at + 1;
-            let cleaned =
-                || StoreError::Refused(format!("entry {version} is gone; read the segments anew"));
+            let cleaned = || {
+                StoreError::Refused(format!(
+                    "entry {version} was cleaned away; read the segments again"
+                ))
+            };
             let entry = next_entry(log, version)
                 .await
                 .map_err(CommitError::Unknown)?;

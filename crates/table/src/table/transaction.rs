@@ -140,7 +140,9 @@ pub(super) async fn is_own(
     id: uuid::Uuid,
 ) -> Result<bool, StoreError> {
     let entry = next_entry(log, version).await?.ok_or_else(|| {
-        StoreError::Refused(format!("entry {version} is gone before it was looked at"))
+        StoreError::Refused(format!(
+            "entry {version} was cleaned away before it was read"
+        ))
     })?;
     let evidence = entry.evidence.as_ref();
     Ok(evidence.is_some_and(|evidence| evidence.commit == id))

@@ -230,7 +230,7 @@ async fn compact(table: &mut Table, root: &Root, at: DateTime<Utc>) {
     // Deletes the replaced files, as the janitor does when no reader needs them.
     replaced
         .iter()
-        .for_each(|file| std::fs::remove_file(file).expect("a file that goes"));
+        .for_each(|file| std::fs::remove_file(file).expect("a file that can be deleted"));
 }
 
 /// Returns the table's files, and their total size in bytes.

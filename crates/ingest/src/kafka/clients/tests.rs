@@ -114,7 +114,7 @@ fn properties_that_conflict_are_found_in_the_client_that_has_both() {
 }
 
 #[test]
-fn what_fits_is_accepted_in_either_group_protocol() {
+fn valid_properties_are_accepted_in_either_group_protocol() {
     for properties in [
         &[][..],
         &["group.protocol: consumer"],

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_file_of_the_folder_stands_in_for_a_schema_that_cannot_be_used() {
+async fn a_file_of_the_folder_replaces_a_schema_that_cannot_be_used() {
     let folder = tempfile::tempdir().unwrap();
     let played = FakeRegistry::new(|_, _| status(200, r#"{"schema":"{}"}"#)).await;
     let tried = make(

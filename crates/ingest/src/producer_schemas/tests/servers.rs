@@ -47,7 +47,7 @@ async fn a_server_that_does_not_answer_leaves_time_for_the_next_one() {
 }
 
 #[tokio::test]
-async fn what_one_server_does_not_know_no_other_is_asked_for() {
+async fn an_id_unknown_to_one_server_is_not_requested_from_another() {
     let (first, second) = (
         FakeRegistry::new(|_, _| status(404, NOT_FOUND)).await,
         good().await,

@@ -1,9 +1,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
-use super::{ClockBounds, TimeSources, explain, judge};
+use super::{ClockBounds, TimeSources, check_clock, explain};
 use crate::clock::guard::ClockStatus::{
-    self, Ahead, Behind, BehindCommit, Jumped, StoreDiffers, Trusted,
+    self, Ahead, BeforeCommit, BeforeTrusted, Jumped, StoreDiffers, Trusted,
 };
 use ebbtide_table::{ClockJump, Confirmation};
 
@@ -49,8 +49,8 @@ fn clock_is_bounded_by_the_last_trusted_time() {
     let table: [(DateTime<Utc>, ClockStatus); 9] = [
         (noon(), Trusted),
         (minutes(-5), Trusted),
-        (minutes(-6), BehindCommit),
-        (days(-100), BehindCommit),
+        (minutes(-6), BeforeCommit),
+        (days(-100), BeforeCommit),
         (days(3), Trusted),
         (days(3) + TimeDelta::seconds(1), Ahead),
         (days(8), Ahead),
@@ -58,13 +58,17 @@ fn clock_is_bounded_by_the_last_trusted_time() {
         (days(36_500), Ahead),
     ];
     for (wall, expected) in table {
-        assert_eq!(judge(wall, &trusted(noon()), &BOUNDS), expected, "{wall}");
+        assert_eq!(
+            check_clock(wall, &trusted(noon()), &BOUNDS),
+            expected,
+            "{wall}"
+        );
     }
     let no_commit = TimeSources {
         newest_commit: None,
         ..trusted(noon())
     };
-    assert_eq!(judge(minutes(-6), &no_commit, &BOUNDS), Behind);
+    assert_eq!(check_clock(minutes(-6), &no_commit, &BOUNDS), BeforeTrusted);
 }
 
 #[test]
@@ -77,13 +81,13 @@ fn root_without_records_is_bounded_by_its_newest_commit() {
         (noon(), Trusted),
         (days(2), Trusted),
         (days(100), Ahead),
-        (days(-1), BehindCommit),
+        (days(-1), BeforeCommit),
     ];
     for (wall, expected) in table {
-        assert_eq!(judge(wall, &commit, &BOUNDS), expected, "{wall}");
+        assert_eq!(check_clock(wall, &commit, &BOUNDS), expected, "{wall}");
     }
     assert_eq!(
-        judge(days(100), &TimeSources::default(), &BOUNDS),
+        check_clock(days(100), &TimeSources::default(), &BOUNDS),
         Trusted,
         "an empty root has nothing to delete"
     );
@@ -95,24 +99,24 @@ fn commit_of_a_wrong_clock_speaks_for_no_clock_that_is_ahead() {
         newest_commit: Some(days(100)),
         ..trusted(noon())
     };
-    assert_eq!(judge(days(100), &sources, &BOUNDS), Ahead);
+    assert_eq!(check_clock(days(100), &sources, &BOUNDS), Ahead);
     assert_eq!(
-        judge(noon(), &sources, &BOUNDS),
-        BehindCommit,
+        check_clock(noon(), &sources, &BOUNDS),
+        BeforeCommit,
         "a person decides which of both is wrong"
     );
     let confirmed = TimeSources {
         confirmation: confirmation(Some(days(100)), None),
         ..sources
     };
-    assert_eq!(judge(noon(), &confirmed, &BOUNDS), Trusted);
+    assert_eq!(check_clock(noon(), &confirmed, &BOUNDS), Trusted);
     let later = TimeSources {
         newest_commit: Some(days(101)),
         ..confirmed
     };
     assert_eq!(
-        judge(noon(), &later, &BOUNDS),
-        BehindCommit,
+        check_clock(noon(), &later, &BOUNDS),
+        BeforeCommit,
         "it was dated after the confirmation"
     );
 }
@@ -135,7 +139,11 @@ fn store_that_agrees_outweighs_old_records() {
             store_time: Some(store),
             ..trusted(noon())
         };
-        assert_eq!(judge(wall, &sources, &BOUNDS), expected, "{wall} {store}");
+        assert_eq!(
+            check_clock(wall, &sources, &BOUNDS),
+            expected,
+            "{wall} {store}"
+        );
     }
 }
 
@@ -147,13 +155,16 @@ fn difference_from_the_store_that_a_person_confirmed_is_accepted() {
         confirmation: confirmation(None, Some(ahead)),
         ..trusted(noon())
     };
-    assert_eq!(judge(noon(), &sources(noon() - ahead), &BOUNDS), Trusted);
     assert_eq!(
-        judge(noon(), &sources(noon() - ahead * 2), &BOUNDS),
+        check_clock(noon(), &sources(noon() - ahead), &BOUNDS),
+        Trusted
+    );
+    assert_eq!(
+        check_clock(noon(), &sources(noon() - ahead * 2), &BOUNDS),
         StoreDiffers
     );
     assert_eq!(
-        judge(noon(), &sources(noon()), &BOUNDS),
+        check_clock(noon(), &sources(noon()), &BOUNDS),
         Trusted,
         "the store was corrected"
     );
@@ -180,18 +191,22 @@ fn recorded_jump_is_distrusted_until_it_settles_or_the_clock_is_set() {
         (hour, noon() + minutes(2), Trusted),
         // A jump beyond the bound does not settle.
         (TimeDelta::days(100), days(100) + hour, Ahead),
-        // Back by a little: the clock is not behind the last trusted time.
+        // Back by a little: the clock is not before the last trusted time.
         (minutes(-6), noon() - minutes(5), Jumped),
         (minutes(-6), noon() + minutes(5), Trusted),
     ] {
-        assert_eq!(judge(wall, &jump(by), &BOUNDS), expected, "{by} {wall}");
+        assert_eq!(
+            check_clock(wall, &jump(by), &BOUNDS),
+            expected,
+            "{by} {wall}"
+        );
     }
 }
 
 #[test]
 fn reason_names_both_times_and_the_command() {
     insta::assert_snapshot!(explain(Ahead, days(100), &trusted(noon())), @"the clock shows 2026-12-30T14:13:20Z, 100 days after the last trusted time, 2026-09-21T14:13:20Z; nothing is deleted until the clock is corrected, or `ebbtide clock confirm` says that it is right");
-    insta::assert_snapshot!(explain(BehindCommit, noon() - TimeDelta::minutes(7), &trusted(noon())), @"the clock shows 2026-09-21T14:06:20Z, 7 minutes before the newest commit, 2026-09-21T14:13:20Z; nothing is deleted until the clock is corrected, or `ebbtide clock confirm` says that it is right");
+    insta::assert_snapshot!(explain(BeforeCommit, noon() - TimeDelta::minutes(7), &trusted(noon())), @"the clock shows 2026-09-21T14:06:20Z, 7 minutes before the newest commit, 2026-09-21T14:13:20Z; nothing is deleted until the clock is corrected, or `ebbtide clock confirm` says that it is right");
     insta::assert_snapshot!(explain(Jumped, noon(), &trusted(noon())), @"the clock shows 2026-09-21T14:13:20Z and jumped; it is trusted once it has run evenly for sweep.clock_settle; nothing is deleted until the clock is corrected, or `ebbtide clock confirm` says that it is right");
 }
 
@@ -212,6 +227,6 @@ proptest! {
             confirmation: confirmation(commit.map(at), None),
             jump: jump.map(|(expected, shown)| ClockJump { expected: at(expected), shown: at(shown) }),
         };
-        prop_assert_ne!(judge(at(ahead), &sources, &BOUNDS), Trusted);
+        prop_assert_ne!(check_clock(at(ahead), &sources, &BOUNDS), Trusted);
     }
 }

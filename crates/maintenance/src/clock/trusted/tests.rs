@@ -114,8 +114,8 @@ async fn first_look_far_from_the_last_trusted_time_is_not_trusted() {
         (TimeDelta::days(100), ClockStatus::Ahead),
         (TimeDelta::days(4), ClockStatus::Ahead),
         (TimeDelta::days(3650), ClockStatus::Ahead),
-        (TimeDelta::days(-100), ClockStatus::Behind),
-        (TimeDelta::minutes(-10), ClockStatus::Behind),
+        (TimeDelta::days(-100), ClockStatus::BeforeTrusted),
+        (TimeDelta::minutes(-10), ClockStatus::BeforeTrusted),
         (TimeDelta::minutes(-4), ClockStatus::Trusted),
     ] {
         let process = place.process(noon() + off);
@@ -143,7 +143,7 @@ async fn jump_stays_distrusted_over_restarts() {
         (TimeDelta::days(2), ClockStatus::Trusted),
         (TimeDelta::hours(3), ClockStatus::Trusted),
         (TimeDelta::days(100), ClockStatus::Ahead),
-        (TimeDelta::days(-100), ClockStatus::Behind),
+        (TimeDelta::days(-100), ClockStatus::BeforeTrusted),
     ] {
         let place = ClockRoot::new();
         let process = place.process(noon());
@@ -192,7 +192,7 @@ async fn jump_beyond_the_bound_does_not_settle_in_the_process_that_saw_it() {
 }
 
 #[tokio::test]
-async fn records_are_not_judged_by_a_clock_that_jumped_far() {
+async fn records_are_not_read_by_a_clock_that_jumped_far() {
     for (by, may_ingest) in [
         (TimeDelta::minutes(30), true),
         (TimeDelta::minutes(-30), true),
@@ -267,7 +267,7 @@ async fn confirmation_corrects_a_time_that_a_wrong_clock_left() {
     let right = place.process(noon());
     assert_eq!(
         right.guard.update(Some(wrong)).await,
-        ClockStatus::BehindCommit
+        ClockStatus::BeforeCommit
     );
     place.confirm(noon(), Some(wrong)).await;
     right.clock.advance(Duration::from_secs(10));

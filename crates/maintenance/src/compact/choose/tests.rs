@@ -52,7 +52,7 @@ fn chosen(of: &[u64]) -> Vec<Vec<u64>> {
 }
 
 #[test]
-fn what_a_bucket_gathered_becomes_one_at_once() {
+fn segments_of_similar_size_are_merged_in_one_step() {
     assert_eq!(chosen(&[100, 90, 110, 95]), [[90, 95, 100, 110]]);
     assert_eq!(chosen(&[100]), [[0; 0]; 0]);
     assert_eq!(chosen(&[]), [[0; 0]; 0]);

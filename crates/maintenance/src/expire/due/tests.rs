@@ -39,7 +39,7 @@ fn plan(segments: &[StoredSegment], bounds: PlanBounds) -> SweepPlan {
 }
 
 #[test]
-fn what_is_due_is_dropped_and_what_has_nothing_left_ends() {
+fn due_columns_are_dropped_and_records_without_data_end() {
     let segments = [
         segment(0, 0, &[("content", -5), ("phone_number", 5)]),
         segment(1, 0, &[("content", -3), ("phone_number", 0)]),

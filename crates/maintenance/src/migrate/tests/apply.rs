@@ -44,7 +44,7 @@ pub(super) async fn take(world: &mut World, (old, new): (&CheckedPolicy, &Checke
         at: world.clock.now(),
         policy_version: policy.version.clone(),
     };
-    activate(&world.root, (old, new), &by).await.unwrap();
+    activate(&world.root, old, new, &by).await.unwrap();
     world.adopt(policy);
 }
 
@@ -169,7 +169,7 @@ async fn rows_whose_rules_part_are_parted_and_their_neighbours_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_rule_changes_is_not_rewritten() {
+async fn segments_whose_rules_are_unchanged_are_not_rewritten() {
     let mut world = world().await;
     let other = "  - { id: fr, jurisdictions: [FR], keep: 5 days, bases: [eu-gdpr:A6-1-b] }\n";
     take(&mut world, (&first(), &read(&(edited(&[]) + other)))).await;
@@ -392,8 +392,8 @@ async fn the_number_of_retagged_records_is_the_number_that_the_survey_predicts()
         world.adopt(old.policy.clone().unwrap());
         let sent = messages(&mut random, world.clock.now(), 60);
         world.ingest(&sent).await;
-        let both = (old.policy.as_ref().unwrap(), new.policy.as_ref().unwrap());
-        let effects = survey(&world.root, both, world.clock.now(), |_| {})
+        let (before, after) = (old.policy.as_ref().unwrap(), new.policy.as_ref().unwrap());
+        let effects = survey(&world.root, before, after, world.clock.now(), |_| {})
             .await
             .unwrap();
         take(&mut world, (&old, &new)).await;

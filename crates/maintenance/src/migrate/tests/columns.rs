@@ -186,7 +186,7 @@ async fn a_field_whose_category_changes_expires_with_its_new_category() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_went_with_its_old_category_does_not_come_back_in_the_new_one() {
+async fn data_deleted_with_its_old_category_stays_deleted_in_the_new_one() {
     let mut world = world().await;
     world.pass(TimeDelta::days(8));
     swept(&world).await;

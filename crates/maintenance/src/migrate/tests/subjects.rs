@@ -88,7 +88,8 @@ async fn a_policy_brings_stored_subjects_to_their_form_and_their_country() {
     let (old, new) = (version("test-1", ""), version("test-2", ""));
     let effects = survey(
         &world.root,
-        (old.policy.as_ref().unwrap(), new.policy.as_ref().unwrap()),
+        old.policy.as_ref().unwrap(),
+        new.policy.as_ref().unwrap(),
         world.clock.now(),
         |_| {},
     )
@@ -145,7 +146,8 @@ async fn a_default_country_reads_national_numbers_that_are_stored() {
     let (old, new) = (version("test-1", ""), version("test-2", home));
     let effects = survey(
         &world.root,
-        (old.policy.as_ref().unwrap(), new.policy.as_ref().unwrap()),
+        old.policy.as_ref().unwrap(),
+        new.policy.as_ref().unwrap(),
         world.clock.now(),
         |_| {},
     )

@@ -104,7 +104,11 @@ async fn carry_out(worlds: &[World], said: &[ClockStatus]) -> (ClockStatus, usiz
             failed += 1
         }
     };
-    let verdict = carry_out_all(todo, &mut products, (&held, &by), look, over).await;
+    let context = TaskContext {
+        held: &held,
+        by: &by,
+    };
+    let verdict = carry_out_all(todo, &mut products, context, look, over).await;
     (verdict, done, failed)
 }
 
@@ -138,7 +142,7 @@ async fn all_that_is_due_of_several_tables_is_done_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_under_way_when_the_clock_jumps_is_finished_and_nothing_begins() {
+async fn tasks_finish_and_none_begins_after_the_clock_jumps() {
     let worlds = worlds().await;
     let said = [
         ClockStatus::Trusted,

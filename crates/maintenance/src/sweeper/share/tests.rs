@@ -11,7 +11,7 @@ use ebbtide_table::SegmentIndex;
 fn rounds(turns: &mut ScopeSelector, owns: bool, went: &[(u64, u64, bool)]) -> Vec<RoundScope> {
     let next = went.iter().map(|(done, raced, others)| {
         let reach = turns.next(11, owns);
-        turns.note(*done, *raced, *others);
+        turns.record_round(*done, *raced, *others);
         reach
     });
     next.collect()
@@ -28,7 +28,7 @@ fn own_work_is_first_and_late_work_of_others_is_in_every_fourth_round() {
 }
 
 #[test]
-fn who_has_nothing_to_do_reaches_to_all_that_is_late() {
+fn an_idle_instance_takes_all_late_work() {
     let (nothing, own) = ((0, 0, false), (1, 0, false));
     let reaches = rounds(
         &mut ScopeSelector::default(),
@@ -39,7 +39,7 @@ fn who_has_nothing_to_do_reaches_to_all_that_is_late() {
 }
 
 #[test]
-fn who_lost_a_race_reaches_to_a_part_until_nothing_of_others_is_in_it() {
+fn after_a_lost_race_an_instance_takes_a_part_until_others_leave_it() {
     let (lost, others, own) = ((0, 2, true), (1, 0, true), (1, 0, false));
     let reaches = rounds(
         &mut ScopeSelector::default(),
@@ -53,7 +53,7 @@ fn who_lost_a_race_reaches_to_a_part_until_nothing_of_others_is_in_it() {
 }
 
 #[test]
-fn who_owns_nothing_yet_does_part_after_part_and_has_no_round_of_its_own() {
+fn an_instance_without_a_share_works_part_by_part_without_own_rounds() {
     let (done, lost, nothing) = ((5, 0, true), (5, 2, true), (0, 0, false));
     let mut turns = ScopeSelector::default();
     let reaches = rounds(&mut turns, false, &[done, lost, done, nothing, lost, done]);

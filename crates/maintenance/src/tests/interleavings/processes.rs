@@ -163,7 +163,7 @@ pub async fn ingest(shared: SharedState, most: usize) {
                 stop("controls-moved");
                 let newest = table.controls();
                 let policy = &batch.evidence.policy_version;
-                let since = changes_ingest(&controls, (batch.controls, newest), policy)
+                let since = changes_ingest(&controls, batch.controls, newest, policy)
                     .await
                     .unwrap();
                 if since != ControlsEffect::Unchanged {
@@ -293,14 +293,14 @@ pub async fn sweep_dry(shared: SharedState) {
 /// Activates a policy in place of the one that is active when this begins.
 pub async fn take(shared: SharedState, new: Arc<CheckedPolicy>) {
     let old = shared.active().await;
-    match activate(&shared.root, (&old, &new), &shared.signature().await).await {
+    match activate(&shared.root, &old, &new, &shared.signature().await).await {
         Ok(_) | Err(ActivateError::Moved(_)) => {}
         Err(error) => panic!("{error}"),
     }
 }
 
 /// Applies a notice, which may be refused.
-pub async fn note(shared: SharedState, notice: Notice) {
+pub async fn send_notice(shared: SharedState, notice: Notice) {
     notify(
         &shared.root,
         &*shared.policy().await,

@@ -1,12 +1,11 @@
 //! The jurisdiction of a product's records, and country codes.
 
 use ebbtide_base::ids::Country;
-use ebbtide_base::problem::TextPosition;
 use ebbtide_base::yaml::{YamlNode, check_keys, join};
 
 use crate::countries;
 use crate::model::Jurisdiction;
-use crate::parse::columns::{ProductColumns, RequiredType};
+use crate::parse::columns::{ColumnUse, KeyPosition, ProductColumns, RequiredType};
 use crate::parse::value_reader::ValueReader;
 
 /// Reads the source of the jurisdiction.
@@ -30,16 +29,20 @@ pub(super) fn jurisdiction(
             );
             return None;
         }
-        return country(text, (node.at, path), reading).map(Jurisdiction::Fixed);
+        let position = KeyPosition { at: node.at, path };
+        return country(text, position, reading).map(Jurisdiction::Fixed);
     }
     check_keys(node, &["country_of", "column"], path, reading.problems);
-    let role = ("the jurisdiction", RequiredType::Text);
+    let wanted = ColumnUse {
+        role: "the jurisdiction",
+        kind: RequiredType::Text,
+    };
     match (node.get("country_of"), node.get("column")) {
         (Some(of), None) => columns
-            .want(of, &join(path, "country_of"), role, reading)
+            .want(of, &join(path, "country_of"), wanted, reading)
             .map(Jurisdiction::CountryOf),
         (None, Some(of)) => columns
-            .want(of, &join(path, "column"), role, reading)
+            .want(of, &join(path, "column"), wanted, reading)
             .map(Jurisdiction::Column),
         (Some(_), Some(_)) => {
             reading
@@ -54,7 +57,7 @@ pub(super) fn jurisdiction(
 /// Reads an assigned country code, and reports an error for any other text.
 pub(in crate::parse) fn country(
     text: &str,
-    (at, path): (TextPosition, &str),
+    position: KeyPosition<'_>,
     reading: &mut ValueReader<'_>,
 ) -> Option<Country> {
     let country = Country::new(text)
@@ -71,9 +74,10 @@ pub(in crate::parse) fn country(
             }
             _ => "write two capitals of ISO 3166-1, such as `NL`".to_owned(),
         };
+        let what = format!("there is no country `{text}`");
         reading
             .problems
-            .error(at, path, format!("there is no country `{text}`"), help);
+            .error(position.at, position.path, what, help);
     }
     country
 }

@@ -3,8 +3,8 @@
 use ebbtide_base::yaml::{YamlNode, check_keys, join};
 
 use crate::model::{Platform, SubjectColumn, SubjectKind};
-use crate::parse::columns::{ProductColumns, RequiredType};
-use crate::parse::value_reader::{ValueReader, did_you_mean};
+use crate::parse::columns::{ColumnUse, KeyPosition, ProductColumns, RequiredType};
+use crate::parse::value_reader::{TextForm, ValueReader, did_you_mean};
 
 /// Reads the columns that name a person, each with the kind of its identifiers.
 pub(super) fn subjects(
@@ -18,8 +18,14 @@ pub(super) fn subjects(
         let path = join(path, &entry.key);
         let column = columns.want_named(
             &entry.key,
-            (entry.at, &path),
-            ("a subject", RequiredType::Text),
+            KeyPosition {
+                at: entry.at,
+                path: &path,
+            },
+            ColumnUse {
+                role: "a subject",
+                kind: RequiredType::Text,
+            },
             reading,
         );
         let kind = subject_kind(&entry.value, &path, columns, reading);
@@ -74,7 +80,10 @@ fn subject_kind(
             let column = columns.want(
                 of,
                 &join(path, "platform_of"),
-                ("the platform", RequiredType::Text),
+                ColumnUse {
+                    role: "the platform",
+                    kind: RequiredType::Text,
+                },
                 reading,
             )?;
             Some(SubjectKind::Channel(Platform::Column(column)))
@@ -90,7 +99,10 @@ fn subject_kind(
             let name = reading.shaped(
                 name,
                 &path,
-                ("a platform's name in lower case", "whatsapp"),
+                TextForm {
+                    what: "a platform's name in lower case",
+                    example: "whatsapp",
+                },
                 is,
             )?;
             Some(SubjectKind::Channel(Platform::Fixed(name.to_owned())))

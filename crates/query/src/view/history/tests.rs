@@ -35,7 +35,7 @@ async fn commits_are_listed_oldest_first_and_only_those_that_are_wanted() {
         all.iter().map(|commit| commit.version).collect::<Vec<_>>(),
         [0, 1, 2, 3]
     );
-    assert_eq!(all[0].did, CommitKind::Untold { foreign: false });
+    assert_eq!(all[0].did, CommitKind::NoEvidence { foreign: false });
     assert_eq!((all[3].added, all[3].removed), (0, 1));
     let CommitKind::Evidence(did) = &all[3].did else {
         panic!()

@@ -108,7 +108,7 @@ async fn deleted_category_is_shown_with_the_commit_that_deleted_it() {
         let history = of(&root, 0, 150, &known).await;
         assert_eq!(history.ingest.as_ref().unwrap().version, 2);
         let found = states(&history);
-        let CategoryState::Gone { by: Some(by) } = found[0].1 else {
+        let CategoryState::Deleted { by: Some(by) } = found[0].1 else {
             panic!("{found:?}")
         };
         assert_eq!((by.version, by.operation.as_deref()), (4, Some("drop")));
@@ -134,7 +134,7 @@ async fn ended_record_is_shown_with_its_commit_however_often_rewritten() {
         .await
         .unwrap();
     let history = of(&root, 0, 150, &known()).await;
-    let RecordStatus::Gone {
+    let RecordStatus::Ended {
         by,
         perhaps_never_stored: false,
     } = &history.fate
@@ -291,10 +291,23 @@ async fn deleted_log_entries_are_reported_instead_of_a_history() {
         .await
         .unwrap();
     let history = of(&root, 0, 50, &known()).await;
-    let RecordStatus::Untold { oldest_entry } = history.fate else {
+    let RecordStatus::Unknown { oldest_entry } = history.fate else {
         panic!("{:?}", history.fate)
     };
     assert!(oldest_entry > 2);
     let here = of(&root, 0, 150, &known()).await;
     assert!((matches!(here.fate, RecordStatus::Here(_)), here.ingest) == (true, None));
+}
+
+#[test]
+fn states_keep_their_words_in_json() {
+    let word = |status: RecordStatus| serde_json::to_value(status).unwrap()["is"].clone();
+    let ended = RecordStatus::Ended {
+        by: Vec::new(),
+        perhaps_never_stored: false,
+    };
+    assert_eq!(word(ended), "gone");
+    assert_eq!(word(RecordStatus::Unknown { oldest_entry: 1 }), "untold");
+    let deleted = serde_json::to_value(CategoryState::Deleted { by: None }).unwrap();
+    assert_eq!(deleted["state"], "gone");
 }

@@ -5,6 +5,7 @@
 //! is followed within each bucket, since no rewrite changes the bucket of a row.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
@@ -40,16 +41,16 @@ pub(super) fn profile_of(path: &str) -> Option<ProfileId> {
     partition_value(path, "profile")?.parse().ok()
 }
 
-/// Returns the entry of the commit that read an offset, among those of versions `oldest..=newest`;
+/// Returns the entry of the commit that read an offset, among those of `versions`;
 /// `None` if it is not among them. Uses a binary search: a partition only moves forwards.
 pub(super) async fn ingest(
     log: &TableLog,
-    (oldest, newest): (u64, u64),
+    versions: RangeInclusive<u64>,
     partition: &TopicPartition,
     offset: Offset,
 ) -> Result<Option<LogEntry>, StoreError> {
     // The entry, if any, is of a version in `from..until`.
-    let (mut from, mut until) = (oldest, newest + 1);
+    let (mut from, mut until) = (*versions.start(), versions.end() + 1);
     while from < until {
         let middle = from + (until - from) / 2;
         let mut at = middle;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::{ask, desk, person};
+use super::{ask, person, record_search};
 use crate::record_search::{FindError, RecordSearch};
 use ebbtide_table::testing::{filled, noon, rewrite, root};
 use ebbtide_table::{Predicate, Root, SegmentIndex, SplitResult, StoredSegment, Table};
@@ -47,21 +47,21 @@ async fn turn(root: &Root, table: &mut Table, index: &mut SegmentIndex, number: 
     }
 }
 
-async fn while_the_table_turns(desk: RecordSearch, turns: usize) -> (usize, usize) {
-    let root = desk.root().clone();
-    let desk = Arc::new(desk);
+async fn while_the_table_turns(search: RecordSearch, turns: usize) -> (usize, usize) {
+    let root = search.root().clone();
+    let search = Arc::new(search);
     let mut table = filled(&root, 6).await;
     let over = Arc::new(AtomicBool::new(false));
     let askers: Vec<_> = (0..3_u32)
         .map(|number| {
-            let (desk, over) = (Arc::clone(&desk), Arc::clone(&over));
+            let (search, over) = (Arc::clone(&search), Arc::clone(&over));
             tokio::spawn(async move {
                 let (mut whole, mut not) = (0, 0);
                 let expected: Vec<i64> = (0..6)
                     .map(|hundred| hundred * 100 + i64::from(number))
                     .collect();
                 while !over.load(Ordering::SeqCst) {
-                    match ask(&desk, &person(number), noon()).await {
+                    match ask(&search, &person(number), noon()).await {
                         Ok(answer) => {
                             assert_eq!(
                                 answer.offsets(),
@@ -96,7 +96,7 @@ async fn while_the_table_turns(desk: RecordSearch, turns: usize) -> (usize, usiz
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_gathered_begins_again_and_is_never_wrong_nor_doubled() {
     let (_folder, root) = root();
-    let (whole, not) = while_the_table_turns(desk(&root), 40).await;
+    let (whole, not) = while_the_table_turns(record_search(&root), 40).await;
     assert!(
         whole > 30 && not * 5 < whole,
         "{whole} whole answers, {not} that were not"
@@ -106,6 +106,6 @@ async fn an_answer_that_is_gathered_begins_again_and_is_never_wrong_nor_doubled(
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_not_gathered_is_right_or_says_that_it_is_not_whole() {
     let (_folder, root) = root();
-    let (whole, not) = while_the_table_turns(desk(&root).gathering(0), 40).await;
+    let (whole, not) = while_the_table_turns(record_search(&root).gathering(0), 40).await;
     assert!(whole > 5, "{whole} whole answers, {not} that were not");
 }

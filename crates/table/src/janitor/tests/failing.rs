@@ -151,7 +151,7 @@ async fn more_undeletable_files_than_a_pass_has_room_for_delay_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bucket_that_denies_deletions_of_a_table_is_reported_and_nothing_is_lost() {
+async fn bucket_that_denies_deletions_is_reported_and_nothing_is_lost() {
     let root = bucket_root();
     let (_, paths) = replaced(&root, 3).await;
     let sms = "sms".parse().unwrap();

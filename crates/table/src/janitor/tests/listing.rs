@@ -49,7 +49,7 @@ impl StoreHook for ListingHook {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_committed_while_the_folder_is_listed_is_no_orphan() {
+async fn a_file_committed_while_the_folder_is_listed_is_no_orphan() {
     let (_folder, root) = root();
     let mut other = Table::open(&root, spec()).await.unwrap();
     let in_flight = batch(&other, 0, None, 10).await;

@@ -147,13 +147,13 @@ async fn bucket_that_keeps_old_versions_is_refused_with_a_fix() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_has_old_versions_from_before_its_versioning_was_suspended_is_refused() {
+async fn a_bucket_with_old_versions_is_refused_although_versioning_is_suspended() {
     let error = suspended().check().await.unwrap_err();
     assert!(matches!(error, ProbeError::Versioned { .. }), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_throttled_store_turns_away_is_put_again_and_lands_once() {
+async fn a_put_refused_by_a_throttled_store_is_repeated_and_lands_once() {
     let (root, door) = (bucket_root(), fault_proxy());
     let seen = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&seen);
@@ -210,7 +210,7 @@ async fn a_put_whose_answer_is_lost_lands_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_that_may_land_yet_keeps_its_files_and_the_same_batch_finds_it_or_lands() {
+async fn an_entry_that_may_still_land_keeps_its_files_for_the_same_batch() {
     let (root, door) = (bucket_root(), fault_proxy());
     let mut table = filled(&through(&root, &door), 1).await;
     let work = batch(&table, 0, Some(100), 200).await;
@@ -259,7 +259,7 @@ async fn an_upload_that_fails_half_way_leaves_nothing_in_the_bucket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_fails_in_the_middle_of_a_segment_is_not_taken_for_a_damaged_segment() {
+async fn a_store_that_fails_within_a_segment_does_not_make_it_a_damaged_one() {
     let (root, door) = (bucket_root(), fault_proxy());
     let table = filled(&through(&root, &door), 1).await;
     let (_, old) = index(&table).await;

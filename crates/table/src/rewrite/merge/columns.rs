@@ -62,7 +62,7 @@ impl MergedColumns {
                 .map(|group| u64::try_from(group.num_rows()).unwrap_or(0))
                 .sum();
             if found != *expected {
-                let why = format!("it has {found} rows and the log tells {expected}");
+                let why = format!("it has {found} rows and the log says {expected}");
                 return Err(RewriteError::Damaged {
                     path: path.to_string(),
                     why,
@@ -81,8 +81,7 @@ impl MergedColumns {
                         before.whole += whole
                     }
                     Some(_) => {
-                        let why =
-                            "segments that would become one have it of several types".to_owned();
+                        let why = "it has several types in the segments to merge".to_owned();
                         return Err(RewriteError::Column {
                             column: name.clone(),
                             why,

@@ -81,7 +81,7 @@ pub fn copy(
             .map(|group| u64::try_from(group.num_rows()).unwrap_or(0))
             .sum();
         if found != expected {
-            let why = format!("it has {found} rows and the log tells {expected}");
+            let why = format!("it has {found} rows and the log says {expected}");
             return Err(RewriteError::Damaged {
                 path: path.to_string(),
                 why,
@@ -359,7 +359,7 @@ fn within(chunk: &ColumnChunkMetaData, source: &StoreFile) -> Result<(u64, u64),
         Some((start, length)) if start.checked_add(length).is_some_and(|end| end <= size) => {
             Ok((start, length))
         }
-        _ => Err(wrong("a chunk lies outside of it")),
+        _ => Err(wrong("a chunk is outside of it")),
     }
 }
 

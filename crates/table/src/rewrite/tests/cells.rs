@@ -31,7 +31,7 @@ fn cells(records: Vec<Option<i64>>) -> RecordBatch {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cells_take_the_place_of_records_and_the_books_balance() {
+async fn cells_replace_records_and_the_audit_balances() {
     let (_folder, root) = root();
     let (mut table, mut index) = filled(&root, 2).await;
     let old = all(&index);
@@ -93,7 +93,7 @@ async fn cells_take_the_place_of_records_and_the_books_balance() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cells_that_stand_for_other_records_than_they_say_do_not_pass_the_audit() {
+async fn cells_with_a_wrong_number_of_records_do_not_pass_the_audit() {
     let (_folder, root) = root();
     let (mut table, index) = filled(&root, 2).await;
     let old = all(&index);

@@ -20,7 +20,7 @@ use crate::{
 use ebbtide_base::ids::{Deadline, ProfileId};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_of_one_customer_get_new_tags_in_one_commit_and_the_books_still_balance() {
+async fn retag_of_one_customer_is_one_commit_and_keeps_the_audit_balanced() {
     let (_folder, root) = root();
     let (mut table, mut index) = filled(&root, 2).await;
     let old = all(&index);
@@ -115,7 +115,7 @@ async fn segment_of_one_target_is_copied_without_deadlines_of_dropped_data() {
         column: "customer_id".to_owned(),
         value: value.to_owned(),
     };
-    assert_eq!(table.matches(&copied, &is("nobody")).await.unwrap(), 0);
+    assert_eq!(table.matches(&copied, &is("absent")).await.unwrap(), 0);
     assert!(matches!(
         table.split(&copied, &is("customer-1")).await.unwrap(),
         SplitResult::Both { .. }
@@ -176,7 +176,7 @@ async fn open_and_null(table: &Table) -> [StoredSegment; 2] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_open_gets_its_deadline_on_rows_too_that_hold_nothing_of_it_as_on_arrival() {
+async fn new_deadline_is_set_also_on_rows_without_the_data_as_on_arrival() {
     let (_folder, root) = root();
     let table = Table::open(&root, spec()).await.unwrap();
     let [some, none] = open_and_null(&table).await;
@@ -208,7 +208,7 @@ async fn what_was_open_gets_its_deadline_on_rows_too_that_hold_nothing_of_it_as_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_lost_a_category_lies_in_no_file_with_what_is_open() {
+async fn rows_without_a_category_share_no_file_with_rows_where_it_is_open() {
     let (_folder, root) = root();
     let table = Table::open(&root, spec()).await.unwrap();
     let [_, open] = open_and_null(&table).await;
@@ -422,7 +422,7 @@ async fn check(
 }
 
 #[test]
-fn whatever_the_targets_every_row_has_the_tags_of_its_own_and_nothing_else_changed() {
+fn retag_gives_each_row_its_own_tags_and_changes_nothing_else() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -80,7 +80,7 @@ async fn rows_that_match_go_to_a_segment_of_their_own_with_every_value() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_the_bloom_filters_say_no_nothing_else_is_read() {
+async fn nothing_is_read_if_the_bloom_filters_exclude_the_value() {
     let (_folder, root) = root();
     let (table, index) = filled(&root, 1).await;
     let segment = &all(&index)[0];
@@ -96,7 +96,7 @@ async fn where_the_bloom_filters_say_no_nothing_else_is_read() {
         file[usize::try_from(start).unwrap()..usize::try_from(start + length).unwrap()].fill(0xff);
     }
     std::fs::write(&path, file).unwrap();
-    let absent = is("recipient", "nobody at all");
+    let absent = is("recipient", "absent everywhere");
     let never = Predicate::Between {
         column: "sent_at".to_owned(),
         from: None,
@@ -125,7 +125,7 @@ async fn where_the_bloom_filters_say_no_nothing_else_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_condition_on_a_column_of_another_kind_is_refused_and_cells_are_not_split() {
+async fn a_condition_on_another_kind_of_column_and_a_split_of_cells_are_refused() {
     let (_folder, root) = root();
     let (table, index) = filled(&root, 1).await;
     let mut segment = all(&index)[0].clone();
@@ -257,7 +257,7 @@ fn predicates() -> impl Strategy<Value = Predicate> {
 }
 
 #[test]
-fn whatever_the_predicate_a_split_is_what_a_filter_row_by_row_would_be() {
+fn a_split_equals_a_filter_row_by_row_for_any_predicate() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
