@@ -8,6 +8,7 @@ mod csv;
 mod output;
 mod report_text;
 mod text;
+mod write_error;
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -31,7 +32,8 @@ use ebbtide_services::find::{FindProgress, FindRequest, JsonRecords, SearchRepor
 use ebbtide_services::policy_file::read_policy;
 use ebbtide_services::record_search::{RecordSearch, SearchRequest};
 use ebbtide_table::TableSpec;
-use output::{RecordOutput, WriteRecordsError};
+use output::RecordOutput;
+use write_error::WriteRecordsError;
 
 /// The number of bytes of footers that are kept in memory.
 const FOOTERS: usize = 256 << 20;

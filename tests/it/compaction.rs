@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use crate::program;
 use ebbtide_testkit::args;
+use ebbtide_testkit::clock_ahead::living;
 use ebbtide_testkit::readers::{ALL, WITH_SPARK};
 use ebbtide_testkit::scene::Scene;
-use ebbtide_testkit::swept::{HOUR, compact, living};
+use ebbtide_testkit::swept::{HOUR, compact};
 use ebbtide_testkit::{eventually, kafka, registry};
 
 /// Returns the number of files that the tables list.

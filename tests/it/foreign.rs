@@ -10,9 +10,10 @@ use serde_json::Value;
 
 use crate::program;
 use ebbtide_testkit::args;
+use ebbtide_testkit::clock_ahead::living;
 use ebbtide_testkit::python::{interpreter, run, script};
 use ebbtide_testkit::scene::Scene;
-use ebbtide_testkit::swept::{HOUR, Swept, living, micros, past_the_hour, sweep};
+use ebbtide_testkit::swept::{HOUR, Swept, micros, past_the_hour, sweep};
 use ebbtide_testkit::{eventually, kafka, readers, registry};
 
 fn sections(grace: &str, checkpoint_every: u32, log_retention: &str) -> String {

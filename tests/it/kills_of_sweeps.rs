@@ -13,10 +13,11 @@ use rand::{Rng, SeedableRng};
 
 use crate::program;
 use ebbtide_testkit::args;
+use ebbtide_testkit::clock_ahead::living;
 use ebbtide_testkit::ebbtide::Ebbtide;
 use ebbtide_testkit::process::Process;
 use ebbtide_testkit::scene::{KILLED_IN_BETWEEN, Scene};
-use ebbtide_testkit::swept::{Swept, living, micros, past_the_hour, sweep};
+use ebbtide_testkit::swept::{Swept, micros, past_the_hour, sweep};
 use ebbtide_testkit::{kafka, readers, registry};
 
 /// The seconds that the clock advances for each life: in every other one, a bucket of an hour

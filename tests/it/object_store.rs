@@ -13,10 +13,11 @@ use ebbtide_testkit::ProcessOutput;
 use ebbtide_testkit::args;
 use ebbtide_testkit::azurite::Azurite;
 use ebbtide_testkit::bucket::BucketSettings;
+use ebbtide_testkit::clock_ahead::living;
 use ebbtide_testkit::ebbtide::Ebbtide;
 use ebbtide_testkit::python::{interpreter, script};
 use ebbtide_testkit::scene::{KILLED_IN_BETWEEN, Scene};
-use ebbtide_testkit::swept::{HOUR, living};
+use ebbtide_testkit::swept::HOUR;
 use ebbtide_testkit::{eventually, kafka, minio, quoted, registry};
 
 const PRODUCTS: [&str; 2] = ["sms", "voice"];

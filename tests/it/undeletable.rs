@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::program;
 use ebbtide_testkit::args;
+use ebbtide_testkit::clock_ahead::living;
 use ebbtide_testkit::scene::Scene;
-use ebbtide_testkit::swept::living;
 use ebbtide_testkit::{eventually, kafka, registry};
 
 /// Returns the files of rows of a product.

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::client_rules;
-use super::property::canonical;
+use super::property::{PROPERTIES, canonical};
 use super::reader::ReadSettings;
 use super::sections::{default_commit_bytes, default_lanes};
 use super::units::show_bytes;
@@ -17,30 +17,6 @@ use ebbtide_base::yaml::{YamlEntry, YamlNode, YamlValue, join};
 
 /// The number of messages of the maximum size that must fit into a lane's memory.
 const LANE_MESSAGES: u64 = 8;
-
-/// The path of the client library's properties.
-const PROPERTIES: &str = "kafka.properties";
-
-/// Reports each property that is set again by another of its names. Returns the paths of these: they
-/// are not read.
-pub(super) fn repeated_properties(tree: &YamlNode, problems: &mut Problems) -> BTreeSet<String> {
-    let mut repeated = BTreeSet::new();
-    let properties = tree.get("kafka").and_then(|kafka| kafka.get("properties"));
-    let entries = properties.map_or(&[][..], YamlNode::entries);
-    for (place, YamlEntry { key, value, .. }) in entries.iter().enumerate() {
-        let name = canonical(key);
-        let first = entries[..place]
-            .iter()
-            .find(|other| canonical(&other.key) == name);
-        if let Some(first) = first {
-            let what = format!("`{}` and `{key}` are one property, set twice", first.key);
-            let path = join(PROPERTIES, key);
-            problems.error(value.at, &path, what, "keep one of the two");
-            repeated.insert(path);
-        }
-    }
-    repeated
-}
 
 /// Checks the settings that were read from `tree`, and completes those that follow from others.
 pub(super) fn check(read: ReadSettings, tree: &YamlNode, problems: &mut Problems) -> Config {

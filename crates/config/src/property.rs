@@ -1,14 +1,20 @@
-//! One property of the Kafka client library (librdkafka): its value, and the canonical name for its
-//! aliases.
+//! The properties of the Kafka client library (librdkafka): the value of one, the canonical name for
+//! its aliases, and those that are set twice.
 //!
 //! A value that may be a credential is hidden. Its name or its source decides.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::ser::{Serialize, Serializer};
 
 use super::secret::{SECRET, Secret};
+use ebbtide_base::problem::Problems;
+use ebbtide_base::yaml::{YamlEntry, YamlNode, join};
+
+/// The path of the client library's properties.
+pub(super) const PROPERTIES: &str = "kafka.properties";
 
 /// Names with the same meaning in librdkafka: the alias, and the canonical name used here.
 const ALIASES: [(&str, &str); 12] = [
@@ -48,6 +54,27 @@ pub fn spellings(name: &str) -> impl Iterator<Item = &str> {
         .filter(move |(_, used)| *used == name)
         .map(|(alias, _)| *alias);
     std::iter::once(name).chain(aliases)
+}
+
+/// Reports each property that is set again by another of its names. Returns the paths of these: they
+/// are not read.
+pub(super) fn repeated_properties(tree: &YamlNode, problems: &mut Problems) -> BTreeSet<String> {
+    let mut repeated = BTreeSet::new();
+    let properties = tree.get("kafka").and_then(|kafka| kafka.get("properties"));
+    let entries = properties.map_or(&[][..], YamlNode::entries);
+    for (place, YamlEntry { key, value, .. }) in entries.iter().enumerate() {
+        let name = canonical(key);
+        let first = entries[..place]
+            .iter()
+            .find(|other| canonical(&other.key) == name);
+        if let Some(first) = first {
+            let what = format!("`{}` and `{key}` are one property, set twice", first.key);
+            let path = join(PROPERTIES, key);
+            problems.error(value.at, &path, what, "keep one of the two");
+            repeated.insert(path);
+        }
+    }
+    repeated
 }
 
 /// The value of one librdkafka property.

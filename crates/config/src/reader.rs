@@ -13,10 +13,10 @@ use serde::de::value::StringDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::check::repeated_properties;
 use super::forms::not_a_choice;
 use super::forms::path::PATH;
 use super::keys::children;
+use super::property::repeated_properties;
 use super::secret::{SECRET, Secret};
 use super::units::ValueProblem;
 use super::{Config, ConfigInputs};

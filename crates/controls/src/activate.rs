@@ -7,10 +7,10 @@
 use super::activation::PolicyActivation;
 use super::append::{ControlDraft, append_draft};
 use super::apply::{ApplyControlsError, NotInForceError, put_in_force};
+use super::commit_identity::CommitIdentity;
 use super::control::Control;
 use super::log::Controls;
 use super::policy_mismatch::{PolicyMismatchError, check_terms};
-use super::service::CommitIdentity;
 use ebbtide_base::failpoint;
 use ebbtide_base::ids::{PolicyVersion, ProductKey};
 use ebbtide_policy::{CheckedPolicy, Policy, PolicyText};

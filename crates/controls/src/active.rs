@@ -7,12 +7,12 @@
 use std::fmt;
 
 use super::activate::{ActivationDraft, activation};
-use super::activation::InactivePolicy;
+use super::active_policy::InactivePolicy;
 use super::append::append_draft;
 use super::apply::{ApplyControlsError, NotInForceError, put_in_force};
+use super::commit_identity::CommitIdentity;
 use super::log::Controls;
 use super::policy_mismatch::{PolicyMismatchError, check_stored};
-use super::service::CommitIdentity;
 use super::shared::SharedControls;
 use ebbtide_base::failpoint;
 use ebbtide_policy::{LoadedPolicy, differences};

@@ -3,7 +3,7 @@
 //! Invariants: a control is never appended twice. After an error the log is read again, to find out
 //! if the control was appended.
 
-use super::control::Control;
+use super::control::{Control, same};
 use super::log::Controls;
 use ebbtide_table::{
     AppendError, CommitFailure, ControlLog, ControlsVersion, EntryPut, Root, StoreError,
@@ -20,6 +20,32 @@ pub(super) trait ControlDraft: Send + Sync {
 
     /// Returns the control to append after `controls`, or refuses it.
     fn draft(&self, controls: &Controls) -> Result<Control, Self::Error>;
+}
+
+/// Appends a control after all others, unless it is in the log already, and returns its version.
+pub(super) async fn append(
+    root: &Root,
+    controls: &mut Controls,
+    control: &Control,
+) -> Result<ControlsVersion, StoreError> {
+    let (version, _) = append_draft(root, controls, control).await?;
+    Ok(version)
+}
+
+/// A control that may follow any others, once.
+impl ControlDraft for Control {
+    type Error = StoreError;
+
+    fn find(&self, controls: &Controls) -> Option<(ControlsVersion, Control)> {
+        controls
+            .iter()
+            .find(|(_, other)| same(self, other))
+            .cloned()
+    }
+
+    fn draft(&self, _: &Controls) -> Result<Control, StoreError> {
+        Ok(self.clone())
+    }
 }
 
 /// Appends a control after all others, unless the log has it already, and returns it with its

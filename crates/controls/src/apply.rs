@@ -9,9 +9,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::activation::PolicyActivation;
+use super::commit_identity::CommitIdentity;
 use super::control::Control;
 use super::log::Controls;
-use super::service::CommitIdentity;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_query::products;
 use ebbtide_table::{

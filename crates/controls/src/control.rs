@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::activation::PolicyActivation;
 use super::hold::{Hold, HoldId, covers};
 use super::notice::{ConsentWithdrawal, ContractEnd, PastWithdrawal};
-use super::parked::{NoticeDecision, ParkedNotice, PastParkedNotice};
+use super::parked_notice::{NoticeDecision, ParkedNotice, PastParkedNotice, TriggerNotice};
 use ebbtide_base::ids::ProductKey;
 use ebbtide_table::{ControlsVersion, StoreError};
 
@@ -150,7 +150,7 @@ impl Control {
         // and a hold does not change that.
         match self {
             Control::Hold(_) | Control::Release(_) | Control::PastHold(_) => false,
-            // The function `changes_ingest` of `log.rs` compares the active policy with the policy
+            // The function `changes_ingest` of `ingest_effect.rs` compares the active policy with the policy
             // of the batch.
             Control::PolicyActivation(_) => false,
             // Records that were tagged before the notice have tags that are no longer correct.
@@ -183,5 +183,36 @@ impl Hold {
             until: self.until,
             products: self.scope.products.clone(),
         }
+    }
+}
+
+impl TriggerNotice {
+    /// Returns the control that the notice becomes when it is applied.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        match self {
+            TriggerNotice::ContractEnd(end) => Control::ContractEnd(end.clone()),
+            TriggerNotice::ConsentWithdrawal(withdrawal) => {
+                Control::ConsentWithdrawal(withdrawal.clone())
+            }
+        }
+    }
+}
+
+/// Returns true if two controls are the same order. A hold has a name of its own, a hold is
+/// released once, and repeated notices with the same content are one control.
+pub(super) fn same(one: &Control, other: &Control) -> bool {
+    match (one, other) {
+        (Control::Hold(one), Control::Hold(other)) => one.id == other.id,
+        (Control::Release(one), Control::Release(other)) => one.hold == other.hold,
+        (Control::ContractEnd(one), Control::ContractEnd(other)) => one.same(other),
+        (Control::ConsentWithdrawal(one), Control::ConsentWithdrawal(other)) => one.same(other),
+        (Control::ParkedNotice(one), Control::ParkedNotice(other)) => {
+            one.notice.same(&other.notice)
+        }
+        (Control::NoticeDecision(one), Control::NoticeDecision(other)) => {
+            one.parked == other.parked
+        }
+        _ => false,
     }
 }

@@ -9,16 +9,21 @@
 mod activate;
 mod activation;
 mod active;
+mod active_policy;
 mod append;
 mod apply;
+mod commit_identity;
 mod control;
 mod covering;
+mod decide;
 mod forget;
 mod hold;
+mod ingest_effect;
 mod log;
 mod notice;
 mod notify;
 mod parked;
+mod parked_notice;
 mod plausible;
 mod policy_mismatch;
 mod preview;
@@ -29,32 +34,36 @@ mod subject;
 mod triggers;
 
 pub use activate::{ActivateError, ActivatedPolicy, activate};
-pub use activation::{InactivePolicy, PolicyActivation, no_longer_active};
+pub use activation::PolicyActivation;
 pub use active::{InactivePolicyError, UsePolicyError, record_active, require_active};
+pub use active_policy::{InactivePolicy, no_longer_active};
 pub use apply::{
     ApplyControlsError, ControlsApplier, NotInForceError, settle, tables_and_controls,
 };
+pub use commit_identity::CommitIdentity;
 pub use control::{Control, PastHold, Release};
 pub use covering::{Holds, SegmentView, reading};
+pub use decide::{DecideError, confirm, reject};
 pub use forget::{FORGET_AFTER, ForgetReport, forget};
 pub use hold::{Hold, HoldId, Scope, ScopeError, TimeRange};
-pub use log::{Controls, ControlsEffect, HoldState, LoggedHold, changes_ingest};
-pub use notice::{ConsentWithdrawal, ContractEnd, Notice, NoticeError, PastWithdrawal};
+pub use ingest_effect::{ControlsEffect, changes_ingest};
+pub use log::{Controls, HoldState, LoggedHold};
+pub use notice::{
+    ConsentWithdrawal, ContractEnd, Notice, NoticeError, PastWithdrawal, RecordCounts,
+};
 pub use notify::{
     NoticeOutcome, NoticePreview, NotifyError, Screening, ScreeningOutcome, consider, notify,
     notify_screened,
 };
-pub use parked::{
-    DecideError, LoggedNotice, NoticeDecision, ParkedDecision, ParkedNotice, ParkedState,
-    PastParkedNotice, TriggerNotice, confirm, reject,
+pub use parked::{LoggedNotice, ParkedState};
+pub use parked_notice::{
+    NoticeDecision, ParkedDecision, ParkedNotice, PastParkedNotice, TriggerNotice,
 };
 pub use plausible::{ImplausibleDate, most_without_confirmation, screen_date};
 pub use policy_mismatch::PolicyMismatchError;
 pub use preview::{Preview, PreviewError, TableEffect};
-pub use recent_counts::RecordCounts;
 pub use service::{
-    CommitIdentity, HoldOrder, PlaceHoldError, PlacedHold, ReleaseHoldError, ReleasedHold, place,
-    release,
+    HoldOrder, PlaceHoldError, PlacedHold, ReleaseHoldError, ReleasedHold, place, release,
 };
 pub use shared::SharedControls;
 pub use subject::{IdentifierKind, Subject, SubjectError};

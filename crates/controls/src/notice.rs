@@ -4,12 +4,13 @@
 //! repeated. The subject of a withdrawal is stored only while a record that the withdrawal concerns
 //! could still arrive.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::hold::covers;
 use super::plausible::ImplausibleDate;
-use super::recent_counts::RecordCounts;
 use super::subject::Subject;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_policy::{Policy, RetentionPeriod, Trigger};
@@ -22,6 +23,9 @@ const MARGIN: TimeDelta = TimeDelta::days(3);
 /// The longest time by which a withdrawal may lie in the future: the clock of its sender may run
 /// ahead.
 pub const AHEAD: TimeDelta = TimeDelta::hours(1);
+
+/// Numbers of records by product.
+pub type RecordCounts = BTreeMap<ProductKey, u64>;
 
 /// The end of the contract with a tenant, in the past or in the future. If there are several
 /// notices for one tenant and product, the newest counts.

@@ -10,15 +10,18 @@ mod large_batch;
 use chrono::{DateTime, Utc};
 
 use self::large_batch::{CheckedNotices, LargeBatch};
+use super::append::append;
 use super::apply::{ApplyControlsError, settle};
-use super::control::Control;
+use super::commit_identity::CommitIdentity;
+use super::control::{Control, same};
 use super::log::Controls;
-use super::notice::{AHEAD, ConsentWithdrawal, ContractEnd, Notice, NoticeError, over_after};
-use super::parked::{ParkedDecision, ParkedNotice, ParkedState, TriggerNotice};
+use super::notice::{
+    AHEAD, ConsentWithdrawal, ContractEnd, Notice, NoticeError, RecordCounts, over_after,
+};
+use super::parked::ParkedState;
+use super::parked_notice::{ParkedDecision, ParkedNotice, TriggerNotice};
 use super::plausible::screen_date;
 use super::preview::{Preview, PreviewError, TableEffect};
-use super::recent_counts::RecordCounts;
-use super::service::{CommitIdentity, append, same};
 use ebbtide_base::failpoint;
 use ebbtide_config::NoticeLimits;
 use ebbtide_policy::Policy;

@@ -8,7 +8,6 @@
 
 use std::collections::BTreeSet;
 
-use super::active::UsePolicyError;
 use ebbtide_base::ids::{PolicyVersion, ProductKey};
 use ebbtide_policy::{Policy, Profile, Resolver, RetentionTerm};
 use ebbtide_query::{StoredTags, ViewError, products, stored_columns, stored_tags};
@@ -46,7 +45,10 @@ pub enum PolicyMismatch {
 }
 
 /// Refuses a policy if the tables of a root were clearly written under another one.
-pub async fn check_stored(root: &Root, policy: &Policy) -> Result<(), UsePolicyError> {
+pub async fn check_stored<E>(root: &Root, policy: &Policy) -> Result<(), E>
+where
+    E: From<StoreError> + From<PolicyMismatchError>,
+{
     for product in products(root).await? {
         let Some(tags) = stored_tags(root, &product).await? else {
             continue;
@@ -150,7 +152,7 @@ async fn other_columns(
     product: &ProductKey,
     tags: &StoredTags,
     policy: &Policy,
-) -> Result<Option<PolicyMismatch>, UsePolicyError> {
+) -> Result<Option<PolicyMismatch>, StoreError> {
     let Some(spec) = TableSpec::of(policy, product) else {
         return Ok(None);
     };

@@ -13,8 +13,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::control::Control;
+use super::notice::RecordCounts;
 use super::plausible::most_without_confirmation;
-use super::recent_counts::RecordCounts;
 use super::triggers::NoticeInForce;
 use ebbtide_base::ids::{Category, ProductKey, ProfileId};
 use ebbtide_config::NoticeLimits;

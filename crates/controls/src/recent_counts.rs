@@ -1,19 +1,14 @@
 //! The records that recent notices made due without confirmation by a person. They are summed up,
 //! so that many small notices cannot make a whole table due.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::control::Control;
 use super::log::Controls;
-use ebbtide_base::ids::ProductKey;
+use super::notice::RecordCounts;
 
 /// The period for which the records that a notice made due are added to those of later notices.
 const TOGETHER: TimeDelta = TimeDelta::hours(24);
-
-/// Numbers of records by product.
-pub type RecordCounts = BTreeMap<ProductKey, u64>;
 
 impl Controls {
     /// Returns the records that the notices of the 24 hours before `now` made due when they were

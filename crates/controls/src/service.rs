@@ -6,17 +6,17 @@
 //! never appended twice.
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
-use super::append::{ControlDraft, append_draft};
+use super::append::append;
 use super::apply::{ApplyControlsError, NotInForceError, put_in_force};
+use super::commit_identity::CommitIdentity;
 use super::control::{Control, Release};
 use super::forget::forget_released;
 use super::hold::{Hold, HoldId, Scope, ScopeError};
 use super::log::{Controls, HoldState};
 use ebbtide_base::failpoint;
-use ebbtide_base::ids::{PolicyVersion, ProductKey};
-use ebbtide_table::{ControlsVersion, Evidence, Root, StoreError};
+use ebbtide_base::ids::ProductKey;
+use ebbtide_table::{ControlsVersion, Root, StoreError};
 
 /// The order of an officer to hold data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,18 +31,6 @@ pub struct HoldOrder {
     pub placed_by: Option<String>,
     /// The records that it covers.
     pub scope: Scope,
-}
-
-/// The process that makes commits, the time, and the policy in use: the content of the commits'
-/// evidence besides counts.
-#[derive(Debug, Clone)]
-pub struct CommitIdentity {
-    /// The random id of the process.
-    pub writer: Uuid,
-    /// The current time.
-    pub at: DateTime<Utc>,
-    /// The version of the policy in use.
-    pub policy_version: PolicyVersion,
 }
 
 /// A hold that is in force.
@@ -116,13 +104,6 @@ impl From<ApplyControlsError> for ReleaseHoldError {
             ApplyControlsError::Log(error) => ReleaseHoldError::Log(error),
             ApplyControlsError::NotInForce(error) => ReleaseHoldError::NotInForce(error),
         }
-    }
-}
-
-impl CommitIdentity {
-    /// Returns the evidence of a commit.
-    pub(super) fn evidence(&self, operation: &str) -> Evidence {
-        Evidence::control(operation, self.writer, self.at, self.policy_version.clone())
     }
 }
 
@@ -205,50 +186,6 @@ pub async fn release(
         version,
         tables,
     })
-}
-
-/// Appends a control after all others, unless it is in the log already, and returns its version.
-pub(super) async fn append(
-    root: &Root,
-    controls: &mut Controls,
-    control: &Control,
-) -> Result<ControlsVersion, StoreError> {
-    let (version, _) = append_draft(root, controls, control).await?;
-    Ok(version)
-}
-
-/// A control that may follow any others, once.
-impl ControlDraft for Control {
-    type Error = StoreError;
-
-    fn find(&self, controls: &Controls) -> Option<(ControlsVersion, Control)> {
-        controls
-            .iter()
-            .find(|(_, other)| same(self, other))
-            .cloned()
-    }
-
-    fn draft(&self, _: &Controls) -> Result<Control, StoreError> {
-        Ok(self.clone())
-    }
-}
-
-/// Returns true if two controls are the same order. A hold has a name of its own, a hold is
-/// released once, and repeated notices with the same content are one control.
-pub(super) fn same(one: &Control, other: &Control) -> bool {
-    match (one, other) {
-        (Control::Hold(one), Control::Hold(other)) => one.id == other.id,
-        (Control::Release(one), Control::Release(other)) => one.hold == other.hold,
-        (Control::ContractEnd(one), Control::ContractEnd(other)) => one.same(other),
-        (Control::ConsentWithdrawal(one), Control::ConsentWithdrawal(other)) => one.same(other),
-        (Control::ParkedNotice(one), Control::ParkedNotice(other)) => {
-            one.notice.same(&other.notice)
-        }
-        (Control::NoticeDecision(one), Control::NoticeDecision(other)) => {
-            one.parked == other.parked
-        }
-        _ => false,
-    }
 }
 
 /// Returns a name that no hold has. Two holds that are placed at the same time get the same name in

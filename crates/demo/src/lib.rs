@@ -5,11 +5,13 @@
 
 pub mod broker;
 pub mod draw;
+pub mod error;
 pub mod months;
 pub mod months_run;
 pub mod months_snapshot;
 pub mod producer;
 pub mod run;
+pub mod screen;
 pub mod shipped;
 pub mod snapshot;
 pub mod stored_data;

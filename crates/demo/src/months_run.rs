@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::months::{MonthsSimulation, SimulateMonthsError};
+use super::error::DemoError;
+use super::months::MonthsSimulation;
 use super::months_snapshot::{MonthsSnapshot, MonthsTimes, day, describe_sweep};
-use super::run::{DemoError, Screen};
+use super::screen::Screen;
 use super::stored_data::StoredData;
 use super::text::count;
 use super::traffic::PlantedPeople;
@@ -18,9 +19,7 @@ use ebbtide_base::ids::ProductKey;
 use ebbtide_base::metrics::Metrics;
 use ebbtide_controls::HoldId;
 use ebbtide_policy::Policy;
-use ebbtide_query::residue::{
-    ResidueOutcome, ResidueReport, ResidueSearchError, SearchValues, search,
-};
+use ebbtide_query::residue::{ResidueOutcome, ResidueReport, SearchValues, search};
 use ebbtide_table::Root;
 
 /// The number of months that pass: one more than the longest time that the shipped policy keeps
@@ -353,16 +352,4 @@ impl MonthsRun<'_> {
 
 fn sms() -> Result<ProductKey, DemoError> {
     ProductKey::new("sms").map_err(|_| DemoError::Bug)
-}
-
-impl From<SimulateMonthsError> for DemoError {
-    fn from(error: SimulateMonthsError) -> Self {
-        DemoError::Months(Box::new(error))
-    }
-}
-
-impl From<ResidueSearchError> for DemoError {
-    fn from(error: ResidueSearchError) -> Self {
-        DemoError::Search(error)
-    }
 }

@@ -8,40 +8,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use rdkafka::error::KafkaError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::broker::{Broker, StartBrokerError};
-use super::months::SimulateMonthsError;
+use super::broker::Broker;
+use super::error::DemoError;
 use super::months_run::{MonthsInput, MonthsReport, pass};
-use super::months_snapshot::MonthsSnapshot;
 use super::producer::{Producers, ProducersDeps, SentRecords, TrafficRate, passed};
+use super::screen::Screen;
 use super::shipped::{POLICY, SCHEMAS, ShippedSchemas, lay_out, schema_id};
-use super::snapshot::{DemoPhase, DemoSample, DemoSnapshot, SnapshotBuilder, TableStatus};
-use super::summary::{DemoReport, ProductResult};
+use super::snapshot::{DemoPhase, DemoSample, SnapshotBuilder, TableStatus};
+use super::summary::{DemoReport, ProductResult, VALUES};
 use super::tables::look;
-use super::traffic::{
-    Framing, PlantedPeople, Traffic, TrafficError, TrafficSettings, TrafficSource,
-};
+use super::traffic::{Framing, PlantedPeople, Traffic, TrafficSettings, TrafficSource};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::health::Health;
 use ebbtide_base::ids::{ProductKey, Topic};
-use ebbtide_base::metrics::{Metrics, MetricsError};
-use ebbtide_base::problem::Problem;
+use ebbtide_base::metrics::Metrics;
 use ebbtide_config::{Config, ConfigInputs};
 use ebbtide_policy::{LoadedPolicy, Policy};
-use ebbtide_query::residue::ResidueSearchError;
-use ebbtide_query::{ViewError, audit};
+use ebbtide_query::audit;
 use ebbtide_services::instance::{Instance, InstanceError};
-use ebbtide_table::{Root, RootError};
+use ebbtide_table::Root;
 
 /// The interval at which the tables are read.
 const LOOK: Duration = Duration::from_secs(2);
 /// The maximum time to commit the records that arrived, after the last one has arrived.
 const FINISH: Duration = Duration::from_secs(120);
-/// The name of the file with the planted values.
-pub(super) const VALUES: &str = "planted.txt";
 
 /// More corrupt records than in real traffic, so that a minute shows some of each kind.
 const HABITS: TrafficSettings = TrafficSettings {
@@ -61,75 +54,6 @@ pub struct DemoOptions {
     pub folder: PathBuf,
     /// The seed of the traffic.
     pub seed: u64,
-}
-
-/// The output of the demo.
-pub trait Screen {
-    /// Returns the interval between two boards.
-    fn every(&self) -> Duration;
-    /// Shows a board. Returns true if the user wants to end.
-    fn show(&mut self, board: &DemoSnapshot) -> std::io::Result<bool>;
-    /// Shows a moment of the months. Returns true if the user wants to end.
-    fn pass(&mut self, snapshot: &MonthsSnapshot) -> std::io::Result<bool>;
-    /// Reports an event, if the screen does not show it with the next moment.
-    fn tell(&mut self, event: &str) -> std::io::Result<()>;
-}
-
-/// The reason why the demo did not start or did not finish.
-#[derive(Debug, thiserror::Error)]
-pub enum DemoError {
-    /// The files of the demo cannot be written to the folder.
-    #[error("{folder:?} cannot be laid out: {why}")]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// The error of the system.
-        why: std::io::Error,
-    },
-    /// The shipped policy or the demo's configuration is not valid. A test would have found that.
-    #[error("the demo's own files are wrong: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Files(Vec<Problem>),
-    /// The broker did not start.
-    #[error(transparent)]
-    Broker(#[from] StartBrokerError),
-    /// The traffic cannot be generated.
-    #[error(transparent)]
-    Traffic(#[from] TrafficError),
-    /// The producers failed.
-    #[error("the demo's producers failed: {0}")]
-    Producers(#[from] KafkaError),
-    /// The metrics are not valid. A test would have found that.
-    #[error(transparent)]
-    Metrics(#[from] MetricsError),
-    /// Ebbtide itself failed.
-    #[error(transparent)]
-    App(#[from] InstanceError),
-    /// The root is not valid.
-    #[error(transparent)]
-    Root(#[from] RootError),
-    /// A table cannot be read.
-    #[error(transparent)]
-    View(#[from] ViewError),
-    /// The months cannot pass.
-    #[error(transparent)]
-    Months(Box<SimulateMonthsError>),
-    /// The search for values that are left failed.
-    #[error(transparent)]
-    Search(ResidueSearchError),
-    /// The planted values cannot be written to their file.
-    #[error("{file:?} cannot be written: {why}")]
-    Values {
-        /// The file.
-        file: PathBuf,
-        /// The error of the system.
-        why: std::io::Error,
-    },
-    /// The screen cannot be written to.
-    #[error("the screen cannot be written to: {0}")]
-    Screen(#[source] std::io::Error),
-    /// A part of the demo ended because of a bug.
-    #[error("a part of the demo ended by a bug")]
-    Bug,
 }
 
 /// Runs the demo. If `stop` becomes true, the demo ends early and in order.

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 
 use super::months_run::MonthsReport;
 use super::months_snapshot::day;
-use super::run::VALUES;
 use super::text::{bytes, count};
 use ebbtide_base::ids::ProductKey;
 use ebbtide_query::Audit;
 use ebbtide_query::residue::ResidueOutcome;
+
+/// The name of the file with the planted values.
+pub(super) const VALUES: &str = "planted.txt";
 
 /// The result of a demo.
 #[derive(Debug)]

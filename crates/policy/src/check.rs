@@ -8,8 +8,8 @@ mod ends;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::draft::{DraftProduct, DraftRule, PolicyDraft};
 use super::model::{Jurisdiction, Rule};
-use super::parse::{DraftProduct, DraftRule, PolicyDraft};
 use super::resolve::{RecordKinds, RuleMatch, RuleQuery, resolve};
 use ebbtide_base::ids::{Category, Country};
 use ebbtide_base::problem::Problems;

@@ -4,9 +4,11 @@
 pub mod anonymize;
 mod calendar;
 mod check;
+mod checked_policy;
 mod countries;
 mod deadline;
 mod diff;
+mod draft;
 mod explain;
 mod model;
 mod parse;
@@ -21,6 +23,7 @@ mod text;
 pub mod value_list;
 
 pub use calendar::Calendar;
+pub use checked_policy::{CheckedPolicy, LoadedPolicy};
 pub use deadline::deadline;
 pub use diff::{
     ColumnChanges, FieldDiff, PolicyDiff, ProductDiff, ProductPresence, RecordKind, RefusedChange,
@@ -30,11 +33,11 @@ pub use explain::{
     ExplainError, ExplainRequest, ExplainedCategory, Explanation, LosingRule, explain,
 };
 pub use model::*;
-pub use parse::{CheckedPolicy, SchemaSource, parse};
+pub use parse::parse;
 pub use profile::{Profile, RecordTriggers, RetentionTerm};
 pub use resolve::{Resolver, RuleMatch, RuleQuery, TenantClass, resolve};
 pub use tags::{TAGS, expires_category, expires_column, is_expires_column, is_tag};
-pub use text::{LoadedPolicy, PolicyDigest, PolicyPosition, PolicyText};
+pub use text::{PolicyDigest, PolicyPosition, PolicyText, SchemaSource};
 
 /// The JSON Schema (draft 2020-12) of a policy file, for editors.
 pub const JSON_SCHEMA: &str = include_str!("../../../config/policy.schema.json");

@@ -13,7 +13,7 @@ mod rule;
 mod value_reader;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use chrono_tz::{TZ_VARIANTS, Tz};
@@ -21,29 +21,13 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 pub(super) use self::period::keep;
 use self::value_reader::{TextForm, ValueReader};
 use super::check;
-use super::model::{Policy, Product, Records, Rule};
-use super::text::PolicyText;
+use super::checked_policy::CheckedPolicy;
+use super::draft::{DraftCategory, DraftProduct, PolicyDraft};
+use super::model::{Policy, Product};
+use super::text::{PolicyText, SchemaSource};
 use ebbtide_base::ids::{BucketUnit, Category, PolicyVersion, ProductKey, Topic};
-use ebbtide_base::problem::{Problem, Problems, TextPosition, nearest};
+use ebbtide_base::problem::{Problems, TextPosition, nearest};
 use ebbtide_base::yaml::{self, YamlNode, check_keys, join};
-
-/// A source of the texts of the products' schemas.
-pub trait SchemaSource {
-    /// Returns the text of the schema at `path`, which is relative to the folder of the policy
-    /// file, as in the policy. The error says in a few words why it cannot be read.
-    fn load(&self, path: &str) -> Result<String, String>;
-}
-
-/// The result of a parsed and checked policy file.
-#[derive(Debug, Clone)]
-pub struct CheckedPolicy {
-    /// The policy; `None` if any problem is an error.
-    pub policy: Option<Policy>,
-    /// All problems, in the order of the file.
-    pub problems: Vec<Problem>,
-    /// The texts that were read: the file, and each schema that it names and that could be loaded.
-    pub text: PolicyText,
-}
 
 /// A schema source that loads from another one and stores the texts that it returned.
 struct RecordingSource<'s> {
@@ -97,55 +81,12 @@ pub fn parse(file: &str, text: &str, schemas: &dyn SchemaSource) -> CheckedPolic
     }
 }
 
-/// The part of a policy that was read so far, possibly with errors: enough to find more of them.
-#[derive(Debug, Default)]
-pub(super) struct PolicyDraft {
-    pub(super) zone: Option<Tz>,
-    pub(super) bucket: Option<BucketUnit>,
-    pub(super) categories: BTreeMap<Category, DraftCategory>,
-    pub(super) products: Vec<DraftProduct>,
-    pub(super) rules: Vec<DraftRule>,
-}
-
-/// A category and its position.
-#[derive(Debug)]
-pub(super) struct DraftCategory {
-    pub(super) term: String,
-    pub(super) at: TextPosition,
-}
-
-/// A product as far as it could be read.
-#[derive(Debug)]
-pub(super) struct DraftProduct {
-    pub(super) key: ProductKey,
-    pub(super) title: Option<String>,
-    /// True if it has records.
-    pub(super) has_records: bool,
-    /// Its records, if they could be read in full.
-    pub(super) records: Option<Records>,
-    /// The first column of each category, with its position.
-    pub(super) personal: BTreeMap<Category, (String, TextPosition)>,
-    /// The source of its jurisdictions, if it could be read.
-    pub(super) jurisdiction: Option<super::model::Jurisdiction>,
-    /// True if its records name a tenant.
-    pub(super) has_tenant: bool,
-    /// The category of the subject column that `end` counts, and the position at which `end` names
-    /// it.
-    pub(super) counted: Option<(Category, TextPosition)>,
-    /// The categories of its subjects, and the position of their list.
-    pub(super) subjects: Option<(BTreeSet<Category>, TextPosition)>,
-}
-
-/// A rule as far as it could be read.
-#[derive(Debug)]
-pub(super) struct DraftRule {
-    pub(super) rule: Rule,
-    pub(super) at: TextPosition,
-    /// True if what it matches could not be read completely, so that it proves neither a hole nor a
-    /// clash.
-    pub(super) vague: bool,
-    /// True if its window (`keep`, `trigger` or `boundary`) could not be read.
-    pub(super) broken: bool,
+impl PolicyText {
+    /// Parses and checks the policy, with `file` as the name of its file.
+    #[must_use]
+    pub fn checked(&self, file: &str) -> CheckedPolicy {
+        parse(file, &self.yaml, self)
+    }
 }
 
 const KEYS: [&str; 6] = [

@@ -4,6 +4,7 @@
 //! Works on whole columns, without an allocation for each record. Pure: never reads a clock, a file
 //! or the network.
 
+mod batch_countries;
 mod buckets;
 mod canonical;
 mod channel;
@@ -17,11 +18,13 @@ mod hours;
 mod input;
 mod label;
 mod number;
+mod number_length;
 mod order;
 mod output;
 mod phone;
 mod plans;
 mod spelling;
+mod tagged_batch;
 mod tagger;
 mod text;
 mod triggers;
@@ -32,11 +35,11 @@ pub use canonical::{
     FormsMark, NamedSubject, SubjectForm, SubjectValue, canonical_channel, canonical_email,
     canonical_phone, dialled_phone, has_calling_code,
 };
-pub use country::country_of;
 pub use error::TagError;
 pub use forms::canonical_forms;
-pub use phone::PhoneForm;
-pub use tagger::{Arrivals, TaggedBatch, TaggedGroup, Tagger};
+pub use phone::{PhoneForm, country_of};
+pub use tagged_batch::{Arrivals, TaggedBatch, TaggedGroup};
+pub use tagger::Tagger;
 pub use triggers::Triggers;
 pub use whole_subject::{WholeSubject, holds_subject, national_forms, whole_subject};
 

@@ -11,11 +11,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::model::Policy;
-use super::parse::{CheckedPolicy, SchemaSource, parse};
 use ebbtide_base::ids::RuleId;
 use ebbtide_base::problem::TextPosition;
 use ebbtide_base::yaml::{self, YamlNode};
+
+/// A source of the texts of the products' schemas.
+pub trait SchemaSource {
+    /// Returns the text of the schema at `path`, which is relative to the folder of the policy
+    /// file, as in the policy. The error says in a few words why it cannot be read.
+    fn load(&self, path: &str) -> Result<String, String>;
+}
 
 /// The SHA-256 of a policy's texts, in 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,27 +41,6 @@ pub struct PolicyText {
     pub yaml: String,
     /// The schemas, by their paths in the policy.
     pub schemas: BTreeMap<String, String>,
-}
-
-/// A policy without errors, and the texts that it was read from.
-#[derive(Debug, Clone)]
-pub struct LoadedPolicy {
-    /// The policy.
-    pub policy: Arc<Policy>,
-    /// Its texts.
-    pub text: PolicyText,
-}
-
-impl CheckedPolicy {
-    /// Returns the policy with its texts; `None` if it has errors.
-    #[must_use]
-    pub fn loaded(self) -> Option<LoadedPolicy> {
-        let CheckedPolicy { policy, text, .. } = self;
-        policy.map(|policy| LoadedPolicy {
-            policy: Arc::new(policy),
-            text,
-        })
-    }
 }
 
 /// A place in a policy file.
@@ -89,12 +73,6 @@ impl PolicyText {
                 .collect::<String>()
                 .into(),
         )
-    }
-
-    /// Parses and checks the policy, with `file` as the name of its file.
-    #[must_use]
-    pub fn checked(&self, file: &str) -> CheckedPolicy {
-        parse(file, &self.yaml, self)
     }
 
     /// Returns the position of a place in the file, and its path in words. If a key is not in the

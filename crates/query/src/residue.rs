@@ -5,11 +5,13 @@
 //! are in the result, and files that appear or change meanwhile are searched again. Changes
 //! nothing, and identifies a value only by its line.
 
+mod chance;
 mod columns;
 mod escapes;
 mod file;
 mod finding;
 mod forms;
+mod list_line;
 mod objects;
 mod packed;
 mod scan;
@@ -20,7 +22,8 @@ mod walk;
 pub use finding::{
     BloomCounts, Finding, LocationKind, ResidueOutcome, ResidueReport, UnsearchedPart,
 };
-pub use values::{ListLine, PrepareValuesError, SearchCounts, SearchValues};
+pub use list_line::ListLine;
+pub use values::{PrepareValuesError, SearchCounts, SearchValues};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::clock_ahead::MAX_STEP;
 use super::process::Process;
-use super::swept::MAX_STEP;
 use super::{ProgramUnderTest, eventually, free_port, http_get};
 use crate::args;
 

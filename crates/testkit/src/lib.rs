@@ -16,6 +16,7 @@
 
 pub mod azurite;
 pub mod bucket;
+pub mod clock_ahead;
 pub mod ebbtide;
 pub mod fault_proxy;
 pub mod kafka;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::swept::{MAX_STEP, living};
+use super::clock_ahead::{MAX_STEP, living};
 
 /// The path of the program. Only tests and benchmarks of the root package know it, as
 /// `env!("CARGO_BIN_EXE_ebbtide")`.

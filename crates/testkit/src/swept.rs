@@ -29,14 +29,6 @@ pub fn past_the_hour(ahead: u64) -> u64 {
     ahead + (HOUR + 600 - at % HOUR) % HOUR
 }
 
-/// The variable that lets the clock be years ahead of the last trusted time.
-pub const MAX_STEP: (&str, &str) = ("EBBTIDE_SWEEP_CLOCK_MAX_STEP", "3650d");
-
-/// Returns the variable that makes the clock of an instance `ahead` seconds ahead.
-pub fn living(ahead: u64) -> (&'static str, String) {
-    ("CLOCK_AHEAD", ahead.to_string())
-}
-
 /// Sweeps everything once, `ahead` seconds from now. Asserts that nothing due is left. Returns the
 /// report.
 pub fn sweep(scene: &Scene<'_>, ahead: u64) -> Value {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use arrow::array::RecordBatch;
 
-use super::output::WriteRecordsError;
+use super::write_error::WriteRecordsError;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_query::{ExportError, ParquetFile};
 

@@ -1,39 +1,13 @@
 //! The output of found records in the form that was asked for.
 
-use std::io::{self, Write};
-use std::path::PathBuf;
-
 use arrow::array::RecordBatch;
 
 use super::columnar::ParquetOutput;
 use super::csv::CsvOutput;
 use super::text::TextOutput;
+use super::write_error::WriteRecordsError;
 use ebbtide_base::ids::ProductKey;
-use ebbtide_query::ExportError;
 use ebbtide_services::find::{JsonRecords, RecordSink, SearchReport};
-
-/// Found records could not be written.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum WriteRecordsError {
-    /// The output cannot be written.
-    #[error("the records could not be written: {0}")]
-    Io(#[from] io::Error),
-    /// A Parquet file cannot be written.
-    #[error("{}: {error}", file.display())]
-    Export {
-        /// The file.
-        file: PathBuf,
-        /// The reason.
-        error: ExportError,
-    },
-}
-
-impl WriteRecordsError {
-    /// Returns true if the reader closed the output.
-    pub(super) fn is_closed(&self) -> bool {
-        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
-    }
-}
 
 /// An output of records in one form.
 pub(super) enum RecordOutput<'w> {
@@ -66,10 +40,4 @@ impl RecordOutput<'_> {
             RecordOutput::Parquet(parquet) => parquet.end(),
         }
     }
-}
-
-/// Writes a text, followed by a line break.
-pub(super) fn line(to: &mut dyn Write, text: &str) -> io::Result<()> {
-    to.write_all(text.as_bytes())?;
-    to.write_all(b"\n")
 }

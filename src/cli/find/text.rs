@@ -8,7 +8,6 @@ use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::output::line;
 use ebbtide_base::ids::{Category, ProductKey};
 use ebbtide_services::find::values;
 use ebbtide_services::record_search::HELD_BY;
@@ -137,4 +136,10 @@ fn shown(c: char) -> Vec<char> {
         true => c.escape_default().collect(),
         false => vec![c],
     }
+}
+
+/// Writes a text, followed by a line break.
+fn line(to: &mut dyn Write, text: &str) -> io::Result<()> {
+    to.write_all(text.as_bytes())?;
+    to.write_all(b"\n")
 }

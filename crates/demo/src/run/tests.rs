@@ -1,6 +1,8 @@
 use std::sync::Mutex;
 
 use super::*;
+use crate::months_snapshot::MonthsSnapshot;
+use crate::snapshot::DemoSnapshot;
 use ebbtide_base::clock::SystemClock;
 
 /// A screen that keeps everything that it was shown, and ends the demo after `end_at` boards.

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::calendar::Calendar;
 use super::super::deadline::deadline;
+use super::super::draft::{DraftProduct, DraftRule, PolicyDraft};
 use super::super::model::{Rule, Trigger};
-use super::super::parse::{DraftProduct, DraftRule, PolicyDraft};
 use super::NamedKind;
 use ebbtide_base::ids::{Category, ProductKey};
 use ebbtide_base::problem::Problems;

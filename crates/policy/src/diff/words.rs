@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::diff;
 use super::model::{FieldDiff, ProductDiff, ProductPresence, TermChange, TermDiff, TermReport};
+use crate::checked_policy::LoadedPolicy;
 use crate::model::ColumnClass;
-use crate::text::LoadedPolicy;
 use ebbtide_base::ids::Country;
 
 /// The maximum number of lines that are listed.

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 
+use super::super::draft::DraftCategory;
 use super::super::model::ColumnClass;
 use super::super::tags::is_tag;
-use super::DraftCategory;
 use super::value_reader::{ValueReader, did_you_mean};
 use crate::schema::{Column, Schema};
 use ebbtide_base::ids::Category;

@@ -3,12 +3,12 @@
 //! Invariant: a rule whose match could not be read completely is marked, so that it causes no
 //! further problem.
 
+use super::super::draft::{DraftRule, PolicyDraft};
 use super::super::model::{Boundary, RetentionPeriod, Rule, Trigger};
 use super::columns::KeyPosition;
 use super::period::keep;
 use super::product::country;
 use super::value_reader::{TextForm, ValueReader, did_you_mean};
-use super::{DraftRule, PolicyDraft};
 use ebbtide_base::ids::{Category, Country, ProductKey, RuleId};
 use ebbtide_base::yaml::{YamlNode, check_keys, join};
 

@@ -14,6 +14,18 @@ pub(super) fn read(text: &str) -> Result<Json, serde_json::Error> {
         .or_else(|error| serde_json::from_str(&plain(text)).map_err(|_| error))
 }
 
+/// Returns a whole number, however it is written.
+pub(super) fn whole(json: &Json) -> Option<usize> {
+    let number = match json {
+        Json::String(text) => text.trim().parse().ok()?,
+        Json::Number(number) => number
+            .as_u64()
+            .or_else(|| number.to_string().strip_suffix(".0")?.parse().ok())?,
+        _ => return None,
+    };
+    usize::try_from(number).ok()
+}
+
 /// Returns the text with a space for each comment and null for each number that JSON does not have.
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());

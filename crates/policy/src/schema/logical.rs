@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value as Json};
 
+use super::json::whole;
 use super::model::{Tick, Type, UuidForm};
-use super::parse::whole;
 
 /// Returns the type that the logical type of `object` turns `base` into; `None` if there is no
 /// logical type to apply.

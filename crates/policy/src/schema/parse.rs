@@ -328,7 +328,7 @@ impl Parser {
 
     fn fixed(&mut self, object: &Map<String, Json>, space: &str) -> TypeId {
         let (id, _) = self.define(object, space);
-        let of = match object.get("size").and_then(whole) {
+        let of = match object.get("size").and_then(json::whole) {
             Some(size) => Type::Fixed(size),
             None => Type::Unreadable("a fixed type has no size".to_owned()),
         };
@@ -346,18 +346,6 @@ const COMPLEX: [(&str, &str); 6] = [
     ("array", "items"),
     ("map", "values"),
 ];
-
-/// Returns a whole number, however it is written.
-pub(super) fn whole(json: &Json) -> Option<usize> {
-    let number = match json {
-        Json::String(text) => text.trim().parse().ok()?,
-        Json::Number(number) => number
-            .as_u64()
-            .or_else(|| number.to_string().strip_suffix(".0")?.parse().ok())?,
-        _ => return None,
-    };
-    usize::try_from(number).ok()
-}
 
 fn text<'a>(object: &'a Map<String, Json>, key: &str) -> Option<&'a str> {
     object.get(key)?.as_str()

@@ -8,25 +8,12 @@
 
 use std::sync::LazyLock;
 
-use super::number::MOST_DIGITS;
-use super::phone::PhoneForm;
+use super::number_length::MOST_DIGITS;
 use ebbtide_base::ids::Country;
 
 /// Prefix, country and, on a few lines, the number of digits to which the line applies. Generated
 /// from the crate's metadata by `cargo run -p ebbtide-policy --example country_prefixes`; a test compares the two.
 const PREFIXES: &str = include_str!("country_prefixes.txt");
-
-/// Returns the country of a number, in any spelling that [`PhoneForm`] reads, without a default
-/// country.
-///
-/// [`Country::UNKNOWN`] for text that is not a number, that has no country's calling code
-/// (satellite and universal freephone codes), or that is a short code: under 7 digits with neither
-/// `+` nor `00`. A number that was never assigned has the country whose numbers have the same
-/// prefix, and without such numbers the main country of its calling code.
-#[must_use]
-pub fn country_of(number: &str) -> Country {
-    PhoneForm::new(None).country(number)
-}
 
 /// The table as a trie in one array.
 pub(crate) struct PrefixTrie {

@@ -3,15 +3,9 @@
 //! The stored form, the searched form and the country are all derived from [`PhoneNumber::read`].
 
 use super::characters::to_ascii;
+use super::number_length::{LEAST_DIGITS, MOST_DIGITS};
 use super::plans::{NumberingPlan, NumberingPlans};
 use super::spelling::{numeral, unwrapped};
-
-/// The minimum number of digits of a number. A shorter international number keeps its text, and a
-/// shorter unmarked one is a short code.
-pub(crate) const LEAST_DIGITS: usize = 7;
-/// The maximum number of digits of a number: 15 in E.164, but a few countries have assigned longer
-/// ones.
-pub(crate) const MOST_DIGITS: usize = 20;
 
 /// The maximum number of digits of a text that is still read as a number.
 const MOST_DIALLED: usize = MOST_DIGITS + 2;

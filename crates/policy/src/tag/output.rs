@@ -12,16 +12,28 @@ use arrow::array::{
 };
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
+use super::batch_countries::BatchCountries;
 use super::error::TagError;
 use super::groups::GroupTags;
 use super::hours::HourCache;
 use super::input::{texts, times};
 use super::order::RowPermutation;
 use super::phone::PhoneForm;
-use super::tagger::{Arrivals, BatchCountries, TaggedBatch, TaggedGroup, Tagger};
+use super::tagged_batch::{Arrivals, TaggedBatch, TaggedGroup};
 use super::{channel, characters, email, text};
-use crate::{Derivation, DerivedColumn, Jurisdiction, Platform, SubjectColumn, SubjectKind};
+use crate::{
+    Calendar, Derivation, DerivedColumn, Jurisdiction, Platform, Records, SubjectColumn,
+    SubjectKind,
+};
 use ebbtide_base::ids::Category;
+
+/// The rules by which the columns are built.
+pub(super) struct OutputRules<'a> {
+    /// The definition of the product's records.
+    pub(super) records: &'a Records,
+    /// The calendar of the policy, for hours in its zone.
+    pub(super) calendar: &'a Calendar,
+}
 
 /// All rows of a batch that are stored, one group after the other.
 pub(super) struct TaggedRows {
@@ -35,7 +47,7 @@ pub(super) struct TaggedRows {
 impl TaggedRows {
     /// Builds every column in `order`.
     pub(super) fn build(
-        by: &Tagger,
+        by: &OutputRules<'_>,
         rows: &RecordBatch,
         countries: &BatchCountries,
         from: &Arrivals<'_>,
@@ -45,9 +57,9 @@ impl TaggedRows {
         let unparsed = Cell::new(0);
         let phone = PhoneForm::new(by.records.default_country);
         for (field, column) in rows.schema_ref().fields().iter().zip(rows.columns()) {
-            if !by.records.fields.contains_key(field.name()) {
+            let Some(class) = by.records.fields.get(field.name()) else {
                 continue;
-            }
+            };
             let subject = by
                 .records
                 .subjects
@@ -58,7 +70,7 @@ impl TaggedRows {
                 None => order.take(column)?,
             });
             fields.push(Arc::clone(field));
-            categories.push(by.category(field.name()).cloned());
+            categories.push(class.category().cloned());
         }
         let jurisdiction: ArrayRef = Arc::new(text::countries(order, |row| countries.of(row))?);
         for derived in &by.records.derive {
@@ -211,7 +223,7 @@ fn canonical(
 
 fn derive(
     derived: &DerivedColumn,
-    by: &Tagger,
+    by: &OutputRules<'_>,
     rows: &RecordBatch,
     order: &RowPermutation,
 ) -> Result<ArrayRef, TagError> {

@@ -4,9 +4,8 @@ use std::fmt;
 
 use super::characters::trimmed;
 use super::country::PrefixTrie;
-use super::number::{
-    LEAST_DIGITS, MOST_DIGITS, NumberKind, NumberMarking, PhoneNumber, is_old_mobile_of_mexico,
-};
+use super::number::{NumberKind, NumberMarking, PhoneNumber, is_old_mobile_of_mexico};
+use super::number_length::{LEAST_DIGITS, MOST_DIGITS};
 use super::plans::{NumberingPlan, NumberingPlans};
 use ebbtide_base::ids::Country;
 
@@ -101,6 +100,18 @@ impl PhoneForm {
             });
         is_plain.then_some(digits)
     }
+}
+
+/// Returns the country of a number, in any spelling that [`PhoneForm`] reads, without a default
+/// country.
+///
+/// [`Country::UNKNOWN`] for text that is not a number, that has no country's calling code
+/// (satellite and universal freephone codes), or that is a short code: under 7 digits with neither
+/// `+` nor `00`. A number that was never assigned has the country whose numbers have the same
+/// prefix, and without such numbers the main country of its calling code.
+#[must_use]
+pub fn country_of(number: &str) -> Country {
+    PhoneForm::new(None).country(number)
 }
 
 /// Returns the digits of a number whose text does not determine its country: without plus or

@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use super::number::{LEAST_DIGITS, MOST_DIGITS};
+use super::number_length::{LEAST_DIGITS, MOST_DIGITS};
 use ebbtide_base::ids::Country;
 
 const TABLE: &str = include_str!("numbering_plans.txt");

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::characters::percent_decoded;
 use super::label::after_label;
-use super::number::LEAST_DIGITS;
+use super::number_length::LEAST_DIGITS;
 
 /// Schemes and prefixes before a number that name a kind of address and are not part of the number.
 const NUMBER_SCHEMES: [&str; 21] = [

@@ -8,29 +8,27 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
+use super::batch_countries::BatchCountries;
 use super::buckets::BucketFinder;
 use super::error::TagError;
 use super::groups::TagGroups;
 use super::input::{texts, times};
-use super::output::TaggedRows;
+use super::output::{OutputRules, TaggedRows};
 use super::phone::PhoneForm;
+use super::tagged_batch::{Arrivals, TaggedBatch};
 use super::triggers::Triggers;
 use super::wall_clock::InstantBatch;
-use crate::{
-    Calendar, ColumnClass, Jurisdiction, Platform, Policy, Profile, Records, Resolver, SubjectKind,
-};
-use ebbtide_base::ids::{
-    Bucket, Category, Country, Deadline, ProductKey, ProfileId, TopicPartition,
-};
+use crate::{Calendar, Jurisdiction, Platform, Policy, Profile, Records, Resolver, SubjectKind};
+use ebbtide_base::ids::{Country, ProductKey, ProfileId};
 use ebbtide_base::record::Fault;
 
 /// Tags the records of one product by one policy.
 #[derive(Debug)]
 pub struct Tagger {
-    pub(super) records: Records,
-    pub(super) calendar: Calendar,
+    records: Records,
+    calendar: Calendar,
     columns: BTreeSet<String>,
     resolver: Resolver,
     /// Every profile that records can have, each once.
@@ -39,51 +37,6 @@ pub struct Tagger {
     profile_of_kind: Vec<u32>,
     /// The known triggers, other than events.
     triggers: Triggers,
-}
-
-/// The source of a batch's rows, and the time when they were read.
-#[derive(Debug, Clone, Copy)]
-pub struct Arrivals<'a> {
-    /// The topic partition.
-    pub source: &'a TopicPartition,
-    /// The offset of each row.
-    pub offsets: &'a [i64],
-    /// The time when the rows were read.
-    pub at: DateTime<Utc>,
-}
-
-/// A tagged batch.
-#[derive(Debug)]
-pub struct TaggedBatch {
-    /// The records to store. No group is empty, and no two have the same bucket and profile.
-    pub groups: Vec<TaggedGroup>,
-    /// The rows of the input that cannot be stored, with the reasons; in the order of the input.
-    pub faults: Vec<(usize, Fault)>,
-    /// The number of fields of stored records that are left out because they are already due, by
-    /// category. A column of a record counts as one.
-    pub late_fields: BTreeMap<Category, u64>,
-    /// The number of records whose deadlines have all passed. They are not stored.
-    pub expired: u64,
-    /// The number of values in phone columns of stored records that are not numbers and therefore
-    /// remain text.
-    pub unparsed: u64,
-}
-
-/// Records of one bucket and one profile: they share every deadline.
-#[derive(Debug)]
-pub struct TaggedGroup {
-    /// The bucket of the earlier of event and arrival.
-    pub bucket: Bucket,
-    /// The profile, with its `late`.
-    pub profile: Arc<Profile>,
-    /// The deadline of each of the profile's terms; `None` while it is open.
-    pub deadlines: Vec<Option<Deadline>>,
-    /// Indexes of the profile's terms that are already due: the rows have no column of their
-    /// categories.
-    pub absent: Vec<usize>,
-    /// The policy's fields in the schema's order, derived columns, `jurisdiction`, `ingested_at`,
-    /// `source_topic`, `source_partition`, `source_offset`.
-    pub rows: RecordBatch,
 }
 
 impl Tagger {
@@ -212,7 +165,11 @@ impl Tagger {
             }
         }
         let order = groups.order();
-        let output = TaggedRows::build(self, rows, &countries, from, &order)?;
+        let rules = OutputRules {
+            records: &self.records,
+            calendar: &self.calendar,
+        };
+        let output = TaggedRows::build(&rules, rows, &countries, from, &order)?;
         let mut tagged = TaggedBatch {
             groups: Vec::new(),
             faults: groups.faults,
@@ -234,36 +191,6 @@ impl Tagger {
             }
             Jurisdiction::Column(name) => BatchCountries::each(texts(rows, name)?, country_of_code),
         })
-    }
-}
-
-/// The jurisdictions of a batch.
-pub(super) enum BatchCountries {
-    /// The jurisdiction of all rows.
-    One(Country),
-    /// The jurisdiction of each row.
-    Each(Vec<Country>),
-}
-
-impl BatchCountries {
-    /// Returns the result of `country` for each text; [`Country::UNKNOWN`] for null.
-    pub(super) fn each(of: &StringArray, country: impl Fn(&str) -> Country) -> Self {
-        let country_of_row = |row| {
-            if of.is_valid(row) {
-                country(of.value(row))
-            } else {
-                Country::UNKNOWN
-            }
-        };
-        Self::Each((0..of.len()).map(country_of_row).collect())
-    }
-
-    /// Returns the jurisdiction of a row.
-    pub(super) fn of(&self, row: usize) -> Country {
-        match self {
-            Self::One(country) => *country,
-            Self::Each(countries) => countries[row],
-        }
     }
 }
 
@@ -295,14 +222,4 @@ fn columns(records: &Records) -> BTreeSet<String> {
     }
     columns.extend(records.derive.iter().map(|derived| derived.of.clone()));
     columns
-}
-
-impl Tagger {
-    /// Returns the category of a column, if the policy names it and it is personal.
-    pub(super) fn category(&self, column: &str) -> Option<&Category> {
-        match self.records.fields.get(column) {
-            Some(ColumnClass::Personal(category)) => Some(category),
-            _ => None,
-        }
-    }
 }

@@ -4,9 +4,10 @@
 //! Each part is searched even if another is damaged, and a damaged part is reported. The file may
 //! come from any source, so a library that panics on it must not end the search.
 
-pub(super) mod blooms;
+mod blooms;
 mod chunk;
 mod cuts;
+mod decode;
 mod footer;
 mod kind;
 mod leftovers;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
+use self::chunk::ChunkSearch;
 use self::regions::FileRegions;
 use super::ProgressMeter;
 use super::finding::{FileFindings, FileLocation, LocationKind};
@@ -55,8 +57,8 @@ pub fn search(
     for (number, group) in meta.row_groups().iter().enumerate() {
         for (at, column) in group.columns().iter().enumerate() {
             let cuts = cuts.remove(&(number, at)).unwrap_or_default();
-            chunk::search(
-                &chunk::ChunkSearch::new(&file, column, number, group.num_rows()),
+            decode::search(
+                &ChunkSearch::new(&file, column, number, group.num_rows()),
                 cuts,
                 values,
                 found,

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::values::{ListLine, SearchCounts, SearchValues};
+use super::chance::beyond_chance;
+use super::list_line::ListLine;
+use super::values::{SearchCounts, SearchValues};
 
 /// The kinds of places where a value may be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -180,7 +182,7 @@ impl BloomCounts {
     /// Returns true if chance cannot explain the number of "maybe" answers.
     #[must_use]
     pub fn beyond_chance(&self) -> bool {
-        super::columns::blooms::beyond_chance(self.maybe, self.expected)
+        beyond_chance(self.maybe, self.expected)
     }
 }
 

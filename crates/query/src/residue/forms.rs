@@ -6,8 +6,10 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::typed::TypedForms;
-use super::values::LEAST_BYTES;
 use ebbtide_policy::tag::canonical_forms;
+
+/// The minimum length of a value in bytes. Shorter ones occur in any large file by chance.
+pub const LEAST_BYTES: usize = 4;
 
 /// The minimum length of a binary form in bytes. Shorter ones occur in large files by chance.
 const LEAST_BINARY: usize = 8;

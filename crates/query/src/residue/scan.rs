@@ -9,7 +9,7 @@ use std::ops::Range;
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::forms::Pattern;
-use super::values::ListLine;
+use super::list_line::ListLine;
 
 /// The number of bytes of one read; more if a pattern is longer.
 const READ_BYTES: usize = 1 << 20;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::values::ListLine;
+use super::list_line::ListLine;
 
 /// The minimum number of digits of a number that is searched for as a number.
 const LEAST_DIGITS: usize = 7;

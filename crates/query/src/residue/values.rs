@@ -10,29 +10,16 @@ use std::ops::Bound;
 use serde::Serialize;
 
 use super::escapes;
-use super::forms::{Pattern, ValueForms};
+use super::forms::{LEAST_BYTES, Pattern, ValueForms};
+use super::list_line::ListLine;
 use super::scan::Automaton;
 use super::typed::{TypedForms, TypedValues};
 use ebbtide_base::ids::Country;
 use ebbtide_policy::tag::national_forms;
 use ebbtide_policy::value_list::{self, ListError, spellings};
 
-/// The minimum length of a value in bytes. Shorter ones occur in any large file by chance.
-pub const LEAST_BYTES: usize = 4;
-
 /// The minimum number of bytes of a value's beginning that is specific to the value.
 const LEAST_START: usize = 16;
-
-/// The line of a value in the list, counted from 1. It identifies the value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct ListLine(pub u32);
-
-impl fmt::Display for ListLine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
 
 /// Values that cannot be searched for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

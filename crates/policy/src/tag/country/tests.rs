@@ -7,8 +7,9 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use regex_syntax::hir::{Hir, HirKind};
 
-use super::{PREFIXES, country_of};
-use crate::tag::number::LEAST_DIGITS;
+use super::PREFIXES;
+use crate::tag::country_of;
+use crate::tag::number_length::LEAST_DIGITS;
 use crate::testing::country_prefixes as generator;
 use ebbtide_base::ids::Country;
 

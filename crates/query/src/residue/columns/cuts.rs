@@ -7,7 +7,8 @@ use parquet::column::reader::{ColumnReader, get_column_reader};
 use parquet::errors::Result;
 
 use super::super::finding::{FileFindings, LocationKind};
-use super::super::values::{ListLine, SearchValues};
+use super::super::list_line::ListLine;
+use super::super::values::SearchValues;
 use super::chunk::{ChunkSearch, each, pages};
 use super::{guarded, spot};
 

@@ -8,8 +8,9 @@ use parquet::data_type::Int96;
 use parquet::schema::types::ColumnDescriptor;
 
 use super::super::escapes;
+use super::super::list_line::ListLine;
 use super::super::typed::DecimalValue;
-use super::super::values::{ListLine, SearchValues};
+use super::super::values::SearchValues;
 
 /// The type of a column's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
