@@ -1,4 +1,4 @@
-//! Whether chance explains a number of rare events, such as the "maybe" answers of bloom filters.
+//! The chance that explains rare events, such as the "maybe" answers of bloom filters.
 
 /// The probability below which chance is excluded as an explanation, although thousands of filters
 /// are asked.
