@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::error::StoreError;
 use super::evidence::Evidence;
-use super::log::{AddedFile, LogEntry, TableLog, checkpoint, files, next_entry, still_has};
+use super::log::{AddedFile, LogEntry, TableLog, checkpoint, files, follow};
 use super::table::Table;
 use ebbtide_policy::is_expires_column;
 use intern::Interner;
@@ -75,8 +75,7 @@ impl SegmentIndex {
     /// Reads the entries committed since the last call. The cost depends only on the new entries.
     /// Starts again from a newer version if the log has deleted entries that are needed.
     pub async fn refresh(&mut self) -> Result<(), StoreError> {
-        self.read_on().await?;
-        if !still_has(&self.log, self.version).await? {
+        if !self.read_on().await? {
             let newest = files::newest(&files::list(&self.log).await?)
                 .filter(|newest| *newest >= self.version);
             let newest = newest.ok_or_else(|| self.log.cut_short(self.version))?;
@@ -86,12 +85,17 @@ impl SegmentIndex {
         Ok(())
     }
 
-    async fn read_on(&mut self) -> Result<(), StoreError> {
-        while let Some(entry) = next_entry(&self.log, self.version + 1).await? {
-            self.version = entry.version;
-            self.files.enter(&entry);
-        }
-        Ok(())
+    /// Returns false if the entry of its version was deleted meanwhile.
+    async fn read_on(&mut self) -> Result<bool, StoreError> {
+        let (log, from) = (self.log.clone(), self.version);
+        let newest = follow(&log, from, |entry| self.apply(entry)).await?;
+        Ok(newest.is_some())
+    }
+
+    /// Applies one more entry.
+    fn apply(&mut self, entry: &LogEntry) {
+        self.version = entry.version;
+        self.files.enter(entry);
     }
 
     /// Starts to collect paths for [`SegmentIndex::take_ingested`].

@@ -13,7 +13,7 @@ use object_store::ObjectMeta;
 
 use super::damage::Repair;
 use super::files::{self, LogFileKind};
-use super::{CONTROLS_APP, LogEntry, TableLog, checkpoint, entry_file, next_entry, read_entry};
+use super::{CONTROLS_APP, LogEntry, TableLog, checkpoint, follow, read_entry};
 use crate::error::StoreError;
 use crate::evidence::{Evidence, TableTotals};
 use ebbtide_base::ids::BucketUnit;
@@ -126,10 +126,7 @@ impl LogState {
     /// on the table. Loads the newest state again if the entry of its version was deleted
     /// meanwhile. Returns the file of the entry of its version; `None` if it was loaded again.
     pub async fn read_on(&mut self, log: &TableLog) -> Result<Option<ObjectMeta>, StoreError> {
-        while let Some(entry) = next_entry(log, self.version + 1).await? {
-            self.apply(&entry);
-        }
-        let file = entry_file(log, self.version).await?;
+        let file = follow(log, self.version, |entry| self.apply(entry)).await?;
         if file.is_none() {
             let newest = Self::load(log)
                 .await?
