@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 use super::error::StoreError;
 use super::evidence::Evidence;
-use super::log::{AddedFile, LogEntry, TableLog, checkpoint, files, follow};
+use super::log::files::{self, LogFile};
+use super::log::{AddedFile, LogEntry, TableLog, checkpoint, follow};
 use super::table::Table;
 use ebbtide_policy::is_expires_column;
 use intern::Interner;
@@ -51,13 +52,18 @@ impl SegmentIndex {
             .columns
             .iter()
             .any(|column| is_expires_column(&column.name));
-        Self::at(&table.log, table.state.version, has_deadlines).await
+        let (log, version) = (&table.log, table.state.version);
+        let listed = files::list(log).await?;
+        let mut index = Self::at(log, &listed, version, has_deadlines).await?;
+        index.refresh().await?;
+        Ok(index)
     }
 
-    /// Loads the segments of `version` and of the entries after it. `has_deadlines` is true if
-    /// segments can have deadlines.
-    pub async fn at(
+    /// Loads the segments of exactly `version`. `listed` are the files of the log. `has_deadlines`
+    /// is true if segments can have deadlines: a file that mentions none is no segment then.
+    pub(super) async fn at(
         log: &TableLog,
+        listed: &[LogFile],
         version: u64,
         has_deadlines: bool,
     ) -> Result<SegmentIndex, StoreError> {
@@ -67,8 +73,7 @@ impl SegmentIndex {
             files: IndexedFiles::default(),
             has_deadlines,
         };
-        index.begin(version).await?;
-        index.refresh().await?;
+        index.begin(listed, version).await?;
         Ok(index)
     }
 
@@ -76,10 +81,10 @@ impl SegmentIndex {
     /// Starts again from a newer version if the log has deleted entries that are needed.
     pub async fn refresh(&mut self) -> Result<(), StoreError> {
         if !self.read_on().await? {
-            let newest = files::newest(&files::list(&self.log).await?)
-                .filter(|newest| *newest >= self.version);
+            let listed = files::list(&self.log).await?;
+            let newest = files::newest(&listed).filter(|newest| *newest >= self.version);
             let newest = newest.ok_or_else(|| self.log.cut_short(self.version))?;
-            self.begin(newest).await?;
+            self.begin(&listed, newest).await?;
             self.read_on().await?;
         }
         Ok(())
@@ -93,7 +98,7 @@ impl SegmentIndex {
     }
 
     /// Applies one more entry.
-    fn apply(&mut self, entry: &LogEntry) {
+    pub(super) fn apply(&mut self, entry: &LogEntry) {
         self.version = entry.version;
         self.files.enter(entry);
     }
@@ -115,15 +120,14 @@ impl SegmentIndex {
     }
 
     /// Replaces all segments by those of a version.
-    async fn begin(&mut self, version: u64) -> Result<(), StoreError> {
+    async fn begin(&mut self, listed: &[LogFile], version: u64) -> Result<(), StoreError> {
         let follows = self.files.ingested.is_some();
         let empty = IndexedFiles {
             interner: Interner::new(self.has_deadlines),
             ..IndexedFiles::default()
         };
-        let listed = files::list(&self.log).await?;
         let (files, tail) =
-            checkpoint::files(&self.log, &listed, version, empty, IndexedFiles::add).await?;
+            checkpoint::files(&self.log, listed, version, empty, IndexedFiles::add).await?;
         (self.files, self.version) = (files, version);
         tail.iter().for_each(|entry| self.files.enter(entry));
         self.files.ingested = follows.then(Vec::new);

@@ -21,6 +21,7 @@ mod reports;
 pub mod rewrite;
 pub mod root;
 pub mod segment;
+pub mod snapshot;
 pub mod source;
 pub mod spec;
 pub mod table;

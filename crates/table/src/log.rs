@@ -143,11 +143,6 @@ pub async fn follow(
     entry_file(log, newest).await
 }
 
-/// Returns true if the log still has the entry of a version that was read before.
-pub async fn still_has(log: &TableLog, version: u64) -> Result<bool, StoreError> {
-    Ok(entry_file(log, version).await?.is_some())
-}
-
 /// Returns the file of an entry without reading it; `None` if that version has no entry.
 pub async fn entry_file(log: &TableLog, version: u64) -> Result<Option<ObjectMeta>, StoreError> {
     let path = log.log_path().clone().join(format!("{version:020}.json"));

@@ -12,7 +12,7 @@ use deltalake_core::kernel::{DataType, Metadata, PrimitiveType, Protocol, Snapsh
 use object_store::ObjectMeta;
 
 use super::damage::Repair;
-use super::files::{self, LogFileKind};
+use super::files::{self, LogFile, LogFileKind};
 use super::{CONTROLS_APP, LogEntry, TableLog, checkpoint, follow, read_entry};
 use crate::error::StoreError;
 use crate::evidence::{Evidence, TableTotals};
@@ -90,13 +90,16 @@ impl LogState {
     /// Loads the newest state: from the newest checkpoint, and the entries after it. `None` if
     /// there is no table.
     pub async fn load(log: &TableLog) -> Result<Option<LogState>, StoreError> {
-        Ok(Self::load_snapshot(log).await?.map(|(state, _)| state))
+        let loaded = Self::load_snapshot(log, &files::list(log).await?).await?;
+        Ok(loaded.map(|(state, _)| state))
     }
 
-    /// Loads the newest state and the kernel's snapshot of the same version, which can list the
-    /// files.
-    pub async fn load_snapshot(log: &TableLog) -> Result<Option<(LogState, Snapshot)>, StoreError> {
-        let listed = files::list(log).await?;
+    /// Loads the newest state like [`LogState::load`], and the kernel's snapshot of the same
+    /// version, which can list the files. `listed` are the files of the log.
+    pub async fn load_snapshot(
+        log: &TableLog,
+        listed: &[LogFile],
+    ) -> Result<Option<(LogState, Snapshot)>, StoreError> {
         if !listed.iter().any(|file| {
             matches!(
                 file.kind,
@@ -113,7 +116,7 @@ impl LogState {
             version,
             metadata: snapshot.metadata().clone(),
             protocol: snapshot.protocol().clone(),
-            txns: checkpoint::txns(log, &listed, version).await?,
+            txns: checkpoint::txns(log, listed, version).await?,
             totals: with_foreign(totals, foreign),
             evidence_at: evidence.as_ref().map(|(version, _)| *version),
             made_at: evidence.map(|(_, evidence)| evidence.at),
