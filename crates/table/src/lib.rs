@@ -51,7 +51,7 @@ pub use segment::{EncodedSegment, Segment, SegmentError, SegmentTags, SegmentWri
 pub use spec::{ColumnRole, TableColumn, TableSpec};
 pub use table::{
     AcceptLossError, ControlsVersion, IngestCommit, LossDecision, OffsetAdvance, PolicyCommit,
-    RewriteCommit, SegmentStore, Table, TableControls, TableControlsCache, controls_of,
-    raise_controls, take_force,
+    RewriteCommit, SegmentStore, SegmentedTable, Table, TableControls, TableControlsCache,
+    controls_of, raise_controls, take_force,
 };
 pub use transaction::{CommitFailure, EntryPut, Transaction, commit};

@@ -52,14 +52,7 @@ impl LogSnapshot {
     /// Applies the entries committed since the last call. Two requests if there are none. Returns
     /// false if the log has deleted entries that are needed: the table must be loaded again then.
     pub async fn advance(&mut self) -> Result<bool, StoreError> {
-        let (state, segments) = (&mut self.state, &mut self.segments);
-        let newest = follow(&self.log, state.version, |entry| {
-            state.apply(entry);
-            segments.apply(entry);
-        });
-        let is_complete = newest.await?.is_some();
-        self.state.supported()?;
-        Ok(is_complete)
+        advance(&self.log, &mut self.state, &mut self.segments).await
     }
 
     /// Returns the log of the table.
@@ -79,4 +72,37 @@ impl LogSnapshot {
     pub fn segments(&self) -> &SegmentIndex {
         &self.segments
     }
+}
+
+/// Does the same as [`LogSnapshot::advance`] to the parts of a snapshot.
+async fn advance(
+    log: &TableLog,
+    state: &mut LogState,
+    segments: &mut SegmentIndex,
+) -> Result<bool, StoreError> {
+    let newest = follow(log, state.version, |entry| {
+        segments.apply(entry, state.controls());
+        state.apply(entry);
+    });
+    let is_complete = newest.await?.is_some();
+    state.supported()?;
+    Ok(is_complete)
+}
+
+/// Applies the entries committed since the version of both. Loads a newer version of both if the
+/// log has deleted entries that are needed.
+pub(super) async fn advance_or_load(
+    log: &TableLog,
+    state: &mut LogState,
+    segments: &mut SegmentIndex,
+) -> Result<(), StoreError> {
+    if !advance(log, state, segments).await? {
+        let listed = files::list(log).await?;
+        let loaded = LogState::load_snapshot(log, &listed).await?;
+        let newest = loaded.filter(|(newest, _)| newest.version >= state.version);
+        let (newest, _) = newest.ok_or_else(|| log.cut_short(state.version))?;
+        segments.begin(&listed, newest.version).await?;
+        *state = newest;
+    }
+    Ok(())
 }
