@@ -21,7 +21,7 @@ use ebbtide_config::NoticeLimits;
 use ebbtide_policy::{Calendar, Policy, Profile, Records, Trigger};
 use ebbtide_query::products;
 use ebbtide_table::{
-    ControlsVersion, OpenError, Predicate, RewriteError, Root, SegmentIndex, StoreError,
+    ControlsVersion, OpenError, Predicate, RewriteError, Root, SegmentedTable, StoreError,
     StoredSegment, Table, TableSpec,
 };
 
@@ -79,8 +79,7 @@ pub struct Preview {
 }
 
 struct Previewed {
-    table: Table,
-    index: SegmentIndex,
+    table: SegmentedTable,
     records: Records,
     profiles: HashMap<ProfileId, Option<Arc<Profile>>>,
 }
@@ -130,10 +129,8 @@ impl Preview {
             let Some(table) = Table::existing(root, Arc::new(spec)).await? else {
                 continue;
             };
-            let index = SegmentIndex::load(&table).await?;
             tables.push(Previewed {
-                table,
-                index,
+                table: SegmentedTable::load(table).await?,
                 records,
                 profiles: HashMap::new(),
             });
@@ -202,7 +199,7 @@ impl Previewed {
         for attempt in 1.. {
             match self.count(request, attempt == ATTEMPTS).await? {
                 Ok(effect) => return Ok(effect),
-                Err(SegmentReplaced) => self.index.refresh().await?,
+                Err(SegmentReplaced) => self.table.refresh().await?,
             }
         }
         Err(
@@ -219,7 +216,8 @@ impl Previewed {
         last: bool,
     ) -> Result<Result<TableEffect, SegmentReplaced>, PreviewError> {
         let segments: Vec<StoredSegment> = self
-            .index
+            .table
+            .segments()
             .iter()
             .filter(|segment| !segment.cells)
             .cloned()

@@ -110,7 +110,7 @@ impl MonthsSimulation {
         for product in &products {
             let index = SegmentIndex::load(&product.table).await?;
             tables.push(ReadTable {
-                table: product.table.clone(),
+                table: Table::clone(&product.table),
                 index,
                 tidy: 0,
             });

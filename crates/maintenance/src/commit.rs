@@ -76,7 +76,7 @@ impl PlannedCommit {
 }
 
 impl SweptProduct {
-    /// Makes a commit, refreshes the index, and returns all effects. If the commit was not made,
+    /// Makes a commit and returns all effects. If the commit was not made,
     /// its written files are deleted; if its outcome is unknown, they are kept.
     pub(super) async fn commit(
         &mut self,
@@ -106,14 +106,14 @@ impl SweptProduct {
             .iter()
             .map(|segment| segment.bucket.to_string())
             .collect();
-        let (seen_at, controls) = (self.index.version(), held.version);
+        let (seen_at, controls) = (self.table.version(), held.version);
         let written = adds.clone();
-        // The index was refreshed since the plan was made, after a commit of this process. If
-        // another process removed a segment before that refresh, no log entry after `seen_at` shows
-        // it.
+        // The table may be newer than the plan: each commit of this process reads the log. If
+        // another process removed a segment meanwhile, no log entry after `seen_at` shows it.
+        let segments = self.table.segments();
         if let Some(moved) = removes
             .iter()
-            .find(|segment| self.index.get(&segment.path).is_none())
+            .find(|segment| segments.get(&segment.path).is_none())
         {
             self.table.discard(written).await;
             return Err(ebbtide_table::CommitError::SegmentMoved(moved.path.to_string()).into());
@@ -126,17 +126,14 @@ impl SweptProduct {
             renewed,
             evidence,
         };
-        let made = self.table.commit_rewrite(rewrite).await;
-        match made {
-            Ok(_) => {}
+        match self.table.commit_rewrite(rewrite).await {
+            Ok(_) => Ok(did),
             // The commit may have been applied: its files may belong to the table.
-            Err(error @ ebbtide_table::CommitError::Unknown(_)) => return Err(error.into()),
+            Err(error @ ebbtide_table::CommitError::Unknown(_)) => Err(error.into()),
             Err(error) => {
                 self.table.discard(written).await;
-                return Err(error.into());
+                Err(error.into())
             }
         }
-        self.index.refresh().await?;
-        Ok(did)
     }
 }

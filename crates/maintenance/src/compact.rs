@@ -167,7 +167,7 @@ impl SweepView<'_> {
                 && !self.is_held(segment, held)
                 && !wait(segment)
         };
-        choose(self.index.iter(), &how.rule, ready)
+        choose(self.segments().iter(), &how.rule, ready)
     }
 
     /// Returns true if a segment's bucket has ended and the time for late records is over.
@@ -193,7 +193,7 @@ impl SweepView<'_> {
     pub fn most_segments(&self, now: DateTime<Utc>, late: TimeDelta) -> usize {
         let mut counts: BTreeMap<(Bucket, &ProfileId), usize> = BTreeMap::new();
         for segment in self
-            .index
+            .segments()
             .iter()
             .filter(|segment| self.is_closed(segment, now, late))
         {

@@ -57,9 +57,6 @@ impl SweptProduct {
             by.clock.now(),
             by.policy_version.clone(),
         );
-        Ok(self
-            .table
-            .note_notices(newest, self.index.version(), evidence)
-            .await?)
+        Ok(self.table.note_notices(newest, evidence).await?)
     }
 }

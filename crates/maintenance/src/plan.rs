@@ -52,12 +52,12 @@ impl SweepView<'_> {
                 || wait(segment)
         };
         let segments = self
-            .index
+            .segments()
             .iter()
             .map(|segment| bare.get(&segment.path).unwrap_or(segment));
         let mut plan = select(segments, now, bounds, open, waits);
         let (mut outdated, mut buckets) = (Vec::new(), BTreeSet::new());
-        for segment in self.index.iter() {
+        for segment in self.segments().iter() {
             if self.is_held(segment, held) || !self.is_outdated(segment) {
                 continue;
             }
@@ -90,7 +90,7 @@ impl SweepView<'_> {
     /// stops classifying the last category that was left in a segment.
     fn bare(&self) -> BTreeMap<Arc<str>, StoredSegment> {
         let mut bare = BTreeMap::new();
-        for segment in self.index.iter() {
+        for segment in self.segments().iter() {
             if segment.cells || !segment.deadlines.is_empty() {
                 continue;
             }
@@ -132,7 +132,7 @@ impl SweptProduct {
         wait: impl Fn(&StoredSegment) -> bool,
     ) -> SweepPlan {
         let mut view = self.view();
-        let found = view.suspected(view.index.iter());
+        let found = view.suspected(view.segments().iter());
         let suspected = view.note_unconcerned(found);
         view.plan(PlanRequest { now, held, bounds }, &suspected, wait)
     }
@@ -146,7 +146,7 @@ impl SweptProduct {
         wait: impl Fn(&TriggerCandidate) -> bool,
     ) -> SweepPlan {
         let mut view = self.view();
-        let found = view.suspected(view.index.iter());
+        let found = view.suspected(view.segments().iter());
         let mut suspects = view.note_unconcerned(found);
         suspects.retain(|suspect| !view.is_outdated(&suspect.segment) && !wait(suspect));
         trigger_tasks(suspects, now, bounds)

@@ -16,7 +16,9 @@ use super::triggers::candidate::{StaleRows, TriggerCandidate};
 use ebbtide_base::ids::ProductKey;
 use ebbtide_controls::{Controls, SharedControls};
 use ebbtide_policy::Policy;
-use ebbtide_table::{Retagging, RewriteError, SegmentIndex, StoreError, StoredSegment, Table};
+use ebbtide_table::{
+    ControlsVersion, Retagging, RewriteError, SegmentedTable, StoreError, StoredSegment,
+};
 use holds::SweepHolds;
 pub use opening::OpenProductError;
 use state::ProductState;
@@ -25,10 +27,8 @@ use view::SweepView;
 /// One product's table as a sweep sees it. Clones share the results of checks of segments.
 #[derive(Clone)]
 pub struct SweptProduct {
-    /// Its table.
-    pub table: Table,
-    /// The table's segments.
-    pub index: SegmentIndex,
+    /// Its table, with its segments.
+    pub table: SegmentedTable,
     /// The state that decisions use.
     pub(crate) state: ProductState,
 }
@@ -51,30 +51,22 @@ impl SweptProduct {
     pub fn view(&self) -> SweepView<'_> {
         SweepView {
             state: &self.state,
-            index: &self.index,
-            texts: &self.table,
+            table: &self.table,
+            noted: self.table.noted(),
             reviews: self.state.reviews.lock(),
         }
     }
 
     /// Reads what was committed since the last call.
     pub async fn refresh(&mut self) -> Result<(), StoreError> {
-        self.index.refresh().await?;
-        let ingested = self.index.take_ingested();
-        let (floor, index) = (self.state.floor, &self.index);
-        {
-            let mut reviews = self.state.reviews.lock();
-            // What ingest stored since the last call was stored under these controls, or newer
-            // ones.
-            for path in ingested {
-                reviews.note_triggers(path, floor);
-            }
-            reviews.retain(index.version(), |path| index.get(path).is_some());
-        }
-        self.state.floor = self.table.controls();
         self.table.refresh().await?;
-        // The note was read at the index's version or after it.
-        self.state.triggers.set_reflected(self.table.noted());
+        let ingested = self.table.take_ingested();
+        let segments = self.table.segments();
+        let mut reviews = self.state.reviews.lock();
+        for segment in ingested {
+            reviews.note_triggers(segment.path, ControlsVersion(segment.controls));
+        }
+        reviews.retain(segments.version(), |path| segments.get(path).is_some());
         Ok(())
     }
 
@@ -94,7 +86,7 @@ impl SweptProduct {
     /// Returns the segments that notices may concern and that were not checked for them.
     pub fn suspected(&mut self) -> Vec<TriggerCandidate> {
         let mut view = self.view();
-        let found = view.suspected(view.index.iter());
+        let found = view.suspected(view.segments().iter());
         view.note_unconcerned(found)
     }
 

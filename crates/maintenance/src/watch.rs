@@ -214,7 +214,7 @@ impl OverdueWatch {
                 && (early || view.reviews.is_held(&segment.path))
         };
         let outdated: u64 = view
-            .index
+            .segments()
             .iter()
             .filter(|segment| view.is_outdated(segment))
             .map(|segment| segment.records)
@@ -222,14 +222,14 @@ impl OverdueWatch {
         let seen: Vec<Cow<'_, StoredSegment>> = match outdated {
             0 => Vec::new(),
             _ => view
-                .index
+                .segments()
                 .iter()
                 .map(|segment| view.as_due(segment))
                 .collect(),
         };
         // By the active policy, whatever the tags still say.
         let mut found = match outdated {
-            0 => overdue(view.index.iter(), now, grace, is_held, known_since),
+            0 => overdue(view.segments().iter(), now, grace, is_held, known_since),
             _ => overdue(
                 seen.iter().map(AsRef::as_ref),
                 now,
@@ -278,7 +278,7 @@ impl OverdueWatch {
         self.metrics
             .unswept_files
             .with_label_values(&[key])
-            .set(gauge(product.index.unknown().count() as u64));
+            .set(gauge(product.table.segments().unknown().count() as u64));
     }
 }
 

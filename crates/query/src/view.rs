@@ -72,6 +72,15 @@ pub enum ViewError {
     Store(#[from] StoreError),
 }
 
+impl ViewError {
+    fn no_table(root: &Root, product: &ProductKey) -> ViewError {
+        ViewError::NoTable {
+            product: product.to_string(),
+            root: root.to_string(),
+        }
+    }
+}
+
 /// Returns the products that have a table under the root, sorted. A root that does not exist has
 /// none.
 pub async fn products(root: &Root) -> Result<Vec<ProductKey>, StoreError> {
@@ -119,15 +128,13 @@ struct FileStats {
 
 impl TableView {
     async fn open(root: &Root, product: &ProductKey) -> Result<TableView, ViewError> {
-        let no_table = || ViewError::NoTable {
-            product: product.to_string(),
-            root: root.to_string(),
-        };
         let log = TableLog::of(root, product);
         // The kernel lists files lazily: a checkpoint that cannot be read must be hidden before the
         // kernel begins.
-        log.is_readable(&files::list(&log).await?, u64::MAX).await?;
-        let (state, snapshot) = LogState::load_snapshot(&log).await?.ok_or_else(no_table)?;
+        let listed = files::list(&log).await?;
+        log.is_readable(&listed, u64::MAX).await?;
+        let loaded = LogState::load_snapshot(&log, &listed).await?;
+        let (state, snapshot) = loaded.ok_or_else(|| ViewError::no_table(root, product))?;
         Ok(TableView {
             log,
             state,

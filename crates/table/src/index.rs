@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 use super::error::StoreError;
 use super::evidence::Evidence;
-use super::log::{AddedFile, LogEntry, TableLog, checkpoint, files, next_entry, still_has};
+use super::log::files::{self, LogFile};
+use super::log::{AddedFile, LogEntry, TableLog, checkpoint, follow};
 use super::table::Table;
 use ebbtide_policy::is_expires_column;
 use intern::Interner;
@@ -37,27 +38,45 @@ struct IndexedFiles {
     /// Paths of active files that this version does not understand as segments.
     unknown: BTreeSet<String>,
     interner: Interner,
-    /// Paths of segments that ingest added since the last call of `take_ingested`; `None` if
-    /// nothing follows ingest.
-    ingested: Option<Vec<Arc<str>>>,
+    /// The segments that ingest added since the last call of `take_ingested`; `None` if nothing
+    /// follows ingest.
+    ingested: Option<Vec<IngestedSegment>>,
+}
+
+/// A segment that ingest added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngestedSegment {
+    /// Its path.
+    pub path: Arc<str>,
+    /// The version of the controls that its rows were stored under; 0 if it is not known.
+    pub controls: i64,
 }
 
 impl SegmentIndex {
     /// Loads the segments of the table's newest version: from the newest checkpoint, and the
     /// entries after it.
     pub async fn load(table: &Table) -> Result<SegmentIndex, StoreError> {
+        let mut index = Self::of(table).await?;
+        index.refresh().await?;
+        Ok(index)
+    }
+
+    /// Loads the segments of the version that the table has read.
+    pub(super) async fn of(table: &Table) -> Result<SegmentIndex, StoreError> {
         let has_deadlines = table
             .spec()
             .columns
             .iter()
             .any(|column| is_expires_column(&column.name));
-        Self::at(&table.log, table.state.version, has_deadlines).await
+        let listed = files::list(&table.log).await?;
+        Self::at(&table.log, &listed, table.state.version, has_deadlines).await
     }
 
-    /// Loads the segments of `version` and of the entries after it. `has_deadlines` is true if
-    /// segments can have deadlines.
-    pub async fn at(
+    /// Loads the segments of exactly `version`. `listed` are the files of the log. `has_deadlines`
+    /// is true if segments can have deadlines: a file that mentions none is no segment then.
+    pub(super) async fn at(
         log: &TableLog,
+        listed: &[LogFile],
         version: u64,
         has_deadlines: bool,
     ) -> Result<SegmentIndex, StoreError> {
@@ -67,42 +86,47 @@ impl SegmentIndex {
             files: IndexedFiles::default(),
             has_deadlines,
         };
-        index.begin(version).await?;
-        index.refresh().await?;
+        index.begin(listed, version).await?;
         Ok(index)
     }
 
     /// Reads the entries committed since the last call. The cost depends only on the new entries.
     /// Starts again from a newer version if the log has deleted entries that are needed.
     pub async fn refresh(&mut self) -> Result<(), StoreError> {
-        self.read_on().await?;
-        if !still_has(&self.log, self.version).await? {
-            let newest = files::newest(&files::list(&self.log).await?)
-                .filter(|newest| *newest >= self.version);
+        if !self.read_on().await? {
+            let listed = files::list(&self.log).await?;
+            let newest = files::newest(&listed).filter(|newest| *newest >= self.version);
             let newest = newest.ok_or_else(|| self.log.cut_short(self.version))?;
-            self.begin(newest).await?;
+            self.begin(&listed, newest).await?;
             self.read_on().await?;
         }
         Ok(())
     }
 
-    async fn read_on(&mut self) -> Result<(), StoreError> {
-        while let Some(entry) = next_entry(&self.log, self.version + 1).await? {
-            self.version = entry.version;
-            self.files.enter(&entry);
-        }
-        Ok(())
+    /// Returns false if the entry of its version was deleted meanwhile.
+    async fn read_on(&mut self) -> Result<bool, StoreError> {
+        let (log, from) = (self.log.clone(), self.version);
+        let newest = follow(&log, from, |entry| self.apply(entry, 0)).await?;
+        Ok(newest.is_some())
     }
 
-    /// Starts to collect paths for [`SegmentIndex::take_ingested`].
-    pub fn follow_ingest(&mut self) {
+    /// Applies one more entry. `controls` is the version of the table's controls before it; 0 if it
+    /// is not known.
+    pub(super) fn apply(&mut self, entry: &LogEntry, controls: i64) {
+        self.version = entry.version;
+        self.files.enter(entry);
+        self.files.note_ingested(entry, controls);
+    }
+
+    /// Starts to collect segments for [`SegmentIndex::take_ingested`].
+    pub(super) fn follow_ingest(&mut self) {
         self.files.ingested.get_or_insert_default();
     }
 
-    /// Returns the paths of segments that ingest commits added, among the entries read since the
-    /// last call. Some of them may be removed again. The collection starts empty again if the index
-    /// had to start again.
-    pub fn take_ingested(&mut self) -> Vec<Arc<str>> {
+    /// Returns the segments that ingest commits added, among the entries read since the last call.
+    /// Some of them may be removed again. The collection starts empty again if the index had to
+    /// start again.
+    pub(super) fn take_ingested(&mut self) -> Vec<IngestedSegment> {
         self.files
             .ingested
             .as_mut()
@@ -111,15 +135,18 @@ impl SegmentIndex {
     }
 
     /// Replaces all segments by those of a version.
-    async fn begin(&mut self, version: u64) -> Result<(), StoreError> {
+    pub(super) async fn begin(
+        &mut self,
+        listed: &[LogFile],
+        version: u64,
+    ) -> Result<(), StoreError> {
         let follows = self.files.ingested.is_some();
         let empty = IndexedFiles {
             interner: Interner::new(self.has_deadlines),
             ..IndexedFiles::default()
         };
-        let listed = files::list(&self.log).await?;
         let (files, tail) =
-            checkpoint::files(&self.log, &listed, version, empty, IndexedFiles::add).await?;
+            checkpoint::files(&self.log, listed, version, empty, IndexedFiles::add).await?;
         (self.files, self.version) = (files, version);
         tail.iter().for_each(|entry| self.files.enter(entry));
         self.files.ingested = follows.then(Vec::new);
@@ -172,15 +199,16 @@ impl IndexedFiles {
             }
         }
         entry.added.iter().for_each(|added| self.add(added));
+    }
+
+    fn note_ingested(&mut self, entry: &LogEntry, controls: i64) {
         if let Some(ingested) = &mut self.ingested
             && entry.evidence.as_ref().is_some_and(Evidence::is_ingest)
         {
-            ingested.extend(
-                entry
-                    .added
-                    .iter()
-                    .map(|added| Arc::from(stored_segment::decoded(&added.path))),
-            );
+            ingested.extend(entry.added.iter().map(|added| IngestedSegment {
+                path: Arc::from(stored_segment::decoded(&added.path)),
+                controls,
+            }));
         }
     }
 

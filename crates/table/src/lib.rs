@@ -21,6 +21,7 @@ mod reports;
 pub mod rewrite;
 pub mod root;
 pub mod segment;
+pub mod snapshot;
 pub mod source;
 pub mod spec;
 pub mod table;
@@ -50,7 +51,7 @@ pub use segment::{EncodedSegment, Segment, SegmentError, SegmentTags, SegmentWri
 pub use spec::{ColumnRole, TableColumn, TableSpec};
 pub use table::{
     AcceptLossError, ControlsVersion, IngestCommit, LossDecision, OffsetAdvance, PolicyCommit,
-    RewriteCommit, SegmentStore, Table, TableControls, TableControlsCache, controls_of,
-    raise_controls, take_force,
+    RewriteCommit, SegmentStore, SegmentedTable, Table, TableControls, TableControlsCache,
+    controls_of, raise_controls, take_force,
 };
 pub use transaction::{CommitFailure, EntryPut, Transaction, commit};

@@ -123,14 +123,24 @@ impl Deref for TableLog {
     }
 }
 
-/// Returns true if the log still has the entry of a version that was read before.
+/// Passes every entry after `version` to `apply`, oldest first: the only way in which a reader
+/// moves on. Returns the file of the newest entry; `None` if that entry was deleted meanwhile.
 ///
-/// The cleanup deletes the oldest entries first. So if the entry exists, a missing entry after it
-/// was never written. If it does not exist, the reader was away for longer than entries are kept,
-/// and must start again: a commit after a version that only seems to be the newest would be stored
-/// where no one reads it.
-pub async fn still_has(log: &TableLog, version: u64) -> Result<bool, StoreError> {
-    Ok(entry_file(log, version).await?.is_some())
+/// The cleanup deletes the oldest entries first. So if the newest entry exists, a missing entry
+/// after it was never written. If it does not exist, the reader was away for longer than entries
+/// are kept, and must start again: a commit after a version that only seems to be the newest would
+/// be stored where no one reads it.
+pub async fn follow(
+    log: &TableLog,
+    version: u64,
+    mut apply: impl FnMut(&LogEntry) + Send,
+) -> Result<Option<ObjectMeta>, StoreError> {
+    let mut newest = version;
+    while let Some(entry) = next_entry(log, newest + 1).await? {
+        newest = entry.version;
+        apply(&entry);
+    }
+    entry_file(log, newest).await
 }
 
 /// Returns the file of an entry without reading it; `None` if that version has no entry.

@@ -13,6 +13,7 @@ mod open;
 mod policy;
 mod requirement;
 mod rewrite;
+mod segmented;
 mod transaction;
 
 pub use controls::{controls_of, raise_controls};
@@ -20,6 +21,7 @@ pub use controls_cache::{TableControls, TableControlsCache};
 pub use losses::{AcceptLossError, LossDecision};
 pub use policy::{PolicyCommit, take_force};
 pub use rewrite::RewriteCommit;
+pub use segmented::SegmentedTable;
 
 use std::sync::Arc;
 

@@ -304,8 +304,9 @@ pub async fn active_paths(
 ) -> Result<Vec<String>, StoreError> {
     let log = TableLog::of(root, product);
     // The kernel lists files lazily: a checkpoint that cannot be read must be hidden before it begins.
-    log.is_readable(&files::list(&log).await?, u64::MAX).await?;
-    let (_, snapshot) = LogState::load_snapshot(&log)
+    let listed = files::list(&log).await?;
+    log.is_readable(&listed, u64::MAX).await?;
+    let (_, snapshot) = LogState::load_snapshot(&log, &listed)
         .await?
         .expect("the table exists");
     let files: Vec<_> = snapshot.file_views(log.as_ref(), None).collect().await;

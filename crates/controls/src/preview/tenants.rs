@@ -64,7 +64,12 @@ impl Previewed {
             column: column.to_owned(),
             value: tenant.to_owned(),
         };
-        for segment in self.index.iter().filter(|segment| !segment.cells) {
+        for segment in self
+            .table
+            .segments()
+            .iter()
+            .filter(|segment| !segment.cells)
+        {
             match self.table.matches(segment, &is).await {
                 Ok(0) => {}
                 Ok(_) => return Ok(true),
@@ -95,7 +100,8 @@ impl Previewed {
             !segment.cells && profile.is_some_and(open)
         };
         let segments: Vec<StoredSegment> = self
-            .index
+            .table
+            .segments()
             .iter()
             .filter(waits)
             .take(MOST_SEGMENTS)

@@ -43,7 +43,7 @@ impl SweptProduct {
                 };
                 done.count(&self.commit(step, held, by).await?);
                 self.state.note_held(kept.into(), held);
-                Ok(self.index.get(&freed).cloned())
+                Ok(self.table.segments().get(&freed).cloned())
             }
         }
     }

@@ -102,7 +102,7 @@ async fn reform(
         renewed: true,
     })
     .await?;
-    let index = &run.product.index;
-    segments.extend(new.iter().filter_map(|path| index.get(path).cloned()));
+    let stored = run.product.table.segments();
+    segments.extend(new.iter().filter_map(|path| stored.get(path).cloned()));
     Ok(segments)
 }

@@ -15,7 +15,7 @@ use ebbtide_base::ids::ProductKey;
 use ebbtide_policy::{Policy, PolicyDiff, PolicyPosition, RefusedChange, diff};
 use ebbtide_query::products;
 use ebbtide_table::{
-    OpenError, RewriteError, Root, SegmentIndex, StoreError, StoredSegment, Table, TableSpec,
+    OpenError, RewriteError, Root, SegmentedTable, StoreError, StoredSegment, Table, TableSpec,
 };
 
 /// The effect of a new policy.
@@ -63,8 +63,9 @@ pub async fn examine(root: &Root, old: &Policy, new: &Policy) -> Result<PolicyDi
         } else if let Some(spec) = TableSpec::of(old, &product)
             && let Some(table) = Table::existing(root, Arc::new(spec)).await?
         {
-            let index = SegmentIndex::load(&table).await?;
-            let records: u64 = index
+            let table = SegmentedTable::load(table).await?;
+            let records: u64 = table
+                .segments()
                 .iter()
                 .filter(|segment| !segment.cells)
                 .map(|segment| segment.records)
@@ -101,10 +102,9 @@ pub async fn survey(
         let Some(table) = Table::existing(root, Arc::new(spec)).await? else {
             continue;
         };
-        let index = SegmentIndex::load(&table).await?;
+        let table = SegmentedTable::load(table).await?;
         let surveyed = Surveyed {
             table: &table,
-            index: &index,
             migration: &migration,
             now,
         };
@@ -128,8 +128,7 @@ fn left(product: &ProductKey, records: u64) -> RefusedChange {
 
 /// A table that is surveyed.
 struct Surveyed<'s> {
-    table: &'s Table,
-    index: &'s SegmentIndex,
+    table: &'s SegmentedTable,
     migration: &'s Migration,
     now: DateTime<Utc>,
 }
@@ -141,9 +140,9 @@ impl Surveyed<'_> {
     ) -> Result<ProductEffect, SurveyError> {
         let product = &self.table.spec().product;
         let mut effect = ProductEffect::of(product);
-        effect.unknown_files = self.index.unknown().count() as u64;
-        let of = self.index.len();
-        for (done, segment) in self.index.iter().enumerate() {
+        effect.unknown_files = self.table.segments().unknown().count() as u64;
+        let of = self.table.segments().len();
+        for (done, segment) in self.table.segments().iter().enumerate() {
             if !segment.cells {
                 self.one(segment, &mut effect).await?;
             }

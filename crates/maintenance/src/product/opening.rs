@@ -17,7 +17,7 @@ use crate::triggers::state::TriggerState;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_policy::anonymize::{CellPlan, CellPlanError};
 use ebbtide_policy::{Calendar, EndRule, Policy};
-use ebbtide_table::{OpenError, Root, SegmentIndex, StoreError, Table, TableSpec};
+use ebbtide_table::{OpenError, Root, SegmentedTable, StoreError, Table, TableSpec};
 
 /// The reason why a product's table cannot be swept.
 #[derive(Debug, thiserror::Error)]
@@ -97,8 +97,8 @@ impl SweptProduct {
             .values()
             .filter_map(|class| class.category().cloned())
             .collect();
-        let mut index = SegmentIndex::load(&table).await?;
-        index.follow_ingest();
+        let mut table = SegmentedTable::load(table).await?;
+        table.follow_ingest();
         let calendar = Calendar::new(policy.zone, policy.bucket);
         let state = ProductState {
             key,
@@ -109,12 +109,7 @@ impl SweptProduct {
             triggers: TriggerState::new(),
             reviews: ProductReviews::default(),
             controls: Arc::default(),
-            floor: table.controls(),
         };
-        Ok(Some(SweptProduct {
-            table,
-            index,
-            state,
-        }))
+        Ok(Some(SweptProduct { table, state }))
     }
 }

@@ -12,7 +12,7 @@ use crate::triggers::state::TriggerState;
 use ebbtide_base::ids::{Category, ProductKey};
 use ebbtide_controls::{Controls, SegmentView};
 use ebbtide_policy::{Policy, Records};
-use ebbtide_table::{ControlsVersion, Predicate, StoredSegment};
+use ebbtide_table::{Predicate, StoredSegment};
 
 /// The rules of one product, the controls that were read last, and the results of earlier checks of
 /// its segments. Clones share these results.
@@ -35,8 +35,6 @@ pub struct ProductState {
     pub reviews: ProductReviews,
     /// The controls that were read last.
     pub controls: Arc<Controls>,
-    /// A version of the controls that the table was under at the index's version or before it.
-    pub floor: ControlsVersion,
 }
 
 impl ProductState {

@@ -13,28 +13,17 @@ use crate::review::SegmentReviews;
 use crate::triggers::candidate::TriggerCandidate;
 use ebbtide_base::ids::{Category, ProfileId};
 use ebbtide_policy::Profile;
-use ebbtide_table::{ControlsVersion, SegmentIndex, StoredSegment, Table};
-
-/// The texts of profiles.
-pub trait ProfileTexts {
-    /// Returns the text of a profile; `None` if it is not known.
-    fn text(&self, profile: &ProfileId) -> Option<&str>;
-}
-
-impl ProfileTexts for Table {
-    fn text(&self, profile: &ProfileId) -> Option<&str> {
-        self.profile_text(profile)
-    }
-}
+use ebbtide_table::{ControlsVersion, SegmentIndex, SegmentedTable, StoredSegment};
 
 /// One product at one moment. The results of earlier checks are locked while it exists.
 pub struct SweepView<'s> {
     /// The state of the product.
     pub state: &'s ProductState,
-    /// Its segments.
-    pub index: &'s SegmentIndex,
-    /// The texts of their profiles.
-    pub texts: &'s dyn ProfileTexts,
+    /// Its table, with its segments.
+    pub table: &'s SegmentedTable,
+    /// The newest notice that the tags of all segments reflect according to the table, except those
+    /// of an earlier policy.
+    pub noted: ControlsVersion,
     /// The results of earlier checks of its segments.
     pub reviews: MutexGuard<'s, SegmentReviews>,
 }
@@ -49,8 +38,14 @@ pub struct TriggerFindings {
 }
 
 impl<'s> SweepView<'s> {
+    /// Returns the segments.
+    #[must_use]
+    pub fn segments(&self) -> &'s SegmentIndex {
+        self.table.segments()
+    }
+
     fn text(&self, segment: &StoredSegment) -> Option<&'s str> {
-        self.texts.text(&segment.profile)
+        self.table.profile_text(&segment.profile)
     }
 
     /// Returns the profile of a segment's rows; `None` if the table has no text for it that this
@@ -66,7 +61,8 @@ impl<'s> SweepView<'s> {
     /// have the profile's text.
     #[must_use]
     pub fn is_open(&self, profile: &ProfileId) -> bool {
-        self.texts.text(profile).is_none_or(Profile::is_open_text)
+        let text = self.table.profile_text(profile);
+        text.is_none_or(Profile::is_open_text)
     }
 
     /// Returns true if all rows of a segment are known to be held.
@@ -117,13 +113,12 @@ impl<'s> SweepView<'s> {
 
     /// Returns the newest notice that the tags of a segment certainly reflect.
     fn reflected(&self, segment: &StoredSegment) -> ControlsVersion {
-        let reflected_by_all = self.state.triggers.reflected();
         // The lookup of the review is the cheapest check.
         let seen = self.reviews.triggers(&segment.path);
-        if seen >= reflected_by_all || self.differs(segment) {
+        if seen >= self.noted || self.differs(segment) {
             seen
         } else {
-            reflected_by_all
+            self.noted
         }
     }
 
@@ -172,7 +167,7 @@ impl<'s> SweepView<'s> {
         if notices.is_empty() {
             return all;
         }
-        for segment in self.index.iter() {
+        for segment in self.segments().iter() {
             let Some(profile) = self.profile(segment) else {
                 continue;
             };
@@ -197,13 +192,13 @@ impl<'s> SweepView<'s> {
     /// withdraws the note.
     #[must_use]
     pub fn notice_to_note(&self, held: &SweepHolds) -> Option<ControlsVersion> {
-        let triggers = &self.state.triggers;
-        let newest = triggers.notices().newest();
-        let is_new = newest > triggers.reflected() && newest <= self.state.floor;
+        let newest = self.state.triggers.notices().newest();
+        // Ingest tags the records after this version under the controls of this version, or later.
+        let is_new = newest > self.noted && newest <= self.table.controls();
         let is_open = |segment: &StoredSegment| match self.differs(segment) {
             true => self.is_outdated(segment) && !self.is_held(segment, held),
             false => self.is_suspected(segment),
         };
-        (is_new && !self.index.iter().any(is_open)).then_some(newest)
+        (is_new && !self.segments().iter().any(is_open)).then_some(newest)
     }
 }

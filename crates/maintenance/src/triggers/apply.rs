@@ -55,11 +55,11 @@ async fn apply(mut run: ActionRun<'_>, segments: Vec<StoredSegment>) -> Result<(
         .map(|segment: &Segment| segment.path().to_owned())
         .collect();
     run.commit(PlannedCommit::retag(retagged, false)).await?;
-    let index = &run.product.index;
+    let stored = run.product.table.segments();
     let stay = segments
         .into_iter()
         .map(|segment| segment.path)
-        .filter(|path| index.get(path).is_some());
+        .filter(|path| stored.get(path).is_some());
     let paths = new.into_iter().map(Into::into).chain(stay);
     run.product.state.note_triggers(paths);
     Ok(())

@@ -18,7 +18,7 @@ use ebbtide_policy::tag::Triggers;
 use ebbtide_policy::{Profile, RecordTriggers};
 use ebbtide_table::{ControlsVersion, NewTags, Predicate, Retagging, StoredSegment};
 
-/// The notices in force for one product, and what its table says of them.
+/// The notices in force for one product.
 #[derive(Clone)]
 pub struct TriggerState {
     notices: ProductNotices,
@@ -27,9 +27,6 @@ pub struct TriggerState {
     version: ControlsVersion,
     /// The time at which the active policy was activated, if one ever was.
     activated_at: Option<DateTime<Utc>>,
-    /// The newest notice that the tags of all segments reflect according to the table, except those
-    /// of an earlier policy.
-    reflected: ControlsVersion,
     /// Cached results: many segments share a bucket and profile, and each round needs them again.
     worked_out: Arc<Mutex<TriggerCache>>,
 }
@@ -51,7 +48,6 @@ impl TriggerState {
             triggers: Arc::default(),
             version: ControlsVersion(0),
             activated_at: None,
-            reflected: ControlsVersion(0),
             worked_out: Arc::default(),
         }
     }
@@ -70,18 +66,6 @@ impl TriggerState {
     #[must_use]
     pub fn notices(&self) -> &ProductNotices {
         &self.notices
-    }
-
-    /// Records that all tags reflect the notices up to `reflected`, as the table says.
-    pub fn set_reflected(&mut self, reflected: ControlsVersion) {
-        self.reflected = reflected;
-    }
-
-    /// Returns the newest notice that the tags of all segments reflect according to the table,
-    /// except those of an earlier policy.
-    #[must_use]
-    pub fn reflected(&self) -> ControlsVersion {
-        self.reflected
     }
 
     /// Returns the profile with that id; `None` if the table has no text for it that this version

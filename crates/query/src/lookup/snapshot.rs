@@ -9,11 +9,11 @@ use std::sync::Arc;
 use object_store::ObjectStore;
 
 use ebbtide_base::ids::{ProductKey, ProfileId};
-use ebbtide_policy::is_expires_column;
 use ebbtide_table::error::StoreError;
-use ebbtide_table::index::{SegmentIndex, StoredSegment};
-use ebbtide_table::log::{LogState, TableLog, still_has};
+use ebbtide_table::index::StoredSegment;
+use ebbtide_table::log::TableLog;
 use ebbtide_table::root::Root;
+use ebbtide_table::snapshot::{ForeignFiles, LogSnapshot};
 use ebbtide_table::table::ControlsVersion;
 
 /// A table at one version.
@@ -73,9 +73,7 @@ impl TableSnapshot {
 /// A table that is kept open.
 pub(super) struct CachedTable {
     number: usize,
-    log: TableLog,
-    state: LogState,
-    index: SegmentIndex,
+    table: LogSnapshot,
     at: Arc<TableSnapshot>,
 }
 
@@ -86,23 +84,12 @@ impl CachedTable {
         product: &ProductKey,
         number: usize,
     ) -> Result<Option<CachedTable>, StoreError> {
-        let log = TableLog::of(root, product);
-        let Some(state) = LogState::load(&log).await? else {
+        let loaded = LogSnapshot::load(root, product, ForeignFiles::WithDeadlines).await?;
+        let Some(table) = loaded else {
             return Ok(None);
         };
-        let has_deadlines = state
-            .columns()?
-            .iter()
-            .any(|column| is_expires_column(column));
-        let index = SegmentIndex::at(&log, state.version, has_deadlines).await?;
-        let at = snapshot(number, &log, &state, &index)?;
-        Ok(Some(CachedTable {
-            number,
-            log,
-            state,
-            index,
-            at,
-        }))
+        let at = snapshot(number, &table)?;
+        Ok(Some(CachedTable { number, table, at }))
     }
 
     /// Returns the table as it was last read.
@@ -113,18 +100,12 @@ impl CachedTable {
     /// Returns the table at its newest version; `None` if new commits cannot be read one by one, so
     /// that the table must be opened again.
     pub(super) async fn newest(&mut self) -> Result<Option<Arc<TableSnapshot>>, StoreError> {
-        // Two requests to the log if nothing is new, in this order: log entries are deleted from
-        // the oldest on, so if this entry still exists after the next one did not, no later entry
-        // exists.
-        if !still_has(&self.log, self.at.version + 1).await? {
-            return Ok(still_has(&self.log, self.at.version)
-                .await?
-                .then(|| self.at()));
+        if !self.table.advance().await? {
+            return Ok(None);
         }
-        // Controls first: then the table's state is of the same version as they are, or newer.
-        self.state.read_on(&self.log).await?;
-        self.index.refresh().await?;
-        self.at = snapshot(self.number, &self.log, &self.state, &self.index)?;
+        if self.table.state().version > self.at.version {
+            self.at = snapshot(self.number, &self.table)?;
+        }
         Ok(Some(self.at()))
     }
 }
@@ -138,12 +119,8 @@ fn folder(log: &TableLog) -> Option<Arc<PathBuf>> {
         .map(Arc::new)
 }
 
-fn snapshot(
-    number: usize,
-    log: &TableLog,
-    state: &LogState,
-    index: &SegmentIndex,
-) -> Result<Arc<TableSnapshot>, StoreError> {
+fn snapshot(number: usize, table: &LogSnapshot) -> Result<Arc<TableSnapshot>, StoreError> {
+    let (log, state, segments) = (table.log(), table.state(), table.segments());
     let texts = state.metadata.configuration().iter();
     let texts = texts.filter_map(|(key, text)| {
         Some((
@@ -155,11 +132,11 @@ fn snapshot(
         number,
         store: log.object_store(None),
         folder: folder(log),
-        version: index.version(),
+        version: state.version,
         controls: ControlsVersion(state.controls()),
         columns: state.columns()?,
-        segments: index.iter().cloned().map(Arc::new).collect(),
-        unknown: index.unknown().count(),
+        segments: segments.iter().cloned().map(Arc::new).collect(),
+        unknown: segments.unknown().count(),
         texts: texts.collect(),
     }))
 }

@@ -215,3 +215,29 @@ async fn idle_finder_knows_the_newest_version_after_log_cleanup() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cached_table_costs_two_requests_and_one_for_each_new_commit() {
+    let (_folder, root) = root();
+    let product = "sms".parse().unwrap();
+    let mut table = ebbtide_table::testing::filled(&root, 3).await;
+    let counting = CountingStore::new(Arc::clone(root.store()));
+    let hooked = Arc::new(HookedStore(counting.clone()));
+    let elsewhere = Root::parse(root.folder().to_str().unwrap()).unwrap();
+    let finder = RecordFinder::new(elsewhere.with_store(hooked), 1 << 20);
+    finder.table(&product).await.unwrap();
+    // The kernel lists the log too.
+    assert_eq!(counting.take_requests().1, 2);
+    finder.table(&product).await.unwrap();
+    assert_eq!(counting.take_requests(), (2, 0));
+    for from in [300, 400] {
+        let work = ebbtide_table::testing::batch(&table, 0, Some(from), from + 100).await;
+        table.commit(work).await.unwrap();
+    }
+    let newest = finder.table(&product).await.unwrap().unwrap();
+    assert_eq!(counting.take_requests(), (4, 0));
+    assert_eq!(
+        (newest.version(), newest.segments().len()),
+        (table.version(), 5)
+    );
+}

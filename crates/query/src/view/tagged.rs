@@ -3,14 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{TableView, ViewError};
+use super::ViewError;
 use ebbtide_base::ids::{PolicyVersion, ProductKey};
 use ebbtide_policy::is_tag;
 use ebbtide_table::error::StoreError;
-use ebbtide_table::index::SegmentIndex;
-use ebbtide_table::log::{LogState, TableLog};
 use ebbtide_table::rewrite::{OpenedSegment, RewriteError};
 use ebbtide_table::root::Root;
+use ebbtide_table::snapshot::{ForeignFiles, LogSnapshot};
 use ebbtide_table::table::ControlsVersion;
 
 /// The evidence in a table of the policies under which its segments were tagged.
@@ -34,11 +33,10 @@ pub async fn stored_tags(
     root: &Root,
     product: &ProductKey,
 ) -> Result<Option<StoredTags>, StoreError> {
-    let log = TableLog::of(root, product);
-    let Some(state) = LogState::load(&log).await? else {
+    let Some(table) = LogSnapshot::load(root, product, ForeignFiles::All).await? else {
         return Ok(None);
     };
-    let index = SegmentIndex::at(&log, state.version, false).await?;
+    let state = table.state();
     let mut tags = StoredTags {
         controls: ControlsVersion(state.controls()),
         columns: state
@@ -54,7 +52,7 @@ pub async fn stored_tags(
             .configuration()
             .get(&format!("ebbtide.profile.{profile}"))
     };
-    for segment in index.iter().filter(|segment| !segment.cells) {
+    for segment in table.segments().iter().filter(|segment| !segment.cells) {
         tags.segments += 1;
         let Some(version) = &segment.policy_version else {
             continue;
@@ -75,12 +73,10 @@ pub async fn stored_columns(
     mut columns: BTreeSet<String>,
 ) -> Result<BTreeSet<String>, ViewError> {
     let mut found = BTreeSet::new();
-    let view = TableView::open(root, product).await?;
-    let (store, index) = (
-        view.log.object_store(None),
-        SegmentIndex::at(&view.log, view.state.version, false).await?,
-    );
-    for segment in index.iter() {
+    let table = LogSnapshot::load(root, product, ForeignFiles::All).await?;
+    let table = table.ok_or_else(|| ViewError::no_table(root, product))?;
+    let store = table.log().object_store(None);
+    for segment in table.segments().iter() {
         if columns.is_empty() {
             break;
         }

@@ -12,8 +12,8 @@ use deltalake_core::kernel::{DataType, Metadata, PrimitiveType, Protocol, Snapsh
 use object_store::ObjectMeta;
 
 use super::damage::Repair;
-use super::files::{self, LogFileKind};
-use super::{CONTROLS_APP, LogEntry, TableLog, checkpoint, entry_file, next_entry, read_entry};
+use super::files::{self, LogFile, LogFileKind};
+use super::{CONTROLS_APP, LogEntry, TableLog, checkpoint, follow, read_entry};
 use crate::error::StoreError;
 use crate::evidence::{Evidence, TableTotals};
 use ebbtide_base::ids::BucketUnit;
@@ -90,13 +90,16 @@ impl LogState {
     /// Loads the newest state: from the newest checkpoint, and the entries after it. `None` if
     /// there is no table.
     pub async fn load(log: &TableLog) -> Result<Option<LogState>, StoreError> {
-        Ok(Self::load_snapshot(log).await?.map(|(state, _)| state))
+        let loaded = Self::load_snapshot(log, &files::list(log).await?).await?;
+        Ok(loaded.map(|(state, _)| state))
     }
 
-    /// Loads the newest state and the kernel's snapshot of the same version, which can list the
-    /// files.
-    pub async fn load_snapshot(log: &TableLog) -> Result<Option<(LogState, Snapshot)>, StoreError> {
-        let listed = files::list(log).await?;
+    /// Loads the newest state like [`LogState::load`], and the kernel's snapshot of the same
+    /// version, which can list the files. `listed` are the files of the log.
+    pub async fn load_snapshot(
+        log: &TableLog,
+        listed: &[LogFile],
+    ) -> Result<Option<(LogState, Snapshot)>, StoreError> {
         if !listed.iter().any(|file| {
             matches!(
                 file.kind,
@@ -113,7 +116,7 @@ impl LogState {
             version,
             metadata: snapshot.metadata().clone(),
             protocol: snapshot.protocol().clone(),
-            txns: checkpoint::txns(log, &listed, version).await?,
+            txns: checkpoint::txns(log, listed, version).await?,
             totals: with_foreign(totals, foreign),
             evidence_at: evidence.as_ref().map(|(version, _)| *version),
             made_at: evidence.map(|(_, evidence)| evidence.at),
@@ -126,10 +129,7 @@ impl LogState {
     /// on the table. Loads the newest state again if the entry of its version was deleted
     /// meanwhile. Returns the file of the entry of its version; `None` if it was loaded again.
     pub async fn read_on(&mut self, log: &TableLog) -> Result<Option<ObjectMeta>, StoreError> {
-        while let Some(entry) = next_entry(log, self.version + 1).await? {
-            self.apply(&entry);
-        }
-        let file = entry_file(log, self.version).await?;
+        let file = follow(log, self.version, |entry| self.apply(entry)).await?;
         if file.is_none() {
             let newest = Self::load(log)
                 .await?

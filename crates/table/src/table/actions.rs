@@ -13,7 +13,7 @@ use super::{IngestCommit, OffsetAdvance};
 use crate::error::StoreError;
 use crate::evidence::Evidence;
 use crate::index::StoredSegment;
-use crate::log::{LogEntry, LogState, XXH64, app_id, topic_app_id};
+use crate::log::{LogState, XXH64, app_id, topic_app_id};
 use crate::segment::Segment;
 use crate::spec::TableSpec;
 use ebbtide_base::ids::{
@@ -215,26 +215,4 @@ pub fn partition_values(bucket: &Bucket, profile: &ProfileId) -> HashMap<String,
         ("profile".to_owned(), Some(profile.to_string())),
     ]
     .into()
-}
-
-/// Returns this process's entry as reading it back would return it.
-pub fn own_entry(version: u64, actions: Vec<Action>, evidence: Evidence) -> LogEntry {
-    let mut entry = LogEntry {
-        version,
-        evidence: Some(evidence),
-        txns: Vec::new(),
-        metadata: None,
-        protocol: None,
-        added: Vec::new(),
-        removed: Vec::new(),
-        removed_at: None,
-    };
-    for action in actions {
-        match action {
-            Action::Txn(txn) => entry.txns.push((txn.app_id, txn.version)),
-            Action::Metadata(metadata) => entry.metadata = Some(metadata),
-            _ => {}
-        }
-    }
-    entry
 }

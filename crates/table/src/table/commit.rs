@@ -43,6 +43,7 @@ impl Table {
             .commit(LogHead {
                 log: &self.log,
                 state: &mut self.state,
+                segments: None,
                 lost_races: &mut self.lost_races,
             })
             .await

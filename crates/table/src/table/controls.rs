@@ -26,6 +26,7 @@ impl Table {
         let head = LogHead {
             log: &self.log,
             state: &mut self.state,
+            segments: None,
             lost_races: &mut self.lost_races,
         };
         raise(head, version, evidence).await
@@ -48,6 +49,7 @@ pub async fn raise_controls(
     let head = LogHead {
         log: &log,
         state: &mut state,
+        segments: None,
         lost_races: &mut 0,
     };
     raise(head, version, evidence).await.map(Some)

@@ -66,6 +66,7 @@ impl Table {
         let made = transaction.commit(LogHead {
             log: &self.log,
             state: &mut self.state,
+            segments: None,
             lost_races: &mut self.lost_races,
         });
         made.await.map_err(|error| match error {

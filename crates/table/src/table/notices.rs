@@ -12,6 +12,7 @@ use super::transaction::{LogHead, TableTransaction};
 use super::{ControlsVersion, Table};
 use crate::error::CommitError;
 use crate::evidence::Evidence;
+use crate::index::SegmentIndex;
 use crate::log::NOTICES_APP;
 
 impl Table {
@@ -30,6 +31,17 @@ impl Table {
         seen_at: u64,
         evidence: Evidence,
     ) -> Result<bool, CommitError> {
+        self.note_with(None, newest, seen_at, evidence).await
+    }
+
+    /// Does the same as [`Table::note_notices`], and moves `segments` on.
+    pub(super) async fn note_with(
+        &mut self,
+        segments: Option<&mut SegmentIndex>,
+        newest: ControlsVersion,
+        seen_at: u64,
+        evidence: Evidence,
+    ) -> Result<bool, CommitError> {
         let transaction = TableTransaction {
             requirements: vec![
                 Requirement::TagsUnchangedSince(seen_at),
@@ -42,6 +54,7 @@ impl Table {
         let made = transaction.commit(LogHead {
             log: &self.log,
             state: &mut self.state,
+            segments,
             lost_races: &mut self.lost_races,
         });
         match made.await {

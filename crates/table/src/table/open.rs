@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake_core::kernel::transaction::TransactionError;
 use deltalake_core::kernel::{
@@ -64,7 +65,7 @@ struct OpenTransaction<'a> {
 }
 
 impl LogTransaction for OpenTransaction<'_> {
-    type Entry = Vec<Action>;
+    type Entry = Bytes;
     type Done = LogState;
     type Error = OpenError;
 
@@ -90,7 +91,7 @@ impl LogTransaction for OpenTransaction<'_> {
         }
     }
 
-    async fn propose(&mut self) -> Result<Vec<Action>, OpenError> {
+    async fn propose(&mut self) -> Result<Bytes, OpenError> {
         self.attempts += 1;
         if self.attempts > ATTEMPTS {
             return Err(StoreError::Refused(
@@ -99,16 +100,18 @@ impl LogTransaction for OpenTransaction<'_> {
             .into());
         }
         let Some(state) = &self.state else {
-            return Ok(creation(self.spec, self.schema, self.controls)?);
+            let actions = creation(self.spec, self.schema, self.controls)?;
+            return Ok(entry_bytes(&actions)?);
         };
-        Ok(match widened(self.spec, self.schema, &state.metadata)? {
-            Some(metadata) => vec![info("set columns"), Action::Metadata(metadata)],
-            None => vec![info("controls"), raised(self.controls)],
-        })
+        let actions = match widened(self.spec, self.schema, &state.metadata)? {
+            Some(metadata) => [info("set columns"), Action::Metadata(metadata)],
+            None => [info("controls"), raised(self.controls)],
+        };
+        Ok(entry_bytes(&actions)?)
     }
 
-    async fn put(&mut self, version: u64, entry: Vec<Action>) -> EntryPut<LogState> {
-        match write_entry(self.log, version, &entry).await {
+    async fn put(&mut self, version: u64, entry: Bytes) -> EntryPut<LogState> {
+        match write_entry(self.log, version, entry).await {
             // Also after its own entry: a control that was appended before it is missing in the
             // table if the control log was read earlier.
             Ok(()) | Err(TransactionError::VersionAlreadyExists(_)) => EntryPut::ReadOn,
@@ -160,12 +163,8 @@ pub fn delta_schema(spec: &TableSpec) -> Result<StructType, OpenError> {
     })
 }
 
-/// Puts an entry under its version if no entry has it: this decides between concurrent writers.
-pub async fn write_entry(
-    log: &TableLog,
-    version: u64,
-    actions: &[Action],
-) -> Result<(), TransactionError> {
+/// Returns the bytes of an entry.
+pub fn entry_bytes(actions: &[Action]) -> Result<Bytes, StoreError> {
     let mut bytes = Vec::new();
     for action in actions {
         let written = serde_json::to_value(action).and_then(|mut action| {
@@ -175,12 +174,17 @@ pub async fn write_entry(
         written.map_err(|json_err| TransactionError::SerializeLogJson { json_err })?;
         bytes.push(b'\n');
     }
-    log.write_commit_entry(
-        version,
-        CommitOrBytes::LogBytes(bytes.into()),
-        Uuid::new_v4(),
-    )
-    .await
+    Ok(bytes.into())
+}
+
+/// Puts an entry under its version if no entry has it: this decides between concurrent writers.
+pub async fn write_entry(
+    log: &TableLog,
+    version: u64,
+    entry: Bytes,
+) -> Result<(), TransactionError> {
+    let entry = CommitOrBytes::LogBytes(entry);
+    log.write_commit_entry(version, entry, Uuid::new_v4()).await
 }
 
 /// Escapes the colons of an hour's bucket: paths in a log are URIs, in which a part before a first

@@ -6,11 +6,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use deltalake_core::kernel::{Action, Metadata, MetadataExt, StructType, Transaction};
 
 use super::actions::evidence_info;
 use super::categories::CategoryColumns;
-use super::open::{STATS_COLUMNS, creation, delta_schema, read_newest, stats_columns, widened};
+use super::open::{
+    STATS_COLUMNS, creation, delta_schema, entry_bytes, read_newest, stats_columns, widened,
+};
 use super::transaction::{is_own, put_entry};
 use super::{ControlsVersion, Table};
 use crate::error::{CommitError, OpenError, StoreError};
@@ -91,7 +94,7 @@ struct PolicyTransaction<'a> {
 }
 
 impl LogTransaction for PolicyTransaction<'_> {
-    type Entry = Vec<Action>;
+    type Entry = Bytes;
     type Done = bool;
     type Error = CommitError;
 
@@ -115,8 +118,8 @@ impl LogTransaction for PolicyTransaction<'_> {
             .then_some(false))
     }
 
-    async fn propose(&mut self) -> Result<Vec<Action>, CommitError> {
-        match (&self.state, self.columns) {
+    async fn propose(&mut self) -> Result<Bytes, CommitError> {
+        let actions = match (&self.state, self.columns) {
             (Some(state), columns) => change(state, columns, self.taking, self.evidence),
             (None, Some((spec, schema))) => made(spec, schema, self.taking),
             // `recognise` answers where the table does not exist and may not be created.
@@ -124,11 +127,12 @@ impl LogTransaction for PolicyTransaction<'_> {
                 let why = "the table does not exist".to_owned();
                 Err(CommitError::Store(StoreError::Refused(why)))
             }
-        }
+        };
+        entry_bytes(&actions?).map_err(CommitError::Store)
     }
 
-    async fn put(&mut self, version: u64, entry: Vec<Action>) -> EntryPut<bool> {
-        match put_entry(self.log, version, &entry).await {
+    async fn put(&mut self, version: u64, entry: Bytes) -> EntryPut<bool> {
+        match put_entry(self.log, version, entry).await {
             EntryPut::Done(_) => EntryPut::Done(true),
             EntryPut::ReadOn => EntryPut::ReadOn,
             EntryPut::Failed(error) => EntryPut::Failed(error),

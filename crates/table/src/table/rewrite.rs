@@ -17,7 +17,7 @@ use super::transaction::{LogHead, TableTransaction};
 use super::{ControlsVersion, Table};
 use crate::error::{CommitError, StoreError};
 use crate::evidence::{Evidence, RewriteEvidence};
-use crate::index::StoredSegment;
+use crate::index::{SegmentIndex, StoredSegment};
 use crate::log::{TableLog, files, next_entry};
 use crate::segment::Segment;
 
@@ -47,6 +47,15 @@ impl Table {
     /// called again with the same rewrite, in another process too: a commit that landed before is
     /// found by its id.
     pub async fn commit_rewrite(&mut self, rewrite: RewriteCommit) -> Result<u64, CommitError> {
+        self.rewrite_with(None, rewrite).await
+    }
+
+    /// Does the same as [`Table::commit_rewrite`], and moves `segments` on.
+    pub(super) async fn rewrite_with(
+        &mut self,
+        segments: Option<&mut SegmentIndex>,
+        rewrite: RewriteCommit,
+    ) -> Result<u64, CommitError> {
         check(&rewrite).map_err(CommitError::Store)?;
         let at = rewrite.evidence.at.timestamp_millis();
         let changes = rewrite.evidence.changes_data();
@@ -79,6 +88,7 @@ impl Table {
             .commit(LogHead {
                 log: &self.log,
                 state: &mut self.state,
+                segments,
                 lost_races: &mut self.lost_races,
             })
             .await

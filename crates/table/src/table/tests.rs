@@ -6,6 +6,7 @@ mod crashes;
 mod faults;
 mod rewrite_crashes;
 mod rewrites;
+mod segmented;
 mod unclear;
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use futures::StreamExt;
 use object_store::PutOptions;
 use object_store::path::Path;
 
-use super::open::{info, write_entry};
+use super::open::{entry_bytes, info, write_entry};
 use crate::reports::audit;
 use crate::spec::TableSpec;
 use crate::testing::buckets::roots;
@@ -38,7 +39,8 @@ async fn foreign(table: &Table, actions: Vec<Action>) {
     {
         version += 1;
     }
-    write_entry(&table.log, version, &actions).await.unwrap();
+    let entry = entry_bytes(&actions).unwrap();
+    write_entry(&table.log, version, entry).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,15 +3,18 @@
 //! The requirements are checked against exactly the version that the entry follows. The entry's
 //! totals are those of that version plus its own.
 
+use bytes::Bytes;
 use deltalake_core::kernel::Action;
 use deltalake_core::kernel::transaction::TransactionError;
 
-use super::actions::{RowChange, evidence_info, own_entry};
-use super::open::write_entry;
+use super::actions::{RowChange, evidence_info};
+use super::open::{entry_bytes, write_entry};
 use super::requirement::Requirement;
 use crate::error::{CommitError, StoreError};
 use crate::evidence::Evidence;
+use crate::index::SegmentIndex;
 use crate::log::{LogState, TableLog, next_entry};
+use crate::snapshot::advance_or_load;
 use crate::transaction::{EntryPut, Transaction, commit};
 use ebbtide_base::failpoint;
 
@@ -27,10 +30,12 @@ pub(super) struct TableTransaction<'a> {
     pub(super) evidence: &'a Evidence,
 }
 
-/// The log that a transaction is committed to, and the state of its table as read last.
+/// The log that a transaction is committed to, and its table as read last.
 pub(super) struct LogHead<'a> {
     pub(super) log: &'a TableLog,
     pub(super) state: &'a mut LogState,
+    /// The segments of the same version, if the caller needs them.
+    pub(super) segments: Option<&'a mut SegmentIndex>,
     /// Counts the attempts that lost their version to another commit.
     pub(super) lost_races: &'a mut u64,
 }
@@ -53,12 +58,12 @@ struct TableAttempts<'h, 't> {
 }
 
 impl Transaction for TableAttempts<'_, '_> {
-    type Entry = (Vec<Action>, Evidence);
+    type Entry = Bytes;
     type Done = u64;
     type Error = CommitError;
 
     async fn read(&mut self) -> Result<u64, StoreError> {
-        self.head.state.read_on(self.head.log).await?;
+        self.head.read_on().await?;
         Ok(self.head.state.version + 1)
     }
 
@@ -78,22 +83,20 @@ impl Transaction for TableAttempts<'_, '_> {
         Ok(None)
     }
 
-    async fn propose(&mut self) -> Result<(Vec<Action>, Evidence), CommitError> {
+    async fn propose(&mut self) -> Result<Bytes, CommitError> {
         let LogHead { log, state, .. } = &self.head;
         for requirement in &self.transaction.requirements {
             requirement.check(log, state).await?;
         }
-        self.transaction.entry(state).map_err(CommitError::Store)
+        let actions = self.transaction.actions(state);
+        let entry = actions.and_then(|actions| entry_bytes(&actions));
+        entry.map_err(CommitError::Store)
     }
 
-    async fn put(&mut self, version: u64, entry: (Vec<Action>, Evidence)) -> EntryPut<u64> {
-        let (actions, evidence) = entry;
-        let put = put_entry(self.head.log, version, &actions).await;
+    async fn put(&mut self, version: u64, entry: Bytes) -> EntryPut<u64> {
+        let put = put_entry(self.head.log, version, entry.clone()).await;
         match &put {
-            EntryPut::Done(_) => self
-                .head
-                .state
-                .apply(&own_entry(version, actions, evidence)),
+            EntryPut::Done(_) => self.head.apply(version, &entry),
             EntryPut::ReadOn => *self.head.lost_races += 1,
             EntryPut::Failed(_) => {}
         }
@@ -102,8 +105,8 @@ impl Transaction for TableAttempts<'_, '_> {
 }
 
 impl TableTransaction<'_> {
-    /// Returns the actions of the entry that follows `state`, and its evidence.
-    fn entry(&self, state: &LogState) -> Result<(Vec<Action>, Evidence), StoreError> {
+    /// Returns the actions of the entry that follows `state`.
+    fn actions(&self, state: &LogState) -> Result<Vec<Action>, StoreError> {
         let mut evidence = self.evidence.clone();
         evidence.totals = state.totals.unwrap_or_default().plus(&evidence);
         let mut entry = vec![evidence_info(&evidence, state.version)?];
@@ -115,12 +118,34 @@ impl TableTransaction<'_> {
         if let Some(rows) = self.rows {
             entry.extend(rows.adds(&evidence));
         }
-        Ok((entry, evidence))
+        Ok(entry)
+    }
+}
+
+impl LogHead<'_> {
+    /// Reads the log up to its newest entry.
+    pub(super) async fn read_on(&mut self) -> Result<(), StoreError> {
+        match &mut self.segments {
+            Some(segments) => advance_or_load(self.log, self.state, segments).await,
+            None => self.state.read_on(self.log).await.map(drop),
+        }
+    }
+
+    /// Applies an entry that this process wrote as `version`, as reading it back would. If it could
+    /// not be read back, the next call of `read_on` says so.
+    fn apply(&mut self, version: u64, entry: &Bytes) {
+        let Ok(entry) = self.log.parse(version, entry) else {
+            return;
+        };
+        if let Some(segments) = &mut self.segments {
+            segments.apply(&entry, self.state.controls());
+        }
+        self.state.apply(&entry);
     }
 }
 
 /// Puts one entry under `version` and returns the version if it landed.
-pub(super) async fn put_entry(log: &TableLog, version: u64, entry: &[Action]) -> EntryPut<u64> {
+pub(super) async fn put_entry(log: &TableLog, version: u64, entry: Bytes) -> EntryPut<u64> {
     failpoint::reach("before-commit");
     match write_entry(log, version, entry).await {
         Ok(()) => {

@@ -1,4 +1,4 @@
-//! A store that counts the bytes that are read from it.
+//! A store that counts its requests and the bytes that are read from it.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -6,16 +6,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use object_store::path::Path;
-use object_store::{GetOptions, GetResult, ObjectStore, Result};
+use object_store::{GetOptions, GetResult, ObjectMeta, ObjectStore, Result};
 
 use ebbtide_table::testing::hook::StoreHook;
 
-/// Counts the bytes of ranges that are read.
+/// Counts reads, listings, and the bytes of ranges that are read.
 #[derive(Debug, Clone)]
 pub struct CountingStore {
     inner: Arc<dyn ObjectStore>,
     bytes: Arc<AtomicU64>,
+    reads: Arc<AtomicU64>,
+    listings: Arc<AtomicU64>,
 }
 
 impl CountingStore {
@@ -23,12 +26,20 @@ impl CountingStore {
         Self {
             inner,
             bytes: Arc::default(),
+            reads: Arc::default(),
+            listings: Arc::default(),
         }
     }
 
     /// Returns the number of bytes that were read since the last call.
     pub fn take(&self) -> u64 {
         self.bytes.swap(0, Ordering::SeqCst)
+    }
+
+    /// Returns the numbers of reads and of listings since the last call.
+    pub fn take_requests(&self) -> (u64, u64) {
+        let take = |count: &AtomicU64| count.swap(0, Ordering::SeqCst);
+        (take(&self.reads), take(&self.listings))
     }
 }
 
@@ -39,6 +50,7 @@ impl StoreHook for CountingStore {
     }
 
     async fn get(&self, from: &Path, options: GetOptions) -> Result<GetResult> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         let got = self.inner.get_opts(from, options).await?;
         self.bytes
             .fetch_add(got.range.end - got.range.start, Ordering::SeqCst);
@@ -52,5 +64,10 @@ impl StoreHook for CountingStore {
             Ordering::SeqCst,
         );
         Ok(got)
+    }
+
+    fn listed(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.listings.fetch_add(1, Ordering::SeqCst);
+        self.inner.list(prefix)
     }
 }

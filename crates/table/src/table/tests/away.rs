@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 
 use crate::reports::audit;
 use crate::testing::{batch, noon, rewrite, root, segment, spec};
-use crate::{CommitError, MaintenanceSettings, Root, SegmentIndex, Table};
+use crate::{CommitError, MaintenanceSettings, Root, SegmentIndex, SegmentedTable, Table};
 
 /// Makes four more commits, then a clean-up that keeps only the entry of the last.
 async fn go_on_without_them(root: &Root) -> Table {
@@ -79,6 +79,22 @@ async fn segment_index_that_was_away_is_read_again() {
     let fresh = SegmentIndex::load(&table).await.unwrap();
     assert_eq!((away.version(), away.len()), (fresh.version(), 5));
     assert!(away.iter().eq(fresh.iter()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn table_with_segments_that_was_away_is_loaded_at_one_version() {
+    let (_folder, root) = root();
+    let mut table = Table::open(&root, spec()).await.unwrap();
+    let first = batch(&table, 0, None, 100).await;
+    table.commit(first).await.unwrap();
+    let mut away = SegmentedTable::load(table).await.unwrap();
+    let table = go_on_without_them(&root).await;
+    away.refresh().await.unwrap();
+    let (version, segments) = (table.version(), away.segments());
+    assert_eq!((away.version(), segments.version()), (version, version));
+    let fresh = SegmentIndex::load(&table).await.unwrap();
+    assert!(segments.iter().eq(fresh.iter()));
+    assert_eq!(away.next_offsets(), table.next_offsets());
 }
 
 #[tokio::test(flavor = "multi_thread")]
