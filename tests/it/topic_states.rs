@@ -401,3 +401,32 @@ fn topic_recreated_before_its_first_commit_is_refused() {
     ebbtide.stop();
     scene.audit();
 }
+
+#[test]
+fn topic_that_did_not_exist_at_a_rebalance_is_assigned_once_it_is_recreated() {
+    let mut scene = scene(kafka::shared());
+    scene.set("lanes", "1");
+    // The client does not find the topic itself within the time of this test.
+    scene.property("topic.metadata.refresh.interval.ms", "300000");
+    let sms = topic(&scene, "sms");
+    let (_, mut ebbtide) = caught_up(&scene);
+    let mut leaving = scene.start("leaving", &[]);
+    leaving.ready();
+    let stored = scene.stored("sms");
+    scene.kafka.delete(std::slice::from_ref(&sms));
+    named(&mut ebbtide, &sms, &["does not exist"]);
+    leaving.stop();
+    // The group shares out its partitions without the topic: at the next heartbeats.
+    std::thread::sleep(Duration::from_secs(10));
+    scene.kafka.create(std::slice::from_ref(&sms), 1, &[]);
+    scene.produce_only("sms", 25, "after").finish(PATIENCE);
+    refused(&mut ebbtide, 1.0);
+    accept(&scene, &sms, 0);
+    resumed(&mut ebbtide, 0.0);
+    eventually("the new topic is stored", PATIENCE, || {
+        (scene.stored("sms") == stored + 25).then_some(())
+    });
+    ebbtide.ready();
+    ebbtide.stop();
+    scene.audit();
+}

@@ -6,6 +6,7 @@
 //! wait out, it drops uncommitted records and joins the group again. This is always right, because
 //! reading starts at the tables' offsets. Must never pass a record that is in no commit.
 
+mod changed_topics;
 mod checks;
 mod commits;
 mod gauges;
@@ -30,6 +31,7 @@ use crate::tables::LaneTables;
 use crate::watch::LaneWatch;
 use ebbtide_base::ids::{Topic, TopicPartition};
 
+pub use changed_topics::ChangedTopics;
 use gauges::LaneGauges;
 
 /// The time that one poll waits for a message.
@@ -58,6 +60,7 @@ pub struct Lane {
     waiting_since: Option<Duration>,
     /// True if partitions were assigned since paused products last stopped fetching.
     fresh: bool,
+    changed: ChangedTopics,
     gauges: Arc<LaneGauges>,
     sampled: Duration,
     published: Duration,
@@ -65,13 +68,15 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// Creates a lane that works on `products` with `consumer`, and reports to `watch`.
+    /// Creates a lane that works on `products` with `consumer`, and reports to `watch`. `changed`
+    /// has the topics as they were before the consumer subscribed.
     pub fn new(
         deps: Arc<LaneDeps>,
         watch: Arc<LaneWatch>,
         tables: Arc<LaneTables>,
         consumer: Arc<BaseConsumer<LaneContext>>,
         products: Vec<ProductIngest>,
+        changed: ChangedTopics,
     ) -> Self {
         let gauges = Arc::new(LaneGauges::new(deps.metrics.clone()));
         gauges::keep(&deps.runtime, &gauges, &consumer, Arc::clone(&deps.clock));
@@ -81,6 +86,7 @@ impl Lane {
             products,
             waiting_since: None,
             fresh: false,
+            changed,
             gauges,
             sampled: Duration::ZERO,
             published: Duration::ZERO,

@@ -39,7 +39,7 @@ use tokio::runtime::Handle;
 
 use crate::dead_letters::{DeadLetters, LetterDeps, QuarantineTerms};
 use crate::decode::{Decoders, ReaderSpec};
-use crate::lane::Lane;
+use crate::lane::{ChangedTopics, Lane};
 use crate::lane_io::{LaneDeps, LaneRestartKind, OwnershipCallback};
 use crate::pending_batch::PendingBatch;
 use crate::producer_schemas::ProducerSchemas;
@@ -334,13 +334,16 @@ fn lane(
         queue_bytes: kafka::queue_bytes(&parts.config.ingest),
     };
     let context = LaneContext::new(Arc::clone(&tables) as Arc<dyn source::PositionSource>);
-    let consumer = source::consumer(&client_config(&parts.config.kafka, role), &topics, context)?;
+    let consumer = source::consumer(&client_config(&parts.config.kafka, role), context)?;
+    let changed = ChangedTopics::since_now(&consumer, &topics);
+    source::subscribe(&consumer, &topics)?;
     Ok(Lane::new(
         Arc::clone(shared),
         Arc::clone(watch),
         tables,
         Arc::new(consumer),
         products,
+        changed,
     ))
 }
 

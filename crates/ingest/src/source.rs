@@ -300,18 +300,22 @@ impl ConsumerContext for LaneContext {
     }
 }
 
-/// Creates a consumer with a lane's `config` and subscribes it to `topics`.
+/// Creates a consumer with a lane's `config`, which joins the group when it subscribes.
 ///
-/// Errors if librdkafka refuses the configuration or the subscription.
+/// Errors if librdkafka refuses the configuration.
 pub fn consumer(
     config: &ClientConfig,
-    topics: &[Topic],
     context: LaneContext,
 ) -> KafkaResult<BaseConsumer<LaneContext>> {
-    let consumer: BaseConsumer<LaneContext> = config.create_with_context(context)?;
+    config.create_with_context(context)
+}
+
+/// Subscribes a lane's consumer to `topics`, and so joins the group.
+///
+/// Errors if librdkafka refuses the subscription.
+pub fn subscribe(consumer: &BaseConsumer<LaneContext>, topics: &[Topic]) -> KafkaResult<()> {
     let topics: Vec<&str> = topics.iter().map(Topic::as_str).collect();
-    consumer.subscribe(&topics)?;
-    Ok(consumer)
+    consumer.subscribe(&topics)
 }
 
 fn named(list: &TopicPartitionList) -> Result<Vec<TopicPartition>, String> {

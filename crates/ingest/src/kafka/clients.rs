@@ -139,6 +139,7 @@ pub fn client_config(kafka: &KafkaConfig, role: ClientRole) -> ClientConfig {
     } else {
         RDKafkaLogLevel::Info
     });
+    limit_metadata_age(&mut config);
     match role {
         ClientRole::Lane {
             number,
@@ -206,6 +207,23 @@ fn look_for_topics(config: &mut ClientConfig) {
         "topic.metadata.refresh.interval.ms",
         LOOK_FOR_TOPICS_MS.to_string(),
     );
+}
+
+/// The longest age of metadata that librdkafka can hold: it counts the microseconds in 32 bits.
+const MOST_METADATA_AGE_MS: u64 = 2_147_483;
+
+/// Limits the age at which a client drops the metadata of a topic. With a longer age, which the
+/// client also takes from a long interval of refreshes, every entry expires immediately, and no
+/// topic is ever known.
+fn limit_metadata_age(config: &mut ClientConfig) {
+    let number = |name: &str| config.get(name).and_then(|value| value.parse::<u64>().ok());
+    let age = number("metadata.max.age.ms").or_else(|| {
+        // The client's own default.
+        number("topic.metadata.refresh.interval.ms").map(|interval| interval.saturating_mul(3))
+    });
+    if age.is_some_and(|age| age > MOST_METADATA_AGE_MS) {
+        config.set("metadata.max.age.ms", MOST_METADATA_AGE_MS.to_string());
+    }
 }
 
 fn dead_letters(config: &mut ClientConfig) {

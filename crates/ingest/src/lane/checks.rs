@@ -1,18 +1,18 @@
 //! Checks of the brokers, the topics and the partitions that are not read because records would be
 //! skipped. A lane finds such partitions, and reads them again once they may be read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 
 use super::Lane;
-use crate::brokers;
+use crate::brokers::{self, TopicState};
 use crate::lane_io::{LaneRestart, log_unanswered};
 use crate::position::{TablePosition, check_position};
 use crate::source::PositionSource;
-use ebbtide_base::ids::{TopicId, TopicPartition};
+use ebbtide_base::ids::{Topic, TopicId, TopicPartition};
 
 /// The time that the brokers may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -73,7 +73,7 @@ impl Lane {
     /// Reports the topics that cannot be read, refuses every partition whose topic was recreated
     /// since it was assigned, and checks whether partitions that are not read may be read now.
     ///
-    /// Errors if some may: joining again resumes them.
+    /// Errors if some may, or if a recreated topic may have no owner: joining again resumes them.
     pub(super) fn check_partitions(&mut self) -> Result<(), LaneRestart> {
         let Self { io, products, .. } = self;
         if io.consumer.context().brokers_down() {
@@ -86,6 +86,7 @@ impl Lane {
                 for product in products {
                     product.refuse_recreated(io, &states)?;
                 }
+                self.join_for_changed(&states)?;
                 self.look_again()
             }
             Err(error) => {
@@ -95,6 +96,34 @@ impl Lane {
                 Ok(())
             }
         }
+    }
+
+    /// Errors if a topic changed and the lane owns no partition of it: the group may have shared
+    /// out its partitions while the topic did not exist.
+    fn join_for_changed(
+        &mut self,
+        states: &BTreeMap<Topic, TopicState>,
+    ) -> Result<(), LaneRestart> {
+        let Self { io, products, .. } = self;
+        let owned = products
+            .iter()
+            .flat_map(|product| product.partitions.keys());
+        let owned: BTreeSet<&Topic> = owned
+            .chain(io.refused.keys())
+            .chain(&io.unavailable)
+            .map(|partition| &partition.topic)
+            .collect();
+        let unowned = self
+            .changed
+            .unowned(states, io.now(), |topic| owned.contains(topic));
+        if unowned.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<String> = unowned.iter().map(Topic::to_string).collect();
+        Err(LaneRestart::wanted(format_args!(
+            "{} changed, and the lane has no partition of it",
+            names.join(", ")
+        )))
     }
 
     /// Checks the partitions that are refused or set aside. Errors, with all that may be read

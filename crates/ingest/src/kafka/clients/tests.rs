@@ -179,6 +179,31 @@ fn consumers_look_for_new_topics_every_ten_seconds_unless_the_operator_decides()
 }
 
 #[test]
+fn age_of_metadata_is_limited_to_the_longest_that_the_client_can_count() {
+    const AGE: &str = "metadata.max.age.ms";
+    let cases: [(&[&str], Option<&str>); 5] = [
+        (&["topic.metadata.refresh.interval.ms: 715827"], None),
+        (
+            &["topic.metadata.refresh.interval.ms: 715828"],
+            Some("2147483"),
+        ),
+        (&["topic.metadata.refresh.interval.ms: -1"], None),
+        (&["metadata.max.age.ms: 2147483"], Some("2147483")),
+        (&["metadata.max.age.ms: 86400000"], Some("2147483")),
+    ];
+    for (properties, expected) in cases {
+        for role in ALL {
+            let found = values(properties, role);
+            assert_eq!(
+                found.get(AGE).map(String::as_str),
+                expected,
+                "{properties:?} {role:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn each_member_of_a_group_has_an_id_of_its_own() {
     let id = ["group.instance.id: pod-1"];
     let other = ClientRole::Lane {
