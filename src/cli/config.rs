@@ -8,10 +8,8 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::{CommandFailure, CommandOutput, OutputFormat, report};
-use ebbtide_base::problem::{Problem, Severity};
-use ebbtide_config::{CheckedConfig, Config, ConfigInputs, Origin};
-use ebbtide_services::instance::{PolicyInUse, check_clients, check_settings};
-use ebbtide_services::policy_file::read_policy;
+use ebbtide_config::{Config, ConfigInputs};
+use ebbtide_services::instance::check_config_text;
 use ebbtide_services::problem_report::ProblemReport;
 
 #[derive(Debug, clap::Args)]
@@ -59,59 +57,8 @@ impl ConfigArgs {
 
 pub(super) fn check(file: &Path, around: &ConfigInputs, output: OutputFormat) -> CommandOutput {
     match std::fs::read_to_string(file) {
-        Ok(text) => {
-            let name = file.display().to_string();
-            let CheckedConfig {
-                config,
-                mut problems,
-            } = Config::parse(&name, &text, around);
-            if let Some(config) = config {
-                problems.extend(check_clients(&config));
-                problems.extend(against_policy(&config));
-            }
-            report::problems(&ProblemReport::new(file, problems), output)
-        }
+        Ok(text) => report::problems(&check_config_text(file, &text, around), output),
         Err(error) => unreadable(file, &error),
-    }
-}
-
-/// Returns the problems of the settings with each other and with the policy, or those of the
-/// policy's file.
-fn against_policy(config: &Config) -> Vec<Problem> {
-    let checked = match read_policy(&config.policy) {
-        Ok(checked) => checked,
-        Err(error) => {
-            return vec![of_policy(
-                config,
-                error.to_string(),
-                "name a readable policy file".to_owned(),
-            )];
-        }
-    };
-    match &checked.policy {
-        Some(policy) => check_settings(
-            config,
-            PolicyInUse {
-                policy,
-                text: &checked.text,
-            },
-        ),
-        None => {
-            let fix = format!("see `ebbtide policy check {}`", config.policy.display());
-            vec![of_policy(config, "the policy has errors".to_owned(), fix)]
-        }
-    }
-}
-
-fn of_policy(config: &Config, what: String, fix: String) -> Problem {
-    let Origin { file, at } = config.origins.of("policy");
-    Problem {
-        severity: Severity::Error,
-        file,
-        at,
-        path: "policy".to_owned(),
-        what,
-        help: fix,
     }
 }
 

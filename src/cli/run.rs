@@ -13,7 +13,7 @@ use ebbtide_base::metrics::Metrics;
 use ebbtide_base::problem::{Problem, Severity};
 use ebbtide_config::Config;
 use ebbtide_policy::LoadedPolicy;
-use ebbtide_services::instance::{Instance, PolicyInUse, check_clients, check_settings};
+use ebbtide_services::instance::{Instance, PolicyInUse, check_settings};
 use ebbtide_services::policy_file::read_policy;
 use ebbtide_services::telemetry;
 
@@ -61,7 +61,7 @@ impl RunArgs {
             return Ok(problems);
         };
         warn(&problems);
-        let problems = check(
+        let problems = check_settings(
             &config,
             PolicyInUse {
                 policy: &loaded.policy,
@@ -78,13 +78,6 @@ impl RunArgs {
         serve(config, loaded)?;
         Ok(Vec::new())
     }
-}
-
-/// Returns the problems that `ebbtide config check` reports beyond the file itself.
-fn check(config: &Config, policy: PolicyInUse<'_>) -> Vec<Problem> {
-    let mut problems = check_clients(config);
-    problems.extend(check_settings(config, policy));
-    problems
 }
 
 fn warn(problems: &[Problem]) {

@@ -34,7 +34,7 @@ use ebbtide_table::{OpenError, ProbeError, Root, RootError, Table, TableSpec};
 use tasks::BackgroundTasks;
 use topic_monitor::{RETENTION_EVERY, TopicMonitor, used_topics};
 
-pub use settings::{PolicyInUse, check_clients, check_grace, check_settings};
+pub use settings::{PolicyInUse, check_config_text, check_grace, check_settings};
 pub use tasks::upkeep;
 
 /// An instance that is ready to run.

@@ -7,12 +7,17 @@ mod addresses;
 mod grace;
 mod topics;
 
+use std::path::Path;
+
 use ebbtide_base::ids::RuleId;
 use ebbtide_base::problem::{Problem, Severity, TextPosition};
 use ebbtide_base::yaml::{self, YamlNode};
-use ebbtide_config::Config;
+use ebbtide_config::{CheckedConfig, Config, ConfigInputs};
 use ebbtide_ingest::kafka::refused_properties;
 use ebbtide_policy::{Policy, PolicyText};
+
+use crate::policy_file::read_policy;
+use crate::problem_report::ProblemReport;
 
 /// A policy, and the file that it was read from.
 #[derive(Debug, Clone, Copy)]
@@ -23,10 +28,51 @@ pub struct PolicyInUse<'p> {
     pub text: &'p PolicyText,
 }
 
-/// Returns the problems of the configuration's settings with each other and with the policy.
+/// Checks a configuration's text: its content, the Kafka clients' properties, and its settings with
+/// each other and with the policy that it names. Reads the policy and the files of secrets; contacts
+/// no server.
+#[must_use]
+pub fn check_config_text(file: &Path, text: &str, around: &ConfigInputs) -> ProblemReport {
+    let CheckedConfig {
+        config,
+        mut problems,
+    } = Config::parse(&file.display().to_string(), text, around);
+    if let Some(config) = config {
+        problems.extend(check_with_policy(&config));
+    }
+    ProblemReport::new(file, problems)
+}
+
+/// Returns the problems of the settings with each other and with the policy, or those of the
+/// policy's file.
+fn check_with_policy(config: &Config) -> Vec<Problem> {
+    let (what, fix) = match read_policy(&config.policy) {
+        Ok(checked) => match &checked.policy {
+            Some(policy) => {
+                let text = &checked.text;
+                return check_settings(config, PolicyInUse { policy, text });
+            }
+            None => {
+                let fix = format!("see `ebbtide policy check {}`", config.policy.display());
+                ("the policy has errors".to_owned(), fix)
+            }
+        },
+        Err(error) => {
+            let fix = "name a readable policy file".to_owned();
+            (error.to_string(), fix)
+        }
+    };
+    let mut problems = check_clients(config);
+    problems.push(error(config, "policy", what, fix));
+    problems
+}
+
+/// Returns the properties that librdkafka refuses, and the problems of the configuration's settings
+/// with each other and with the policy.
 #[must_use]
 pub fn check_settings(config: &Config, policy: PolicyInUse<'_>) -> Vec<Problem> {
-    let mut problems = grace::check(config, policy);
+    let mut problems = check_clients(config);
+    problems.extend(grace::check(config, policy));
     problems.extend(topics::check(config, policy));
     problems.extend(addresses::check(config));
     problems
@@ -39,8 +85,7 @@ pub fn check_grace(config: &Config, policy: PolicyInUse<'_>) -> Vec<Problem> {
 }
 
 /// Returns the properties that librdkafka refuses. Creates every Kafka client, without brokers.
-#[must_use]
-pub fn check_clients(config: &Config) -> Vec<Problem> {
+fn check_clients(config: &Config) -> Vec<Problem> {
     let refused = refused_properties(config);
     refused
         .into_iter()
