@@ -125,6 +125,23 @@ impl StoreFile {
         }
     }
 
+    /// Reads ranges, all in one request. Of an object only these bytes are requested, unless it was
+    /// read there already.
+    pub fn ranges(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        if let Held::Object(object) = &self.held {
+            let kept: Option<Vec<Bytes>> = ranges.iter().map(|range| object.kept(range)).collect();
+            return match kept {
+                Some(kept) => Ok(kept),
+                None => Ok(object.ask_each(ranges)?),
+            };
+        }
+        let one = |range: &Range<u64>| {
+            let length = usize::try_from(range.end.saturating_sub(range.start));
+            self.get_bytes(range.start, length.unwrap_or(usize::MAX))
+        };
+        ranges.iter().map(one).collect()
+    }
+
     fn reader(&self, start: u64, buffer: usize) -> BufReader<FileCursor> {
         BufReader::with_capacity(
             buffer,
@@ -183,20 +200,43 @@ impl Object {
         Ok(asked.slice(..asked.len().min(BLOCK as usize)))
     }
 
+    /// Returns a range from the cache; `None` if it was not read.
+    fn kept(&self, range: &Range<u64>) -> Option<Bytes> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find_map(|(start, block)| {
+            let from = usize::try_from(range.start.checked_sub(*start)?).ok()?;
+            let to = usize::try_from(range.end.checked_sub(*start)?).ok()?;
+            (from <= to && to <= block.len()).then(|| block.slice(from..to))
+        })
+    }
+
     fn ask(&self, range: Range<u64>) -> io::Result<Bytes> {
         let wanted = range.end - range.start;
-        match self
-            .runtime
-            .block_on(self.store.get_range(&self.path, range))
-        {
-            Ok(bytes) if bytes.len() as u64 == wanted => Ok(bytes),
-            Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Err(error) => {
-                let io_error = io::Error::other(error.to_string());
-                *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                Err(io_error)
-            }
+        let read = self.store.get_range(&self.path, range);
+        let bytes = self.answered(self.runtime.block_on(read))?;
+        match bytes.len() as u64 == wanted {
+            true => Ok(bytes),
+            false => Err(io::ErrorKind::UnexpectedEof.into()),
         }
+    }
+
+    fn ask_each(&self, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
+        let read = self.store.get_ranges(&self.path, ranges);
+        let read = self.answered(self.runtime.block_on(read))?;
+        let lengths = ranges.iter().map(|range| range.end - range.start);
+        match read.iter().map(|bytes| bytes.len() as u64).eq(lengths) {
+            true => Ok(read),
+            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    /// Records an error of the store.
+    fn answered<T>(&self, answer: object_store::Result<T>) -> io::Result<T> {
+        answer.map_err(|error| {
+            let io_error = io::Error::other(error.to_string());
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            io_error
+        })
     }
 }
 

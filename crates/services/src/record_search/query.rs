@@ -1,8 +1,10 @@
-//! An inquiry translated for one product: the segments to search, and the filters for them.
+//! An inquiry translated for one product: the segments to search, and the predicates for their rows.
 //!
 //! The code has no side effects. A segment is skipped only if none of its rows can be shown. The
 //! final decision uses the row in the form in which it is shown: a value that is withheld cannot
 //! match.
+
+use std::fmt;
 
 use chrono::{DateTime, Utc};
 
@@ -11,8 +13,7 @@ use ebbtide_base::ids::{Category, ProductKey};
 use ebbtide_controls::{SegmentView, TimeRange};
 use ebbtide_policy::tag::SubjectValue;
 use ebbtide_policy::{Calendar, ColumnClass, Policy, Records};
-use ebbtide_query::{RecordFilter, TextCondition, TimeCondition};
-use ebbtide_table::{StoredSegment, TableSpec};
+use ebbtide_table::{Predicate, StoredSegment, TableSpec};
 
 /// The meaning of an inquiry for one product.
 #[derive(Debug, Clone)]
@@ -23,10 +24,47 @@ pub struct ProductQuery {
     pub calendar: Calendar,
     pub now: DateTime<Utc>,
     /// The texts that columns must contain.
-    texts: Vec<TextCondition>,
+    texts: Vec<RequiredText>,
     events: Option<TimeRange>,
     /// The column of event times, if it is stored.
     event_time: Option<String>,
+}
+
+/// A text that at least one of several columns must contain.
+#[derive(Clone)]
+struct RequiredText {
+    columns: Vec<String>,
+    text: String,
+    /// The subject, if the text is one: files with an earlier canonical form contain a different
+    /// text.
+    subject: Option<SubjectValue>,
+}
+
+/// Omits the text, which may be personal.
+impl fmt::Debug for RequiredText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "any of {:?} is ...", self.columns)
+    }
+}
+
+impl RequiredText {
+    /// Returns the rows in which one of those columns that are `readable` contains the text; `None`
+    /// if no column is.
+    fn predicate(&self, readable: impl Fn(&str) -> bool) -> Option<Predicate> {
+        let columns = self.columns.iter().filter(|column| readable(column));
+        let is = |column: &String| match &self.subject {
+            Some(subject) => Predicate::Names {
+                column: column.clone(),
+                subject: subject.clone(),
+            },
+            None => Predicate::Is {
+                column: column.clone(),
+                value: self.text.clone(),
+            },
+        };
+        let any: Vec<Predicate> = columns.map(is).collect();
+        (!any.is_empty()).then_some(Predicate::Any(any))
+    }
 }
 
 impl ProductQuery {
@@ -49,13 +87,9 @@ impl ProductQuery {
         let mut texts = Vec::new();
         let mut must = |columns: &[&str], value: &str, subject: Option<SubjectValue>| {
             let columns = columns.iter().map(|column| (*column).to_owned()).collect();
-            let value = subject
-                .as_ref()
-                .map_or(value, SubjectValue::value)
-                .to_owned();
-            texts.push(TextCondition {
+            texts.push(RequiredText {
                 columns,
-                value,
+                text: value.to_owned(),
                 subject,
             });
         };
@@ -89,10 +123,10 @@ impl ProductQuery {
         })
     }
 
-    /// Returns the filter for a segment; `None` if none of its rows can be shown. `held`: a hold
+    /// Returns the predicate for a segment; `None` if none of its rows can be shown. `held`: a hold
     /// may cover rows of it, which are then shown completely. `open`: its profile has a category
     /// whose deadline is not known yet, so its records do not end.
-    pub fn look(&self, segment: &StoredSegment, held: bool, open: bool) -> Option<RecordFilter> {
+    pub fn look(&self, segment: &StoredSegment, held: bool, open: bool) -> Option<Predicate> {
         let ended = !open
             && !segment.deadlines.is_empty()
             && segment.deadlines.values().all(|at| at.is_due(self.now));
@@ -107,24 +141,12 @@ impl ProductQuery {
                     .is_some_and(|at| at.is_due(self.now))
             })
         };
-        let mut filter = RecordFilter::default();
+        let mut all = Vec::new();
         for text in &self.texts {
-            let columns: Vec<String> = text
-                .columns
-                .iter()
-                .filter(|column| held || !has_expired(column.as_str()))
-                .cloned()
-                .collect();
-            if columns.is_empty() {
-                return None;
-            }
-            filter.texts.push(TextCondition {
-                columns,
-                ..text.clone()
-            });
+            all.push(text.predicate(|column| held || !has_expired(column))?);
         }
         let Some(range) = &self.events else {
-            return Some(filter);
+            return Some(Predicate::All(all));
         };
         let meets = self.bucket_meets(range, segment);
         match self
@@ -137,27 +159,28 @@ impl ProductQuery {
                 SegmentView::of(&self.calendar, segment, &self.records)
                     .may_hold(range)
                     .then_some(())?;
-                filter.within = Some(within(column, range, meets));
+                all.push(within(column, range, meets));
             }
             None if held => SegmentView::of(&self.calendar, segment, &self.records)
                 .may_hold(range)
                 .then_some(())?,
             None => meets.then_some(())?,
         }
-        Some(filter)
+        Some(Predicate::All(all))
     }
 
     /// Returns the condition that a row of a segment must meet in the form in which it is shown.
-    pub fn exact(&self, segment: &StoredSegment) -> RecordFilter {
+    pub fn exact(&self, segment: &StoredSegment) -> Predicate {
         let within = self.events.as_ref().map(|range| {
             // Without the column, every row counts as one without a value.
             let column = self.event_time.as_deref().unwrap_or_default();
             within(column, range, self.bucket_meets(range, segment))
         });
-        RecordFilter {
-            texts: self.texts.clone(),
-            within,
-        }
+        let texts = self
+            .texts
+            .iter()
+            .filter_map(|text| text.predicate(|_| true));
+        Predicate::All(texts.chain(within).collect())
     }
 
     fn bucket_meets(&self, range: &TimeRange, segment: &StoredSegment) -> bool {
@@ -176,11 +199,14 @@ impl ProductQuery {
     }
 }
 
-fn within(column: &str, range: &TimeRange, nulls: bool) -> TimeCondition {
-    TimeCondition {
-        column: column.to_owned(),
+/// Returns the rows whose instant is in a range; with `nulls` also those without one.
+fn within(column: &str, range: &TimeRange, nulls: bool) -> Predicate {
+    let column = column.to_owned();
+    let mut any = vec![Predicate::Between {
+        column: column.clone(),
         from: range.from,
         to: range.to,
-        nulls,
-    }
+    }];
+    any.extend(nulls.then_some(Predicate::Null { column }));
+    Predicate::Any(any)
 }

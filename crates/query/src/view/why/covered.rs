@@ -4,8 +4,9 @@
 
 use super::{ViewError, find};
 use ebbtide_base::ids::{Offset, ProductKey, TopicPartition};
+use ebbtide_table::Predicate;
 use ebbtide_table::log::TableLog;
-use ebbtide_table::rewrite::{OpenedSegment, Predicate, blocking};
+use ebbtide_table::rewrite::{OpenedSegment, blocking};
 use ebbtide_table::root::Root;
 
 /// Returns for each predicate whether it matches the record of `source` in the segment at `path`.

@@ -17,8 +17,9 @@ use ebbtide_base::ids::{
     Category, Country, Deadline, Offset, Partition, PolicyVersion, TopicPartition,
 };
 use ebbtide_policy::{expires_category, is_expires_column};
+use ebbtide_table::Predicate;
 use ebbtide_table::log::TableLog;
-use ebbtide_table::rewrite::{OpenedSegment, Predicate, RewriteError, blocking};
+use ebbtide_table::rewrite::{OpenedSegment, RewriteError, blocking};
 use ebbtide_table::segment::{SegmentError, cell_records};
 use ebbtide_table::spec::SOURCE_COLUMNS;
 

@@ -3,7 +3,9 @@
 //! A block of 32 bytes gives the answer of the whole filter; a filter in an unknown format gives
 //! "maybe". Pure: the bytes are read elsewhere. The value must never be printed.
 
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use parquet::bloom_filter::Sbbf;
 use parquet::file::metadata::ColumnChunkMetaData;
@@ -20,8 +22,8 @@ const HEADER: u64 = 32;
 const FORM: [u8; 13] = [0x1c, 0x1c, 0, 0, 0x1c, 0x1c, 0, 0, 0x1c, 0x1c, 0, 0, 0];
 
 /// A value that bloom filters are asked for.
-pub(super) struct BloomProbe<'v> {
-    value: &'v str,
+pub(super) struct BloomProbe {
+    value: String,
     hash: u64,
 }
 
@@ -32,10 +34,36 @@ pub(super) struct BloomBlocks {
     count: u64,
 }
 
-impl<'v> BloomProbe<'v> {
-    pub(super) fn new(value: &'v str) -> Self {
+/// The known places of the bloom filters of one file, by row group and column. The place of a
+/// filter whose header is not understood is `None`.
+#[derive(Debug, Default)]
+pub struct BloomPlaces(Mutex<HashMap<(usize, usize), Option<BloomBlocks>>>);
+
+impl BloomPlaces {
+    /// Returns the place of a filter; `None` if its header was not read yet.
+    pub(super) fn get(&self, key: (usize, usize)) -> Option<Option<BloomBlocks>> {
+        self.places().get(&key).copied()
+    }
+
+    pub(super) fn insert(&self, key: (usize, usize), blocks: Option<BloomBlocks>) {
+        self.places().insert(key, blocks);
+    }
+
+    fn places(&self) -> MutexGuard<'_, HashMap<(usize, usize), Option<BloomBlocks>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clone for BloomPlaces {
+    fn clone(&self) -> BloomPlaces {
+        BloomPlaces(Mutex::new(self.places().clone()))
+    }
+}
+
+impl BloomProbe {
+    pub(super) fn new(value: &str) -> Self {
         Self {
-            value,
+            value: value.to_owned(),
             hash: XxHash64::oneshot(0, value.as_bytes()),
         }
     }
@@ -43,7 +71,7 @@ impl<'v> BloomProbe<'v> {
     /// Returns true if the value may be in the filter that contains the block.
     pub(super) fn may_be_in(&self, block: &[u8]) -> bool {
         // A filter with only this block: the bits of the value are the same in each block.
-        block.len() as u64 != BLOCK || Sbbf::new(block).check(self.value)
+        block.len() as u64 != BLOCK || Sbbf::new(block).check(self.value.as_str())
     }
 }
 
@@ -91,7 +119,7 @@ impl BloomBlocks {
     }
 
     /// Returns the range of the only block that decides about a value.
-    pub(super) fn block_for(&self, asked: &BloomProbe<'_>) -> Range<u64> {
+    pub(super) fn block_for(&self, asked: &BloomProbe) -> Range<u64> {
         let number = ((asked.hash >> 32) * self.count.min(u64::from(u32::MAX))) >> 32;
         let start = self.start.saturating_add(number * BLOCK);
         start..start.saturating_add(BLOCK)

@@ -1,0 +1,191 @@
+//! Bounds of the values of a column in a part of a file, from its footer or page index.
+//!
+//! A bound that cannot be compared is unknown: it is truncated by an old writer, its order is
+//! undefined, or the column has another type. Pure.
+
+use arrow::datatypes::{DataType, TimeUnit};
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+use parquet::basic::{ColumnOrder, SortOrder};
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::statistics::Statistics;
+
+/// What is known of a column's values in a row group or a page.
+#[derive(Debug, Clone, Copy)]
+pub struct ColumnBounds<'f> {
+    /// True if a row may have no value.
+    pub(super) may_have_null: bool,
+    /// True if a row may have a value.
+    pub(super) may_have_value: bool,
+    pub(super) texts: ValueRange<&'f [u8]>,
+    /// Instants in microseconds.
+    pub(super) numbers: ValueRange<i64>,
+}
+
+/// The bounds of values, both inclusive. `None` is an unknown bound.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ValueRange<T> {
+    least: Option<T>,
+    greatest: Option<T>,
+}
+
+/// The answer to the question whether rows of a part of a file match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartAnswer {
+    /// No row matches.
+    Never,
+    /// A row may match.
+    Maybe,
+    /// Every row matches.
+    Always,
+}
+
+/// A column of a file at the top level.
+#[derive(Debug, Clone, Copy)]
+pub struct FileColumn<'f> {
+    /// Its index among the leaves; `None` if its values are lists, maps or structs.
+    leaf: Option<usize>,
+    data_type: &'f DataType,
+    /// True if its bounds are ordered by unsigned bytes.
+    by_bytes: bool,
+}
+
+impl<T: PartialOrd + Copy> ValueRange<T> {
+    /// Returns true if a value of `from..=to` may be within the bounds.
+    pub(super) fn reaches(&self, from: Option<T>, to: Option<T>) -> bool {
+        let is_ordered = |least: Option<T>, most: Option<T>| {
+            least.is_none_or(|least| most.is_none_or(|most| least <= most))
+        };
+        is_ordered(from, self.greatest) && is_ordered(self.least, to)
+    }
+}
+
+impl ColumnBounds<'_> {
+    /// Bounds of which nothing is known.
+    const UNKNOWN: ColumnBounds<'static> = ColumnBounds {
+        may_have_null: true,
+        may_have_value: true,
+        texts: ValueRange {
+            least: None,
+            greatest: None,
+        },
+        numbers: ValueRange {
+            least: None,
+            greatest: None,
+        },
+    };
+
+    /// The bounds of a column that a file lacks.
+    pub(super) const MISSING: ColumnBounds<'static> = ColumnBounds {
+        may_have_value: false,
+        ..ColumnBounds::UNKNOWN
+    };
+}
+
+impl<'f> FileColumn<'f> {
+    /// Returns a column of a file; `None` if the file lacks it.
+    #[must_use]
+    pub fn new(file: &'f ArrowReaderMetadata, name: &str) -> Option<FileColumn<'f>> {
+        let fields = file.schema().fields();
+        let field = fields.iter().find(|field| field.name() == name)?;
+        let leaves = file.parquet_schema().columns().iter();
+        let is_it = |path: &[String]| path == [name];
+        let leaf = leaves
+            .clone()
+            .position(|leaf| leaf.max_rep_level() == 0 && is_it(leaf.path().parts()));
+        let orders = file.metadata().file_metadata().column_orders();
+        let order = leaf.and_then(|leaf| orders?.get(leaf));
+        Some(FileColumn {
+            leaf,
+            data_type: field.data_type(),
+            by_bytes: order == Some(&ColumnOrder::TYPE_DEFINED_ORDER(SortOrder::UNSIGNED)),
+        })
+    }
+
+    /// Returns its index among the leaves; `None` if its values are lists, maps or structs.
+    #[must_use]
+    pub fn leaf(&self) -> Option<usize> {
+        self.leaf
+    }
+
+    /// Returns true if its values are texts.
+    pub(super) fn is_text(&self) -> bool {
+        *self.data_type == DataType::Utf8
+    }
+
+    /// Returns its bounds in a row group with these chunks.
+    pub(super) fn in_group(&self, chunks: &'f [ColumnChunkMetaData]) -> ColumnBounds<'f> {
+        let Some(chunk) = self.leaf.and_then(|leaf| chunks.get(leaf)) else {
+            return ColumnBounds::UNKNOWN;
+        };
+        let mut bounds = ColumnBounds::UNKNOWN;
+        let Some(statistics) = chunk.statistics() else {
+            return bounds;
+        };
+        bounds.may_have_null = statistics.null_count_opt() != Some(0);
+        bounds.may_have_value = !all_null(chunk);
+        match statistics {
+            // Old writers compared bytes as signed numbers.
+            Statistics::ByteArray(of)
+                if self.has_texts() && !statistics.is_min_max_deprecated() =>
+            {
+                bounds.texts = ValueRange {
+                    least: of.min_opt().map(|least| least.data()),
+                    greatest: of.max_opt().map(|greatest| greatest.data()),
+                };
+            }
+            Statistics::Int64(of) if self.has_instants() => {
+                bounds.numbers = ValueRange {
+                    least: of.min_opt().copied(),
+                    greatest: of.max_opt().copied(),
+                };
+            }
+            _ => {}
+        }
+        bounds
+    }
+
+    /// Returns its bounds in a page, by its page index.
+    #[must_use]
+    pub fn in_page(&self, index: &'f ColumnIndexMetaData, page: usize) -> ColumnBounds<'f> {
+        let mut bounds = ColumnBounds::UNKNOWN;
+        match index {
+            ColumnIndexMetaData::BYTE_ARRAY(of) if self.has_texts() => {
+                bounds.may_have_value = !of.is_null_page(page);
+                bounds.texts = ValueRange {
+                    least: of.min_value(page),
+                    greatest: of.max_value(page),
+                };
+            }
+            ColumnIndexMetaData::INT64(of) if self.has_instants() => {
+                bounds.may_have_value = !of.is_null_page(page);
+                bounds.numbers = ValueRange {
+                    least: of.min_value(page).copied(),
+                    greatest: of.max_value(page).copied(),
+                };
+            }
+            _ => return bounds,
+        }
+        bounds.may_have_null = index.null_count(page) != Some(0);
+        bounds
+    }
+
+    fn has_texts(&self) -> bool {
+        self.is_text() && self.by_bytes
+    }
+
+    /// Returns true if its bounds are microseconds. Another engine may use other units.
+    fn has_instants(&self) -> bool {
+        matches!(
+            self.data_type,
+            DataType::Timestamp(TimeUnit::Microsecond, _)
+        )
+    }
+}
+
+/// Returns true if a chunk is known to contain only nulls.
+#[must_use]
+pub fn all_null(chunk: &ColumnChunkMetaData) -> bool {
+    let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
+    nulls.is_some() && nulls == u64::try_from(chunk.num_values()).ok()
+}
