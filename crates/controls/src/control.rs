@@ -150,8 +150,8 @@ impl Control {
         // and a hold does not change that.
         match self {
             Control::Hold(_) | Control::Release(_) | Control::PastHold(_) => false,
-            // The function `changes_ingest` of `ingest_effect.rs` compares the active policy with the policy
-            // of the batch.
+            // The function `changes_ingest` of `ingest_effect.rs` compares the active policy with
+            // the policy of the batch.
             Control::PolicyActivation(_) => false,
             // Records that were tagged before the notice have tags that are no longer correct.
             Control::ContractEnd(_) | Control::ConsentWithdrawal(_) => true,

@@ -25,7 +25,8 @@ use ebbtide_maintenance::{
 };
 use ebbtide_policy::Policy;
 use ebbtide_table::{
-    MaintenanceSettings, OpenError, Predicate, RewriteError, Root, SegmentIndex, StoreError, Table,
+    MaintenanceSettings, OpenError, Predicate, RewriteError, Root, SegmentedTable, StoreError,
+    Table,
 };
 
 /// Deadlines within this time of each other are handled in one stop. It is half of the shortest
@@ -77,8 +78,7 @@ pub struct MonthsSimulation {
 
 /// A table and its state when it was last read.
 struct ReadTable {
-    table: Table,
-    index: SegmentIndex,
+    table: SegmentedTable,
     /// The version of the table at the last run of the janitor.
     tidy: u64,
 }
@@ -108,10 +108,8 @@ impl MonthsSimulation {
         let watch = OverdueWatch::new(products.clone(), deps);
         let mut tables = Vec::new();
         for product in &products {
-            let index = SegmentIndex::load(&product.table).await?;
             tables.push(ReadTable {
-                table: Table::clone(&product.table),
-                index,
+                table: product.table.clone(),
                 tidy: 0,
             });
         }
@@ -196,9 +194,9 @@ impl MonthsSimulation {
         let now = self.clock.now();
         for looked in &mut self.tables {
             looked.table.refresh().await?;
-            looked.index.refresh().await?;
             if looked.table.version() > looked.tidy {
-                let done = looked.table.maintain(now, &self.upkeep).await?;
+                let mut table = Table::clone(&looked.table);
+                let done = table.maintain(now, &self.upkeep).await?;
                 looked.tidy = looked.table.version();
                 let product = [looked.table.spec().product.as_str()];
                 self.metrics
@@ -219,12 +217,8 @@ impl MonthsSimulation {
     /// Returns the data that is left in the tables, as they were last read.
     #[must_use]
     pub fn left(&self) -> StoredData {
-        left(
-            self.tables
-                .iter()
-                .map(|looked| (&looked.table, &looked.index)),
-            self.clock.now(),
-        )
+        let tables = self.tables.iter().map(|looked| &looked.table);
+        left(tables, self.clock.now())
     }
 
     /// Places a hold on everything about a number for three years. Returns the id of the hold.
@@ -270,9 +264,10 @@ impl MonthsSimulation {
             .iter_mut()
             .filter(|looked| looked.table.spec().product == *product)
         {
-            looked.index.refresh().await?;
-            for segment in looked.index.iter().filter(|segment| !segment.cells) {
-                records += looked.table.matches(segment, &predicate).await?;
+            let table = &mut looked.table;
+            table.refresh().await?;
+            for segment in table.segments().iter().filter(|segment| !segment.cells) {
+                records += table.matches(segment, &predicate).await?;
             }
         }
         Ok(records)
@@ -294,7 +289,8 @@ impl MonthsSimulation {
     }
 
     fn next_deadline(&self, now: DateTime<Utc>) -> Option<Deadline> {
-        let segments = self.tables.iter().flat_map(|looked| looked.index.iter());
+        let tables = self.tables.iter();
+        let segments = tables.flat_map(|looked| looked.table.segments().iter());
         segments
             .flat_map(|segment| segment.deadlines.values())
             .filter(|deadline| !deadline.is_due(now))

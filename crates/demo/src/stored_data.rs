@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use ebbtide_base::ids::{Category, Deadline, ProductKey};
-use ebbtide_table::{SegmentIndex, Table};
+use ebbtide_table::SegmentedTable;
 
 /// The data that is left in all tables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,13 +53,13 @@ impl StoredData {
 
 /// Counts the data that is left at `now`.
 pub(super) fn left<'t>(
-    tables: impl Iterator<Item = (&'t Table, &'t SegmentIndex)>,
+    tables: impl Iterator<Item = &'t SegmentedTable>,
     now: DateTime<Utc>,
 ) -> StoredData {
     let mut left = StoredData::default();
-    for (table, index) in tables {
+    for table in tables {
         let rows = left.tables.entry(table.spec().product.clone()).or_default();
-        for segment in index.iter() {
+        for segment in table.segments().iter() {
             (rows.segments, rows.bytes) = (rows.segments + 1, rows.bytes + segment.size);
             if segment.cells {
                 (rows.cells, rows.in_cells) =
@@ -95,6 +95,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use ebbtide_table::Table;
     use ebbtide_table::testing::{batch, noon, rewrite, root, spec};
 
     #[test]
@@ -117,9 +118,9 @@ mod tests {
         let mut table = Table::open(&root, spec()).await.unwrap();
         let work = batch(&table, 0, None, 100).await;
         table.commit(work).await.unwrap();
-        let mut index = SegmentIndex::load(&table).await.unwrap();
+        let mut table = SegmentedTable::load(table).await.unwrap();
         let (content, phone) = ("content".parse().unwrap(), "phone_number".parse().unwrap());
-        let before = left([(&table, &index)].into_iter(), noon());
+        let before = left([&table].into_iter(), noon());
         assert_eq!(
             (
                 before.records(),
@@ -129,17 +130,14 @@ mod tests {
             (100, 100, 100)
         );
         assert!(before.fields[&content].next < before.fields[&phone].next);
-        let old: Vec<_> = index.iter().cloned().collect();
+        let old: Vec<_> = table.segments().iter().cloned().collect();
         let spliced = table
             .splice(&old, &BTreeSet::from([content.clone()]))
             .await
             .unwrap();
-        table
-            .commit_rewrite(rewrite(&index, old, spliced.segments))
-            .await
-            .unwrap();
-        index.refresh().await.unwrap();
-        let after = left([(&table, &index)].into_iter(), noon());
+        let done = rewrite(table.segments(), old, spliced.segments);
+        table.commit_rewrite(done).await.unwrap();
+        let after = left([&table].into_iter(), noon());
         assert_eq!(
             (
                 after.records(),

@@ -15,10 +15,8 @@ use std::sync::Arc;
 
 use super::error::StoreError;
 use super::evidence::Evidence;
-use super::log::files::{self, LogFile};
-use super::log::{AddedFile, LogEntry, TableLog, checkpoint, follow};
-use super::table::Table;
-use ebbtide_policy::is_expires_column;
+use super::log::files::LogFile;
+use super::log::{AddedFile, LogEntry, TableLog, checkpoint};
 use intern::Interner;
 
 /// All active segments of a table at one version.
@@ -48,30 +46,11 @@ struct IndexedFiles {
 pub struct IngestedSegment {
     /// Its path.
     pub path: Arc<str>,
-    /// The version of the controls that its rows were stored under; 0 if it is not known.
+    /// The version of the controls that its rows were stored under.
     pub controls: i64,
 }
 
 impl SegmentIndex {
-    /// Loads the segments of the table's newest version: from the newest checkpoint, and the
-    /// entries after it.
-    pub async fn load(table: &Table) -> Result<SegmentIndex, StoreError> {
-        let mut index = Self::of(table).await?;
-        index.refresh().await?;
-        Ok(index)
-    }
-
-    /// Loads the segments of the version that the table has read.
-    pub(super) async fn of(table: &Table) -> Result<SegmentIndex, StoreError> {
-        let has_deadlines = table
-            .spec()
-            .columns
-            .iter()
-            .any(|column| is_expires_column(&column.name));
-        let listed = files::list(&table.log).await?;
-        Self::at(&table.log, &listed, table.state.version, has_deadlines).await
-    }
-
     /// Loads the segments of exactly `version`. `listed` are the files of the log. `has_deadlines`
     /// is true if segments can have deadlines: a file that mentions none is no segment then.
     pub(super) async fn at(
@@ -90,28 +69,7 @@ impl SegmentIndex {
         Ok(index)
     }
 
-    /// Reads the entries committed since the last call. The cost depends only on the new entries.
-    /// Starts again from a newer version if the log has deleted entries that are needed.
-    pub async fn refresh(&mut self) -> Result<(), StoreError> {
-        if !self.read_on().await? {
-            let listed = files::list(&self.log).await?;
-            let newest = files::newest(&listed).filter(|newest| *newest >= self.version);
-            let newest = newest.ok_or_else(|| self.log.cut_short(self.version))?;
-            self.begin(&listed, newest).await?;
-            self.read_on().await?;
-        }
-        Ok(())
-    }
-
-    /// Returns false if the entry of its version was deleted meanwhile.
-    async fn read_on(&mut self) -> Result<bool, StoreError> {
-        let (log, from) = (self.log.clone(), self.version);
-        let newest = follow(&log, from, |entry| self.apply(entry, 0)).await?;
-        Ok(newest.is_some())
-    }
-
-    /// Applies one more entry. `controls` is the version of the table's controls before it; 0 if it
-    /// is not known.
+    /// Applies one more entry. `controls` is the version of the table's controls before it.
     pub(super) fn apply(&mut self, entry: &LogEntry, controls: i64) {
         self.version = entry.version;
         self.files.enter(entry);

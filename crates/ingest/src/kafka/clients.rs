@@ -153,32 +153,29 @@ pub fn client_config(kafka: &KafkaConfig, role: ClientRole) -> ClientConfig {
 }
 
 fn lane(config: &mut ClientConfig, kafka: &KafkaConfig, number: usize, queue_bytes: usize) {
-    let mut default = |key: &str, value: String| {
-        if config.get(key).is_none() {
-            config.set(key, value);
-        }
-    };
     // With the protocol of Kafka 4, the brokers assign partitions and detect members that time out.
     if !uses_consumer_protocol(&kafka.properties) {
-        default("partition.assignment.strategy", "roundrobin".to_owned());
-        default("session.timeout.ms", SESSION_TIMEOUT_MS.to_string());
+        set_default(config, "partition.assignment.strategy", "roundrobin");
+        set_default(config, "session.timeout.ms", SESSION_TIMEOUT_MS.to_string());
     }
-    default("fetch.message.max.bytes", FETCH_BYTES.to_string());
-    default(
+    set_default(config, "fetch.message.max.bytes", FETCH_BYTES.to_string());
+    set_default(
+        config,
         "fetch.max.bytes",
         largest_fetch(kafka, (queue_bytes / 4).max(FETCH_BYTES)).to_string(),
     );
-    default(
+    set_default(
+        config,
         "queued.max.messages.kbytes",
         (queue_bytes / 1024)
             .clamp(1024, MOST_QUEUED_KBYTES)
             .to_string(),
     );
-    default("queued.min.messages", "1000000".to_owned());
+    set_default(config, "queued.min.messages", "1000000");
     // The wait of the client when its queue is full: the client's own default of a second leaves a
     // lane without work.
-    default("fetch.queue.backoff.ms", "5".to_owned());
-    default("statistics.interval.ms", "2000".to_owned());
+    set_default(config, "fetch.queue.backoff.ms", "5");
+    set_default(config, "statistics.interval.ms", "2000");
     look_for_topics(config);
     set_member(config, &kafka.group, &format!("lane-{number}"));
     // Nothing may be skipped or read again silently: an offset that Kafka lacks is an error.
@@ -189,12 +186,11 @@ fn lane(config: &mut ClientConfig, kafka: &KafkaConfig, number: usize, queue_byt
 const MOST_QUEUED_KBYTES: usize = 2_097_151;
 
 fn notices(config: &mut ClientConfig, kafka: &KafkaConfig) {
-    if config.get("fetch.max.bytes").is_none() {
-        config.set(
-            "fetch.max.bytes",
-            largest_fetch(kafka, 4 * FETCH_BYTES).to_string(),
-        );
-    }
+    set_default(
+        config,
+        "fetch.max.bytes",
+        largest_fetch(kafka, 4 * FETCH_BYTES).to_string(),
+    );
     look_for_topics(config);
     set_member(config, &format!("{}-notices", kafka.group), "notices");
     // Every notice counts, so a new group starts with the oldest.
@@ -205,10 +201,11 @@ fn notices(config: &mut ClientConfig, kafka: &KafkaConfig) {
 /// when the consumer joins, because it was created a moment ago, is left out of the assignment
 /// until then.
 fn look_for_topics(config: &mut ClientConfig) {
-    const INTERVAL: &str = "topic.metadata.refresh.interval.ms";
-    if config.get(INTERVAL).is_none() {
-        config.set(INTERVAL, LOOK_FOR_TOPICS_MS.to_string());
-    }
+    set_default(
+        config,
+        "topic.metadata.refresh.interval.ms",
+        LOOK_FOR_TOPICS_MS.to_string(),
+    );
 }
 
 fn dead_letters(config: &mut ClientConfig) {
@@ -219,10 +216,8 @@ fn dead_letters(config: &mut ClientConfig) {
         // A record that was stored compressed in its own topic would exceed the limit uncompressed.
         config.set("compression.type", "lz4");
     }
-    if config.get("topic.metadata.propagation.max.ms").is_none() {
-        // The time for which a missing topic may be one that was created just now.
-        config.set("topic.metadata.propagation.max.ms", "5000");
-    }
+    // The time for which a missing topic may be one that was created just now.
+    set_default(config, "topic.metadata.propagation.max.ms", "5000");
     config
         .set("enable.idempotence", "true")
         .set("acks", "all")
@@ -231,6 +226,13 @@ fn dead_letters(config: &mut ClientConfig) {
         // The client never gives up on a letter because of time: a letter that timed out may have
         // arrived, and would be sent twice.
         .set("message.timeout.ms", "0");
+}
+
+/// Sets a property that the operator did not set.
+fn set_default(config: &mut ClientConfig, name: &str, value: impl Into<String>) {
+    if config.get(name).is_none() {
+        config.set(name, value);
+    }
 }
 
 /// Makes a consumer a member of `group`. Static members with the same id would expel each other, so

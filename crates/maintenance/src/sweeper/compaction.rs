@@ -70,17 +70,17 @@ impl Sweeper {
                 ..did
             };
         }
-        let mut left = steps;
+        let (mut left, mut more) = (steps, false);
         for index in 0..self.products.len() {
             match self.merges_of(index, compaction).await {
                 Ok((merges, held)) => {
-                    did.more |= merges.more || merges.works.len() > left;
+                    more |= merges.more || merges.works.len() > left;
                     for merge in merges.works.iter().take(left) {
                         left -= 1;
                         let memory = compaction.settings.memory;
-                        let more = did.more;
-                        did.add(&self.merge_one(index, merge, &held, memory).await);
-                        did.more |= more;
+                        let one = self.merge_one(index, merge, &held, memory).await;
+                        more |= one.more;
+                        did.add(&one);
                     }
                 }
                 Err(error) => {
@@ -91,7 +91,7 @@ impl Sweeper {
                 }
             }
         }
-        did
+        CompactionReport { more, ..did }
     }
 
     /// Makes one merge if a search is due. Returns true if another may follow immediately.

@@ -27,7 +27,7 @@ use self::processes::{SharedState, SweepState, upkeep};
 use crate::testing::{ANONYMIZE, World, read, sms};
 use ebbtide_base::clock::Clock;
 use ebbtide_base::ids::PolicyVersion;
-use ebbtide_table::{SegmentIndex, Table};
+use ebbtide_table::SegmentedTable;
 
 /// The maximum time for which a process may pause: shorter than the log is kept.
 const AWAY: TimeDelta = TimeDelta::days(15);
@@ -119,7 +119,7 @@ struct Interleaving {
     running: Vec<Running>,
     /// The state that the two sweepers kept from earlier rounds, and since when.
     sweepers: [Option<(Box<SweepState>, DateTime<Utc>)>; 2],
-    viewer: (Table, SegmentIndex),
+    viewer: SegmentedTable,
     last: TableCheck,
     /// Replaced files, and the times of their replacement.
     replaced: Vec<(String, DateTime<Utc>)>,
@@ -162,11 +162,8 @@ impl Interleaving {
             clock: Arc::clone(&world.clock),
             topic: Arc::new(Mutex::new(Vec::new())),
         };
-        let viewer = runtime.block_on(async {
-            let table = shared.table().await;
-            let index = SegmentIndex::load(&table).await.unwrap();
-            (table, index)
-        });
+        let viewer =
+            runtime.block_on(async { SegmentedTable::load(shared.table().await).await.unwrap() });
         let inputs = vec![DeadlineInputs::nothing(first)];
         let last = TableCheck {
             at: world.clock.now(),

@@ -8,7 +8,7 @@ use super::intern::Interner;
 use super::{IndexedFiles, SegmentIndex, StoredSegment, stored_segment};
 use crate::log::AddedFile;
 use crate::testing::{batch, noon, root, segment_tags, spec};
-use crate::{MaintenanceSettings, Table};
+use crate::{MaintenanceSettings, SegmentedTable, Table};
 use ebbtide_base::ids::Bucket;
 
 async fn foreign(table: &Table, version: u64, actions: &[Action]) {
@@ -81,7 +81,7 @@ async fn what_other_engines_add_is_known_as_far_as_they_tell() {
     let mut table = Table::open(&root, spec()).await.unwrap();
     let work = batch(&table, 0, None, 10).await;
     table.commit(work).await.unwrap();
-    let mut index = SegmentIndex::load(&table).await.unwrap();
+    let mut read = SegmentedTable::load(table.clone()).await.unwrap();
     let partitions = |bucket: &str| {
         [
             ("bucket".to_owned(), Some(bucket.to_owned())),
@@ -140,7 +140,8 @@ async fn what_other_engines_add_is_known_as_far_as_they_tell() {
         }),
     ];
     foreign(&table, 2, &actions).await;
-    index.refresh().await.unwrap();
+    read.refresh().await.unwrap();
+    let index = read.segments();
     assert_eq!((index.version(), index.len()), (2, 5));
     let policy = |path| index.get(path).unwrap().policy_version.clone();
     assert_eq!(
@@ -183,7 +184,8 @@ async fn what_other_engines_add_is_known_as_far_as_they_tell() {
         ],
     )
     .await;
-    index.refresh().await.unwrap();
+    read.refresh().await.unwrap();
+    let index = read.segments();
     assert_eq!((index.len(), index.unknown().count()), (4, 5));
 }
 

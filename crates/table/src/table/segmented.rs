@@ -7,7 +7,9 @@ use super::{ControlsVersion, RewriteCommit, Table};
 use crate::error::{CommitError, StoreError};
 use crate::evidence::Evidence;
 use crate::index::{IngestedSegment, SegmentIndex};
+use crate::log::files;
 use crate::snapshot::advance_or_load;
+use ebbtide_policy::is_expires_column;
 
 /// A table and its segments at one version. A clone is refreshed separately.
 #[derive(Clone)]
@@ -24,10 +26,20 @@ impl Deref for SegmentedTable {
     }
 }
 
+impl SegmentIndex {
+    /// Loads the segments of the table's newest version.
+    pub async fn load(table: &Table) -> Result<SegmentIndex, StoreError> {
+        Ok(SegmentedTable::load(table.clone()).await?.segments)
+    }
+}
+
 impl SegmentedTable {
     /// Loads the segments of a table, and the newest version of both.
     pub async fn load(table: Table) -> Result<SegmentedTable, StoreError> {
-        let segments = SegmentIndex::of(&table).await?;
+        let columns = &table.spec().columns;
+        let has_deadlines = columns.iter().any(|column| is_expires_column(&column.name));
+        let (listed, version) = (files::list(&table.log).await?, table.version());
+        let segments = SegmentIndex::at(&table.log, &listed, version, has_deadlines).await?;
         let mut table = SegmentedTable { table, segments };
         table.refresh().await?;
         Ok(table)

@@ -132,10 +132,14 @@ impl LogHead<'_> {
     }
 
     /// Applies an entry that this process wrote as `version`, as reading it back would. If it could
-    /// not be read back, the next call of `read_on` says so.
+    /// not be read back, the next call of `read_on` fails.
     fn apply(&mut self, version: u64, entry: &Bytes) {
-        let Ok(entry) = self.log.parse(version, entry) else {
-            return;
+        let entry = match self.log.parse(version, entry) {
+            Ok(entry) => entry,
+            Err(error) => {
+                tracing::error!(%error, version, "an entry of this process cannot be read");
+                return;
+            }
         };
         if let Some(segments) = &mut self.segments {
             segments.apply(&entry, self.state.controls());

@@ -14,19 +14,18 @@ use super::{ActorKind, Interleaving, processes};
 use crate::testing::{sms, source};
 use ebbtide_controls::Controls;
 use ebbtide_query::audit;
-use ebbtide_table::{ControlsVersion, SegmentIndex, StoredSegment, Table};
+use ebbtide_table::{ControlsVersion, SegmentedTable, StoredSegment, Table};
 
 impl Interleaving {
     /// Checks the table after the last step, by an actor that began at `began` and signed its
     /// commit at `signed`.
     pub(super) fn look(&mut self, began: DateTime<Utc>, signed: DateTime<Utc>) {
         let (topic, now) = (self.shared.topic.lock().unwrap().clone(), self.now());
-        let (table, index) = &mut self.viewer;
+        let table = &mut self.viewer;
         let (root, read) = (&self.world.root, &mut self.read);
         let (rows, held, inputs) = self.runtime.block_on(async {
             let before = table.version();
             table.refresh().await.unwrap();
-            index.refresh().await.unwrap();
             let controls = Controls::load(root, table.controls()).await.unwrap();
             let held = held(&topic, &self.orders, (&controls, table.controls()), now);
             let inputs: Vec<DeadlineInputs> = (table.controls().0..=controls.version().0)
@@ -41,7 +40,7 @@ impl Interleaving {
             let changed = table.version() != before;
             (
                 if changed {
-                    Some(rows((table, index), read).await)
+                    Some(rows(table, read).await)
                 } else {
                     None
                 },
@@ -51,7 +50,8 @@ impl Interleaving {
         });
         let next = table.next_offset(&source()).map_or(0, |offset| offset.0);
         if rows.is_some() {
-            let active: BTreeSet<String> = index
+            let active: BTreeSet<String> = table
+                .segments()
                 .iter()
                 .map(|segment| segment.path.to_string())
                 .collect();
@@ -160,11 +160,11 @@ impl Interleaving {
 
 /// Returns the stored records, each with its fields that are still stored.
 async fn rows(
-    (table, index): (&Table, &SegmentIndex),
+    table: &SegmentedTable,
     read: &mut HashMap<Arc<str>, BTreeMap<i64, StoredFields>>,
 ) -> BTreeMap<i64, StoredFields> {
     let mut rows = BTreeMap::new();
-    for segment in index.iter() {
+    for segment in table.segments().iter() {
         if !read.contains_key(&segment.path) {
             read.insert(Arc::clone(&segment.path), rows_of(table, segment).await);
         }

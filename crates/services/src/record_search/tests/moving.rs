@@ -8,11 +8,11 @@ use std::time::Duration;
 use super::{ask, person, record_search};
 use crate::record_search::{FindError, RecordSearch};
 use ebbtide_table::testing::{filled, noon, rewrite, root};
-use ebbtide_table::{Predicate, Root, SegmentIndex, SplitResult, StoredSegment, Table};
+use ebbtide_table::{Predicate, Root, SegmentedTable, SplitResult, StoredSegment};
 
 /// Merges all segments or splits one, and unlinks the replaced files: readers have no grace period.
-async fn turn(root: &Root, table: &mut Table, index: &mut SegmentIndex, number: usize) {
-    let all: Vec<StoredSegment> = index.iter().cloned().collect();
+async fn turn(root: &Root, table: &mut SegmentedTable, number: usize) {
+    let all: Vec<StoredSegment> = table.segments().iter().cloned().collect();
     let customer = format!("customer-{}", number % 7);
     let (old, new) = if all.len() > 5 {
         (
@@ -33,11 +33,8 @@ async fn turn(root: &Root, table: &mut Table, index: &mut SegmentIndex, number: 
             ),
         }
     };
-    table
-        .commit_rewrite(rewrite(index, old.clone(), new))
-        .await
-        .unwrap();
-    index.refresh().await.unwrap();
+    let done = rewrite(table.segments(), old.clone(), new);
+    table.commit_rewrite(done).await.unwrap();
     for segment in old {
         std::fs::remove_file(
             root.table_folder(&"sms".parse().unwrap())
@@ -50,7 +47,7 @@ async fn turn(root: &Root, table: &mut Table, index: &mut SegmentIndex, number: 
 async fn while_the_table_turns(search: RecordSearch, turns: usize) -> (usize, usize) {
     let root = search.root().clone();
     let search = Arc::new(search);
-    let mut table = filled(&root, 6).await;
+    let mut table = SegmentedTable::load(filled(&root, 6).await).await.unwrap();
     let over = Arc::new(AtomicBool::new(false));
     let askers: Vec<_> = (0..3_u32)
         .map(|number| {
@@ -79,9 +76,8 @@ async fn while_the_table_turns(search: RecordSearch, turns: usize) -> (usize, us
             })
         })
         .collect();
-    let mut index = SegmentIndex::load(&table).await.unwrap();
     for number in 0..turns {
-        turn(&root, &mut table, &mut index, number).await;
+        turn(&root, &mut table, number).await;
         tokio::time::sleep(Duration::from_millis(15)).await;
     }
     over.store(true, Ordering::SeqCst);

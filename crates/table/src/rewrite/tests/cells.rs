@@ -53,7 +53,7 @@ async fn cells_replace_records_and_the_audit_balances() {
     let did = work.evidence.rewrite.as_mut().unwrap();
     (did.removed, did.suppressed) = (0, 20);
     table.commit_rewrite(work).await.unwrap();
-    index.refresh().await.unwrap();
+    index = SegmentIndex::load(&table).await.unwrap();
     let cells = index.get(&path).unwrap();
     assert_eq!(
         (

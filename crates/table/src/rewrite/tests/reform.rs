@@ -44,7 +44,7 @@ async fn commit(table: &mut Table, index: &mut SegmentIndex, done: ReformResult)
     work.evidence.policy_version = "2026-10-01".parse().unwrap();
     work.controls = table.controls();
     table.commit_rewrite(work).await.unwrap();
-    index.refresh().await.unwrap();
+    *index = SegmentIndex::load(table).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,7 +142,7 @@ async fn rows_sorted_by_a_dropped_column_are_shuffled_and_others_renamed() {
         .commit_rewrite(rewrite(&index, old, vec![merged]))
         .await
         .unwrap();
-    index.refresh().await.unwrap();
+    index = SegmentIndex::load(&table).await.unwrap();
     let sorted = all(&index);
     let (people, media) = (
         rows(&table, &sorted, "recipient").await,

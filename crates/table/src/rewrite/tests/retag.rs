@@ -15,7 +15,8 @@ use super::{
 use crate::reports::audit;
 use crate::testing::{noon, rewrite, root, segment_tags, spec};
 use crate::{
-    Predicate, Retagging, RewriteError, Root, SegmentWriter, SplitResult, StoredSegment, Table,
+    Predicate, Retagging, RewriteError, Root, SegmentIndex, SegmentWriter, SplitResult,
+    StoredSegment, Table,
 };
 use ebbtide_base::ids::{Deadline, ProfileId};
 
@@ -41,7 +42,7 @@ async fn retag_of_one_customer_is_one_commit_and_keeps_the_audit_balanced() {
     work.evidence.operation = "retag".to_owned();
     work.evidence.rewrite.as_mut().unwrap().retagged = done.retagged;
     table.commit_rewrite(work).await.unwrap();
-    index.refresh().await.unwrap();
+    index = SegmentIndex::load(&table).await.unwrap();
     assert_eq!(table.profile_text(&new.profile), Some("the profile 7"));
     let content = "content".parse().unwrap();
     for segment in index.iter() {
@@ -75,7 +76,7 @@ async fn segment_of_one_target_is_copied_without_deadlines_of_dropped_data() {
         .commit_rewrite(rewrite(&index, all(&index), dropped.segments))
         .await
         .unwrap();
-    index.refresh().await.unwrap();
+    index = SegmentIndex::load(&table).await.unwrap();
     let old = all(&index);
     let new = tags(
         7,

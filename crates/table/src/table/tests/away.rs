@@ -2,10 +2,15 @@
 //! disconnected.
 
 use chrono::TimeDelta;
+use deltalake_core::kernel::{Action, MetadataExt};
 
+use super::foreign;
 use crate::reports::audit;
+use crate::snapshot::{ForeignFiles, LogSnapshot};
 use crate::testing::{batch, noon, rewrite, root, segment, spec};
-use crate::{CommitError, MaintenanceSettings, Root, SegmentIndex, SegmentedTable, Table};
+use crate::{
+    CommitError, MaintenanceSettings, Root, SegmentIndex, SegmentedTable, StoreError, Table,
+};
 
 /// Makes four more commits, then a clean-up that keeps only the entry of the last.
 async fn go_on_without_them(root: &Root) -> Table {
@@ -68,20 +73,6 @@ async fn writer_that_was_away_writes_no_entry_below_the_newest_version() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn segment_index_that_was_away_is_read_again() {
-    let (_folder, root) = root();
-    let mut table = Table::open(&root, spec()).await.unwrap();
-    let first = batch(&table, 0, None, 100).await;
-    table.commit(first).await.unwrap();
-    let mut away = SegmentIndex::load(&table).await.unwrap();
-    let table = go_on_without_them(&root).await;
-    away.refresh().await.unwrap();
-    let fresh = SegmentIndex::load(&table).await.unwrap();
-    assert_eq!((away.version(), away.len()), (fresh.version(), 5));
-    assert!(away.iter().eq(fresh.iter()));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn table_with_segments_that_was_away_is_loaded_at_one_version() {
     let (_folder, root) = root();
     let mut table = Table::open(&root, spec()).await.unwrap();
@@ -93,8 +84,39 @@ async fn table_with_segments_that_was_away_is_loaded_at_one_version() {
     let (version, segments) = (table.version(), away.segments());
     assert_eq!((away.version(), segments.version()), (version, version));
     let fresh = SegmentIndex::load(&table).await.unwrap();
+    assert_eq!((segments.len(), fresh.version()), (5, version));
     assert!(segments.iter().eq(fresh.iter()));
     assert_eq!(away.next_offsets(), table.next_offsets());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reader_that_stopped_at_an_unsupported_version_goes_on_after_a_clean_up() {
+    let (_folder, root) = root();
+    let product = "sms".parse().unwrap();
+    let mut table = Table::open(&root, spec()).await.unwrap();
+    let first = batch(&table, 0, None, 100).await;
+    table.commit(first).await.unwrap();
+    let mut swept = SegmentedTable::load(table.clone()).await.unwrap();
+    let read = LogSnapshot::load(&root, &product, ForeignFiles::All).await;
+    let mut read = read.unwrap().unwrap();
+    let usual = table.state.metadata.clone();
+    let append_only = usual
+        .clone()
+        .add_config_key("delta.appendOnly".to_owned(), "true".to_owned());
+    foreign(&table, vec![Action::Metadata(append_only.unwrap())]).await;
+    assert!(matches!(
+        swept.refresh().await,
+        Err(StoreError::Unsupported(_))
+    ));
+    assert!(matches!(
+        read.advance().await,
+        Err(StoreError::Unsupported(_))
+    ));
+    foreign(&table, vec![Action::Metadata(usual)]).await;
+    let table = go_on_without_them(&root).await;
+    assert!(!read.advance().await.unwrap(), "it must be loaded again");
+    swept.refresh().await.unwrap();
+    assert_eq!(swept.version(), table.version());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,7 +38,7 @@ async fn segments_are_replaced_in_one_step() {
             .unwrap(),
         4
     );
-    index.refresh().await.unwrap();
+    index = SegmentIndex::load(&table).await.unwrap();
     let mut left = vec![old[2].path.to_string(), path];
     left.sort();
     assert_eq!(
