@@ -10,9 +10,9 @@ mod predicate;
 mod prune;
 
 pub use bloom::BloomPlaces;
-pub use bounds::{ColumnBounds, FileColumn, PartAnswer, all_null};
+pub use bounds::{ColumnBounds, FileColumn, PartAnswer, TextBounds, all_null};
 pub use predicate::{ColumnTypeError, Predicate};
-pub use prune::FilePruner;
+pub use prune::{FilePruner, ScannedFile};
 
 #[cfg(test)]
 mod tests;

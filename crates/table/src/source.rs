@@ -9,9 +9,11 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use futures::FutureExt;
 use object_store::path::Path;
 use object_store::{Error, GetOptions, GetResultPayload, ObjectStore, ObjectStoreExt};
 use parquet::errors::{ParquetError, Result};
@@ -221,13 +223,9 @@ impl Object {
     }
 
     fn ask_each(&self, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
-        let read = self.store.get_ranges(&self.path, ranges);
-        let read = self.answered(self.runtime.block_on(read))?;
-        let lengths = ranges.iter().map(|range| range.end - range.start);
-        match read.iter().map(|bytes| bytes.len() as u64).eq(lengths) {
-            true => Ok(read),
-            false => Err(io::ErrorKind::UnexpectedEof.into()),
-        }
+        let read = object_ranges(&self.store, &self.path, ranges);
+        self.answered(self.runtime.block_on(read))?
+            .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     /// Records an error of the store.
@@ -238,6 +236,24 @@ impl Object {
             io_error
         })
     }
+}
+
+/// Reads ranges of an object, those up to 1 MiB apart in one request. Returns `None` if the object
+/// ends before the end of one of them.
+pub async fn object_ranges(
+    store: &dyn ObjectStore,
+    path: &Path,
+    ranges: &[Range<u64>],
+) -> object_store::Result<Option<Vec<Bytes>>> {
+    // `object_store` panics if the answer for merged ranges ends before one of them begins.
+    let read = AssertUnwindSafe(store.get_ranges(path, ranges)).catch_unwind();
+    let Ok(read) = read.await else {
+        return Ok(None);
+    };
+    let lengths = ranges.iter().map(|range| range.end - range.start);
+    let read = read?;
+    let is_whole = read.iter().map(|bytes| bytes.len() as u64).eq(lengths);
+    Ok(is_whole.then_some(read))
 }
 
 impl fmt::Debug for StoreFile {
@@ -317,3 +333,6 @@ impl Read for FileCursor {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests;

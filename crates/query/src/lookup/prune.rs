@@ -16,10 +16,13 @@ use super::row_selection::{all_rows, parts as parts_of, rows_in};
 use ebbtide_table::Predicate;
 use ebbtide_table::index::StoredSegment;
 use ebbtide_table::rewrite::RewriteError;
-use ebbtide_table::scan::{FileColumn, FilePruner, PartAnswer};
+use ebbtide_table::scan::{FileColumn, FilePruner, PartAnswer, ScannedFile, TextBounds};
 
 /// The maximum number of rows of a row group that are read in one part.
 const PART_ROWS: usize = 128 << 10;
+
+/// The bounds of texts that a look-up uses.
+const TEXT_BOUNDS: TextBounds = TextBounds::Ordered;
 
 /// Rows of one row group that may match.
 pub(super) struct CandidateRows {
@@ -41,14 +44,20 @@ pub(super) async fn parts(
     let forms = segment.forms();
     // The rest of the search compares texts where the file has the subject's forms.
     let predicate = predicate.in_forms(forms);
-    let (file, blooms) = (&footer.metadata, &footer.blooms);
-    let mut pruner = FilePruner::new(file, footer.size, forms, blooms, &predicate);
+    let file = ScannedFile {
+        metadata: &footer.metadata,
+        size: footer.size,
+        forms,
+        blooms: &footer.blooms,
+        text_bounds: TEXT_BOUNDS,
+    };
+    let mut pruner = FilePruner::new(file, &predicate);
     loop {
         let ranges = pruner.ranges();
         if ranges.is_empty() {
             break;
         }
-        pruner.answer(&files.ranges(&segment.path, &ranges).await?);
+        pruner.answer(files.ranges(&segment.path, &ranges).await?);
     }
     let groups = pruner.finish();
     if groups.iter().all(Option::is_none) {
@@ -128,7 +137,7 @@ fn of_condition(
     condition: &Predicate,
     column: &str,
 ) -> Option<RowSelection> {
-    let column = FileColumn::new(&footer.metadata, column)?;
+    let column = FileColumn::new(&footer.metadata, column, TEXT_BOUNDS)?;
     let (file, leaf) = (footer.metadata.metadata(), column.leaf()?);
     let bounds = file.column_index()?.get(group)?.get(leaf)?;
     if matches!(bounds, ColumnIndexMetaData::NONE) {

@@ -48,9 +48,9 @@ impl fmt::Debug for RequiredText {
 }
 
 impl RequiredText {
-    /// Returns the rows in which one of those columns that are `readable` contains the text; `None`
+    /// Returns the rows in which one of those columns that are `readable` contains the text; no row
     /// if no column is.
-    fn predicate(&self, readable: impl Fn(&str) -> bool) -> Option<Predicate> {
+    fn predicate(&self, readable: impl Fn(&str) -> bool) -> Predicate {
         let columns = self.columns.iter().filter(|column| readable(column));
         let is = |column: &String| match &self.subject {
             Some(subject) => Predicate::Names {
@@ -62,8 +62,7 @@ impl RequiredText {
                 value: self.text.clone(),
             },
         };
-        let any: Vec<Predicate> = columns.map(is).collect();
-        (!any.is_empty()).then_some(Predicate::Any(any))
+        Predicate::Any(columns.map(is).collect())
     }
 }
 
@@ -143,7 +142,10 @@ impl ProductQuery {
         };
         let mut all = Vec::new();
         for text in &self.texts {
-            all.push(text.predicate(|column| held || !has_expired(column))?);
+            all.push(text.predicate(|column| held || !has_expired(column)));
+        }
+        if all.iter().any(Predicate::is_never) {
+            return None;
         }
         let Some(range) = &self.events else {
             return Some(Predicate::All(all));
@@ -176,10 +178,7 @@ impl ProductQuery {
             let column = self.event_time.as_deref().unwrap_or_default();
             within(column, range, self.bucket_meets(range, segment))
         });
-        let texts = self
-            .texts
-            .iter()
-            .filter_map(|text| text.predicate(|_| true));
+        let texts = self.texts.iter().map(|text| text.predicate(|_| true));
         Predicate::All(texts.chain(within).collect())
     }
 

@@ -21,7 +21,7 @@ use parquet::file::reader::Length;
 
 use super::{RewriteError, blocking};
 use crate::index::StoredSegment;
-use crate::scan::{BloomPlaces, FilePruner, Predicate};
+use crate::scan::{BloomPlaces, FilePruner, Predicate, ScannedFile, TextBounds};
 use crate::segment::forms_of;
 use crate::source::StoreFile;
 use crate::table::Table;
@@ -162,15 +162,21 @@ impl OpenedSegment {
     /// it matches. Reads one block of each bloom filter.
     fn prune(&self, predicate: &Predicate) -> Result<Vec<Option<Predicate>>, RewriteError> {
         let blooms = BloomPlaces::default();
-        let (size, forms) = (self.source.len(), forms_of(&self.path));
-        let mut pruner = FilePruner::new(&self.metadata, size, forms, &blooms, predicate);
+        let file = ScannedFile {
+            metadata: &self.metadata,
+            size: self.source.len(),
+            forms: forms_of(&self.path),
+            blooms: &blooms,
+            text_bounds: TextBounds::Ignored,
+        };
+        let mut pruner = FilePruner::new(file, predicate);
         loop {
             let ranges = pruner.ranges();
             if ranges.is_empty() {
                 return Ok(pruner.finish());
             }
             let read = self.source.ranges(&ranges);
-            pruner.answer(&read.map_err(|error| self.damaged(&error))?);
+            pruner.answer(read.map_err(|error| self.damaged(&error))?);
         }
     }
 

@@ -3,7 +3,7 @@
 //! A block of 32 bytes gives the answer of the whole filter; a filter in an unknown format gives
 //! "maybe". Pure: the bytes are read elsewhere. The value must never be printed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -17,6 +17,10 @@ const BLOCK: u64 = 32;
 
 /// The number of bytes that contain any header in the known format.
 const HEADER: u64 = 32;
+
+/// The number of blocks of one filter above which it is read whole: each read of a local file costs
+/// as much as some KiB more of them.
+const MOST_BLOCKS: usize = 256;
 
 /// The bytes of a header after the filter's size: split blocks, XXH64, not compressed.
 const FORM: [u8; 13] = [0x1c, 0x1c, 0, 0, 0x1c, 0x1c, 0, 0, 0x1c, 0x1c, 0, 0, 0];
@@ -116,6 +120,21 @@ impl BloomBlocks {
             start: start.checked_add(read)?,
             count: bytes / BLOCK,
         })
+    }
+
+    /// Returns the ranges of the blocks that decide about values, without repetition; that of all
+    /// blocks if they are many.
+    pub(super) fn ranges_for<'p>(
+        &self,
+        probes: impl Iterator<Item = &'p BloomProbe>,
+    ) -> Vec<Range<u64>> {
+        let starts: BTreeSet<u64> = probes.map(|probe| self.block_for(probe).start).collect();
+        if starts.len() > MOST_BLOCKS {
+            let length = self.count.saturating_mul(BLOCK);
+            return vec![self.start..self.start.saturating_add(length)];
+        }
+        let range = |start: u64| start..start.saturating_add(BLOCK);
+        starts.into_iter().map(range).collect()
     }
 
     /// Returns the range of the only block that decides about a value.

@@ -40,14 +40,24 @@ pub enum PartAnswer {
     Always,
 }
 
+/// The bounds of texts that a search may trust.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextBounds {
+    /// None. A splice copies the bounds of a file that does not define their order under a footer
+    /// that does, so a footer is no proof. For rewrites: a held row that is not found is deleted.
+    Ignored,
+    /// Those that the footer says are ordered by unsigned bytes.
+    Ordered,
+}
+
 /// A column of a file at the top level.
 #[derive(Debug, Clone, Copy)]
 pub struct FileColumn<'f> {
     /// Its index among the leaves; `None` if its values are lists, maps or structs.
     leaf: Option<usize>,
     data_type: &'f DataType,
-    /// True if its bounds are ordered by unsigned bytes.
-    by_bytes: bool,
+    /// True if it has texts whose bounds may be trusted.
+    has_text_bounds: bool,
 }
 
 impl<T: PartialOrd + Copy> ValueRange<T> {
@@ -83,9 +93,13 @@ impl ColumnBounds<'_> {
 }
 
 impl<'f> FileColumn<'f> {
-    /// Returns a column of a file; `None` if the file lacks it.
+    /// Returns a column of a file with the bounds that may be trusted; `None` if the file lacks it.
     #[must_use]
-    pub fn new(file: &'f ArrowReaderMetadata, name: &str) -> Option<FileColumn<'f>> {
+    pub fn new(
+        file: &'f ArrowReaderMetadata,
+        name: &str,
+        text_bounds: TextBounds,
+    ) -> Option<FileColumn<'f>> {
         let fields = file.schema().fields();
         let field = fields.iter().find(|field| field.name() == name)?;
         let leaves = file.parquet_schema().columns().iter();
@@ -98,7 +112,9 @@ impl<'f> FileColumn<'f> {
         Some(FileColumn {
             leaf,
             data_type: field.data_type(),
-            by_bytes: order == Some(&ColumnOrder::TYPE_DEFINED_ORDER(SortOrder::UNSIGNED)),
+            has_text_bounds: *field.data_type() == DataType::Utf8
+                && text_bounds == TextBounds::Ordered
+                && order == Some(&ColumnOrder::TYPE_DEFINED_ORDER(SortOrder::UNSIGNED)),
         })
     }
 
@@ -127,7 +143,7 @@ impl<'f> FileColumn<'f> {
         match statistics {
             // Old writers compared bytes as signed numbers.
             Statistics::ByteArray(of)
-                if self.has_texts() && !statistics.is_min_max_deprecated() =>
+                if self.has_text_bounds && !statistics.is_min_max_deprecated() =>
             {
                 bounds.texts = ValueRange {
                     least: of.min_opt().map(|least| least.data()),
@@ -146,32 +162,35 @@ impl<'f> FileColumn<'f> {
     }
 
     /// Returns its bounds in a page, by its page index.
+    ///
+    /// The index says of each page how many nulls it has, and whether it has only nulls. That needs
+    /// no order of values, so it counts for every type, like the number of nulls of a row group.
     #[must_use]
     pub fn in_page(&self, index: &'f ColumnIndexMetaData, page: usize) -> ColumnBounds<'f> {
-        let mut bounds = ColumnBounds::UNKNOWN;
+        if matches!(index, ColumnIndexMetaData::NONE) {
+            return ColumnBounds::UNKNOWN;
+        }
+        let mut bounds = ColumnBounds {
+            may_have_null: index.null_count(page) != Some(0),
+            may_have_value: !index.is_null_page(page),
+            ..ColumnBounds::UNKNOWN
+        };
         match index {
-            ColumnIndexMetaData::BYTE_ARRAY(of) if self.has_texts() => {
-                bounds.may_have_value = !of.is_null_page(page);
+            ColumnIndexMetaData::BYTE_ARRAY(of) if self.has_text_bounds => {
                 bounds.texts = ValueRange {
                     least: of.min_value(page),
                     greatest: of.max_value(page),
                 };
             }
             ColumnIndexMetaData::INT64(of) if self.has_instants() => {
-                bounds.may_have_value = !of.is_null_page(page);
                 bounds.numbers = ValueRange {
                     least: of.min_value(page).copied(),
                     greatest: of.max_value(page).copied(),
                 };
             }
-            _ => return bounds,
+            _ => {}
         }
-        bounds.may_have_null = index.null_count(page) != Some(0);
         bounds
-    }
-
-    fn has_texts(&self) -> bool {
-        self.is_text() && self.by_bytes
     }
 
     /// Returns true if its bounds are microseconds. Another engine may use other units.

@@ -1,6 +1,10 @@
 //! The pruner compared with evaluating every row, over random files in every Parquet style and with
 //! footers as other engines write them.
 
+mod bounds;
+mod reads;
+
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,7 +21,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::statistics::Statistics;
 use proptest::prelude::*;
 
-use super::{BloomPlaces, FilePruner, Predicate};
+use super::{BloomPlaces, FilePruner, Predicate, ScannedFile, TextBounds};
 use ebbtide_policy::tag::{FormsMark, NamedSubject, SubjectValue};
 use ebbtide_policy::{Policy, Records, SchemaSource, SubjectColumn, SubjectKind, parse};
 
@@ -34,6 +38,8 @@ enum Footer {
     WrongBloomPlaces,
     /// The order of the bounds is not defined, and they are those of signed bytes.
     SignedWithoutOrder,
+    /// The bounds are those of signed bytes although the order is defined: a splice copied them.
+    SignedWithOrder,
     /// The bounds are those of an old writer, which compared signed bytes.
     SignedDeprecated,
     /// The numbers of nulls are missing.
@@ -88,6 +94,7 @@ fn styles() -> impl Strategy<Value = Style> {
         Footer::WrongBloomLengths,
         Footer::WrongBloomPlaces,
         Footer::SignedWithoutOrder,
+        Footer::SignedWithOrder,
         Footer::SignedDeprecated,
         Footer::NoNullCounts,
         Footer::OnlyLeast,
@@ -195,7 +202,7 @@ fn foreign(footer: Footer, of: &Statistics, texts: &StringArray) -> Statistics {
     );
     let (least, most) = (bytes(values().min()), bytes(values().max()));
     match footer {
-        Footer::SignedWithoutOrder => {
+        Footer::SignedWithoutOrder | Footer::SignedWithOrder => {
             Statistics::byte_array(signed_least, signed_most, None, nulls, false)
         }
         Footer::SignedDeprecated => {
@@ -286,31 +293,25 @@ fn row_groups(file: &Bytes) -> Vec<RecordBatch> {
         .collect()
 }
 
-/// Returns the rest of the predicate in each row group, and the number of bytes that were read.
+/// Returns the rest of the predicate in each row group, and the ranges that each step read.
 fn pruned(
-    file: &Bytes,
-    metadata: &ArrowReaderMetadata,
-    forms: Option<FormsMark>,
-    blooms: &BloomPlaces,
+    bytes: &Bytes,
+    file: ScannedFile<'_>,
     predicate: &Predicate,
-) -> (Vec<Option<Predicate>>, u64) {
-    let size = file.len() as u64;
-    let mut pruner = FilePruner::new(metadata, size, forms, blooms, predicate);
-    let mut total = 0;
-    for _ in 0..3 {
+) -> (Vec<Option<Predicate>>, Vec<Vec<Range<u64>>>) {
+    let mut pruner = FilePruner::new(file, predicate);
+    let mut steps = Vec::new();
+    for _ in 0..=3 * file.metadata.metadata().num_row_groups() {
         let ranges = pruner.ranges();
         if ranges.is_empty() {
-            return (pruner.finish(), total);
+            return (pruner.finish(), steps);
         }
-        total += ranges
-            .iter()
-            .map(|range| range.end - range.start)
-            .sum::<u64>();
         let at = |at: u64| usize::try_from(at).unwrap();
         let read = ranges
             .iter()
-            .map(|range| file.slice(at(range.start)..at(range.end)));
-        pruner.answer(&read.collect::<Vec<_>>());
+            .map(|range| bytes.slice(at(range.start)..at(range.end)));
+        pruner.answer(read.collect());
+        steps.push(ranges);
     }
     panic!("the search does not end");
 }
@@ -378,56 +379,30 @@ proptest! {
         let file = written(&style, &batch(&style, &rows));
         let groups = row_groups(&file);
         let metadata = metadata(style.footer, &file, &groups);
-        let forms = style.own_forms.then(|| FormsMark::of(&records()));
         let blooms = BloomPlaces::default();
+        let scanned = ScannedFile {
+            metadata: &metadata,
+            size: file.len() as u64,
+            forms: style.own_forms.then(|| FormsMark::of(&records())),
+            blooms: &blooms,
+            text_bounds: match style.footer {
+                Footer::SignedWithOrder => TextBounds::Ignored,
+                _ => TextBounds::Ordered,
+            },
+        };
         for predicate in &asked {
             // The second time, the places of the bloom filters are known.
             for _ in 0..2 {
-                let (rest, _) = pruned(&file, &metadata, forms, &blooms, predicate);
+                let (rest, _) = pruned(&file, scanned, predicate);
                 prop_assert_eq!(rest.len(), groups.len());
                 for (rest, rows) in rest.iter().zip(&groups) {
                     let rest = rest.clone().unwrap_or(Predicate::Any(Vec::new()));
                     let (found, expected) = (rest.evaluate(rows).unwrap(), predicate.evaluate(rows).unwrap());
                     prop_assert_eq!(found, expected.clone(), "{:?} left of {:?}", &rest, predicate);
-                    let in_forms = predicate.in_forms(forms).evaluate(rows).unwrap();
+                    let in_forms = predicate.in_forms(scanned.forms).evaluate(rows).unwrap();
                     prop_assert_eq!(in_forms, expected);
                 }
             }
-        }
-    }
-}
-
-#[test]
-fn an_absent_text_costs_a_header_and_a_block_and_then_a_block() {
-    let style = Style {
-        dictionary: true,
-        blooms: true,
-        statistics: EnabledStatistics::None,
-        truncated: false,
-        group_rows: 1000,
-        has: [true; 3],
-        empty: [false; 3],
-        own_forms: true,
-        footer: Footer::Written,
-    };
-    let rows: Vec<Row> = (0..40).map(|number| (Some(number), None, None)).collect();
-    let file = written(&style, &batch(&style, &rows));
-    let groups = row_groups(&file);
-    let is = |value: &str| Predicate::Is {
-        column: "caller".to_owned(),
-        value: value.to_owned(),
-    };
-    for (footer, cold) in [
-        (Footer::Written, 64),
-        (Footer::NoBloomLengths, 64),
-        (Footer::WrongBloomLengths, 96),
-    ] {
-        let metadata = metadata(footer, &file, &groups);
-        let blooms = BloomPlaces::default();
-        for bytes in [cold, 32] {
-            let absent = is("31600000000");
-            let (rest, read) = pruned(&file, &metadata, None, &blooms, &absent);
-            assert_eq!((rest, read), (vec![None], bytes), "{footer:?}");
         }
     }
 }
