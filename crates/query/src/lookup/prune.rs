@@ -120,12 +120,7 @@ fn by_pages(footer: &CachedFooter, group: usize, predicate: &Predicate) -> RowSe
         Predicate::Any(parts) => parts.iter().fold(rows_in([], rows), |any, part| {
             any.union(&by_pages(footer, group, part))
         }),
-        Predicate::Is { column, .. }
-        | Predicate::Names { column, .. }
-        | Predicate::Between { column, .. }
-        | Predicate::Null { column } => {
-            of_condition(footer, group, predicate, column).unwrap_or_else(|| all_rows(rows))
-        }
+        condition => of_condition(footer, group, condition).unwrap_or_else(|| all_rows(rows)),
     }
 }
 
@@ -135,9 +130,8 @@ fn of_condition(
     footer: &CachedFooter,
     group: usize,
     condition: &Predicate,
-    column: &str,
 ) -> Option<RowSelection> {
-    let column = FileColumn::new(&footer.metadata, column, TEXT_BOUNDS)?;
+    let column = FileColumn::new(&footer.metadata, condition.column()?, TEXT_BOUNDS)?;
     let (file, leaf) = (footer.metadata.metadata(), column.leaf()?);
     let bounds = file.column_index()?.get(group)?.get(leaf)?;
     if matches!(bounds, ColumnIndexMetaData::NONE) {

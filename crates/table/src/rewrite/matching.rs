@@ -188,18 +188,29 @@ impl OpenedSegment {
             rows: 0,
         };
         let groups = self.metadata.metadata().row_groups();
-        for (number, (group, rest)) in groups.iter().zip(self.prune(predicate)?).enumerate() {
-            let rows = usize::try_from(group.num_rows()).unwrap_or(0);
-            selected.rows += rows as u64;
-            let bits = match rest {
-                None => None,
-                Some(rest) => Some(self.matching(number, rows, &rest)?),
-            };
-            let matched = bits.as_ref().map_or(0, BooleanBuffer::count_set_bits);
-            selected.matched += matched as u64;
-            selected.groups.push(bits.filter(|_| matched > 0));
+        for (group, bits) in groups.iter().zip(self.select_each(predicate)?) {
+            let bits = bits?;
+            selected.rows += rows_of(group) as u64;
+            selected.matched += bits.as_ref().map_or(0, |bits| bits.count_set_bits() as u64);
+            selected.groups.push(bits);
         }
         Ok(selected)
+    }
+
+    /// Returns the matching rows of each row group, `None` if no row matches. A row group is read
+    /// only when its turn comes.
+    pub fn select_each(
+        &self,
+        predicate: &Predicate,
+    ) -> Result<impl Iterator<Item = Result<Option<BooleanBuffer>, RewriteError>>, RewriteError>
+    {
+        let groups = self.metadata.metadata().row_groups().iter();
+        let rest = groups.zip(self.prune(predicate)?).enumerate();
+        Ok(rest.map(|(number, (group, rest))| {
+            let Some(rest) = rest else { return Ok(None) };
+            let bits = self.matching(number, rows_of(group), &rest)?;
+            Ok((bits.count_set_bits() > 0).then_some(bits))
+        }))
     }
 
     /// Returns the matching rows of a row group, which has `rows` rows.
@@ -228,6 +239,11 @@ impl OpenedSegment {
         }
         Ok(bits)
     }
+}
+
+/// Returns the number of rows of a row group.
+fn rows_of(group: &RowGroupMetaData) -> usize {
+    usize::try_from(group.num_rows()).unwrap_or(0)
 }
 
 /// Returns true if every page of values of a chunk refers to its dictionary.

@@ -4,6 +4,7 @@
 //! "maybe". Pure: the bytes are read elsewhere. The value must never be printed.
 
 use std::collections::{BTreeSet, HashMap};
+use std::iter;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -131,7 +132,8 @@ impl BloomBlocks {
         let starts: BTreeSet<u64> = probes.map(|probe| self.block_for(probe).start).collect();
         if starts.len() > MOST_BLOCKS {
             let length = self.count.saturating_mul(BLOCK);
-            return vec![self.start..self.start.saturating_add(length)];
+            let whole = self.start..self.start.saturating_add(length);
+            return iter::once(whole).collect();
         }
         let range = |start: u64| start..start.saturating_add(BLOCK);
         starts.into_iter().map(range).collect()

@@ -10,7 +10,7 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
-/// What is known of a column's values in a row group or a page.
+/// The facts known of a column's values in a row group or a page.
 #[derive(Debug, Clone, Copy)]
 pub struct ColumnBounds<'f> {
     /// True if a row may have no value.
@@ -19,11 +19,13 @@ pub struct ColumnBounds<'f> {
     pub(super) may_have_value: bool,
     pub(super) texts: ValueRange<&'f [u8]>,
     /// Instants in microseconds.
-    pub(super) numbers: ValueRange<i64>,
+    pub(super) instants: ValueRange<i64>,
+    /// Integers of 64 bits.
+    pub(super) integers: ValueRange<i64>,
 }
 
 /// The bounds of values, both inclusive. `None` is an unknown bound.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct ValueRange<T> {
     least: Option<T>,
     greatest: Option<T>,
@@ -61,6 +63,12 @@ pub struct FileColumn<'f> {
 }
 
 impl<T: PartialOrd + Copy> ValueRange<T> {
+    const UNKNOWN: ValueRange<T> = ValueRange::new(None, None);
+
+    const fn new(least: Option<T>, greatest: Option<T>) -> ValueRange<T> {
+        ValueRange { least, greatest }
+    }
+
     /// Returns true if a value of `from..=to` may be within the bounds.
     pub(super) fn reaches(&self, from: Option<T>, to: Option<T>) -> bool {
         let is_ordered = |least: Option<T>, most: Option<T>| {
@@ -75,14 +83,9 @@ impl ColumnBounds<'_> {
     const UNKNOWN: ColumnBounds<'static> = ColumnBounds {
         may_have_null: true,
         may_have_value: true,
-        texts: ValueRange {
-            least: None,
-            greatest: None,
-        },
-        numbers: ValueRange {
-            least: None,
-            greatest: None,
-        },
+        texts: ValueRange::UNKNOWN,
+        instants: ValueRange::UNKNOWN,
+        integers: ValueRange::UNKNOWN,
     };
 
     /// The bounds of a column that a file lacks.
@@ -145,16 +148,16 @@ impl<'f> FileColumn<'f> {
             Statistics::ByteArray(of)
                 if self.has_text_bounds && !statistics.is_min_max_deprecated() =>
             {
-                bounds.texts = ValueRange {
-                    least: of.min_opt().map(|least| least.data()),
-                    greatest: of.max_opt().map(|greatest| greatest.data()),
-                };
+                bounds.texts = ValueRange::new(
+                    of.min_opt().map(|least| least.data()),
+                    of.max_opt().map(|greatest| greatest.data()),
+                );
             }
             Statistics::Int64(of) if self.has_instants() => {
-                bounds.numbers = ValueRange {
-                    least: of.min_opt().copied(),
-                    greatest: of.max_opt().copied(),
-                };
+                bounds.instants = ValueRange::new(of.min_opt().copied(), of.max_opt().copied());
+            }
+            Statistics::Int64(of) if *self.data_type == DataType::Int64 => {
+                bounds.integers = ValueRange::new(of.min_opt().copied(), of.max_opt().copied());
             }
             _ => {}
         }
@@ -177,16 +180,11 @@ impl<'f> FileColumn<'f> {
         };
         match index {
             ColumnIndexMetaData::BYTE_ARRAY(of) if self.has_text_bounds => {
-                bounds.texts = ValueRange {
-                    least: of.min_value(page),
-                    greatest: of.max_value(page),
-                };
+                bounds.texts = ValueRange::new(of.min_value(page), of.max_value(page));
             }
             ColumnIndexMetaData::INT64(of) if self.has_instants() => {
-                bounds.numbers = ValueRange {
-                    least: of.min_value(page).copied(),
-                    greatest: of.max_value(page).copied(),
-                };
+                bounds.instants =
+                    ValueRange::new(of.min_value(page).copied(), of.max_value(page).copied());
             }
             _ => {}
         }

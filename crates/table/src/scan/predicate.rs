@@ -8,6 +8,7 @@ use std::fmt;
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::buffer::BooleanBuffer;
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Schema, TimeUnit, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
@@ -41,6 +42,14 @@ pub enum Predicate {
         /// The first instant after the range; `None` if it has no end.
         to: Option<DateTime<Utc>>,
     },
+    /// The value of a column of any type, written as text, is this one. A type that cannot be
+    /// written as text shows nothing.
+    Shows {
+        /// The column.
+        column: String,
+        /// The text.
+        value: String,
+    },
     /// A column has no value, or the file lacks it.
     Null {
         /// The column.
@@ -59,6 +68,7 @@ impl fmt::Debug for Predicate {
             Predicate::Is { column, .. } => write!(f, "{column} is ..."),
             Predicate::Names { column, .. } => write!(f, "{column} names ..."),
             Predicate::Between { column, .. } => write!(f, "{column} is between ..."),
+            Predicate::Shows { column, .. } => write!(f, "{column} shows ..."),
             Predicate::Null { column } => write!(f, "{column} is null"),
             Predicate::All(all) => f.debug_tuple("All").field(all).finish(),
             Predicate::Any(any) => f.debug_tuple("Any").field(any).finish(),
@@ -71,22 +81,30 @@ impl Predicate {
     #[must_use]
     pub fn columns(&self) -> BTreeSet<&str> {
         let mut columns = BTreeSet::new();
-        self.each(&mut |_, column| {
-            columns.insert(column);
-        });
+        self.each(&mut |condition| columns.extend(condition.column()));
         columns
     }
 
-    /// Calls `to` with each condition and its column, in order.
-    pub(super) fn each<'p>(&'p self, to: &mut impl FnMut(&'p Predicate, &'p str)) {
+    /// Calls `to` with each condition, in order.
+    pub(super) fn each<'p>(&'p self, to: &mut impl FnMut(&'p Predicate)) {
+        match self {
+            Predicate::All(parts) | Predicate::Any(parts) => {
+                parts.iter().for_each(|part| part.each(to));
+            }
+            condition => to(condition),
+        }
+    }
+
+    /// Returns the column of a condition; `None` for `All` and `Any`.
+    #[must_use]
+    pub fn column(&self) -> Option<&str> {
         match self {
             Predicate::Is { column, .. }
             | Predicate::Names { column, .. }
             | Predicate::Between { column, .. }
-            | Predicate::Null { column } => to(self, column),
-            Predicate::All(parts) | Predicate::Any(parts) => {
-                parts.iter().for_each(|part| part.each(to));
-            }
+            | Predicate::Shows { column, .. }
+            | Predicate::Null { column } => Some(column),
+            Predicate::All(_) | Predicate::Any(_) => None,
         }
     }
 
@@ -135,7 +153,8 @@ impl Predicate {
     /// Errors if a column of a file is not of the type that its condition needs.
     pub fn check_types(&self, file: &Schema) -> Result<(), ColumnTypeError> {
         let mut checked = Ok(());
-        self.each(&mut |condition, column| {
+        self.each(&mut |condition| {
+            let column = condition.column().unwrap_or_default();
             let found = file.fields().iter().find(|field| field.name() == column);
             let Some(found) = found.map(|field| field.data_type()) else {
                 return;
@@ -162,21 +181,13 @@ impl Predicate {
         let count = rows.num_rows();
         match self {
             Predicate::Is { column, value } => {
-                let Some(texts) = texts(rows, column)? else {
-                    return Ok(BooleanBuffer::new_unset(count));
-                };
-                Ok(BooleanBuffer::collect_bool(count, |row| {
-                    texts.is_valid(row) && texts.value(row) == value
-                }))
+                let texts = texts(rows, column)?;
+                Ok(rows_with(count, texts, |text| text == value))
             }
             Predicate::Names { column, subject } => {
-                let Some(texts) = texts(rows, column)? else {
-                    return Ok(BooleanBuffer::new_unset(count));
-                };
                 let mut buffer = Vec::new();
-                let names =
-                    |row| texts.is_valid(row) && subject.is_named_by(texts.value(row), &mut buffer);
-                Ok(BooleanBuffer::collect_bool(count, names))
+                let names = |text: &str| subject.is_named_by(text, &mut buffer);
+                Ok(rows_with(count, texts(rows, column)?, names))
             }
             Predicate::Between { column, from, to } => {
                 let Some(found) = rows.column_by_name(column) else {
@@ -191,6 +202,12 @@ impl Predicate {
                 Ok(BooleanBuffer::collect_bool(count, |row| {
                     instants.is_valid(row) && within(instants.value(row))
                 }))
+            }
+            Predicate::Shows { column, value } => {
+                let found = rows.column_by_name(column);
+                let shown = found.and_then(|found| cast(found, &DataType::Utf8).ok());
+                let texts = shown.as_ref().and_then(|shown| shown.as_string_opt());
+                Ok(rows_with(count, texts, |text| text == value))
             }
             Predicate::Null { column } => match rows.column_by_name(column) {
                 None => Ok(BooleanBuffer::new_set(count)),
@@ -226,7 +243,14 @@ impl Predicate {
             }
             Predicate::Between { from, to, .. } => {
                 let last = to.map(|to| micros(to).saturating_sub(1));
-                bounds.may_have_value && bounds.numbers.reaches(from.map(micros), last)
+                bounds.may_have_value && bounds.instants.reaches(from.map(micros), last)
+            }
+            // The bounds of a column are those of texts or of integers.
+            Predicate::Shows { value, .. } => {
+                let (text, integer) = (Some(value.as_bytes()), value.parse().ok());
+                bounds.may_have_value
+                    && bounds.texts.reaches(text, text)
+                    && bounds.integers.reaches(integer, integer)
             }
             Predicate::All(_) | Predicate::Any(_) => true,
         };
@@ -242,7 +266,7 @@ impl Predicate {
     #[must_use]
     pub(super) fn text(&self, forms: Option<FormsMark>) -> Option<&str> {
         match self {
-            Predicate::Is { value, .. } => Some(value),
+            Predicate::Is { value, .. } | Predicate::Shows { value, .. } => Some(value),
             Predicate::Names { subject, .. } => {
                 (forms == Some(subject.mark())).then(|| subject.value())
             }
@@ -251,47 +275,43 @@ impl Predicate {
     }
 
     /// Returns the predicate without the conditions that are always or never met, as `answer` says
-    /// for each condition and its column, in order.
+    /// for each condition, in order.
     #[must_use]
-    pub(super) fn narrowed(
-        &self,
-        answer: &mut impl FnMut(&Predicate, &str) -> PartAnswer,
-    ) -> Predicate {
-        match self {
-            Predicate::All(parts) => {
-                let mut parts: Vec<Predicate> =
-                    parts.iter().map(|part| part.narrowed(answer)).collect();
-                parts.retain(|part| !part.is_always());
-                match parts.iter().any(Predicate::is_never) {
-                    true => Predicate::Any(Vec::new()),
-                    false => joined(parts, Predicate::All),
-                }
+    pub(super) fn narrowed(&self, answer: &mut impl FnMut(&Predicate) -> PartAnswer) -> Predicate {
+        let (parts, join, other): (_, fn(_) -> _, fn(_) -> _) = match self {
+            Predicate::All(parts) => (parts, Predicate::All, Predicate::Any),
+            Predicate::Any(parts) => (parts, Predicate::Any, Predicate::All),
+            condition => {
+                return match answer(condition) {
+                    PartAnswer::Never => Predicate::Any(Vec::new()),
+                    PartAnswer::Maybe => condition.clone(),
+                    PartAnswer::Always => Predicate::All(Vec::new()),
+                };
             }
-            Predicate::Any(parts) => {
-                let mut parts: Vec<Predicate> =
-                    parts.iter().map(|part| part.narrowed(answer)).collect();
-                parts.retain(|part| !part.is_never());
-                match parts.iter().any(Predicate::is_always) {
-                    true => Predicate::All(Vec::new()),
-                    false => joined(parts, Predicate::Any),
-                }
-            }
-            Predicate::Is { column, .. }
-            | Predicate::Names { column, .. }
-            | Predicate::Between { column, .. }
-            | Predicate::Null { column } => match answer(self, column) {
-                PartAnswer::Never => Predicate::Any(Vec::new()),
-                PartAnswer::Maybe => self.clone(),
-                PartAnswer::Always => Predicate::All(Vec::new()),
-            },
+        };
+        // Empty, one changes nothing and the other decides.
+        let (neutral, deciding) = (join(Vec::new()), other(Vec::new()));
+        let mut parts: Vec<Predicate> = parts.iter().map(|part| part.narrowed(answer)).collect();
+        parts.retain(|part| *part != neutral);
+        match parts.len() {
+            _ if parts.contains(&deciding) => deciding,
+            1 => parts.remove(0),
+            _ => join(parts),
         }
     }
 }
 
-fn joined(mut parts: Vec<Predicate>, join: fn(Vec<Predicate>) -> Predicate) -> Predicate {
-    match parts.len() {
-        1 => parts.remove(0),
-        _ => join(parts),
+/// Returns the rows, of `count`, whose text `is_it`.
+fn rows_with(
+    count: usize,
+    texts: Option<&StringArray>,
+    mut is_it: impl FnMut(&str) -> bool,
+) -> BooleanBuffer {
+    match texts {
+        Some(texts) => {
+            BooleanBuffer::collect_bool(count, |row| texts.is_valid(row) && is_it(texts.value(row)))
+        }
+        None => BooleanBuffer::new_unset(count),
     }
 }
 

@@ -142,28 +142,29 @@ impl<'f> FilePruner<'f> {
             .collect()
     }
 
-    /// Begins the next row group by its bounds; `None` if there is none.
+    /// Begins the next row group by its bounds; `None` after the last one.
     fn begin(&mut self) -> Option<WaitingGroup> {
         let number = self.groups.len();
         let chunks = self.file.metadata.metadata().row_groups().get(number)?;
         let (columns, forms) = (&self.columns, self.file.forms);
-        let rest = self.predicate.narrowed(&mut |condition, column| {
-            let bounds = columns.get(column).map_or(ColumnBounds::MISSING, |column| {
+        let column = |of: &Predicate| columns.get(of.column()?);
+        let rest = self.predicate.narrowed(&mut |condition| {
+            let bounds = column(condition).map_or(ColumnBounds::MISSING, |column| {
                 column.in_group(chunks.columns())
             });
             condition.answer(&bounds, forms)
         });
         let mut probes: BTreeMap<usize, Vec<(usize, BloomProbe)>> = BTreeMap::new();
-        let mut condition = 0;
-        rest.each(&mut |part, column| {
-            let column = columns.get(column).filter(|column| column.is_text());
+        let mut number_of_condition = 0;
+        rest.each(&mut |condition| {
+            let column = column(condition).filter(|column| column.is_text());
             if let Some(leaf) = column.and_then(FileColumn::leaf)
-                && let Some(text) = part.text(forms)
+                && let Some(text) = condition.text(forms)
             {
                 let of_leaf = probes.entry(leaf).or_default();
-                of_leaf.push((condition, BloomProbe::new(text)));
+                of_leaf.push((number_of_condition, BloomProbe::new(text)));
             }
-            condition += 1;
+            number_of_condition += 1;
         });
         self.groups.push(rest);
         let filters = probes.into_iter().map(|(leaf, probes)| FilterQuestions {
@@ -197,7 +198,7 @@ impl<'f> FilePruner<'f> {
             && !group.excluded.is_empty()
         {
             let mut numbers = 0..;
-            *rest = rest.narrowed(&mut |_, _| match numbers.next() {
+            *rest = rest.narrowed(&mut |_| match numbers.next() {
                 Some(number) if group.excluded.contains(&number) => PartAnswer::Never,
                 _ => PartAnswer::Maybe,
             });

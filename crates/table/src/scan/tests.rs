@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use bytes::Bytes;
 use chrono::DateTime;
 use parquet::arrow::ArrowWriter;
@@ -170,8 +170,11 @@ fn batch(style: &Style, rows: &[Row]) -> RecordBatch {
         ("at", Arc::new(at)),
     ];
     let has = columns.into_iter().zip(style.has).filter(|(_, has)| *has);
-    let filler: ArrayRef = Arc::new(StringArray::from(vec!["x"; rows.len()]));
-    let columns = has.map(|(column, _)| column).chain([("filler", filler)]);
+    let numbers = rows
+        .iter()
+        .map(|row| row.2.map(|number| i64::from(number) - 100));
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter(numbers));
+    let columns = has.map(|(column, _)| column).chain([("number", numbers)]);
     let columns = columns.map(|(name, column)| (name, column, true));
     RecordBatch::try_from_iter_with_nullable(columns).unwrap()
 }
@@ -356,13 +359,27 @@ fn predicates() -> impl Strategy<Value = Predicate> {
     let null = nullable.prop_map(|column| Predicate::Null {
         column: column.to_owned(),
     });
-    prop_oneof![4 => is, 3 => names, 2 => between, 1 => null].prop_recursive(3, 12, 4, |inner| {
-        let parts = prop::collection::vec(inner, 0..4);
-        prop_oneof![
-            parts.clone().prop_map(Predicate::All),
-            parts.prop_map(Predicate::Any)
-        ]
-    })
+    let of_any_type = prop::sample::select(vec!["caller", "number", "at", "missing"]);
+    let shows = (of_any_type, any::<u8>()).prop_map(|(column, number)| Predicate::Shows {
+        column: column.to_owned(),
+        value: match (column, number % 8) {
+            ("caller", _) => person(number % 44),
+            (_, 0) => format!("+{number}"),
+            _ => (i64::from(number) - 100).to_string(),
+        },
+    });
+    prop_oneof![4 => is, 3 => names, 2 => between, 2 => shows, 1 => null].prop_recursive(
+        3,
+        12,
+        4,
+        |inner| {
+            let parts = prop::collection::vec(inner, 0..4);
+            prop_oneof![
+                parts.clone().prop_map(Predicate::All),
+                parts.prop_map(Predicate::Any)
+            ]
+        },
+    )
 }
 
 proptest! {
