@@ -4,15 +4,13 @@
 //! final decision uses the row in the form in which it is shown: a value that is withheld cannot
 //! match.
 
-use std::fmt;
-
 use chrono::{DateTime, Utc};
 
 use super::request::{SearchRequest, SkipReason};
 use ebbtide_base::ids::{Category, ProductKey};
 use ebbtide_controls::{SegmentView, TimeRange};
 use ebbtide_policy::tag::SubjectValue;
-use ebbtide_policy::{Calendar, ColumnClass, Policy, Records};
+use ebbtide_policy::{Calendar, ColumnClass, Policy, Records, SubjectColumn};
 use ebbtide_table::{Predicate, StoredSegment, TableSpec};
 
 /// The meaning of an inquiry for one product.
@@ -23,47 +21,11 @@ pub struct ProductQuery {
     pub records: Records,
     pub calendar: Calendar,
     pub now: DateTime<Utc>,
-    /// The texts that columns must contain.
-    texts: Vec<RequiredText>,
+    /// The conditions on texts: a row must meet one of each list.
+    texts: Vec<Vec<Predicate>>,
     events: Option<TimeRange>,
     /// The column of event times, if it is stored.
     event_time: Option<String>,
-}
-
-/// A text that at least one of several columns must contain.
-#[derive(Clone)]
-struct RequiredText {
-    columns: Vec<String>,
-    text: String,
-    /// The subject, if the text is one: files with an earlier canonical form contain a different
-    /// text.
-    subject: Option<SubjectValue>,
-}
-
-/// Omits the text, which may be personal.
-impl fmt::Debug for RequiredText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "any of {:?} is ...", self.columns)
-    }
-}
-
-impl RequiredText {
-    /// Returns the rows in which one of those columns that are `readable` contains the text; no row
-    /// if no column is.
-    fn predicate(&self, readable: impl Fn(&str) -> bool) -> Predicate {
-        let columns = self.columns.iter().filter(|column| readable(column));
-        let is = |column: &String| match &self.subject {
-            Some(subject) => Predicate::Names {
-                column: column.clone(),
-                subject: subject.clone(),
-            },
-            None => Predicate::Is {
-                column: column.clone(),
-                value: self.text.clone(),
-            },
-        };
-        Predicate::Any(columns.map(is).collect())
-    }
 }
 
 impl ProductQuery {
@@ -83,29 +45,25 @@ impl ProductQuery {
         let (Some(records), Some(spec)) = (records, TableSpec::of(policy, product)) else {
             return Err(SkipReason::NotInPolicy);
         };
-        let mut texts = Vec::new();
-        let mut must = |columns: &[&str], value: &str, subject: Option<SubjectValue>| {
-            let columns = columns.iter().map(|column| (*column).to_owned()).collect();
-            texts.push(RequiredText {
-                columns,
-                text: value.to_owned(),
-                subject,
-            });
+        let is = |column: &str, value: &str| {
+            let (column, value) = (column.to_owned(), value.to_owned());
+            vec![Predicate::Is { column, value }]
         };
+        let mut texts = Vec::new();
         if let Some(subject) = &inquiry.subject {
-            // All of the columns have the same kind, and therefore the same form.
-            let of = records
-                .subjects
-                .iter()
-                .find(|of| subjects.contains(&of.column.as_str()));
-            let value = of.map(|of| SubjectValue::new(records, of, subject.named()));
-            must(&subjects, subject.canonical(), value);
+            let of = records.subjects.iter();
+            let of = of.filter(|of| subjects.contains(&of.column.as_str()));
+            let names = |of: &SubjectColumn| Predicate::Names {
+                column: of.column.clone(),
+                subject: SubjectValue::new(records, of, subject.named()),
+            };
+            texts.push(of.map(names).collect());
         }
         if let (Some(value), Some(column)) = (&inquiry.tenant, tenant) {
-            must(&[column], value, None);
+            texts.push(is(column, value));
         }
         if let Some(country) = &inquiry.jurisdiction {
-            must(&["jurisdiction"], country.as_str(), None);
+            texts.push(is("jurisdiction", country.as_str()));
         }
         Ok(ProductQuery {
             product: product.clone(),
@@ -141,11 +99,16 @@ impl ProductQuery {
             })
         };
         let mut all = Vec::new();
-        for text in &self.texts {
-            all.push(text.predicate(|column| held || !has_expired(column)));
-        }
-        if all.iter().any(Predicate::is_never) {
-            return None;
+        for any in &self.texts {
+            let is_readable = |of: &&Predicate| {
+                let column = of.column();
+                held || !column.is_some_and(has_expired)
+            };
+            let any: Vec<Predicate> = any.iter().filter(is_readable).cloned().collect();
+            if any.is_empty() {
+                return None;
+            }
+            all.push(Predicate::Any(any));
         }
         let Some(range) = &self.events else {
             return Some(Predicate::All(all));
@@ -178,7 +141,7 @@ impl ProductQuery {
             let column = self.event_time.as_deref().unwrap_or_default();
             within(column, range, self.bucket_meets(range, segment))
         });
-        let texts = self.texts.iter().map(|text| text.predicate(|_| true));
+        let texts = self.texts.iter().cloned().map(Predicate::Any);
         Predicate::All(texts.chain(within).collect())
     }
 
