@@ -29,7 +29,8 @@ use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use ebbtide_query::{RecordFilter, RecordFinder, SegmentScan, TextCondition};
+use ebbtide_query::{RecordFinder, SegmentScan};
+use ebbtide_table::Predicate;
 use ebbtide_table::{Root, Table};
 use ebbtide_testkit::tables::people::{self, TableSize};
 use futures::StreamExt;
@@ -214,17 +215,13 @@ async fn look_up(finder: &RecordFinder, person: &str) -> Answer {
         .await
         .expect("a table")
         .expect("the table");
-    let filter = RecordFilter {
-        texts: vec![TextCondition {
-            columns: vec!["recipient".to_owned()],
-            value: person.to_owned(),
-            subject: None,
-        }],
-        within: None,
+    let predicate = Predicate::Is {
+        column: "recipient".to_owned(),
+        value: person.to_owned(),
     };
     let looks = table.segments().iter().map(|segment| SegmentScan {
         segment: Arc::clone(segment),
-        filter: filter.clone(),
+        predicate: predicate.clone(),
     });
     let looks = looks.collect();
     let mut rows = finder.find(

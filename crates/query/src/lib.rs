@@ -10,10 +10,7 @@ pub mod residue;
 mod view;
 
 pub use export::{ExportError, ParquetFile};
-pub use lookup::{
-    FoundBatch, FoundRows, RecordFilter, RecordFinder, SegmentScan, TableSnapshot, TextCondition,
-    TimeCondition,
-};
+pub use lookup::{FoundBatch, FoundRows, RecordFinder, SegmentScan, TableSnapshot};
 pub use view::{
     Audit, AuditViolation, AuditedContents, CategoryState, CommitFilter, CommitKind, CommitRecord,
     DeadlineForecast, HistorySpan, Leftovers, NextOffset, RecordCommit, RecordHints, RecordHistory,

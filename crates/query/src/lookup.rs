@@ -7,17 +7,14 @@
 //! result is of one version of the table, and is complete or ends with an error. Memory is bounded.
 //! The searched texts must never be printed.
 
-mod bloom;
 mod constant;
 mod files;
-mod filter;
 mod footers;
 mod prune;
 mod read;
 mod row_selection;
 mod snapshot;
 
-pub use filter::{RecordFilter, TextCondition, TimeCondition};
 pub use snapshot::TableSnapshot;
 
 use std::collections::{HashMap, VecDeque};
@@ -35,6 +32,7 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use tokio::task::{JoinError, JoinHandle};
 
 use ebbtide_base::ids::ProductKey;
+use ebbtide_table::Predicate;
 use ebbtide_table::error::StoreError;
 use ebbtide_table::index::StoredSegment;
 use ebbtide_table::rewrite::RewriteError;
@@ -65,13 +63,13 @@ pub struct RecordFinder {
     numbers: AtomicU64,
 }
 
-/// A segment to search, and the filter to apply to it.
+/// A segment to search, and the predicate for its rows.
 #[derive(Debug, Clone)]
 pub struct SegmentScan {
     /// The segment.
     pub segment: Arc<StoredSegment>,
     /// The condition on the rows.
-    pub filter: RecordFilter,
+    pub predicate: Predicate,
 }
 
 /// Some matching rows of a segment.
@@ -312,7 +310,7 @@ async fn prune_each(
 ) -> Result<Vec<(Arc<SegmentScan>, CandidateRows)>, RewriteError> {
     let mut all = Vec::new();
     for look in looks {
-        let parts = prune::parts(&files, &look.segment, &look.filter).await;
+        let parts = prune::parts(&files, &look.segment, &look.predicate).await;
         looked.fetch_add(1, Ordering::Relaxed);
         let look = Arc::new(look);
         all.extend(parts?.into_iter().map(|part| (Arc::clone(&look), part)));

@@ -20,6 +20,7 @@ mod quarantine;
 mod reports;
 pub mod rewrite;
 pub mod root;
+pub mod scan;
 pub mod segment;
 pub mod snapshot;
 pub mod source;
@@ -43,10 +44,11 @@ pub use janitor::{CleanupPlan, MaintenanceReport, MaintenanceSettings};
 pub use objects::ProbeError;
 pub use quarantine::{Quarantine, QuarantinePass};
 pub use rewrite::{
-    MergeSettings, NewTags, Predicate, ReformResult, RetagResult, Retagging, RewriteError,
-    RowStream, SegmentReader, SegmentRows, SpliceResult, SplitResult,
+    MergeSettings, NewTags, ReformResult, RetagResult, Retagging, RewriteError, RowStream,
+    SegmentReader, SegmentRows, SpliceResult, SplitResult,
 };
 pub use root::{Root, RootError};
+pub use scan::Predicate;
 pub use segment::{EncodedSegment, Segment, SegmentError, SegmentTags, SegmentWriter};
 pub use spec::{ColumnRole, TableColumn, TableSpec};
 pub use table::{

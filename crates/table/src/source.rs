@@ -9,9 +9,11 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use futures::FutureExt;
 use object_store::path::Path;
 use object_store::{Error, GetOptions, GetResultPayload, ObjectStore, ObjectStoreExt};
 use parquet::errors::{ParquetError, Result};
@@ -125,6 +127,23 @@ impl StoreFile {
         }
     }
 
+    /// Reads ranges, all in one request. Of an object only these bytes are requested, unless it was
+    /// read there already.
+    pub fn ranges(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        if let Held::Object(object) = &self.held {
+            let kept: Option<Vec<Bytes>> = ranges.iter().map(|range| object.kept(range)).collect();
+            return match kept {
+                Some(kept) => Ok(kept),
+                None => Ok(object.ask_each(ranges)?),
+            };
+        }
+        let one = |range: &Range<u64>| {
+            let length = usize::try_from(range.end.saturating_sub(range.start));
+            self.get_bytes(range.start, length.unwrap_or(usize::MAX))
+        };
+        ranges.iter().map(one).collect()
+    }
+
     fn reader(&self, start: u64, buffer: usize) -> BufReader<FileCursor> {
         BufReader::with_capacity(
             buffer,
@@ -183,21 +202,58 @@ impl Object {
         Ok(asked.slice(..asked.len().min(BLOCK as usize)))
     }
 
+    /// Returns a range from the cache; `None` if it was not read.
+    fn kept(&self, range: &Range<u64>) -> Option<Bytes> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find_map(|(start, block)| {
+            let from = usize::try_from(range.start.checked_sub(*start)?).ok()?;
+            let to = usize::try_from(range.end.checked_sub(*start)?).ok()?;
+            (from <= to && to <= block.len()).then(|| block.slice(from..to))
+        })
+    }
+
     fn ask(&self, range: Range<u64>) -> io::Result<Bytes> {
         let wanted = range.end - range.start;
-        match self
-            .runtime
-            .block_on(self.store.get_range(&self.path, range))
-        {
-            Ok(bytes) if bytes.len() as u64 == wanted => Ok(bytes),
-            Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Err(error) => {
-                let io_error = io::Error::other(error.to_string());
-                *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                Err(io_error)
-            }
+        let read = self.store.get_range(&self.path, range);
+        let bytes = self.answered(self.runtime.block_on(read))?;
+        match bytes.len() as u64 == wanted {
+            true => Ok(bytes),
+            false => Err(io::ErrorKind::UnexpectedEof.into()),
         }
     }
+
+    fn ask_each(&self, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
+        let read = object_ranges(&self.store, &self.path, ranges);
+        self.answered(self.runtime.block_on(read))?
+            .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// Records an error of the store.
+    fn answered<T>(&self, answer: object_store::Result<T>) -> io::Result<T> {
+        answer.map_err(|error| {
+            let io_error = io::Error::other(error.to_string());
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            io_error
+        })
+    }
+}
+
+/// Reads ranges of an object, those up to 1 MiB apart in one request. Returns `None` if the object
+/// ends before the end of one of them.
+pub async fn object_ranges(
+    store: &dyn ObjectStore,
+    path: &Path,
+    ranges: &[Range<u64>],
+) -> object_store::Result<Option<Vec<Bytes>>> {
+    // `object_store` panics if the answer for merged ranges ends before one of them begins.
+    let read = AssertUnwindSafe(store.get_ranges(path, ranges)).catch_unwind();
+    let Ok(read) = read.await else {
+        return Ok(None);
+    };
+    let lengths = ranges.iter().map(|range| range.end - range.start);
+    let read = read?;
+    let is_whole = read.iter().map(|bytes| bytes.len() as u64).eq(lengths);
+    Ok(is_whole.then_some(read))
 }
 
 impl fmt::Debug for StoreFile {
@@ -277,3 +333,6 @@ impl Read for FileCursor {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests;

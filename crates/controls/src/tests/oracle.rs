@@ -221,6 +221,7 @@ fn matches(predicate: &Predicate, row: &Row) -> bool {
         },
         Predicate::All(all) => all.iter().all(|part| matches(part, row)),
         Predicate::Any(any) => any.iter().any(|part| matches(part, row)),
+        other => panic!("no hold has {other:?}"),
     }
 }
 

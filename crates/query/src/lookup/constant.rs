@@ -1,5 +1,5 @@
 //! Columns whose values are known before a row is read: the footer says that all rows of a row
-//! group have the same value, or null; or the filter requires the value.
+//! group have the same value, or null; or the predicate requires the value.
 //!
 //! Most tags are such columns, and half of a table's columns are tags. The values are those in the
 //! file. A column is not used if its bounds are truncated, deprecated or missing. Pure.
@@ -16,8 +16,9 @@ use arrow::error::ArrowError;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::statistics::Statistics;
 
-use super::filter::RecordFilter;
-use super::prune::{CandidateRows, all_null};
+use super::prune::CandidateRows;
+use ebbtide_table::Predicate;
+use ebbtide_table::scan::all_null;
 
 /// A column with one value, or only nulls. The value may be personal.
 pub(super) struct ConstantColumn {
@@ -40,7 +41,7 @@ impl ConstantColumn {
                 .iter()
                 .find(|field| field.name() == name)?;
             let shown = || value(chunks.column(part.footer.leaf(name)?), field.data_type());
-            let value = sought(&part.filter, name).or_else(shown)?;
+            let value = sought(&part.predicate, name).or_else(shown)?;
             Some(ConstantColumn {
                 field: Arc::clone(field),
                 value,
@@ -57,12 +58,12 @@ impl ConstantColumn {
 
 /// Returns the text that a column must contain in matching rows; `None` if they need no text, or
 /// if another column may contain it.
-fn sought(filter: &RecordFilter, column: &str) -> Option<ArrayRef> {
-    let text = filter
-        .texts
-        .iter()
-        .find(|text| text.columns == [column] && text.subject.is_none())?;
-    Some(Arc::new(StringArray::from_iter_values([&text.value])))
+fn sought(predicate: &Predicate, name: &str) -> Option<ArrayRef> {
+    let text = predicate.conjuncts().iter().find_map(|part| match part {
+        Predicate::Is { column, value } if column == name => Some(value),
+        _ => None,
+    })?;
+    Some(Arc::new(StringArray::from_iter_values([text])))
 }
 
 /// Returns the value that all rows of a chunk have, as an array of one row; `None` if its

@@ -25,6 +25,7 @@ use super::footers::{CachedFooter, FooterCache, SegmentKey};
 use ebbtide_table::error::StoreError;
 use ebbtide_table::index::StoredSegment;
 use ebbtide_table::rewrite::{RewriteError, blocking};
+use ebbtide_table::source::object_ranges;
 
 /// The number of bytes at the end of a file that are read to find its footer.
 const TAIL: u64 = 32 << 10;
@@ -87,17 +88,9 @@ impl TableFiles {
             });
         }
         let _permit = self.permits.acquire().await;
-        let read = match self.store.get_ranges(&Path::from(path), ranges).await {
-            Ok(read) => read,
-            Err(error) => return Err(self.unread(path, ranges, error).await),
-        };
-        match read
-            .iter()
-            .zip(ranges)
-            .all(|(bytes, range)| bytes.len() as u64 == range.end - range.start)
-        {
-            true => Ok(read),
-            false => Err(too_early(path)),
+        match object_ranges(&self.store, &Path::from(path), ranges).await {
+            Ok(read) => read.ok_or_else(|| too_early(path)),
+            Err(error) => Err(self.unread(path, ranges, error).await),
         }
     }
 

@@ -3,14 +3,13 @@
 //! The memory is bounded: footers that were not used lately are removed first. The only values of rows
 //! in it are the bounds in footers and page indexes, and they are never stored outside the process.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::bloom::BloomBlocks;
+use ebbtide_table::scan::BloomPlaces;
 
 /// The approximate size of a bloom filter's place in memory, in bytes.
 const PLACE_BYTES: usize = 64;
@@ -31,9 +30,8 @@ pub(super) struct CachedFooter {
     pub(super) paged: bool,
     /// The size in memory, in bytes.
     memory: u64,
-    /// The places of bloom filters, by row group and column, from their own headers; `None` for a
-    /// header that is not understood.
-    blooms: Mutex<HashMap<(usize, usize), Option<BloomBlocks>>>,
+    /// The places of bloom filters, from their own headers.
+    pub(super) blooms: BloomPlaces,
 }
 
 impl CachedFooter {
@@ -43,23 +41,18 @@ impl CachedFooter {
             metadata,
             size,
             paged,
-            blooms: Mutex::default(),
+            blooms: BloomPlaces::default(),
         }
     }
 
     /// Returns the footer with the page index, and with the known places of bloom filters.
     pub(super) fn with_pages(&self, metadata: ArrowReaderMetadata) -> Self {
-        let blooms = self
-            .blooms
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
         Self {
             memory: memory(&metadata),
             metadata,
             size: self.size,
             paged: true,
-            blooms: Mutex::new(blooms),
+            blooms: self.blooms.clone(),
         }
     }
 
@@ -70,23 +63,6 @@ impl CachedFooter {
             .columns()
             .iter()
             .position(|leaf| leaf.path().parts() == [column])
-    }
-
-    /// Returns the place of a bloom filter; `None` if its header was not read yet, `Some(None)` if
-    /// it was not understood.
-    pub(super) fn bloom(&self, group: usize, column: usize) -> Option<Option<BloomBlocks>> {
-        self.blooms
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&(group, column))
-            .copied()
-    }
-
-    pub(super) fn note_bloom(&self, group: usize, column: usize, blocks: Option<BloomBlocks>) {
-        self.blooms
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert((group, column), blocks);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reads the matching rows of a part with the requested columns.
 //!
-//! The filter's columns are decoded first, only in the pages that may match. Of the other columns
+//! The predicate's columns are decoded first, only in the pages that may match. Of the other columns
 //! only the pages with matching rows are decoded, and none of columns whose values are known. A few
 //! thousand rows are sent at a time.
 
@@ -20,16 +20,15 @@ use tokio::sync::mpsc::Sender;
 
 use super::constant::ConstantColumn;
 use super::files::TableFiles;
-use super::filter::RecordFilter;
-use super::footers::CachedFooter;
 use super::prune::CandidateRows;
 use super::{FoundBatch, SegmentScan};
 use ebbtide_base::ids::Bucket;
+use ebbtide_table::Predicate;
 use ebbtide_table::rewrite::{BATCH_ROWS, RewriteError, of_table};
 use ebbtide_table::segment::SegmentError;
 use ebbtide_table::spec::PARTITION_COLUMNS;
 
-/// The number of bytes of a filter's columns that a decoder keeps instead of decoding them again.
+/// The number of bytes of a predicate's columns that a decoder keeps instead of decoding them again.
 const KEPT: usize = 8 << 20;
 
 /// Reads a part and sends its rows until the receiver is dropped.
@@ -128,7 +127,7 @@ fn decoder<'c>(
         .with_row_groups(vec![part.group])
         .with_projection(ProjectionMask::columns(file, columns))
         .with_row_selection(part.rows.clone())
-        .with_row_filter(RowFilter::new(stages(&part.filter, &part.footer)))
+        .with_row_filter(RowFilter::new(stages(part)))
         .with_max_predicate_cache_size(KEPT);
     builder
         .build()
@@ -136,25 +135,16 @@ fn decoder<'c>(
 }
 
 /// Returns the conditions in order: each reads only the rows for which the previous ones are true.
-fn stages(filter: &RecordFilter, footer: &CachedFooter) -> Vec<Box<dyn ArrowPredicate>> {
-    let file = footer.metadata.parquet_schema();
-    let mut stages: Vec<Box<dyn ArrowPredicate>> = Vec::new();
-    for text in &filter.texts {
-        let text = text.clone();
-        let mask = ProjectionMask::columns(file, text.columns.iter().map(String::as_str));
-        let holds = move |rows: RecordBatch| Ok(BooleanArray::new(text.rows(&rows), None));
-        stages.push(Box::new(ArrowPredicateFn::new(mask, holds)));
-    }
-    if let Some(within) = filter
-        .within
-        .clone()
-        .filter(|within| footer.leaf(&within.column).is_some())
-    {
-        let mask = ProjectionMask::columns(file, [within.column.as_str()]);
-        let holds = move |rows: RecordBatch| Ok(BooleanArray::new(within.rows(&rows), None));
-        stages.push(Box::new(ArrowPredicateFn::new(mask, holds)));
-    }
-    stages
+fn stages(part: &CandidateRows) -> Vec<Box<dyn ArrowPredicate>> {
+    let file = part.footer.metadata.parquet_schema();
+    let stage = |condition: &Predicate| -> Box<dyn ArrowPredicate> {
+        let condition = condition.clone();
+        let mask = ProjectionMask::columns(file, condition.columns());
+        let matches =
+            move |rows: RecordBatch| Ok(BooleanArray::new(condition.evaluate(&rows)?, None));
+        Box::new(ArrowPredicateFn::new(mask, matches))
+    };
+    part.predicate.conjuncts().iter().map(stage).collect()
 }
 
 /// Returns the rows with exactly the requested columns, in the table's types.

@@ -15,13 +15,13 @@ use tokio::sync::Semaphore;
 
 use super::files::TableFiles;
 use super::footers::FooterCache;
-use super::{RecordFilter, RecordFinder, SegmentScan};
+use super::{RecordFinder, SegmentScan};
 use counting::CountingStore;
 use ebbtide_table::durable::DurableFs;
 use ebbtide_table::rewrite::RewriteError;
 use ebbtide_table::testing::hook::HookedStore;
 use ebbtide_table::testing::root;
-use ebbtide_table::{Root, SegmentIndex, StoredSegment, Table};
+use ebbtide_table::{Predicate, Root, SegmentIndex, StoredSegment, Table};
 
 /// Returns the files of the only table, read through a store that counts.
 fn files(root: &Root, memory: usize) -> (TableFiles, CountingStore) {
@@ -59,10 +59,14 @@ async fn filled(root: &Root, count: i64) -> (Table, Vec<StoredSegment>) {
     (table, segments)
 }
 
-fn looks(segments: &[StoredSegment], filter: &RecordFilter) -> Vec<SegmentScan> {
+fn every() -> Predicate {
+    Predicate::All(Vec::new())
+}
+
+fn looks(segments: &[StoredSegment], predicate: &Predicate) -> Vec<SegmentScan> {
     let look = |segment: &StoredSegment| SegmentScan {
         segment: Arc::new(segment.clone()),
-        filter: filter.clone(),
+        predicate: predicate.clone(),
     };
     segments.iter().map(look).collect()
 }
@@ -93,7 +97,7 @@ async fn deleted_or_truncated_segment_ends_the_answer_with_an_error() {
     let (table, segments) = filled(&root, 3).await;
     let (files, _) = files(&root, 1 << 20);
     let columns = table.spec().arrow();
-    let every = RecordFilter::default();
+    let every = every();
     let all = found(&root, &files, looks(&segments, &every), columns.clone())
         .await
         .unwrap();
@@ -136,14 +140,9 @@ async fn a_column_of_another_kind_is_refused_and_not_guessed_at() {
     let (table, segments) = filled(&root, 1).await;
     let (files, _) = files(&root, 1 << 20);
     for column in ["segments", "media", "sent_at"] {
-        let text = super::TextCondition {
-            columns: vec![column.to_owned()],
+        let filter = Predicate::Is {
+            column: column.to_owned(),
             value: "secret".to_owned(),
-            subject: None,
-        };
-        let filter = RecordFilter {
-            texts: vec![text],
-            within: None,
         };
         let refused = found(
             &root,
@@ -158,15 +157,10 @@ async fn a_column_of_another_kind_is_refused_and_not_guessed_at() {
         );
         assert!(!format!("{refused:?}{filter:?}").contains("secret"));
     }
-    let within = super::TimeCondition {
+    let filter = Predicate::Between {
         column: "segments".to_owned(),
         from: None,
         to: None,
-        nulls: false,
-    };
-    let filter = RecordFilter {
-        texts: Vec::new(),
-        within: Some(within),
     };
     let refused = found(
         &root,

@@ -23,8 +23,10 @@ use ebbtide_base::ids::{
     TopicPartition,
 };
 use ebbtide_policy::expires_category;
+use ebbtide_table::Predicate;
 use ebbtide_table::log::{LogEntry, app_id};
 use ebbtide_table::root::Root;
+use ebbtide_table::spec::SOURCE_COLUMNS;
 use find::FoundRow;
 use trail::CommitTrail;
 
@@ -51,6 +53,27 @@ pub enum RecordKey {
         /// The value, as text.
         value: String,
     },
+}
+
+impl RecordKey {
+    /// Returns the condition that its rows meet.
+    fn predicate(&self) -> Predicate {
+        let shows = |column: &str, value: String| Predicate::Shows {
+            column: column.to_owned(),
+            value,
+        };
+        match self {
+            RecordKey::Source { partition, offset } => {
+                let [topic, number, at] = SOURCE_COLUMNS;
+                Predicate::All(vec![
+                    shows(topic, partition.topic.to_string()),
+                    shows(number, partition.partition.0.to_string()),
+                    shows(at, offset.0.to_string()),
+                ])
+            }
+            RecordKey::Value { column, value } => shows(column, value.clone()),
+        }
+    }
 }
 
 /// The caller's knowledge besides the table.
@@ -224,7 +247,8 @@ pub async fn why(
         RecordKey::Source { partition, offset } => {
             Ok(vec![looking.of_offset(partition, *offset).await?])
         }
-        RecordKey::Value { column, value } => {
+        RecordKey::Value { column, .. } => {
+            let predicate = sought.predicate();
             if !view.state.columns()?.contains(column) {
                 return Err(ViewError::NoColumn {
                     product: product.to_string(),
@@ -237,15 +261,9 @@ pub async fn why(
                 if !looking.may_be_in(&file.path) {
                     continue;
                 }
-                for found in find::by_value(
-                    &view.log,
-                    &file.path,
-                    (column, value),
-                    known,
-                    MOST - histories.len(),
-                )
-                .await?
-                {
+                let most = MOST - histories.len();
+                let found = find::records(&view.log, &file.path, &predicate, known, most);
+                for found in found.await? {
                     histories.push(looking.of_row(found).await?);
                 }
                 if histories.len() >= MOST {
@@ -312,6 +330,11 @@ impl WhySearch<'_> {
             }
             None => None,
         };
+        let record = RecordKey::Source {
+            partition: partition.clone(),
+            offset,
+        };
+        let predicate = record.predicate();
         let mut files = std::pin::pin!(self.view.files());
         while let Some(file) = files.try_next().await? {
             let on_the_way = trail
@@ -320,9 +343,8 @@ impl WhySearch<'_> {
             if !on_the_way || !self.may_be_in(&file.path) {
                 continue;
             }
-            if let Some(found) =
-                find::by_source(&self.view.log, &file.path, (partition, offset), self.known).await?
-            {
+            let found = find::records(&self.view.log, &file.path, &predicate, self.known, 1);
+            if let Some(found) = found.await?.pop() {
                 let place = self.place(found, trail.as_ref());
                 return Ok(history_with(
                     ingest.as_ref().map(RecordCommit::from_entry),

@@ -1,4 +1,4 @@
-//! An inquiry translated for one product: the segments to search, and the filters for them.
+//! An inquiry translated for one product: the segments to search, and the predicates for their rows.
 //!
 //! The code has no side effects. A segment is skipped only if none of its rows can be shown. The
 //! final decision uses the row in the form in which it is shown: a value that is withheld cannot
@@ -10,9 +10,8 @@ use super::request::{SearchRequest, SkipReason};
 use ebbtide_base::ids::{Category, ProductKey};
 use ebbtide_controls::{SegmentView, TimeRange};
 use ebbtide_policy::tag::SubjectValue;
-use ebbtide_policy::{Calendar, ColumnClass, Policy, Records};
-use ebbtide_query::{RecordFilter, TextCondition, TimeCondition};
-use ebbtide_table::{StoredSegment, TableSpec};
+use ebbtide_policy::{Calendar, ColumnClass, Policy, Records, SubjectColumn};
+use ebbtide_table::{Predicate, StoredSegment, TableSpec};
 
 /// The meaning of an inquiry for one product.
 #[derive(Debug, Clone)]
@@ -22,8 +21,8 @@ pub struct ProductQuery {
     pub records: Records,
     pub calendar: Calendar,
     pub now: DateTime<Utc>,
-    /// The texts that columns must contain.
-    texts: Vec<TextCondition>,
+    /// The conditions on texts: a row must meet one of each list.
+    texts: Vec<Vec<Predicate>>,
     events: Option<TimeRange>,
     /// The column of event times, if it is stored.
     event_time: Option<String>,
@@ -46,33 +45,25 @@ impl ProductQuery {
         let (Some(records), Some(spec)) = (records, TableSpec::of(policy, product)) else {
             return Err(SkipReason::NotInPolicy);
         };
-        let mut texts = Vec::new();
-        let mut must = |columns: &[&str], value: &str, subject: Option<SubjectValue>| {
-            let columns = columns.iter().map(|column| (*column).to_owned()).collect();
-            let value = subject
-                .as_ref()
-                .map_or(value, SubjectValue::value)
-                .to_owned();
-            texts.push(TextCondition {
-                columns,
-                value,
-                subject,
-            });
+        let is = |column: &str, value: &str| {
+            let (column, value) = (column.to_owned(), value.to_owned());
+            vec![Predicate::Is { column, value }]
         };
+        let mut texts = Vec::new();
         if let Some(subject) = &inquiry.subject {
-            // All of the columns have the same kind, and therefore the same form.
-            let of = records
-                .subjects
-                .iter()
-                .find(|of| subjects.contains(&of.column.as_str()));
-            let value = of.map(|of| SubjectValue::new(records, of, subject.named()));
-            must(&subjects, subject.canonical(), value);
+            let of = records.subjects.iter();
+            let of = of.filter(|of| subjects.contains(&of.column.as_str()));
+            let names = |of: &SubjectColumn| Predicate::Names {
+                column: of.column.clone(),
+                subject: SubjectValue::new(records, of, subject.named()),
+            };
+            texts.push(of.map(names).collect());
         }
         if let (Some(value), Some(column)) = (&inquiry.tenant, tenant) {
-            must(&[column], value, None);
+            texts.push(is(column, value));
         }
         if let Some(country) = &inquiry.jurisdiction {
-            must(&["jurisdiction"], country.as_str(), None);
+            texts.push(is("jurisdiction", country.as_str()));
         }
         Ok(ProductQuery {
             product: product.clone(),
@@ -89,10 +80,10 @@ impl ProductQuery {
         })
     }
 
-    /// Returns the filter for a segment; `None` if none of its rows can be shown. `held`: a hold
+    /// Returns the predicate for a segment; `None` if none of its rows can be shown. `held`: a hold
     /// may cover rows of it, which are then shown completely. `open`: its profile has a category
     /// whose deadline is not known yet, so its records do not end.
-    pub fn look(&self, segment: &StoredSegment, held: bool, open: bool) -> Option<RecordFilter> {
+    pub fn look(&self, segment: &StoredSegment, held: bool, open: bool) -> Option<Predicate> {
         let ended = !open
             && !segment.deadlines.is_empty()
             && segment.deadlines.values().all(|at| at.is_due(self.now));
@@ -107,24 +98,20 @@ impl ProductQuery {
                     .is_some_and(|at| at.is_due(self.now))
             })
         };
-        let mut filter = RecordFilter::default();
-        for text in &self.texts {
-            let columns: Vec<String> = text
-                .columns
-                .iter()
-                .filter(|column| held || !has_expired(column.as_str()))
-                .cloned()
-                .collect();
-            if columns.is_empty() {
+        let mut all = Vec::new();
+        for any in &self.texts {
+            let is_readable = |of: &&Predicate| {
+                let column = of.column();
+                held || !column.is_some_and(has_expired)
+            };
+            let any: Vec<Predicate> = any.iter().filter(is_readable).cloned().collect();
+            if any.is_empty() {
                 return None;
             }
-            filter.texts.push(TextCondition {
-                columns,
-                ..text.clone()
-            });
+            all.push(Predicate::Any(any));
         }
         let Some(range) = &self.events else {
-            return Some(filter);
+            return Some(Predicate::All(all));
         };
         let meets = self.bucket_meets(range, segment);
         match self
@@ -137,27 +124,25 @@ impl ProductQuery {
                 SegmentView::of(&self.calendar, segment, &self.records)
                     .may_hold(range)
                     .then_some(())?;
-                filter.within = Some(within(column, range, meets));
+                all.push(within(column, range, meets));
             }
             None if held => SegmentView::of(&self.calendar, segment, &self.records)
                 .may_hold(range)
                 .then_some(())?,
             None => meets.then_some(())?,
         }
-        Some(filter)
+        Some(Predicate::All(all))
     }
 
     /// Returns the condition that a row of a segment must meet in the form in which it is shown.
-    pub fn exact(&self, segment: &StoredSegment) -> RecordFilter {
+    pub fn exact(&self, segment: &StoredSegment) -> Predicate {
         let within = self.events.as_ref().map(|range| {
             // Without the column, every row counts as one without a value.
             let column = self.event_time.as_deref().unwrap_or_default();
             within(column, range, self.bucket_meets(range, segment))
         });
-        RecordFilter {
-            texts: self.texts.clone(),
-            within,
-        }
+        let texts = self.texts.iter().cloned().map(Predicate::Any);
+        Predicate::All(texts.chain(within).collect())
     }
 
     fn bucket_meets(&self, range: &TimeRange, segment: &StoredSegment) -> bool {
@@ -176,11 +161,14 @@ impl ProductQuery {
     }
 }
 
-fn within(column: &str, range: &TimeRange, nulls: bool) -> TimeCondition {
-    TimeCondition {
-        column: column.to_owned(),
+/// Returns the rows whose instant is in a range; with `nulls` also those without one.
+fn within(column: &str, range: &TimeRange, nulls: bool) -> Predicate {
+    let column = column.to_owned();
+    let mut any = vec![Predicate::Between {
+        column: column.clone(),
         from: range.from,
         to: range.to,
-        nulls,
-    }
+    }];
+    any.extend(nulls.then_some(Predicate::Null { column }));
+    Predicate::Any(any)
 }

@@ -26,7 +26,7 @@ use super::visibility::{self, Visibility};
 use ebbtide_base::ids::{Category, ProductKey};
 use ebbtide_controls::{Controls, HoldId, Holds, SegmentView};
 use ebbtide_policy::{Policy, Profile};
-use ebbtide_query::{FoundBatch, RecordFilter, RecordFinder, SegmentScan, TableSnapshot, products};
+use ebbtide_query::{FoundBatch, RecordFinder, SegmentScan, TableSnapshot, products};
 use ebbtide_table::{Predicate, RewriteError, Root, StoreError, StoredSegment};
 
 /// The maximum size in bytes of the rows that are collected before the first one is sent.
@@ -383,12 +383,10 @@ impl TableVisibility<'_> {
 
     fn looks(&self) -> Vec<SegmentScan> {
         let look = |segment: &Arc<StoredSegment>| -> Option<SegmentScan> {
-            let filter: RecordFilter =
-                self.terms
-                    .look(segment, !self.holds(segment).is_empty(), self.open(segment))?;
+            let held = !self.holds(segment).is_empty();
             Some(SegmentScan {
                 segment: Arc::clone(segment),
-                filter,
+                predicate: self.terms.look(segment, held, self.open(segment))?,
             })
         };
         self.table.segments().iter().filter_map(look).collect()

@@ -17,8 +17,7 @@ use chrono::{DateTime, Utc};
 
 use ebbtide_base::ids::Category;
 use ebbtide_policy::expires_column;
-use ebbtide_query::RecordFilter;
-use ebbtide_table::{ColumnRole, TableSpec};
+use ebbtide_table::{ColumnRole, Predicate, TableSpec};
 
 /// The column with the names of the holds that cover a record; null if none does.
 pub const HELD_BY: &str = "held_by";
@@ -53,7 +52,7 @@ pub struct Visibility<'a> {
     /// True if the profile has a category whose deadline is not known yet.
     pub open: bool,
     /// The condition that a row must meet in the form in which it is shown.
-    pub exact: &'a RecordFilter,
+    pub exact: &'a Predicate,
 }
 
 impl Visibility<'_> {
@@ -85,7 +84,7 @@ impl Visibility<'_> {
             }
         }
         let left = RecordBatch::try_new(rows.schema(), arrays.clone())?;
-        let kept = &self.exact.rows(&left) & &!&(&self.ended(rows, &due) & &free);
+        let kept = &self.exact.evaluate(&left)? & &!&(&self.ended(rows, &due) & &free);
         arrays.push(self.names(count));
         let all = RecordBatch::try_new(columns(self.spec), arrays)?;
         let withheld = masks

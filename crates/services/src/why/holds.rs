@@ -10,7 +10,9 @@ use super::WhyError;
 use ebbtide_base::ids::{Category, ProductKey};
 use ebbtide_controls::{Controls, Holds, SegmentView};
 use ebbtide_policy::{Calendar, ColumnClass, Policy};
-use ebbtide_query::{CategoryState, RecordHistory, RecordStatus, StoredRecord, takes_in};
+use ebbtide_query::{
+    CategoryState, RecordHistory, RecordKey, RecordStatus, StoredRecord, takes_in,
+};
 use ebbtide_table::{Root, controls_of};
 
 /// The holds on a record.
@@ -79,7 +81,8 @@ pub(super) async fn held(
     );
     let (names, rows): (Vec<_>, Vec<_>) = holds.each(product, records, &view).unzip();
     let source = story.partition.clone().zip(story.offset);
-    let taken = takes_in(root, product, &place.path, source, rows).await?;
+    let record = source.map(|(partition, offset)| RecordKey::Source { partition, offset });
+    let taken = takes_in(root, product, &place.path, record, rows).await?;
     let by = names
         .into_iter()
         .zip(taken)

@@ -3,6 +3,7 @@
 use parquet::errors::ParquetError;
 
 use crate::error::StoreError;
+use crate::scan::ColumnTypeError;
 use crate::segment::SegmentError;
 use crate::source::StoreFile;
 
@@ -38,6 +39,12 @@ pub enum RewriteError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<ColumnTypeError> for RewriteError {
+    fn from(ColumnTypeError { column, why }: ColumnTypeError) -> RewriteError {
+        RewriteError::Column { column, why }
+    }
 }
 
 impl RewriteError {

@@ -3,7 +3,6 @@
 //! Bloom filters and bounds are checked first, and nothing is read where they exclude a match; of
 //! the other row groups only the predicate's columns are read.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::BooleanBufferBuilder;
@@ -15,19 +14,17 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
-use parquet::basic::{Encoding, LogicalType, PageType, TimeUnit};
-use parquet::bloom_filter::Sbbf;
+use parquet::basic::{Encoding, PageType};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
-use parquet::file::statistics::Statistics;
+use parquet::file::reader::Length;
 
-use super::predicate::FileHints;
-use super::{Predicate, RewriteError, blocking};
+use super::{RewriteError, blocking};
 use crate::index::StoredSegment;
+use crate::scan::{BloomPlaces, FilePruner, Predicate, ScannedFile, TextBounds};
 use crate::segment::forms_of;
 use crate::source::StoreFile;
 use crate::table::Table;
-use ebbtide_policy::tag::SubjectValue;
 
 /// The number of rows in a decoded batch.
 pub const BATCH_ROWS: usize = 8192;
@@ -161,48 +158,92 @@ impl OpenedSegment {
         RewriteError::read(&self.path, &self.source, error)
     }
 
+    /// Returns for each row group the part of the predicate that decides there; `None` if no row of
+    /// it matches. Reads one block of each bloom filter.
+    fn prune(&self, predicate: &Predicate) -> Result<Vec<Option<Predicate>>, RewriteError> {
+        let blooms = BloomPlaces::default();
+        let file = ScannedFile {
+            metadata: &self.metadata,
+            size: self.source.len(),
+            forms: forms_of(&self.path),
+            blooms: &blooms,
+            text_bounds: TextBounds::Ignored,
+        };
+        let mut pruner = FilePruner::new(file, predicate);
+        loop {
+            let ranges = pruner.ranges();
+            if ranges.is_empty() {
+                return Ok(pruner.finish());
+            }
+            let read = self.source.ranges(&ranges);
+            pruner.answer(read.map_err(|error| self.damaged(&error))?);
+        }
+    }
+
     /// Returns the matching rows.
     pub fn select(&self, predicate: &Predicate) -> Result<SelectedRows, RewriteError> {
-        let columns: Vec<&str> = predicate.columns().into_iter().collect();
         let mut selected = SelectedRows {
             groups: Vec::new(),
             matched: 0,
             rows: 0,
         };
-        for (number, group) in self.metadata.metadata().row_groups().iter().enumerate() {
-            let rows = usize::try_from(group.num_rows()).unwrap_or(0);
-            selected.rows += rows as u64;
-            let mut hints = GroupHints {
-                opened: self,
-                group,
-                blooms: HashMap::new(),
-            };
-            if !predicate.may_match(&mut hints)? {
-                selected.groups.push(None);
-                continue;
-            }
-            let mut bits = BooleanBufferBuilder::new(rows);
-            let reader = self
-                .reader(vec![number], Some(&columns))
-                .build()
-                .map_err(|error| self.damaged(&error))?;
-            for batch in reader {
-                let batch = batch.map_err(|error| self.damaged(&error.into()))?;
-                bits.append_buffer(&predicate.evaluate(&batch)?);
-            }
-            let bits = bits.finish();
-            if bits.len() != rows {
-                return Err(self.damaged(&ParquetError::General(format!(
-                    "{} of {rows} rows were read",
-                    bits.len()
-                ))));
-            }
-            let matched = bits.count_set_bits();
-            selected.matched += matched as u64;
-            selected.groups.push((matched > 0).then_some(bits));
+        let groups = self.metadata.metadata().row_groups();
+        for (group, bits) in groups.iter().zip(self.select_each(predicate)?) {
+            let bits = bits?;
+            selected.rows += rows_of(group) as u64;
+            selected.matched += bits.as_ref().map_or(0, |bits| bits.count_set_bits() as u64);
+            selected.groups.push(bits);
         }
         Ok(selected)
     }
+
+    /// Returns the matching rows of each row group, `None` if no row matches. A row group is read
+    /// only when its turn comes.
+    pub fn select_each(
+        &self,
+        predicate: &Predicate,
+    ) -> Result<impl Iterator<Item = Result<Option<BooleanBuffer>, RewriteError>>, RewriteError>
+    {
+        let groups = self.metadata.metadata().row_groups().iter();
+        let rest = groups.zip(self.prune(predicate)?).enumerate();
+        Ok(rest.map(|(number, (group, rest))| {
+            let Some(rest) = rest else { return Ok(None) };
+            let bits = self.matching(number, rows_of(group), &rest)?;
+            Ok((bits.count_set_bits() > 0).then_some(bits))
+        }))
+    }
+
+    /// Returns the matching rows of a row group, which has `rows` rows.
+    fn matching(
+        &self,
+        group: usize,
+        rows: usize,
+        predicate: &Predicate,
+    ) -> Result<BooleanBuffer, RewriteError> {
+        let columns: Vec<&str> = predicate.columns().into_iter().collect();
+        let mut bits = BooleanBufferBuilder::new(rows);
+        let reader = self
+            .reader(vec![group], Some(&columns))
+            .build()
+            .map_err(|error| self.damaged(&error))?;
+        for batch in reader {
+            let batch = batch.map_err(|error| self.damaged(&error.into()))?;
+            bits.append_buffer(&predicate.evaluate(&batch)?);
+        }
+        let bits = bits.finish();
+        if bits.len() != rows {
+            return Err(self.damaged(&ParquetError::General(format!(
+                "{} of {rows} rows were read",
+                bits.len()
+            ))));
+        }
+        Ok(bits)
+    }
+}
+
+/// Returns the number of rows of a row group.
+fn rows_of(group: &RowGroupMetaData) -> usize {
+    usize::try_from(group.num_rows()).unwrap_or(0)
 }
 
 /// Returns true if every page of values of a chunk refers to its dictionary.
@@ -222,82 +263,4 @@ fn of_dictionary_pages(chunk: &ColumnChunkMetaData) -> bool {
         mask.is_only(Encoding::RLE_DICTIONARY) || mask.is_only(Encoding::PLAIN_DICTIONARY)
     });
     chunk.dictionary_page_offset().is_some() && by_page.or(by_mask) == Some(true)
-}
-
-/// The hints of the footer and the bloom filters for a row group.
-struct GroupHints<'a> {
-    opened: &'a OpenedSegment,
-    group: &'a RowGroupMetaData,
-    blooms: HashMap<String, Option<Sbbf>>,
-}
-
-impl GroupHints<'_> {
-    /// Returns the chunk of a column; `None` if the file lacks it, all its rows are null, or it is
-    /// nested.
-    fn chunk(&self, column: &str) -> Option<&ColumnChunkMetaData> {
-        let found = self
-            .group
-            .columns()
-            .iter()
-            .find(|chunk| chunk.column_path().parts() == [column])?;
-        let nulls = found.statistics().and_then(Statistics::null_count_opt);
-        (nulls != u64::try_from(found.num_values()).ok()).then_some(found)
-    }
-
-    fn is_nested(&self, column: &str) -> bool {
-        self.group.columns().iter().any(|chunk| {
-            let parts = chunk.column_path().parts();
-            parts.len() > 1 && parts.first().is_some_and(|root| root == column)
-        })
-    }
-}
-
-impl FileHints for GroupHints<'_> {
-    fn may_hold(&mut self, column: &str, value: &str) -> Result<bool, RewriteError> {
-        if !self.blooms.contains_key(column) {
-            let Some(chunk) = self.chunk(column) else {
-                return Ok(self.is_nested(column));
-            };
-            let bloom = Sbbf::read_from_column_chunk(chunk, &self.opened.source);
-            let bloom = bloom.map_err(|error| self.opened.damaged(&error))?;
-            self.blooms.insert(column.to_owned(), bloom);
-        }
-        Ok(self
-            .blooms
-            .get(column)
-            .and_then(Option::as_ref)
-            .is_none_or(|bloom| bloom.check(value)))
-    }
-
-    fn may_name(&mut self, column: &str, subject: &SubjectValue) -> Result<bool, RewriteError> {
-        // The texts of the filter do not apply to a file of an earlier form.
-        match forms_of(&self.opened.path) == Some(subject.mark()) {
-            true => self.may_hold(column, subject.value()),
-            false => Ok(self.chunk(column).is_some() || self.is_nested(column)),
-        }
-    }
-
-    fn may_reach(
-        &mut self,
-        column: &str,
-        from: Option<i64>,
-        to: Option<i64>,
-    ) -> Result<bool, RewriteError> {
-        let Some(chunk) = self.chunk(column) else {
-            return Ok(self.is_nested(column));
-        };
-        // Another engine may use other units: its bounds cannot be compared.
-        let kind = chunk.column_descr().logical_type_ref();
-        let micros =
-            matches!(kind, Some(LogicalType::Timestamp(of)) if of.unit == TimeUnit::MICROS);
-        let bounds = match chunk.statistics() {
-            Some(Statistics::Int64(of)) if micros => {
-                of.min_opt().copied().zip(of.max_opt().copied())
-            }
-            _ => None,
-        };
-        Ok(bounds.is_none_or(|(least, greatest)| {
-            from.is_none_or(|from| greatest >= from) && to.is_none_or(|to| least < to)
-        }))
-    }
 }

@@ -16,8 +16,9 @@ use object_store::ObjectStore;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::matching::OpenedSegment;
-use super::{Predicate, RewriteError, blocking};
+use super::{RewriteError, blocking};
 use crate::index::StoredSegment;
+use crate::scan::Predicate;
 use crate::segment::SegmentError;
 use crate::spec::TableSpec;
 use crate::table::Table;

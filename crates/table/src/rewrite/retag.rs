@@ -18,9 +18,10 @@ use object_store::ObjectStore;
 
 use super::matching::OpenedSegment;
 use super::read::{of_table, wanted};
-use super::{Predicate, RewriteError, blocking};
+use super::{RewriteError, blocking};
 use crate::error::StoreError;
 use crate::index::{StoredSegment, deadlines_in_stats};
+use crate::scan::Predicate;
 use crate::segment::{Segment, SegmentLocation};
 use crate::spec::{TableSpec, expires_column};
 use crate::table::Table;

@@ -14,9 +14,10 @@ use parquet::file::statistics::Statistics;
 
 use super::matching::{OpenedSegment, SelectedRows};
 use super::upload::{self, PartWriter};
-use super::{Predicate, RewriteError, blocking};
+use super::{RewriteError, blocking};
 use crate::error::StoreError;
 use crate::index::StoredSegment;
+use crate::scan::Predicate;
 use crate::segment::{
     ExpectedRows, FileContents, RowWriter, Segment, SegmentError, SegmentLocation, recorded_order,
 };

@@ -8,10 +8,10 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
 use futures::StreamExt;
 
-use super::{files, filled, found, looks};
-use crate::lookup::{RecordFilter, RecordFinder, TextCondition};
+use super::{every, files, filled, found, looks};
+use crate::lookup::RecordFinder;
 use ebbtide_table::testing::{root, rows, segment_tags, spec};
-use ebbtide_table::{SegmentWriter, StoredSegment, Table};
+use ebbtide_table::{Predicate, SegmentWriter, StoredSegment, Table};
 
 /// The number of rows of a segment.
 const ROWS: i64 = 60_000;
@@ -54,15 +54,10 @@ async fn segments(table: &Table, count: i64, sorted: bool) -> Vec<StoredSegment>
     stored
 }
 
-fn of(value: &str) -> RecordFilter {
-    let text = TextCondition {
-        columns: vec!["recipient".to_owned()],
+fn of(value: &str) -> Predicate {
+    Predicate::Is {
+        column: "recipient".to_owned(),
         value: value.to_owned(),
-        subject: None,
-    };
-    RecordFilter {
-        texts: vec![text],
-        within: None,
     }
 }
 
@@ -139,23 +134,13 @@ async fn tags_that_the_footer_shows_are_not_read() {
             .unwrap(),
     );
     let (files, counting) = files(&root, 64 << 20);
-    found(
-        &root,
-        &files,
-        looks(&segments, &RecordFilter::default()),
-        all,
-    )
-    .await
-    .unwrap();
+    found(&root, &files, looks(&segments, &every()), all)
+        .await
+        .unwrap();
     counting.take();
-    let rows = found(
-        &root,
-        &files,
-        looks(&segments, &RecordFilter::default()),
-        columns.clone(),
-    )
-    .await
-    .unwrap();
+    let rows = found(&root, &files, looks(&segments, &every()), columns.clone())
+        .await
+        .unwrap();
     assert_eq!(counting.take(), 0, "something is read");
     let mut read = table.read_columns(&segments, &tags, None).unwrap();
     let mut stored = Vec::new();
@@ -178,7 +163,7 @@ async fn footers_stay_within_their_memory() {
         found(
             &root,
             &files,
-            looks(&segments[..1], &RecordFilter::default()),
+            looks(&segments[..1], &every()),
             table.spec().arrow(),
         )
         .await
@@ -191,7 +176,7 @@ async fn footers_stay_within_their_memory() {
             let rows = found(
                 &root,
                 &files,
-                looks(&segments, &RecordFilter::default()),
+                looks(&segments, &every()),
                 table.spec().arrow(),
             )
             .await
@@ -221,7 +206,7 @@ async fn nothing_is_read_far_ahead_of_the_consumer() {
     let looked = Arc::new(AtomicU64::new(0));
     let mut rows = finder.find_in(
         files,
-        looks(&segments, &RecordFilter::default()),
+        looks(&segments, &every()),
         table.spec().arrow(),
         looked,
     );

@@ -16,13 +16,12 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use proptest::prelude::*;
 
-use super::{files, found, looks, near};
-use crate::lookup::{RecordFilter, TextCondition, TimeCondition};
+use super::{every, files, found, looks, near};
 use ebbtide_base::ids::BucketUnit;
 use ebbtide_table::spec::{ColumnRole, TableColumn, TableSpec, instant, tags};
 use ebbtide_table::testing::arbitrary::array;
 use ebbtide_table::testing::{put, root};
-use ebbtide_table::{StoredSegment, Table};
+use ebbtide_table::{Predicate, StoredSegment, Table};
 
 /// The style in which a file is written.
 #[derive(Debug, Clone)]
@@ -232,34 +231,36 @@ fn written(style: &Style, rows: &RecordBatch) -> Vec<u8> {
     writer.into_inner().unwrap()
 }
 
-fn filter((subject, tenant, range): &Sought) -> RecordFilter {
-    let mut filter = RecordFilter::default();
+fn is(column: &str, value: String) -> Predicate {
+    let column = column.to_owned();
+    Predicate::Is { column, value }
+}
+
+fn predicate((subject, tenant, range): &Sought) -> Predicate {
+    let mut all = Vec::new();
     if let Some((number, columns)) = subject {
         let named = ["caller", "callee"]
             .into_iter()
             .enumerate()
             .filter(|(at, _)| columns & (1 << at) != 0);
-        let columns = named.map(|(_, name)| name.to_owned()).collect();
-        filter.texts.push(TextCondition {
-            columns,
-            value: person(*number),
-            subject: None,
-        });
+        all.push(Predicate::Any(
+            named.map(|(_, name)| is(name, person(*number))).collect(),
+        ));
     }
     if let Some(tenant) = tenant {
-        filter.texts.push(TextCondition {
-            columns: vec!["tenant".to_owned()],
-            value: format!("customer-{tenant}"),
-            subject: None,
-        });
+        all.push(is("tenant", format!("customer-{tenant}")));
     }
-    filter.within = range.map(|(from, to, nulls)| TimeCondition {
-        column: "at".to_owned(),
-        from: from.map(|from| moment(time(from))),
-        to: to.map(|to| moment(time(to))),
-        nulls,
-    });
-    filter
+    if let Some((from, to, nulls)) = range {
+        let column = "at".to_owned();
+        let mut any = vec![Predicate::Between {
+            column: column.clone(),
+            from: from.map(|from| moment(time(from))),
+            to: to.map(|to| moment(time(to))),
+        }];
+        any.extend(nulls.then_some(Predicate::Null { column }));
+        all.push(Predicate::Any(any));
+    }
+    Predicate::All(all)
 }
 
 fn moment(micros: i64) -> DateTime<Utc> {
@@ -334,7 +335,7 @@ proptest! {
             let mut answers = BTreeMap::new();
             for round in 0..2 {
                 let asked = sought.iter().enumerate().map(|(number, sought)| {
-                    let looks = looks(&segments, &filter(sought));
+                    let looks = looks(&segments, &predicate(sought));
                     let (files, columns, root) = (files.clone(), Arc::clone(&columns), root.clone());
                     tokio::spawn(async move { (number, found(&root, &files, looks, columns).await.unwrap()) })
                 });
@@ -353,7 +354,7 @@ proptest! {
             let mut order: Vec<usize> = (0..all.fields().len()).collect();
             order.reverse();
             let turned = Arc::new(all.project(&order).unwrap());
-            let rows = found(&root, &files, looks(&segments, &RecordFilter::default()), turned.clone()).await.unwrap();
+            let rows = found(&root, &files, looks(&segments, &every()), turned.clone()).await.unwrap();
             let rows = concat_batches(&turned, &rows).unwrap();
             assert_eq!(rows.num_rows(), everything.num_rows());
             let bucket = rows.column_by_name("bucket").unwrap();

@@ -9,9 +9,8 @@ use crate::record_search::SearchRequest;
 use crate::record_search::query::ProductQuery;
 use ebbtide_base::ids::Deadline;
 use ebbtide_controls::TimeRange;
-use ebbtide_query::RecordFilter;
-use ebbtide_table::StoredSegment;
 use ebbtide_table::testing::{noon, segment_tags};
+use ebbtide_table::{Predicate, StoredSegment};
 
 /// Returns a segment with deadlines in these numbers of days.
 fn segment(deadlines: &[(&str, i64)]) -> StoredSegment {
@@ -36,13 +35,28 @@ fn terms(inquiry: &SearchRequest) -> ProductQuery {
     ProductQuery::of(inquiry, &policy(), &"sms".parse().unwrap(), noon()).unwrap()
 }
 
-fn columns(filter: &RecordFilter) -> Vec<&str> {
-    filter
-        .texts
-        .iter()
-        .flat_map(|text| &text.columns)
-        .map(String::as_str)
-        .collect()
+fn columns(predicate: &Predicate) -> Vec<&str> {
+    predicate.columns().into_iter().collect()
+}
+
+/// Returns the column of the range of events and whether rows without an event are in it; `None`
+/// if there is no range.
+fn within(predicate: Predicate) -> Option<(String, bool)> {
+    let Predicate::All(mut all) = predicate else {
+        panic!("{predicate:?}")
+    };
+    let Some(Predicate::Any(any)) = all.pop() else {
+        panic!("{all:?}")
+    };
+    match any.as_slice() {
+        [Predicate::Between { column, .. }] => Some((column.clone(), false)),
+        [
+            Predicate::Between { column, .. },
+            Predicate::Null { column: null },
+        ] if column == null => Some((column.clone(), true)),
+        [Predicate::Between { .. }, ..] => panic!("{any:?}"),
+        _ => None,
+    }
 }
 
 #[test]
@@ -115,18 +129,21 @@ fn the_bucket_decides_where_the_event_time_has_expired() {
         (None, end, true),
     ] {
         let terms = range(from, to);
-        let within = terms.look(&stands, false, false).unwrap().within.unwrap();
-        assert_eq!((within.column.as_str(), within.nulls), ("sent_at", meets));
+        let sent_at = Some(("sent_at".to_owned(), meets));
         assert_eq!(
-            terms.look(&due, false, false).map(|filter| filter.within),
+            within(terms.look(&stands, false, false).unwrap()),
+            sent_at.clone()
+        );
+        assert_eq!(
+            terms.look(&due, false, false).map(within),
             meets.then_some(None)
         );
         assert_eq!(
-            terms.look(&due, true, false).unwrap().within,
+            within(terms.look(&due, true, false).unwrap()),
             None,
             "a held row still has its time"
         );
-        assert_eq!(terms.exact(&due).within.unwrap().nulls, meets);
+        assert_eq!(within(terms.exact(&due)), sent_at);
     }
     let far = range(at("2026-09-25T22:00:01Z"), None);
     assert_eq!(

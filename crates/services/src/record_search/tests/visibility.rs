@@ -11,9 +11,8 @@ use proptest::prelude::*;
 
 use crate::record_search::HELD_BY;
 use crate::record_search::visibility::Visibility;
-use ebbtide_query::{RecordFilter, TextCondition};
-use ebbtide_table::TableSpec;
 use ebbtide_table::testing::{MARKER, noon, rows, spec};
+use ebbtide_table::{Predicate, TableSpec};
 
 /// For each row: the hours until content and numbers are due, and whether each of two holds covers
 /// it.
@@ -56,10 +55,8 @@ proptest! {
     ) {
         let spec = spec();
         let all = batch(&spec, &of);
-        let mut exact = RecordFilter::default();
-        if let Some(person) = person {
-            exact.texts.push(TextCondition { columns: vec!["recipient".to_owned()], value: format!("{MARKER}-{person}"), subject: None });
-        }
+        let is = |person| Predicate::Is { column: "recipient".to_owned(), value: format!("{MARKER}-{person}") };
+        let exact = person.map_or(Predicate::All(Vec::new()), is);
         let bits = |pick: &dyn Fn(&Row) -> bool| BooleanBuffer::from_iter(of.iter().map(pick));
         let holds = vec![("hold-a".to_owned(), bits(&|row| row.2)), ("hold-b".to_owned(), bits(&|row| row.3))];
         let judging = Visibility { spec: &spec, now: noon(), holds, open, exact: &exact };

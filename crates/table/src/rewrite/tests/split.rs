@@ -224,6 +224,12 @@ fn matches(predicate: &Predicate, rows: &RecordBatch, row: usize) -> bool {
                 .then(|| DateTime::from_timestamp_micros(instants.value(row)).unwrap());
             at.is_some_and(|at| from.is_none_or(|from| at >= from) && to.is_none_or(|to| at < to))
         }
+        Predicate::Shows { column, value } => {
+            let column = rows.column_by_name(column).unwrap();
+            column.is_valid(row)
+                && arrow::util::display::array_value_to_string(column, row).unwrap() == *value
+        }
+        Predicate::Null { column } => rows.column_by_name(column).unwrap().is_null(row),
         Predicate::All(all) => all.iter().all(|one| matches(one, rows, row)),
         Predicate::Any(any) => any.iter().any(|one| matches(one, rows, row)),
     }
@@ -241,6 +247,13 @@ fn predicates() -> impl Strategy<Value = Predicate> {
         (0..8).prop_map(|n| is("customer_id", &format!("customer-{n}"))),
         prop_oneof![Just("NL"), Just("IN"), Just("")]
             .prop_map(|country| is("jurisdiction", country)),
+        (0_i64..330).prop_map(|number| Predicate::Shows {
+            column: "source_offset".to_owned(),
+            value: number.to_string()
+        }),
+        prop_oneof![Just("recipient"), Just("sent_at")].prop_map(|column| Predicate::Null {
+            column: column.to_owned()
+        }),
         (instants(), instants()).prop_map(|(from, to)| Predicate::Between {
             column: "sent_at".to_owned(),
             from,

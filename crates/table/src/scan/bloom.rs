@@ -3,7 +3,10 @@
 //! A block of 32 bytes gives the answer of the whole filter; a filter in an unknown format gives
 //! "maybe". Pure: the bytes are read elsewhere. The value must never be printed.
 
+use std::collections::{BTreeSet, HashMap};
+use std::iter;
 use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use parquet::bloom_filter::Sbbf;
 use parquet::file::metadata::ColumnChunkMetaData;
@@ -16,12 +19,16 @@ const BLOCK: u64 = 32;
 /// The number of bytes that contain any header in the known format.
 const HEADER: u64 = 32;
 
+/// The number of blocks of one filter above which it is read whole: each read of a local file costs
+/// as much as some KiB more of them.
+const MOST_BLOCKS: usize = 256;
+
 /// The bytes of a header after the filter's size: split blocks, XXH64, not compressed.
 const FORM: [u8; 13] = [0x1c, 0x1c, 0, 0, 0x1c, 0x1c, 0, 0, 0x1c, 0x1c, 0, 0, 0];
 
 /// A value that bloom filters are asked for.
-pub(super) struct BloomProbe<'v> {
-    value: &'v str,
+pub(super) struct BloomProbe {
+    value: String,
     hash: u64,
 }
 
@@ -32,10 +39,36 @@ pub(super) struct BloomBlocks {
     count: u64,
 }
 
-impl<'v> BloomProbe<'v> {
-    pub(super) fn new(value: &'v str) -> Self {
+/// The known places of the bloom filters of one file, by row group and column. The place of a
+/// filter whose header is not understood is `None`.
+#[derive(Debug, Default)]
+pub struct BloomPlaces(Mutex<HashMap<(usize, usize), Option<BloomBlocks>>>);
+
+impl BloomPlaces {
+    /// Returns the place of a filter; `None` if its header was not read yet.
+    pub(super) fn get(&self, key: (usize, usize)) -> Option<Option<BloomBlocks>> {
+        self.places().get(&key).copied()
+    }
+
+    pub(super) fn insert(&self, key: (usize, usize), blocks: Option<BloomBlocks>) {
+        self.places().insert(key, blocks);
+    }
+
+    fn places(&self) -> MutexGuard<'_, HashMap<(usize, usize), Option<BloomBlocks>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clone for BloomPlaces {
+    fn clone(&self) -> BloomPlaces {
+        BloomPlaces(Mutex::new(self.places().clone()))
+    }
+}
+
+impl BloomProbe {
+    pub(super) fn new(value: &str) -> Self {
         Self {
-            value,
+            value: value.to_owned(),
             hash: XxHash64::oneshot(0, value.as_bytes()),
         }
     }
@@ -43,7 +76,7 @@ impl<'v> BloomProbe<'v> {
     /// Returns true if the value may be in the filter that contains the block.
     pub(super) fn may_be_in(&self, block: &[u8]) -> bool {
         // A filter with only this block: the bits of the value are the same in each block.
-        block.len() as u64 != BLOCK || Sbbf::new(block).check(self.value)
+        block.len() as u64 != BLOCK || Sbbf::new(block).check(self.value.as_str())
     }
 }
 
@@ -90,8 +123,24 @@ impl BloomBlocks {
         })
     }
 
+    /// Returns the ranges of the blocks that decide about values, without repetition; that of all
+    /// blocks if they are many.
+    pub(super) fn ranges_for<'p>(
+        &self,
+        probes: impl Iterator<Item = &'p BloomProbe>,
+    ) -> Vec<Range<u64>> {
+        let starts: BTreeSet<u64> = probes.map(|probe| self.block_for(probe).start).collect();
+        if starts.len() > MOST_BLOCKS {
+            let length = self.count.saturating_mul(BLOCK);
+            let whole = self.start..self.start.saturating_add(length);
+            return iter::once(whole).collect();
+        }
+        let range = |start: u64| start..start.saturating_add(BLOCK);
+        starts.into_iter().map(range).collect()
+    }
+
     /// Returns the range of the only block that decides about a value.
-    pub(super) fn block_for(&self, asked: &BloomProbe<'_>) -> Range<u64> {
+    pub(super) fn block_for(&self, asked: &BloomProbe) -> Range<u64> {
         let number = ((asked.hash >> 32) * self.count.min(u64::from(u32::MAX))) >> 32;
         let start = self.start.saturating_add(number * BLOCK);
         start..start.saturating_add(BLOCK)
