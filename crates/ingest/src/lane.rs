@@ -19,19 +19,19 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rdkafka::consumer::BaseConsumer;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::lane_io::{LaneDeps, LaneIo, LaneRestart};
 use crate::lane_partition::LanePartition;
 use crate::product_ingest::{ProcessingPass, ProductIngest};
-use crate::source::LaneContext;
+use crate::source::{self, LaneContext};
 use crate::tables::LaneTables;
 use crate::watch::LaneWatch;
 use ebbtide_base::ids::{Topic, TopicPartition};
 
-pub use changed_topics::ChangedTopics;
+use changed_topics::ChangedTopics;
 use gauges::LaneGauges;
 
 /// The time that one poll waits for a message.
@@ -68,19 +68,26 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// Creates a lane that works on `products` with `consumer`, and reports to `watch`. `changed`
-    /// has the topics as they were before the consumer subscribed.
-    pub fn new(
+    /// Creates a lane that works on `products` with `consumer` and reports to `watch`, and
+    /// subscribes the consumer, which so joins its group.
+    ///
+    /// Errors if librdkafka refuses the subscription.
+    pub fn join(
         deps: Arc<LaneDeps>,
         watch: Arc<LaneWatch>,
         tables: Arc<LaneTables>,
         consumer: Arc<BaseConsumer<LaneContext>>,
         products: Vec<ProductIngest>,
-        changed: ChangedTopics,
-    ) -> Self {
+    ) -> KafkaResult<Self> {
+        let topics: Vec<Topic> = products
+            .iter()
+            .flat_map(|product| product.topics.iter().cloned())
+            .collect();
+        let changed = ChangedTopics::since_now(&consumer, &topics);
+        source::subscribe(&consumer, &topics)?;
         let gauges = Arc::new(LaneGauges::new(deps.metrics.clone()));
         gauges::keep(&deps.runtime, &gauges, &consumer, Arc::clone(&deps.clock));
-        Self {
+        Ok(Self {
             io: LaneIo::new(deps, tables, consumer),
             watch,
             products,
@@ -91,7 +98,7 @@ impl Lane {
             sampled: Duration::ZERO,
             published: Duration::ZERO,
             checked: Duration::ZERO,
-        }
+        })
     }
 
     /// Runs until the instance is asked to stop. Then it commits the gathered data and leaves the

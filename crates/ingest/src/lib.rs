@@ -39,7 +39,7 @@ use tokio::runtime::Handle;
 
 use crate::dead_letters::{DeadLetters, LetterDeps, QuarantineTerms};
 use crate::decode::{Decoders, ReaderSpec};
-use crate::lane::{ChangedTopics, Lane};
+use crate::lane::Lane;
 use crate::lane_io::{LaneDeps, LaneRestartKind, OwnershipCallback};
 use crate::pending_batch::PendingBatch;
 use crate::producer_schemas::ProducerSchemas;
@@ -325,26 +325,19 @@ fn lane(
     for product in &mut products {
         product.act_on(tables.controls(&product.product), &controls);
     }
-    let topics: Vec<Topic> = products
-        .iter()
-        .flat_map(|product| product.topics.iter().cloned())
-        .collect();
     let role = ClientRole::Lane {
         number,
         queue_bytes: kafka::queue_bytes(&parts.config.ingest),
     };
     let context = LaneContext::new(Arc::clone(&tables) as Arc<dyn source::PositionSource>);
     let consumer = source::consumer(&client_config(&parts.config.kafka, role), context)?;
-    let changed = ChangedTopics::since_now(&consumer, &topics);
-    source::subscribe(&consumer, &topics)?;
-    Ok(Lane::new(
+    Ok(Lane::join(
         Arc::clone(shared),
         Arc::clone(watch),
         tables,
         Arc::new(consumer),
         products,
-        changed,
-    ))
+    )?)
 }
 
 /// Creates the work on a product's table, which acts on no controls yet. Returns `None` for a

@@ -133,7 +133,8 @@ mod tests {
     fn changed_topic_without_an_owned_partition_is_found_after_the_group_had_its_time() {
         let old = TopicState::Unreadable(Some(TopicId(1)));
         let unnumbered = TopicState::Exists(None);
-        let cases: &[(Option<TopicState>, &[(TopicState, bool)], Option<u64>)] = &[
+        type Case<'c> = (Option<TopicState>, &'c [(TopicState, bool)], Option<u64>);
+        let cases: &[Case<'_>] = &[
             (Some(OLD), &[(OLD, false); 9], None),
             (Some(OLD), &[(old, false); 9], None),
             (Some(OLD), &[(NEW, false); 9], Some(20)),
