@@ -5,8 +5,7 @@
 //! another policy. Rows stored by ingest meanwhile reflect the notices, since a commit under older
 //! controls is refused.
 
-use deltalake_core::kernel::{Action, Transaction};
-
+use super::actions::notices_action;
 use super::requirement::Requirement;
 use super::transaction::{LogHead, TableTransaction};
 use super::{ControlsVersion, Table};
@@ -63,9 +62,4 @@ impl Table {
             Err(error) => Err(error),
         }
     }
-}
-
-/// Creates the action for that record.
-pub(super) fn notices_action(newest: ControlsVersion) -> Action {
-    Action::Txn(Transaction::new(NOTICES_APP.to_owned(), newest.0))
 }

@@ -65,7 +65,7 @@ pub async fn take_force(
     taking: PolicyCommit,
     evidence: Evidence,
 ) -> Result<bool, CommitError> {
-    let log = TableLog::of(root, product);
+    let log = root.table_log(product);
     let schema = spec
         .as_deref()
         .map(delta_schema)

@@ -4,7 +4,6 @@
 
 use super::{ViewError, find};
 use ebbtide_base::ids::{Offset, ProductKey, TopicPartition};
-use ebbtide_table::log::TableLog;
 use ebbtide_table::rewrite::{OpenedSegment, Predicate, blocking};
 use ebbtide_table::root::Root;
 
@@ -17,7 +16,7 @@ pub async fn takes_in(
     source: Option<(TopicPartition, Offset)>,
     predicates: Vec<Predicate>,
 ) -> Result<Vec<bool>, ViewError> {
-    let log = TableLog::of(root, product);
+    let log = root.table_log(product);
     let opened = OpenedSegment::open(&log.object_store(None), path).await?;
     let found = blocking(move || {
         let source = source
