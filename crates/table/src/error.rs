@@ -190,7 +190,7 @@ pub enum CommitError {
     /// A file of the batch is no longer there: the process slept for longer than files without a
     /// commit are kept. Drop the batch and read its records again.
     #[error("a segment of the batch was deleted")]
-    SegmentGone,
+    SegmentDeleted,
     /// A commit renewed the tags of rows since they were checked. Check them again.
     #[error("the tags of the table's rows moved")]
     TagsMoved,

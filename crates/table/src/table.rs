@@ -252,12 +252,12 @@ impl Table {
 
     /// Writes a segment's file like [`SegmentStore::put`].
     pub async fn put(&self, segment: EncodedSegment) -> Result<Segment, StoreError> {
-        self.shelf().put(segment).await
+        self.segment_store().put(segment).await
     }
 
     /// Returns the location of this table's files, for callers that write several concurrently.
     #[must_use]
-    pub fn shelf(&self) -> SegmentStore {
+    pub fn segment_store(&self) -> SegmentStore {
         SegmentStore(self.log.object_store(None))
     }
 

@@ -137,7 +137,7 @@ impl TableFiles {
 
     fn deleted(&self, path: &str) -> RewriteError {
         self.footers.forget(&self.key(path));
-        RewriteError::Gone {
+        RewriteError::SegmentDeleted {
             path: path.to_owned(),
         }
     }

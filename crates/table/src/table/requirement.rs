@@ -226,7 +226,7 @@ async fn files_exist(log: &TableLog, segments: &[Segment]) -> Result<(), CommitE
         .buffer_unordered(LOOKING)
         .try_for_each(|_| ready(Ok(())));
     looked.await.map_err(|error| match error {
-        object_store::Error::NotFound { .. } => CommitError::SegmentGone,
+        object_store::Error::NotFound { .. } => CommitError::SegmentDeleted,
         error => CommitError::Store(StoreError::from(error)),
     })
 }

@@ -91,7 +91,7 @@ async fn make(table: &mut Table, root: &Root, commit: &Prepared) -> Result<bool,
         },
         Prepared::Notices(seen_at, evidence) => {
             table
-                .note_notices(ControlsVersion(1), seen_at, evidence)
+                .record_notices(ControlsVersion(1), seen_at, evidence)
                 .await
         }
     }
