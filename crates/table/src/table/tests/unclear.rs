@@ -82,7 +82,7 @@ async fn make(table: &mut Table, root: &Root, commit: &Prepared) -> Result<bool,
                 policy: "2027-01-01".parse().unwrap(),
             };
             let product = "sms".parse().unwrap();
-            take_force(root, (&product, Some(spec())), taking, evidence).await
+            take_force(root, &product, Some(spec()), taking, evidence).await
         }
         Prepared::Loss(decision, evidence) => match table.accept_loss(&decision, evidence).await {
             Ok(_) => Ok(true),
