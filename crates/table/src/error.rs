@@ -41,6 +41,15 @@ pub enum StoreError {
         /// The problem; never a value of the control.
         what: String,
     },
+    /// The store refuses an entry because its name is taken, and shows no object of that name.
+    #[error(
+        "the store says that entry {version} of the log exists, and does not show it; use a store that shows every \
+         completed write"
+    )]
+    EntryHidden {
+        /// The version of the entry.
+        version: u64,
+    },
     /// An entry may have landed, and the check failed too.
     #[error("it is unknown whether the entry landed, so check before trying again: {0}")]
     OutcomeUnknown(#[source] Box<StoreError>),
