@@ -259,7 +259,7 @@ async fn put_policy_in_force(
             control: version,
             policy: policy.version.clone(),
         };
-        match take_force(root, (&product, columns), taking, by.evidence("activate")).await {
+        match take_force(root, &product, columns, taking, by.evidence("activate")).await {
             Ok(new) => done.push((product, new)),
             Err(error) => failed.push((product, error)),
         }

@@ -250,7 +250,7 @@ impl Previewed {
             };
             let of_all = |found: Result<u64, RewriteError>| match found {
                 Ok(count) => Ok(Some(count)),
-                Err(RewriteError::Gone { .. }) if !last => Ok(None),
+                Err(RewriteError::SegmentDeleted { .. }) if !last => Ok(None),
                 Err(RewriteError::Store(error)) => Err(error),
                 Err(_) => Ok(Some(suspected.segment.records)),
             };

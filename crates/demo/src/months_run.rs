@@ -261,7 +261,7 @@ impl MonthsRun<'_> {
             count(overdue)
         ))?;
         let round = self.months.work().await?;
-        self.note(&round, 1)?;
+        self.record_round(&round, 1)?;
         let left = self
             .months
             .records_with(&sms()?, "recipient", number)
@@ -281,7 +281,7 @@ impl MonthsRun<'_> {
             let target = self.target().min(until);
             while self.months.now() < target {
                 let round = self.months.go_on(target).await?;
-                self.note(&round, self.from.records())?;
+                self.record_round(&round, self.from.records())?;
                 if self.show()? {
                     return Ok(false);
                 }
@@ -303,7 +303,11 @@ impl MonthsRun<'_> {
         self.start + chrono::TimeDelta::milliseconds((whole * part) as i64)
     }
 
-    fn note(&mut self, round: &ebbtide_maintenance::SweepReport, of: u64) -> Result<(), DemoError> {
+    fn record_round(
+        &mut self,
+        round: &ebbtide_maintenance::SweepReport,
+        of: u64,
+    ) -> Result<(), DemoError> {
         self.failed += round.failed;
         match describe_sweep(round, of, self.months.now()) {
             Some(event) => self.tell(event),

@@ -64,7 +64,7 @@ impl LaneTables {
         product: &ProductKey,
         segments: impl Iterator<Item = Result<EncodedSegment, E>>,
     ) -> Result<(Vec<Segment>, Option<StoreError>), E> {
-        let store = self.tables().get(product).map(Table::shelf);
+        let store = self.tables().get(product).map(Table::segment_store);
         let Some(store) = store else {
             return Ok((Vec::new(), Some(not_open(product))));
         };

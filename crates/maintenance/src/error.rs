@@ -35,13 +35,13 @@ impl SweepError {
     pub fn is_stale(&self) -> bool {
         matches!(
             self,
-            SweepError::Rewrite(RewriteError::Gone { .. })
-                | SweepError::Cells(CellsError::Source(RewriteError::Gone { .. }))
+            SweepError::Rewrite(RewriteError::SegmentDeleted { .. })
+                | SweepError::Cells(CellsError::Source(RewriteError::SegmentDeleted { .. }))
                 | SweepError::Commit(
                     CommitError::ControlsMoved
                         | CommitError::SchemaMoved
                         | CommitError::SegmentMoved(_)
-                        | CommitError::SegmentGone
+                        | CommitError::SegmentDeleted
                         | CommitError::PolicyMoved { .. }
                 )
         )

@@ -43,12 +43,12 @@ impl SweptProduct {
 
     /// Records in the table that all tags reflect the notices so far, if that is true and not
     /// recorded yet. Returns true if it was recorded.
-    pub async fn note(
+    pub async fn record_notices(
         &mut self,
         held: &SweepHolds,
         by: &CommitContext,
     ) -> Result<bool, SweepError> {
-        let Some(newest) = self.view().notice_to_note(held) else {
+        let Some(newest) = self.view().notice_to_record(held) else {
             return Ok(false);
         };
         let evidence = Evidence::control(
@@ -57,6 +57,6 @@ impl SweptProduct {
             by.clock.now(),
             by.policy_version.clone(),
         );
-        Ok(self.table.note_notices(newest, evidence).await?)
+        Ok(self.table.record_notices(newest, evidence).await?)
     }
 }

@@ -133,7 +133,7 @@ impl SweptProduct {
     ) -> SweepPlan {
         let mut view = self.view();
         let found = view.suspected(view.segments().iter());
-        let suspected = view.note_unconcerned(found);
+        let suspected = view.record_unconcerned(found);
         view.plan(PlanRequest { now, held, bounds }, &suspected, wait)
     }
 
@@ -147,7 +147,7 @@ impl SweptProduct {
     ) -> SweepPlan {
         let mut view = self.view();
         let found = view.suspected(view.segments().iter());
-        let mut suspects = view.note_unconcerned(found);
+        let mut suspects = view.record_unconcerned(found);
         suspects.retain(|suspect| !view.is_outdated(&suspect.segment) && !wait(suspect));
         trigger_tasks(suspects, now, bounds)
     }

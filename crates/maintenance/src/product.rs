@@ -52,7 +52,7 @@ impl SweptProduct {
         SweepView {
             state: &self.state,
             table: &self.table,
-            noted: self.table.noted(),
+            recorded_notice: self.table.recorded_notice(),
             reviews: self.state.reviews.lock(),
         }
     }
@@ -64,7 +64,7 @@ impl SweptProduct {
         let segments = self.table.segments();
         let mut reviews = self.state.reviews.lock();
         for segment in ingested {
-            reviews.note_triggers(segment.path, ControlsVersion(segment.controls));
+            reviews.record_triggers(segment.path, ControlsVersion(segment.controls));
         }
         reviews.retain(segments.version(), |path| segments.get(path).is_some());
         Ok(())
@@ -72,7 +72,7 @@ impl SweptProduct {
 
     /// Updates the active policy and the earlier ones, if the controls that were read last changed
     /// them. `policy` is the active one.
-    pub fn note_policies(&mut self, policy: &Policy) {
+    pub fn update_policies(&mut self, policy: &Policy) {
         self.state.take_policies(policy);
     }
 
@@ -87,14 +87,14 @@ impl SweptProduct {
     pub fn suspected(&mut self) -> Vec<TriggerCandidate> {
         let mut view = self.view();
         let found = view.suspected(view.segments().iter());
-        view.note_unconcerned(found)
+        view.record_unconcerned(found)
     }
 
     /// Returns those of `segments` that notices may concern and that were not checked for them.
     pub(crate) fn suspected_of(&self, segments: &[StoredSegment]) -> Vec<TriggerCandidate> {
         let mut view = self.view();
         let found = view.suspected(segments);
-        view.note_unconcerned(found)
+        view.record_unconcerned(found)
     }
 
     /// Returns the rows of a suspect's segment whose tags are no longer true, with their new
@@ -107,7 +107,7 @@ impl SweptProduct {
         let by = triggers.retagging(suspect, &self.state.rules);
         let counted = self.table.retag_count(segment, by).await?;
         if counted.is_empty() {
-            self.state.note_triggers([Arc::clone(&segment.path)]);
+            self.state.record_triggers([Arc::clone(&segment.path)]);
         }
         let stale = counted.into_iter();
         Ok(stale
@@ -136,7 +136,7 @@ impl SweptProduct {
         };
         let is_held = self.table.matches(segment, &predicate).await? == segment.rows;
         if is_held {
-            self.state.note_held(Arc::clone(&segment.path), held);
+            self.state.record_held(Arc::clone(&segment.path), held);
         }
         Ok(is_held)
     }

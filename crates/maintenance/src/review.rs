@@ -74,7 +74,7 @@ impl SegmentReviews {
     }
 
     /// Records that these holds cover all rows of a segment.
-    pub fn note_held(&mut self, path: Arc<str>, holds: HoldsMark) {
+    pub fn record_held(&mut self, path: Arc<str>, holds: HoldsMark) {
         self.by_path.entry(path).or_default().held = Some(holds);
     }
 
@@ -108,7 +108,7 @@ impl SegmentReviews {
     }
 
     /// Records that a segment's tags reflect the notices up to `newest`.
-    pub fn note_triggers(&mut self, path: Arc<str>, newest: ControlsVersion) {
+    pub fn record_triggers(&mut self, path: Arc<str>, newest: ControlsVersion) {
         let review = self.by_path.entry(path).or_default();
         review.triggers = newest.max(review.triggers);
     }
@@ -122,7 +122,7 @@ impl SegmentReviews {
     }
 
     /// Records the rows of a segment that have stale tags after the notices up to `newest`.
-    pub fn note_stale(&mut self, path: Arc<str>, newest: ControlsVersion, rows: Vec<StaleRows>) {
+    pub fn record_stale(&mut self, path: Arc<str>, newest: ControlsVersion, rows: Vec<StaleRows>) {
         self.by_path.entry(path).or_default().stale = Some((newest, rows));
     }
 
@@ -145,7 +145,7 @@ impl SegmentReviews {
     /// Records that work on `segments` failed at `now`, in the time that the process has run. If
     /// the error names a segment of them, only that one waits, since the others can be processed
     /// without it. Returns true if there are such others.
-    pub fn note_failure(
+    pub fn record_failure(
         &mut self,
         kind: RetryKind,
         segments: &[StoredSegment],

@@ -250,7 +250,7 @@ impl Sweeper {
         controls.check_active(&self.parts.policy)?;
         // Holds end by the current time, whatever time is swept for.
         let held = SweepHolds::at(controls, self.parts.clock.now(), version);
-        product.note_policies(&self.parts.policy);
+        product.update_policies(&self.parts.policy);
         let failed = product
             .state
             .reviews
@@ -367,7 +367,7 @@ impl Sweeper {
         let by = self.by();
         for (index, held) in held {
             let product = &mut self.products[*index];
-            match product.note(held, &by).await {
+            match product.record_notices(held, &by).await {
                 Ok(_) => {}
                 Err(error) if error.is_stale() => {}
                 // Without the record, all results are the same, but cost more to find out.

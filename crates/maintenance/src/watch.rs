@@ -196,7 +196,7 @@ impl OverdueWatch {
             return Ok(CountOutcome::NotActive(why));
         }
         let held = SweepHolds::at(controls, now, version);
-        product.note_policies(&self.policy);
+        product.update_policies(&self.policy);
         let stale = count_stale(product).await?;
         let early = running.saturating_sub(self.since) < FIRST_LOOK;
         let grace = |category: &Category| {
@@ -314,11 +314,11 @@ async fn count_stale(product: &mut SweptProduct) -> Result<Vec<StaleRows>, Store
             Ok(rows) => {
                 let path = Arc::clone(&segment.path);
                 let mut reviews = product.state.reviews.lock();
-                reviews.note_stale(path, newest, rows.clone());
+                reviews.record_stale(path, newest, rows.clone());
                 stale.extend(rows);
             }
             // It was rewritten meanwhile.
-            Err(RewriteError::Gone { .. }) => {}
+            Err(RewriteError::SegmentDeleted { .. }) => {}
             Err(RewriteError::Store(error)) => return Err(error),
             // It cannot be read: the notices may apply to all of its records.
             Err(_) => stale.push(StaleRows {

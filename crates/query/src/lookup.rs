@@ -190,7 +190,7 @@ impl RecordFinder {
 
     /// Searches segments of `table`. The rows have exactly `columns`, which are columns of the
     /// table, null if a segment lacks one. `looked` counts the completed segments.
-    /// [`RewriteError::Gone`]: the table has newer versions, and a segment of this version was
+    /// [`RewriteError::SegmentDeleted`]: the table has newer versions, and a segment of this version was
     /// deleted; the rows before the error are of this version but incomplete.
     #[must_use]
     pub fn find(

@@ -128,7 +128,7 @@ struct FileStats {
 
 impl TableView {
     async fn open(root: &Root, product: &ProductKey) -> Result<TableView, ViewError> {
-        let log = TableLog::of(root, product);
+        let log = root.table_log(product);
         // The kernel lists files lazily: a checkpoint that cannot be read must be hidden before the
         // kernel begins.
         let listed = files::list(&log).await?;

@@ -41,6 +41,15 @@ pub enum StoreError {
         /// The problem; never a value of the control.
         what: String,
     },
+    /// The store refuses an entry because its name is taken, and shows no object of that name.
+    #[error(
+        "the store says that entry {version} of the log exists, and does not show it; use a store that shows every \
+         completed write"
+    )]
+    EntryHidden {
+        /// The version of the entry.
+        version: u64,
+    },
     /// An entry may have landed, and the check failed too.
     #[error("it is unknown whether the entry landed, so check before trying again: {0}")]
     OutcomeUnknown(#[source] Box<StoreError>),
@@ -190,7 +199,7 @@ pub enum CommitError {
     /// A file of the batch is no longer there: the process slept for longer than files without a
     /// commit are kept. Drop the batch and read its records again.
     #[error("a segment of the batch was deleted")]
-    SegmentGone,
+    SegmentDeleted,
     /// A commit renewed the tags of rows since they were checked. Check them again.
     #[error("the tags of the table's rows moved")]
     TagsMoved,

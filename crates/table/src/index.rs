@@ -73,7 +73,7 @@ impl SegmentIndex {
     pub(super) fn apply(&mut self, entry: &LogEntry, controls: i64) {
         self.version = entry.version;
         self.files.enter(entry);
-        self.files.note_ingested(entry, controls);
+        self.files.record_ingested(entry, controls);
     }
 
     /// Starts to collect segments for [`SegmentIndex::take_ingested`].
@@ -159,7 +159,7 @@ impl IndexedFiles {
         entry.added.iter().for_each(|added| self.add(added));
     }
 
-    fn note_ingested(&mut self, entry: &LogEntry, controls: i64) {
+    fn record_ingested(&mut self, entry: &LogEntry, controls: i64) {
         if let Some(ingested) = &mut self.ingested
             && entry.evidence.as_ref().is_some_and(Evidence::is_ingest)
         {

@@ -1,5 +1,5 @@
-//! Deletes what a table no longer needs, apart from the commit path: makes checkpoints, deletes old
-//! log entries, replaced files and files that no commit names.
+//! The files that a table no longer needs: old log entries, replaced files and files that no commit
+//! names. One pass of maintenance deletes them, apart from the commit path.
 //!
 //! A file that a live version, a reader within its grace or a writer in flight needs is never
 //! deleted. The list of replaced files comes from the log. If another engine's checkpoint drops it,
@@ -10,11 +10,10 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use object_store::ObjectMeta;
 
-use super::deletions::{DeleteFailures, Deletions, OverdueFiles, delete_files};
+use super::deletions::{Deletions, OverdueFiles};
 use super::error::StoreError;
 use super::log::files::{self, LogFile, LogFileKind};
 use super::log::{LogState, TableLog, checkpoint};
-use super::table::Table;
 
 /// Settings for the maintenance of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,21 +64,6 @@ impl CleanupPlan {
     pub fn is_empty(&self) -> bool {
         self.replaced.is_empty() && self.log.is_empty() && self.orphans.is_empty()
     }
-}
-
-/// Report of one pass.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MaintenanceReport {
-    /// Version of the checkpoint that was made.
-    pub checkpoint: Option<u64>,
-    /// Reason why a due checkpoint could not be made.
-    pub checkpoint_failure: Option<String>,
-    /// Files that were deleted.
-    pub deleted: CleanupPlan,
-    /// Files that could not be deleted.
-    pub failures: DeleteFailures,
-    /// Files that should have been deleted before and still exist.
-    pub overdue: OverdueFiles,
 }
 
 /// A file that should be deleted, and the time since which it should.
@@ -165,7 +149,7 @@ pub(super) struct LastPass {
     /// Files that were due.
     due: HashSet<String>,
     /// Files whose deletion failed. They are tried again after all others.
-    failed: HashSet<String>,
+    pub(super) failed: HashSet<String>,
     /// Files that the store reported as deleted.
     deleted: HashSet<String>,
 }
@@ -173,7 +157,7 @@ pub(super) struct LastPass {
 impl LastPass {
     /// Counts the files that should have been deleted before this pass and still exist after it,
     /// and remembers this pass.
-    fn count(&mut self, due: &DueFiles, done: &Deletions) -> OverdueFiles {
+    pub(super) fn count(&mut self, due: &DueFiles, done: &Deletions) -> OverdueFiles {
         let mut overdue = OverdueFiles::default();
         let mut seen = HashSet::new();
         for file in due.iter() {
@@ -189,105 +173,6 @@ impl LastPass {
             deleted: done.deleted.clone(),
         };
         overdue
-    }
-}
-
-impl Table {
-    /// Runs one pass: makes a checkpoint if one is due, then deletes the files of the plan. Safe in
-    /// parallel with passes of other instances and any writer. A checkpoint or a file that fails is
-    /// reported, and the pass continues.
-    ///
-    /// Errors if the log or the folder cannot be read: the overdue files are unknown then.
-    pub async fn maintain(
-        &mut self,
-        now: DateTime<Utc>,
-        upkeep: &MaintenanceSettings,
-    ) -> Result<MaintenanceReport, StoreError> {
-        self.refresh().await?;
-        let (checkpoint, checkpoint_failure) = match self.checkpoint(upkeep.checkpoint_every).await
-        {
-            Ok(made) => (made, None),
-            Err(error) => (None, Some(error.to_string())),
-        };
-        let due = self.due(now, upkeep).await?;
-        let mut deleted = bounded(&due, &self.last_pass.failed, upkeep.limit);
-        let paths = deleted
-            .replaced
-            .iter()
-            .chain(&deleted.log)
-            .chain(&deleted.orphans)
-            .cloned()
-            .collect();
-        let done = delete_files(self.log.object_store(None).as_ref(), paths).await;
-        for list in [
-            &mut deleted.replaced,
-            &mut deleted.log,
-            &mut deleted.orphans,
-        ] {
-            list.retain(|path| done.deleted.contains(path));
-        }
-        let overdue = self.last_pass.count(&due, &done);
-        Ok(MaintenanceReport {
-            checkpoint,
-            checkpoint_failure,
-            deleted,
-            failures: done.failures,
-            overdue,
-        })
-    }
-
-    /// Returns the files that [`Table::maintain`] would delete at `now`.
-    pub async fn plan(
-        &mut self,
-        now: DateTime<Utc>,
-        upkeep: &MaintenanceSettings,
-    ) -> Result<CleanupPlan, StoreError> {
-        let due = self.due(now, upkeep).await?;
-        Ok(bounded(&due, &self.last_pass.failed, upkeep.limit))
-    }
-
-    async fn due(
-        &mut self,
-        now: DateTime<Utc>,
-        upkeep: &MaintenanceSettings,
-    ) -> Result<DueFiles, StoreError> {
-        due_files(&self.log, &mut self.state, now, upkeep).await
-    }
-
-    /// Makes a checkpoint of the newest version if at least `every` commits follow the newest
-    /// checkpoint.
-    async fn checkpoint(&mut self, every: u64) -> Result<Option<u64>, StoreError> {
-        let version = self.state.version;
-        let is_young =
-            |newest: Option<u64>| version.saturating_sub(newest.unwrap_or(0)) < every.max(1);
-        // Listing the log is expensive, and a newer checkpoint would only be younger.
-        if is_young(self.checkpointed) {
-            return Ok(None);
-        }
-        let listed = files::list(&self.log).await?;
-        self.checkpointed =
-            files::newest_checkpoint(&listed, u64::MAX).map(|checkpoint| checkpoint.version);
-        if is_young(self.checkpointed) {
-            return Ok(None);
-        }
-        let engine = self.log.engine(None);
-        let mut url = self.log.root_url().clone();
-        if !url.path().ends_with('/') {
-            url.set_path(&format!("{}/", url.path()));
-        }
-        let made = tokio::task::spawn_blocking(move || {
-            let snapshot = delta_kernel::Snapshot::builder_for(url)
-                .at_version(version)
-                .build(engine.as_ref())?;
-            snapshot.checkpoint(engine.as_ref(), None)
-        });
-        let failed =
-            |why: String| StoreError::Refused(format!("the checkpoint was not made: {why}"));
-        made.await
-            .map_err(|error| failed(error.to_string()))?
-            .map_err(|error| failed(error.to_string()))?;
-        self.checkpointed = Some(version);
-        Ok(Some(version))
     }
 }
 
@@ -459,7 +344,7 @@ fn orphans(
 
 /// Chooses at most `limit` files: replaced files first, since only those wait for readers, and
 /// files that `failed` before last, so that no number of them delays the others.
-fn bounded(due: &DueFiles, failed: &HashSet<String>, limit: usize) -> CleanupPlan {
+pub(super) fn bounded(due: &DueFiles, failed: &HashSet<String>, limit: usize) -> CleanupPlan {
     let mut room = limit;
     let mut plan = CleanupPlan {
         in_grace: due.in_grace,

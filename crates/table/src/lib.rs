@@ -40,7 +40,7 @@ pub use evidence::{
     RewriteEvidence, TableTotals,
 };
 pub use index::{SegmentIndex, StoredSegment};
-pub use janitor::{CleanupPlan, MaintenanceReport, MaintenanceSettings};
+pub use janitor::{CleanupPlan, MaintenanceSettings};
 pub use objects::ProbeError;
 pub use quarantine::{Quarantine, QuarantinePass};
 pub use rewrite::{
@@ -52,8 +52,8 @@ pub use scan::Predicate;
 pub use segment::{EncodedSegment, Segment, SegmentError, SegmentTags, SegmentWriter};
 pub use spec::{ColumnRole, TableColumn, TableSpec};
 pub use table::{
-    AcceptLossError, ControlsVersion, IngestCommit, LossDecision, OffsetAdvance, PolicyCommit,
-    RewriteCommit, SegmentStore, SegmentedTable, Table, TableControls, TableControlsCache,
-    controls_of, raise_controls, take_force,
+    AcceptLossError, ControlsVersion, IngestCommit, LossDecision, MaintenanceReport, OffsetAdvance,
+    PolicyCommit, RewriteCommit, SegmentStore, SegmentedTable, Table, TableControls,
+    TableControlsCache, controls_of, raise_controls, take_force,
 };
 pub use transaction::{CommitFailure, EntryPut, Transaction, commit};

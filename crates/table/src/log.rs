@@ -26,10 +26,10 @@ use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use url::Url;
 
 use self::escaped::EscapedListings;
 use super::error::StoreError;
-use super::root::Root;
 use ebbtide_base::ids::{ProductKey, TopicPartition};
 
 /// The `txn` app id of the controls: its version is that of the newest control in force.
@@ -65,6 +65,17 @@ pub fn topic_app_id(partition: &TopicPartition) -> String {
     format!("ebbtide-topic/{}/{}", partition.topic, partition.partition)
 }
 
+/// The folder of a table in an object store.
+#[derive(Debug)]
+pub struct TableFolder {
+    /// The store.
+    pub store: Arc<dyn ObjectStore>,
+    /// The folder in the store's own paths.
+    pub path: Path,
+    /// The folder as a URL.
+    pub url: Url,
+}
+
 /// The log of one product's table.
 #[derive(Clone)]
 pub struct TableLog {
@@ -80,13 +91,12 @@ pub struct TableLog {
 }
 
 impl TableLog {
-    /// Creates the log of a product's table, through the root's own store, whose writes are
-    /// durable.
-    pub fn of(root: &Root, product: &ProductKey) -> TableLog {
-        let (path, url) = root.table(product);
+    /// Creates the log of a product's table in `folder`. `recent` caches entries of all logs of a
+    /// root.
+    pub fn new(product: ProductKey, folder: TableFolder, recent: Arc<EntryCache>) -> TableLog {
+        let TableFolder { store, path, url } = folder;
         let (hidden, readable) = (HiddenFiles::default(), Arc::new(AtomicU64::new(u64::MAX)));
-        let shown: Arc<dyn ObjectStore> =
-            Arc::new(HidingStore::new(Arc::clone(root.store()), hidden.clone()));
+        let shown: Arc<dyn ObjectStore> = Arc::new(HidingStore::new(store, hidden.clone()));
         let mut whole = Arc::clone(&shown);
         if path.as_ref().contains('%') {
             whole = Arc::new(EscapedListings(whole));
@@ -94,10 +104,10 @@ impl TableLog {
         let table = Arc::new(PrefixStore::new(shown, path.clone()));
         let store = default_logstore(table, whole, &url, &StorageConfig::default());
         TableLog {
-            product: product.clone(),
+            product,
             store,
             at: path,
-            recent: Arc::clone(root.recent()),
+            recent,
             hidden,
             readable,
         }

@@ -17,7 +17,7 @@ use url::Url;
 use super::deletions::Deletions;
 use super::durable::DurableFs;
 use super::error::StoreError;
-use super::log::EntryCache;
+use super::log::{EntryCache, TableFolder, TableLog};
 use super::objects::{self, ConnectedStore, UnfinishedUploads};
 use ebbtide_base::ids::ProductKey;
 
@@ -33,6 +33,7 @@ pub struct Root {
     folder: Option<PathBuf>,
     store: Arc<dyn ObjectStore>,
     uploads: Option<UnfinishedUploads>,
+    /// Recently read entries of the tables' logs.
     recent: Arc<EntryCache>,
 }
 
@@ -195,11 +196,6 @@ impl Root {
         &self.store
     }
 
-    /// Returns the cache of recently read entries of the tables' logs.
-    pub(super) fn recent(&self) -> &Arc<EntryCache> {
-        &self.recent
-    }
-
     /// Returns the root in the store's own paths.
     pub fn at(&self) -> &Path {
         &self.at
@@ -224,6 +220,14 @@ impl Root {
                 .extend(["tables", product.as_str(), ""]);
         }
         (self.tables().join(product.as_str()), url)
+    }
+
+    /// Returns the log of a product's table. It uses the root's own store, whose writes are durable.
+    pub fn table_log(&self, product: &ProductKey) -> TableLog {
+        let (path, url) = self.table(product);
+        let store = Arc::clone(&self.store);
+        let folder = TableFolder { store, path, url };
+        TableLog::new(product.clone(), folder, Arc::clone(&self.recent))
     }
 }
 

@@ -31,7 +31,7 @@ impl LogSnapshot {
         product: &ProductKey,
         foreign: ForeignFiles,
     ) -> Result<Option<LogSnapshot>, StoreError> {
-        let log = TableLog::of(root, product);
+        let log = root.table_log(product);
         let listed = files::list(&log).await?;
         let Some((state, _)) = LogState::load_snapshot(&log, &listed).await? else {
             return Ok(None);

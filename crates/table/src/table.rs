@@ -8,17 +8,21 @@ mod commit;
 mod controls;
 mod controls_cache;
 mod losses;
+mod maintain;
 mod notices;
 mod open;
 mod policy;
+mod removed_files;
 mod requirement;
 mod rewrite;
+mod row_change;
 mod segmented;
 mod transaction;
 
 pub use controls::{controls_of, raise_controls};
 pub use controls_cache::{TableControls, TableControlsCache};
 pub use losses::{AcceptLossError, LossDecision};
+pub use maintain::MaintenanceReport;
 pub use policy::{PolicyCommit, take_force};
 pub use rewrite::RewriteCommit;
 pub use segmented::SegmentedTable;
@@ -33,7 +37,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use serde::Serialize;
 
-use self::actions::profile_key;
+use self::row_change::profile_key;
 use super::error::StoreError;
 use super::evidence::Evidence;
 use super::janitor::LastPass;
@@ -131,9 +135,9 @@ pub struct Table {
     lost_races: u64,
     /// The newest known checkpoint. There may be a newer one; if that one was deleted, the next
     /// checkpoint is delayed accordingly.
-    pub(super) checkpointed: Option<u64>,
+    checkpointed: Option<u64>,
     /// Files that the last pass of maintenance found due.
-    pub(super) last_pass: LastPass,
+    last_pass: LastPass,
 }
 
 impl Table {
@@ -248,12 +252,12 @@ impl Table {
 
     /// Writes a segment's file like [`SegmentStore::put`].
     pub async fn put(&self, segment: EncodedSegment) -> Result<Segment, StoreError> {
-        self.shelf().put(segment).await
+        self.segment_store().put(segment).await
     }
 
     /// Returns the location of this table's files, for callers that write several concurrently.
     #[must_use]
-    pub fn shelf(&self) -> SegmentStore {
+    pub fn segment_store(&self) -> SegmentStore {
         SegmentStore(self.log.object_store(None))
     }
 

@@ -29,7 +29,7 @@ use uuid::Uuid;
 use futures::StreamExt;
 
 use super::error::StoreError;
-use super::log::{LogState, TableLog, files};
+use super::log::{LogState, files};
 use super::spec::{ColumnRole, TableColumn, TableSpec, instant, tags};
 use super::{
     ControlsVersion, EncodedSegment, Evidence, IngestCommit, OffsetAdvance, PartitionEvidence,
@@ -302,7 +302,7 @@ pub async fn active_paths(
     root: &super::Root,
     product: &ProductKey,
 ) -> Result<Vec<String>, StoreError> {
-    let log = TableLog::of(root, product);
+    let log = root.table_log(product);
     // The kernel lists files lazily: a checkpoint that cannot be read must be hidden before it begins.
     let listed = files::list(&log).await?;
     log.is_readable(&listed, u64::MAX).await?;

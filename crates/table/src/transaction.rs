@@ -8,6 +8,11 @@ use std::future::Future;
 
 use super::error::{CommitError, OpenError, StoreError};
 use super::objects::CommitOutcomeUnknown;
+use ebbtide_base::backoff::Backoff;
+
+/// The maximum number of times that the log is read again for an entry that the store does not
+/// show, although it refused a put because that entry exists.
+const HIDDEN_READS: u32 = 4;
 
 /// A commit to a log whose entries are numbered without a gap.
 pub trait Transaction: Send {
@@ -63,8 +68,13 @@ pub enum CommitFailure {
 /// outcome is known or cannot be known.
 pub async fn commit<T: Transaction>(transaction: &mut T) -> Result<T::Done, T::Error> {
     let mut failed: Option<(u64, StoreError)> = None;
+    let mut taken: Option<TakenVersion> = None;
     loop {
         let next = transaction.read().await.map_err(CommitFailure::Unknown)?;
+        if let Some(taken) = taken.as_mut().filter(|taken| next <= taken.version) {
+            taken.wait().await?;
+            continue;
+        }
         let sent = failed.as_ref().map(|(version, _)| *version);
         if let Some(done) = transaction.recognise(sent).await? {
             return Ok(done);
@@ -78,9 +88,35 @@ pub async fn commit<T: Transaction>(transaction: &mut T) -> Result<T::Done, T::E
         let entry = transaction.propose().await?;
         match transaction.put(next, entry).await {
             EntryPut::Done(done) => return Ok(done),
-            EntryPut::ReadOn => {}
+            EntryPut::ReadOn => taken = Some(TakenVersion::new(next)),
             EntryPut::Failed(error) => failed = Some((next, error)),
         }
+    }
+}
+
+/// A version that has an entry, as the answer to a put said.
+struct TakenVersion {
+    version: u64,
+    /// Counts the reads that did not show the entry.
+    backoff: Backoff,
+}
+
+impl TakenVersion {
+    fn new(version: u64) -> TakenVersion {
+        TakenVersion {
+            version,
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// Waits until the log should be read again. Errors if it was read often enough.
+    async fn wait(&mut self) -> Result<(), CommitFailure> {
+        if self.backoff.failures() >= HIDDEN_READS {
+            let version = self.version;
+            return Err(CommitFailure::Unknown(StoreError::EntryHidden { version }));
+        }
+        tokio::time::sleep(self.backoff.next_delay()).await;
+        Ok(())
     }
 }
 

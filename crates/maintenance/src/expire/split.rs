@@ -23,7 +23,7 @@ impl SweptProduct {
         match self.table.split(segment, &predicate).await? {
             SplitResult::None => Ok(Some(segment.clone())),
             SplitResult::All => {
-                self.state.note_held(segment.path.clone(), held);
+                self.state.record_held(segment.path.clone(), held);
                 done.did.held += segment.records;
                 Ok(None)
             }
@@ -42,7 +42,7 @@ impl SweptProduct {
                     renewed: false,
                 };
                 done.count(&self.commit(step, held, by).await?);
-                self.state.note_held(kept.into(), held);
+                self.state.record_held(kept.into(), held);
                 Ok(self.table.segments().get(&freed).cloned())
             }
         }

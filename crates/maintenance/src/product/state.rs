@@ -76,16 +76,16 @@ impl ProductState {
     }
 
     /// Records that the holds cover all rows of a segment.
-    pub fn note_held(&self, path: Arc<str>, held: &SweepHolds) {
-        self.reviews.lock().note_held(path, held.mark);
+    pub fn record_held(&self, path: Arc<str>, held: &SweepHolds) {
+        self.reviews.lock().record_held(path, held.mark);
     }
 
     /// Records that the tags of segments reflect all notices.
-    pub fn note_triggers(&self, paths: impl IntoIterator<Item = Arc<str>>) {
+    pub fn record_triggers(&self, paths: impl IntoIterator<Item = Arc<str>>) {
         let newest = self.triggers.notices().newest();
         let mut reviews = self.reviews.lock();
         for path in paths {
-            reviews.note_triggers(path, newest);
+            reviews.record_triggers(path, newest);
         }
     }
 

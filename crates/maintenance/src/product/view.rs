@@ -23,7 +23,7 @@ pub struct SweepView<'s> {
     pub table: &'s SegmentedTable,
     /// The newest notice that the tags of all segments reflect according to the table, except those
     /// of an earlier policy.
-    pub noted: ControlsVersion,
+    pub recorded_notice: ControlsVersion,
     /// The results of earlier checks of its segments.
     pub reviews: MutexGuard<'s, SegmentReviews>,
 }
@@ -115,10 +115,10 @@ impl<'s> SweepView<'s> {
     fn reflected(&self, segment: &StoredSegment) -> ControlsVersion {
         // The lookup of the review is the cheapest check.
         let seen = self.reviews.triggers(&segment.path);
-        if seen >= self.noted || self.differs(segment) {
+        if seen >= self.recorded_notice || self.differs(segment) {
             seen
         } else {
-            self.noted
+            self.recorded_notice
         }
     }
 
@@ -150,10 +150,10 @@ impl<'s> SweepView<'s> {
 
     /// Records that no notice can concern the segments of the findings for which that is true, and
     /// returns the others.
-    pub fn note_unconcerned(&mut self, found: TriggerFindings) -> Vec<TriggerCandidate> {
+    pub fn record_unconcerned(&mut self, found: TriggerFindings) -> Vec<TriggerCandidate> {
         let newest = self.state.triggers.notices().newest();
         for path in found.unconcerned {
-            self.reviews.note_triggers(path, newest);
+            self.reviews.record_triggers(path, newest);
         }
         found.candidates
     }
@@ -189,12 +189,12 @@ impl<'s> SweepView<'s> {
     /// Returns the newest notice, if all tags reflect it and the table does not say so yet.
     ///
     /// Held or unchanged segments of an earlier policy are not covered: the commit that retags them
-    /// withdraws the note.
+    /// withdraws the record.
     #[must_use]
-    pub fn notice_to_note(&self, held: &SweepHolds) -> Option<ControlsVersion> {
+    pub fn notice_to_record(&self, held: &SweepHolds) -> Option<ControlsVersion> {
         let newest = self.state.triggers.notices().newest();
         // Ingest tags the records after this version under the controls of this version, or later.
-        let is_new = newest > self.noted && newest <= self.table.controls();
+        let is_new = newest > self.recorded_notice && newest <= self.table.controls();
         let is_open = |segment: &StoredSegment| match self.differs(segment) {
             true => self.is_outdated(segment) && !self.is_held(segment, held),
             false => self.is_suspected(segment),

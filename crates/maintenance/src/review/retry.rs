@@ -53,9 +53,11 @@ impl RetryTime {
 /// Returns the path of the segment that caused the error, if the error names it.
 pub(super) fn culprit(error: &SweepError) -> Option<&String> {
     match error {
-        SweepError::Rewrite(RewriteError::Gone { path } | RewriteError::Damaged { path, .. })
+        SweepError::Rewrite(
+            RewriteError::SegmentDeleted { path } | RewriteError::Damaged { path, .. },
+        )
         | SweepError::Cells(CellsError::Source(
-            RewriteError::Gone { path } | RewriteError::Damaged { path, .. },
+            RewriteError::SegmentDeleted { path } | RewriteError::Damaged { path, .. },
         )) => Some(path),
         _ => None,
     }

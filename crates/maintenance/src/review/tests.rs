@@ -20,7 +20,7 @@ fn segment_that_is_named_waits_alone_and_all_wait_if_none_is_named() {
     ] {
         let mut reviews = SegmentReviews::default();
         assert_eq!(
-            reviews.note_failure(RetryKind::Sweep, &segments, &damaged(path), now),
+            reviews.record_failure(RetryKind::Sweep, &segments, &damaged(path), now),
             others,
             "{path}"
         );
@@ -38,14 +38,14 @@ fn segment_that_is_named_waits_alone_and_all_wait_if_none_is_named() {
 fn wait_doubles_with_each_failure_up_to_a_quarter_of_an_hour() {
     let segments = ["a"].map(stored_segment);
     let missing = || {
-        SweepError::Rewrite(RewriteError::Gone {
+        SweepError::Rewrite(RewriteError::SegmentDeleted {
             path: "a".to_owned(),
         })
     };
     let (mut reviews, mut now) = (SegmentReviews::default(), Duration::ZERO);
     let waits = |reviews: &SegmentReviews, at| !reviews.waiting(RetryKind::Merge, at).is_empty();
     for seconds in [10, 20, 40, 80, 160, 320, 640, 900, 900] {
-        reviews.note_failure(RetryKind::Merge, &segments, &missing(), now);
+        reviews.record_failure(RetryKind::Merge, &segments, &missing(), now);
         now += Duration::from_secs(seconds);
         assert!(waits(&reviews, now - Duration::from_millis(1)) && !waits(&reviews, now));
     }
@@ -55,8 +55,8 @@ fn wait_doubles_with_each_failure_up_to_a_quarter_of_an_hour() {
 fn check_results_are_valid_only_for_the_holds_and_activation_they_saw() {
     let (a, b) = (HoldsMark(1), HoldsMark(2));
     let mut reviews = SegmentReviews::default();
-    reviews.note_held("x".into(), a);
-    reviews.note_held("y".into(), b);
+    reviews.record_held("x".into(), a);
+    reviews.record_held("y".into(), b);
     assert!(reviews.is_held_by("x", a) && !reviews.is_held_by("x", b));
     assert!(reviews.is_held("x") && !reviews.is_held("z"));
     reviews.keep_held_by(b);
@@ -70,10 +70,10 @@ fn check_results_are_valid_only_for_the_holds_and_activation_they_saw() {
 #[test]
 fn older_check_does_not_undo_a_newer_one_and_ends_with_its_segment() {
     let mut reviews = SegmentReviews::default();
-    reviews.note_triggers("x".into(), ControlsVersion(3));
-    reviews.note_triggers("x".into(), ControlsVersion(2));
+    reviews.record_triggers("x".into(), ControlsVersion(3));
+    reviews.record_triggers("x".into(), ControlsVersion(2));
     assert_eq!(reviews.triggers("x"), ControlsVersion(3));
-    reviews.note_stale("x".into(), ControlsVersion(3), Vec::new());
+    reviews.record_stale("x".into(), ControlsVersion(3), Vec::new());
     assert!(reviews.stale("x", ControlsVersion(3)).is_some());
     assert!(reviews.stale("x", ControlsVersion(4)).is_none());
     reviews.retain(7, |path| path != "x");
@@ -85,7 +85,7 @@ fn older_check_does_not_undo_a_newer_one_and_ends_with_its_segment() {
 fn index_older_than_one_before_forgets_nothing() {
     let mut reviews = SegmentReviews::default();
     reviews.retain(7, |_| true);
-    reviews.note_held("new".into(), HoldsMark(1));
+    reviews.record_held("new".into(), HoldsMark(1));
     reviews.retain(6, |_| false);
     assert!(reviews.is_held("new"));
     reviews.retain(7, |_| false);

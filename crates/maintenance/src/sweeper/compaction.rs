@@ -159,7 +159,7 @@ impl Sweeper {
             }
             Err(error) => {
                 let now = self.parts.clock.monotonic();
-                product.state.reviews.lock().note_failure(
+                product.state.reviews.lock().record_failure(
                     RetryKind::Merge,
                     &merge.segments,
                     &error,

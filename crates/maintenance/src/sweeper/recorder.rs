@@ -47,7 +47,7 @@ impl RoundRecorder<'_> {
                 let others =
                     reviews
                         .lock()
-                        .note_failure(RetryKind::Sweep, &work.segments, error, now);
+                        .record_failure(RetryKind::Sweep, &work.segments, error, now);
                 if others {
                     self.round.stale += 1;
                     self.round.more = true;

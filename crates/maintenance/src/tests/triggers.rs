@@ -367,7 +367,7 @@ async fn an_instance_that_starts_checks_no_segment_again_before_a_new_control() 
     };
     activate(&world.root, &old, &new, &by).await.unwrap();
     world.adopt(policy);
-    let version = world.table().await.noted();
+    let version = world.table().await.recorded_notice();
     assert_eq!(
         version,
         ControlsVersion(0),
@@ -393,7 +393,7 @@ async fn a_finished_check_is_not_recorded_by_a_clock_that_jumped() {
         );
         let table = world.table().await;
         assert_eq!(
-            (table.version(), table.noted()),
+            (table.version(), table.recorded_notice()),
             (before, ControlsVersion(0)),
             "a commit by a wrong clock"
         );
@@ -402,5 +402,5 @@ async fn a_finished_check_is_not_recorded_by_a_clock_that_jumped() {
     sweeper.look_at_clock();
     world.clock.advance(std::time::Duration::from_secs(700));
     sweeper.round(None, usize::MAX).await;
-    assert_eq!(world.table().await.noted(), ControlsVersion(1));
+    assert_eq!(world.table().await.recorded_notice(), ControlsVersion(1));
 }

@@ -46,7 +46,7 @@ async fn apply(mut run: ActionRun<'_>, segments: Vec<StoredSegment>) -> Result<(
     };
     let Some(retagged) = run.product.table.retag(&segments, retagging).await? else {
         let paths = segments.into_iter().map(|segment| segment.path);
-        run.product.state.note_triggers(paths);
+        run.product.state.record_triggers(paths);
         return Ok(());
     };
     let new: Vec<String> = retagged
@@ -61,6 +61,6 @@ async fn apply(mut run: ActionRun<'_>, segments: Vec<StoredSegment>) -> Result<(
         .map(|segment| segment.path)
         .filter(|path| stored.get(path).is_some());
     let paths = new.into_iter().map(Into::into).chain(stay);
-    run.product.state.note_triggers(paths);
+    run.product.state.record_triggers(paths);
     Ok(())
 }

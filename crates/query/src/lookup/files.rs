@@ -130,7 +130,7 @@ impl TableFiles {
 
     fn deleted(&self, path: &str) -> RewriteError {
         self.footers.forget(&self.key(path));
-        RewriteError::Gone {
+        RewriteError::SegmentDeleted {
             path: path.to_owned(),
         }
     }

@@ -127,7 +127,7 @@ async fn deleted_or_truncated_segment_ends_the_answer_with_an_error() {
     std::fs::remove_file(&file).unwrap();
     for files in [files, self::files(&root, 0).0, known, near(&root, 0)] {
         let answer = found(&root, &files, looks(&segments, &every), columns.clone()).await;
-        let Err(RewriteError::Gone { path }) = answer else {
+        let Err(RewriteError::SegmentDeleted { path }) = answer else {
             panic!("{answer:?}")
         };
         assert_eq!(*path, *segments[1].path);

@@ -115,7 +115,7 @@ impl TypedForms {
 
 /// Adds a line unless it is the last one of the list: several spellings of one value may be the
 /// same number.
-fn note(lines: &mut Vec<ListLine>, line: ListLine) {
+fn push_distinct(lines: &mut Vec<ListLine>, line: ListLine) {
     if lines.last() != Some(&line) {
         lines.push(line);
     }
@@ -138,7 +138,7 @@ impl TypedValues {
         let days = |day: NaiveDate| day.signed_duration_since(NaiveDate::default()).num_days();
         let put = |map: &mut HashMap<i64, Vec<ListLine>>, key: Option<i64>| {
             key.into_iter()
-                .for_each(|key| note(map.entry(key).or_default(), line));
+                .for_each(|key| push_distinct(map.entry(key).or_default(), line));
         };
         put(&mut self.integers, numbers.integer);
         put(
@@ -147,15 +147,15 @@ impl TypedValues {
         );
         put(&mut self.days, numbers.day.map(days));
         if let Some(decimal) = numbers.decimal {
-            note(self.decimals.entry(decimal).or_default(), line);
+            push_distinct(self.decimals.entry(decimal).or_default(), line);
         }
         if let Some(real) = numbers.real {
-            note(self.reals.entry(real.to_bits()).or_default(), line);
+            push_distinct(self.reals.entry(real.to_bits()).or_default(), line);
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "a column of single precision holds what is left of it"
             )]
-            note(
+            push_distinct(
                 self.singles.entry((real as f32).to_bits()).or_default(),
                 line,
             );

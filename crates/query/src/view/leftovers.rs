@@ -7,7 +7,7 @@ use super::{TableView, ViewError, products};
 use ebbtide_base::ids::ProductKey;
 use ebbtide_table::error::StoreError;
 use ebbtide_table::janitor::{MaintenanceSettings, due_files};
-use ebbtide_table::log::{LogState, TableLog};
+use ebbtide_table::log::LogState;
 use ebbtide_table::root::Root;
 
 /// Files that no version of a table lists and that still exist: their contents can still be read
@@ -45,7 +45,7 @@ pub async fn leftovers(
 pub async fn newest_commit(root: &Root) -> Result<Option<DateTime<Utc>>, StoreError> {
     let mut newest = None;
     for product in products(root).await? {
-        let state = LogState::load(&TableLog::of(root, &product)).await?;
+        let state = LogState::load(&root.table_log(&product)).await?;
         newest = newest.max(state.and_then(|state| state.made_at));
     }
     Ok(newest)

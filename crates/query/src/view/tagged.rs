@@ -83,7 +83,7 @@ pub async fn stored_columns(
         let opened = match OpenedSegment::open(&store, &segment.path).await {
             Ok(opened) => opened,
             // The segment was replaced meanwhile: its columns are in the segments that replaced it.
-            Err(RewriteError::Gone { .. }) => continue,
+            Err(RewriteError::SegmentDeleted { .. }) => continue,
             Err(error) => return Err(error.into()),
         };
         for field in opened

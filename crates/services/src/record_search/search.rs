@@ -266,13 +266,13 @@ impl RecordSearch {
             let mut giving = ReplayBuffer::new(to, Some(table.version()), self.gathered);
             match self.attempt(terms, &table, progress, &mut giving).await {
                 Err(FindError::Segment {
-                    error: error @ RewriteError::Gone { .. },
+                    error: error @ RewriteError::SegmentDeleted { .. },
                     ..
                 }) if !giving.begun => {
                     missing = Some((table.version(), error));
                 }
                 Err(FindError::Segment {
-                    error: RewriteError::Gone { .. },
+                    error: RewriteError::SegmentDeleted { .. },
                     ..
                 }) => {
                     return Err(FindError::Moved {

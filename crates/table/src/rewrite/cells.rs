@@ -51,7 +51,7 @@ impl Table {
         })
         .await?;
         Ok(self
-            .shelf()
+            .segment_store()
             .put_file(home, contents, Bytes::from(bytes))
             .await?)
     }

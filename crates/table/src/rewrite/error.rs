@@ -13,7 +13,7 @@ pub enum RewriteError {
     /// Its file does not exist: it was replaced since the segment was listed. Read the segments
     /// again.
     #[error("segment {path} no longer exists")]
-    Gone {
+    SegmentDeleted {
         /// Its path.
         path: String,
     },
@@ -68,7 +68,7 @@ impl RewriteError {
     /// Creates the error for an error of the store.
     pub(crate) fn store(path: &str, error: object_store::Error) -> RewriteError {
         match error {
-            object_store::Error::NotFound { .. } => RewriteError::Gone {
+            object_store::Error::NotFound { .. } => RewriteError::SegmentDeleted {
                 path: path.to_owned(),
             },
             error => StoreError::from(error).into(),

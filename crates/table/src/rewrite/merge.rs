@@ -80,10 +80,7 @@ impl Table {
         let path = home.path();
         let work = MergeJob {
             spec: self.spec().clone(),
-            sources: sources
-                .iter()
-                .map(|segment| (segment.path.clone(), segment.rows))
-                .collect(),
+            sources: sources.iter().map(RewriteSource::of).collect(),
             order: RowOrder::By(how.sort_by.clone()),
             without: BTreeSet::new(),
             memory: how.memory,
@@ -155,11 +152,26 @@ pub(super) enum RowOrder {
     Chance,
 }
 
+/// A segment to read.
+pub(super) struct RewriteSource {
+    pub(super) path: Arc<str>,
+    /// The number of its rows by the log.
+    pub(super) rows: u64,
+}
+
+impl RewriteSource {
+    pub(super) fn of(segment: &StoredSegment) -> RewriteSource {
+        RewriteSource {
+            path: Arc::clone(&segment.path),
+            rows: segment.rows,
+        }
+    }
+}
+
 /// One merge, on a thread that may block.
 pub(super) struct MergeJob {
     pub(super) spec: Arc<TableSpec>,
-    /// The path of each segment, and its number of rows by the log.
-    pub(super) sources: Vec<(Arc<str>, u64)>,
+    pub(super) sources: Vec<RewriteSource>,
     pub(super) order: RowOrder,
     /// The columns that are dropped.
     pub(super) without: BTreeSet<String>,
@@ -179,7 +191,7 @@ impl MergeJob {
         open: OpenSegment<'_>,
         parts: PartWriter,
     ) -> Result<(FileContents, u64), RewriteError> {
-        let columns = MergedColumns::of(&self.spec, (&self.sources, &self.without), open)?;
+        let columns = MergedColumns::of(&self.spec, &self.sources, &self.without, open)?;
         let (columns, sort_by) = match &self.order {
             RowOrder::By(sort_by) => (columns, sort_by.clone()),
             RowOrder::Chance => (columns.with_lots(), vec![LOT.to_owned()]),
@@ -221,7 +233,7 @@ impl MergeJob {
             let path = self
                 .sources
                 .first()
-                .map_or_else(String::new, |(path, _)| path.to_string());
+                .map_or_else(String::new, |source| source.path.to_string());
             return Err(RewriteError::Damaged { path, why });
         }
         let (contents, parts) = writer.finish()?;
@@ -235,9 +247,9 @@ impl MergeJob {
         columns: &MergedColumns,
         take: &mut dyn FnMut(RecordBatch) -> Result<(), RewriteError>,
     ) -> Result<(), RewriteError> {
-        for (path, _) in &self.sources {
+        for source in &self.sources {
             // One after the other, so that a merge of many keeps one file open.
-            let opened = open(path)?;
+            let opened = open(&source.path)?;
             let names: Vec<&str> = columns
                 .schema()
                 .fields()

@@ -124,7 +124,7 @@ impl Table {
         layout
             .rename(renamed)
             .map_err(|error| RewriteError::damaged(&source.path, &error))?;
-        self.copy_whole(&[source], SegmentLocation::of(source), (layout, &due))
+        self.copy_whole(&[source], SegmentLocation::of(source), layout, &due)
             .await
     }
 

@@ -205,7 +205,7 @@ impl Table {
                     let parts = self.retag_parted(&opened, source, by).await?;
                     done.replaced.push(source.clone());
                     for (tags, segment) in parts {
-                        Self::note(done, source, tags.as_ref(), segment)?;
+                        Self::record(done, source, tags.as_ref(), segment)?;
                     }
                 }
             }
@@ -217,7 +217,7 @@ impl Table {
             for (segment, of) in written.segments {
                 // All members have the same deadlines.
                 if let Some(first) = of.first().and_then(|member| members.get(*member)) {
-                    Self::note(done, first, Some(&tags), segment)?;
+                    Self::record(done, first, Some(&tags), segment)?;
                 }
             }
             done.replaced.extend(members);
@@ -227,7 +227,7 @@ impl Table {
 
     /// Counts one new segment of `tags` with rows of `source`. Errors if its statistics would lack
     /// a deadline or have a wrong one.
-    fn note(
+    fn record(
         done: &mut RetagResult,
         source: &StoredSegment,
         tags: Option<&NewTags>,

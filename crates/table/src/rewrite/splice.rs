@@ -21,7 +21,7 @@ use parquet::file::metadata::{
 use tokio::runtime::Handle;
 
 use super::matching::OpenedSegment;
-use super::merge::{MergeJob, OpenSegment, RowOrder};
+use super::merge::{MergeJob, OpenSegment, RewriteSource, RowOrder};
 use super::upload::PartWriter;
 use super::{RewriteError, blocking, upload};
 use crate::error::StoreError;
@@ -125,7 +125,7 @@ impl Table {
             cells,
             ..SegmentLocation::of_all(first, members.iter().copied())
         };
-        let (segment, copied) = self.copy_whole(&members, home, (layout, due)).await?;
+        let (segment, copied) = self.copy_whole(&members, home, layout, due).await?;
         let staying = members.iter().flat_map(|segment| segment.deadlines.iter());
         let staying = staying.filter(|(category, _)| !due.has(&expires_column(category)));
         if let Err(error) =
@@ -154,21 +154,22 @@ impl Table {
         &self,
         members: &[&StoredSegment],
         home: SegmentLocation,
-        (layout, due): (FileLayout, &Arc<DueColumns>),
+        layout: FileLayout,
+        due: &Arc<DueColumns>,
     ) -> Result<(Segment, CopyCounts), RewriteError> {
         let store = self.log.object_store(None);
         let path = home.path();
         let (parts, upload) = upload::begin(store.clone(), &path).await?;
         let (spec, going, from) = (self.spec().clone(), due.clone(), store.clone());
-        let old: Vec<(Arc<str>, u64)> = members
+        let sources = members
             .iter()
-            .map(|segment| (segment.path.clone(), segment.rows))
+            .map(|segment| RewriteSource::of(segment))
             .collect();
         let runtime = Handle::current();
         if layout.ordered_by.iter().any(|column| due.has(column)) {
             let merge = MergeJob {
                 spec,
-                sources: old,
+                sources,
                 order: RowOrder::Chance,
                 without: due.0.keys().cloned().collect(),
                 memory: SHUFFLE_BYTES,
@@ -197,7 +198,7 @@ impl Table {
         let worked = blocking(move || {
             // One after the other, so that a splice of many keeps few files open.
             let open = |path: &str| runtime.block_on(open(&from, path));
-            copy::copy(&spec, &layout, &going, CopySources { old, open }, parts)
+            copy::copy(&spec, &layout, &going, CopySources { sources, open }, parts)
         });
         let worked = worked.await;
         let (contents, size, copied) = upload::finished(&store, [(&path, upload)], worked).await?;
@@ -222,8 +223,8 @@ fn shuffle(
     parts: PartWriter,
 ) -> Result<(FileContents, u64, CopyCounts), RewriteError> {
     let mut copied = CopyCounts::default();
-    for (path, _) in &merge.sources {
-        let opened = open(path)?;
+    for source in &merge.sources {
+        let opened = open(&source.path)?;
         opened
             .metadata
             .metadata()

@@ -5,72 +5,15 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use deltalake_core::kernel::{Action, Add, Metadata, MetadataExt, StructType, Transaction};
+use deltalake_core::kernel::{Action, Add, Transaction};
 
-use super::categories::with_columns;
 use super::open::commit_info;
-use super::{IngestCommit, OffsetAdvance};
+use super::{ControlsVersion, IngestCommit, OffsetAdvance};
 use crate::error::StoreError;
 use crate::evidence::Evidence;
-use crate::index::StoredSegment;
-use crate::log::{LogState, XXH64, app_id, topic_app_id};
+use crate::log::{NOTICES_APP, XXH64, app_id, topic_app_id};
 use crate::segment::Segment;
-use crate::spec::TableSpec;
-use ebbtide_base::ids::{
-    Bucket, Offset, PolicyVersion, ProfileId, TopicId, TopicMark, TopicPartition,
-};
-
-/// The rows that a commit changes.
-pub struct RowChange<'a> {
-    /// The table's columns under the policy of this process.
-    pub spec: &'a TableSpec,
-    /// The same columns in Delta's types.
-    pub schema: &'a StructType,
-    /// The files that it adds.
-    pub segments: &'a [Segment],
-    /// The segments that it removes.
-    pub removes: &'a [StoredSegment],
-}
-
-impl RowChange<'_> {
-    /// Returns the actions that add the files.
-    pub fn adds(&self, evidence: &Evidence) -> impl Iterator<Item = Action> {
-        let (at, changes) = (evidence.at.timestamp_millis(), evidence.changes_data());
-        self.segments
-            .iter()
-            .map(move |segment| Action::Add(add(segment, at, changes)))
-    }
-
-    /// Returns the table's metadata with the missing texts of profiles, and with the columns of the
-    /// policy under which the change is made; `None` if it has them all.
-    pub fn new_properties(
-        &self,
-        state: &LogState,
-        policy: &PolicyVersion,
-    ) -> Result<Option<Metadata>, StoreError> {
-        let mut changed = match self.segments {
-            [] => None,
-            _ => with_columns(&state.metadata, self.spec, policy)?,
-        };
-        for home in self.segments.iter().map(|segment| &segment.home) {
-            let Some(text) = &home.profile_text else {
-                continue;
-            };
-            let key = profile_key(&home.profile);
-            let now = changed.as_ref().unwrap_or(&state.metadata);
-            if !now.configuration().contains_key(&key) {
-                let with = now.clone().add_config_key(key, text.clone());
-                changed = Some(with.map_err(|error| StoreError::Delta(Box::new(error.into())))?);
-            }
-        }
-        Ok(changed)
-    }
-}
-
-/// Returns the property that explains a profile.
-pub fn profile_key(profile: &ProfileId) -> String {
-    format!("ebbtide.profile.{profile}")
-}
+use ebbtide_base::ids::{Bucket, Offset, ProfileId, TopicId, TopicMark, TopicPartition};
 
 /// Creates the `commitInfo` of a commit against version `read`, with its evidence.
 pub fn evidence_info(evidence: &Evidence, read: u64) -> Result<Action, StoreError> {
@@ -124,6 +67,12 @@ pub fn topic_action(partition: &TopicPartition, mark: TopicMark, at: DateTime<Ut
         mark.0,
         at,
     ))
+}
+
+/// Creates the `txn` action that records that all tags of the table reflect the notices up to
+/// `newest`.
+pub fn notices_action(newest: ControlsVersion) -> Action {
+    Action::Txn(Transaction::new(NOTICES_APP.to_owned(), newest.0))
 }
 
 /// Refuses a batch that is invalid for any table.
@@ -184,7 +133,8 @@ pub fn check(batch: &IngestCommit) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn add(segment: &Segment, at: i64, data_change: bool) -> Add {
+/// Creates the action that adds a file.
+pub fn add(segment: &Segment, at: i64, data_change: bool) -> Add {
     Add {
         path: segment.path.clone(),
         partition_values: partition_values(&segment.home.bucket, &segment.home.profile),

@@ -9,10 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use deltalake_core::kernel::{Metadata, MetadataExt};
 use serde::{Deserialize, Serialize};
 
-use super::actions::RowChange;
-use crate::error::{CommitError, StoreError};
-use crate::index::{deadlines_in_stats, policy_in_stats};
-use crate::log::LogState;
+use crate::error::StoreError;
 use crate::spec::{ColumnRole, TableSpec};
 use ebbtide_base::ids::{Category, Deadline, PolicyVersion};
 use ebbtide_policy::{Profile, Trigger};
@@ -169,66 +166,6 @@ fn is_open(profile: Option<&str>, category: &Category) -> bool {
         .iter()
         .filter(|term| term.category == *category);
     terms.any(|term| term.trigger == Trigger::ContractEnd && term.known.is_none())
-}
-
-impl RowChange<'_> {
-    /// Refuses a commit under another text of a policy than the table records, and one that clears
-    /// a deadline although a column of its category stays.
-    pub(super) fn check_categories(
-        &self,
-        state: &LogState,
-        version: &PolicyVersion,
-    ) -> Result<(), CommitError> {
-        let recorded =
-            |version: &PolicyVersion| CategoryColumns::recorded(&state.metadata, version);
-        let own = CategoryColumns::of_spec(self.spec);
-        if !self.segments.is_empty() && recorded(version).is_some_and(|recorded| recorded != own) {
-            return Err(CommitError::OtherColumns {
-                version: version.clone(),
-            });
-        }
-        if self
-            .removes
-            .iter()
-            .all(|segment| segment.deadlines.is_empty())
-        {
-            return Ok(());
-        }
-        // Columns that are not recorded yet are recorded by this commit, if they belong to the
-        // policy of this process.
-        let columns = |of: Option<&PolicyVersion>| {
-            let of = of?;
-            recorded(of).or_else(|| (of == version).then(|| own.clone()))
-        };
-        let removed: Vec<RemovedTags<'_>> = self
-            .removes
-            .iter()
-            .map(|old| RemovedTags {
-                deadlines: &old.deadlines,
-                columns: columns(old.policy_version.as_ref()),
-            })
-            .collect();
-        let added: Vec<AddedTags<'_>> = self
-            .segments
-            .iter()
-            .map(|new| AddedTags {
-                deadlines: deadlines_in_stats(&new.contents.stats),
-                file: &new.contents.columns,
-                columns: columns(policy_in_stats(&new.contents.stats).as_ref()),
-                profile: new
-                    .home
-                    .profile_text
-                    .as_deref()
-                    .or_else(|| state.profile_text(&new.home.profile)),
-            })
-            .collect();
-        match cleared_deadline(&removed, &added) {
-            None => Ok(()),
-            Some(ClearedDeadline { category, column }) => {
-                Err(CommitError::DeadlineCleared { category, column })
-            }
-        }
-    }
 }
 
 /// Returns the metadata with the columns of this process's policy recorded; `None` if they are

@@ -2,8 +2,9 @@
 //!
 //! The cost must not grow with the table.
 
-use super::actions::{RowChange, check, offsets, topics};
+use super::actions::{check, offsets, topics};
 use super::requirement::Requirement;
+use super::row_change::RowChange;
 use super::transaction::{LogHead, TableTransaction};
 use super::{IngestCommit, Table};
 use crate::error::CommitError;

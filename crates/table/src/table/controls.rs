@@ -11,7 +11,7 @@ use super::transaction::{LogHead, TableTransaction};
 use super::{ControlsVersion, Table};
 use crate::error::{CommitError, StoreError};
 use crate::evidence::Evidence;
-use crate::log::{CONTROLS_APP, LogState, TableLog};
+use crate::log::{CONTROLS_APP, LogState};
 use crate::root::Root;
 use ebbtide_base::ids::ProductKey;
 
@@ -42,7 +42,7 @@ pub async fn raise_controls(
     version: ControlsVersion,
     evidence: Evidence,
 ) -> Result<Option<u64>, CommitError> {
-    let log = TableLog::of(root, product);
+    let log = root.table_log(product);
     let Some(mut state) = LogState::load(&log).await.map_err(CommitError::Store)? else {
         return Ok(None);
     };
@@ -61,7 +61,7 @@ pub async fn controls_of(
     root: &Root,
     product: &ProductKey,
 ) -> Result<Option<ControlsVersion>, StoreError> {
-    let state = LogState::load(&TableLog::of(root, product)).await?;
+    let state = LogState::load(&root.table_log(product)).await?;
     Ok(state.map(|state| ControlsVersion(state.controls())))
 }
 

@@ -89,7 +89,7 @@ impl TableControlsCache {
                 (log, state, newest)
             }
             _ => {
-                let log = TableLog::of(&self.root, product);
+                let log = self.root.table_log(product);
                 let Some(state) = LogState::load(&log).await? else {
                     return Ok(None);
                 };

@@ -56,7 +56,11 @@ impl Table {
         check(decision, &evidence).map_err(CommitError::Store)?;
         let transaction = TableTransaction {
             requirements: vec![
-                Requirement::PositionOf(decision),
+                Requirement::PositionIs {
+                    partition: &decision.partition,
+                    next: decision.from,
+                    mark: decision.mark,
+                },
                 Requirement::PolicyIs(&evidence.policy_version),
             ],
             rows: None,

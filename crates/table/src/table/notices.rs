@@ -5,8 +5,7 @@
 //! another policy. Rows stored by ingest meanwhile reflect the notices, since a commit under older
 //! controls is refused.
 
-use deltalake_core::kernel::{Action, Transaction};
-
+use super::actions::notices_action;
 use super::requirement::Requirement;
 use super::transaction::{LogHead, TableTransaction};
 use super::{ControlsVersion, Table};
@@ -19,23 +18,24 @@ impl Table {
     /// Returns the newest notice that the tags of all rows reflect, except those of an earlier
     /// policy; 0 if that is not known.
     #[must_use]
-    pub fn noted(&self) -> ControlsVersion {
+    pub fn recorded_notice(&self) -> ControlsVersion {
         ControlsVersion(self.state.txn(NOTICES_APP).unwrap_or(0))
     }
 
     /// Records that the tags of all rows of version `seen_at` reflect the notices up to `newest`.
     /// Returns false if a commit since requires another check. May be called again after any error.
-    pub async fn note_notices(
+    pub async fn record_notices(
         &mut self,
         newest: ControlsVersion,
         seen_at: u64,
         evidence: Evidence,
     ) -> Result<bool, CommitError> {
-        self.note_with(None, newest, seen_at, evidence).await
+        self.record_notices_with(None, newest, seen_at, evidence)
+            .await
     }
 
-    /// Does the same as [`Table::note_notices`], and moves `segments` on.
-    pub(super) async fn note_with(
+    /// Does the same as [`Table::record_notices`], and moves `segments` on.
+    pub(super) async fn record_notices_with(
         &mut self,
         segments: Option<&mut SegmentIndex>,
         newest: ControlsVersion,
@@ -63,9 +63,4 @@ impl Table {
             Err(error) => Err(error),
         }
     }
-}
-
-/// Creates the action for that record.
-pub(super) fn notices_action(newest: ControlsVersion) -> Action {
-    Action::Txn(Transaction::new(NOTICES_APP.to_owned(), newest.0))
 }

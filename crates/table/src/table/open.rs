@@ -36,7 +36,7 @@ pub const STATS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
 const ATTEMPTS: usize = 20;
 
 pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError> {
-    let log = TableLog::of(root, &spec.product);
+    let log = root.table_log(&spec.product);
     let schema = delta_schema(&spec)?;
     let mut opening = OpenTransaction {
         log: &log,
@@ -145,7 +145,7 @@ fn table(spec: Arc<TableSpec>, schema: StructType, log: TableLog, state: LogStat
 /// Opens the table and writes nothing; returns `None` if it does not exist. Errors if it could not
 /// be given the columns.
 pub async fn existing(root: &Root, spec: Arc<TableSpec>) -> Result<Option<Table>, OpenError> {
-    let log = TableLog::of(root, &spec.product);
+    let log = root.table_log(&spec.product);
     let schema = delta_schema(&spec)?;
     let Some(state) = LogState::load(&log).await? else {
         return Ok(None);

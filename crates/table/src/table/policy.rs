@@ -61,17 +61,21 @@ impl LogState {
 /// replaces a later one. May be called again after any error.
 pub async fn take_force(
     root: &Root,
-    (product, spec): (&ProductKey, Option<Arc<TableSpec>>),
+    product: &ProductKey,
+    spec: Option<Arc<TableSpec>>,
     taking: PolicyCommit,
     evidence: Evidence,
 ) -> Result<bool, CommitError> {
-    let log = TableLog::of(root, product);
+    let log = root.table_log(product);
     let schema = spec
         .as_deref()
         .map(delta_schema)
         .transpose()
         .map_err(refused)?;
-    let columns = spec.as_deref().zip(schema.as_ref());
+    let columns = spec
+        .as_deref()
+        .zip(schema.as_ref())
+        .map(|(spec, schema)| PolicyColumns { spec, schema });
     let mut activation = PolicyTransaction {
         log: &log,
         state: None,
@@ -88,9 +92,17 @@ struct PolicyTransaction<'a> {
     log: &'a TableLog,
     /// `None` as long as there is no table.
     state: Option<LogState>,
-    columns: Option<(&'a TableSpec, &'a StructType)>,
+    columns: Option<PolicyColumns<'a>>,
     taking: &'a PolicyCommit,
     evidence: &'a Evidence,
+}
+
+/// The columns of a table under the policy.
+#[derive(Clone, Copy)]
+struct PolicyColumns<'a> {
+    spec: &'a TableSpec,
+    /// The same columns in Delta's types.
+    schema: &'a StructType,
 }
 
 impl LogTransaction for PolicyTransaction<'_> {
@@ -121,7 +133,7 @@ impl LogTransaction for PolicyTransaction<'_> {
     async fn propose(&mut self) -> Result<Bytes, CommitError> {
         let actions = match (&self.state, self.columns) {
             (Some(state), columns) => change(state, columns, self.taking, self.evidence),
-            (None, Some((spec, schema))) => made(spec, schema, self.taking),
+            (None, Some(columns)) => made(columns, self.taking),
             // `recognise` answers where the table does not exist and may not be created.
             (None, None) => {
                 let why = "the table does not exist".to_owned();
@@ -173,12 +185,12 @@ fn named(
 
 fn change(
     state: &LogState,
-    columns: Option<(&TableSpec, &StructType)>,
+    columns: Option<PolicyColumns<'_>>,
     taking: &PolicyCommit,
     evidence: &Evidence,
 ) -> Result<Vec<Action>, CommitError> {
     let mut metadata = state.metadata.clone();
-    if let Some((spec, schema)) = columns {
+    if let Some(PolicyColumns { spec, schema }) = columns {
         metadata = widened(spec, schema, &metadata)
             .map_err(refused)?
             .unwrap_or(metadata);
@@ -191,7 +203,7 @@ fn change(
     evidence.totals = state.totals.unwrap_or_default().plus(&evidence);
     let info = evidence_info(&evidence, state.version).map_err(CommitError::Store)?;
     let metadata =
-        named(metadata, columns.map(|(spec, _)| spec), taking).map_err(CommitError::Store)?;
+        named(metadata, columns.map(|columns| columns.spec), taking).map_err(CommitError::Store)?;
     Ok([info, Action::Metadata(metadata)]
         .into_iter()
         .chain(txns(taking, state.controls()))
@@ -200,8 +212,7 @@ fn change(
 
 /// Creates the first entry of a table that begins under the policy.
 fn made(
-    spec: &TableSpec,
-    schema: &StructType,
+    PolicyColumns { spec, schema }: PolicyColumns<'_>,
     taking: &PolicyCommit,
 ) -> Result<Vec<Action>, CommitError> {
     let made = creation(spec, schema, ControlsVersion(0)).map_err(CommitError::Store)?;

@@ -10,16 +10,15 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use uuid::Uuid;
 
-use super::actions::RowChange;
-use super::losses::LossDecision;
 use super::open::same_type;
-use super::rewrite::RemovedFilesCheck;
+use super::removed_files::RemovedFilesCheck;
+use super::row_change::RowChange;
 use super::{ControlsVersion, OffsetAdvance};
 use crate::error::{CommitError, StoreError};
 use crate::log::{LogState, NOTICES_APP, TableLog, next_entry, read_entry};
 use crate::segment::Segment;
 use crate::spec::PARTITION_COLUMNS;
-use ebbtide_base::ids::{PolicyVersion, TopicId};
+use ebbtide_base::ids::{Offset, PolicyVersion, TopicId, TopicMark, TopicPartition};
 
 /// The number of files that are checked concurrently.
 const LOOKING: usize = 16;
@@ -28,8 +27,15 @@ const LOOKING: usize = 16;
 pub(super) enum Requirement<'a> {
     /// The table's next offsets are those at which the batch begins, in the same topics.
     OffsetsAt(&'a [OffsetAdvance]),
-    /// The table's position is the one that the decision was made for.
-    PositionOf(&'a LossDecision),
+    /// The table's position in a partition is this one.
+    PositionIs {
+        /// The partition.
+        partition: &'a TopicPartition,
+        /// Its next offset.
+        next: Offset,
+        /// The mark of its topic.
+        mark: Option<TopicMark>,
+    },
     /// The segments that a rewrite removes are in the table.
     SegmentsActive(RemovedFilesCheck<'a>),
     /// The table's controls are older than these; otherwise nothing is left to commit.
@@ -59,7 +65,7 @@ impl Requirement<'_> {
         match self {
             Requirement::OffsetsAt(advances) => {
                 match advances.iter().find(|advance| has_moved(state, advance)) {
-                    Some(moved) => landed_or_moved((log, state), id, moved).await.map(Some),
+                    Some(moved) => landed_or_moved(log, state, id, moved).await.map(Some),
                     None => Ok(None),
                 }
             }
@@ -80,10 +86,13 @@ impl Requirement<'_> {
             Requirement::OffsetsAt(_)
             | Requirement::SegmentsActive(_)
             | Requirement::ControlsBefore(_) => Ok(()),
-            Requirement::PositionOf(decision) => holds(
-                state.next_offset(&decision.partition) == Some(decision.from)
-                    && state.topic_mark(&decision.partition) == decision.mark,
-                CommitError::OffsetsMoved(decision.partition.clone()),
+            Requirement::PositionIs {
+                partition,
+                next,
+                mark,
+            } => holds(
+                state.next_offset(partition) == Some(*next) && state.topic_mark(partition) == *mark,
+                CommitError::OffsetsMoved((*partition).clone()),
             ),
             Requirement::TagsUnchangedSince(version) => tags_unchanged(log, state, *version).await,
             Requirement::PolicyIs(policy) => match state.policy() {
@@ -122,7 +131,8 @@ fn is_of_other_topic(state: &LogState, advance: &OffsetAdvance) -> bool {
 /// In a topic that was recreated, offsets repeat: a batch of the old topic is searched for in all
 /// commits, and beyond a decision too.
 async fn landed_or_moved(
-    (log, state): (&TableLog, &LogState),
+    log: &TableLog,
+    state: &LogState,
     commit: Uuid,
     moved: &OffsetAdvance,
 ) -> Result<u64, CommitError> {
@@ -216,7 +226,7 @@ async fn files_exist(log: &TableLog, segments: &[Segment]) -> Result<(), CommitE
         .buffer_unordered(LOOKING)
         .try_for_each(|_| ready(Ok(())));
     looked.await.map_err(|error| match error {
-        object_store::Error::NotFound { .. } => CommitError::SegmentGone,
+        object_store::Error::NotFound { .. } => CommitError::SegmentDeleted,
         error => CommitError::Store(StoreError::from(error)),
     })
 }

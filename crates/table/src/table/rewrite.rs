@@ -1,24 +1,19 @@
 //! The commit of a rewrite: it replaces segments by others in one step, with the evidence of the
 //! rewrite.
-//!
-//! The entries since the version at which the
-//! caller listed the segments show whether these are still active, so that the cost does not grow
-//! with the table.
 
 use std::collections::HashSet;
 
 use deltalake_core::kernel::{Action, Remove};
-use uuid::Uuid;
 
-use super::actions::{RowChange, partition_values};
-use super::notices::notices_action;
+use super::actions::{notices_action, partition_values};
+use super::removed_files::RemovedFilesCheck;
 use super::requirement::Requirement;
+use super::row_change::RowChange;
 use super::transaction::{LogHead, TableTransaction};
 use super::{ControlsVersion, Table};
 use crate::error::{CommitError, StoreError};
 use crate::evidence::{Evidence, RewriteEvidence};
 use crate::index::{SegmentIndex, StoredSegment};
-use crate::log::{TableLog, files, next_entry};
 use crate::segment::Segment;
 
 /// The input of one rewrite commit.
@@ -72,7 +67,11 @@ impl Table {
         let policy = &rewrite.evidence.policy_version;
         let transaction = TableTransaction {
             requirements: vec![
-                Requirement::SegmentsActive(RemovedFilesCheck::new(&rewrite)),
+                Requirement::SegmentsActive(RemovedFilesCheck::new(
+                    rewrite.evidence.commit,
+                    &rewrite.removes,
+                    rewrite.seen_at,
+                )),
                 Requirement::PolicyIs(policy),
                 Requirement::ControlsAt(rewrite.controls),
                 Requirement::SchemaFits(&rows, policy),
@@ -92,65 +91,6 @@ impl Table {
                 lost_races: &mut self.lost_races,
             })
             .await
-    }
-}
-
-/// Reads the log from the version at which a rewrite began.
-pub(super) struct RemovedFilesCheck<'a> {
-    commit: Uuid,
-    removes: HashSet<&'a str>,
-    /// The version up to which the log was read.
-    at: u64,
-}
-
-impl<'a> RemovedFilesCheck<'a> {
-    fn new(rewrite: &'a RewriteCommit) -> Self {
-        let removes = rewrite
-            .removes
-            .iter()
-            .map(|segment| &*segment.path)
-            .collect();
-        Self {
-            commit: rewrite.evidence.commit,
-            removes,
-            at: rewrite.seen_at,
-        }
-    }
-
-    /// Reads the log up to `newest`. Returns the version at which this rewrite landed, if it did.
-    /// Errors if another commit removed one of its segments.
-    pub(super) async fn look(
-        &mut self,
-        log: &TableLog,
-        newest: u64,
-    ) -> Result<Option<u64>, CommitError> {
-        while self.at < newest {
-            let version = self.at + 1;
-            let cleaned = || {
-                StoreError::Refused(format!(
-                    "entry {version} was cleaned away; read the segments again"
-                ))
-            };
-            let entry = next_entry(log, version)
-                .await
-                .map_err(CommitError::Unknown)?;
-            let entry = entry.ok_or_else(cleaned).map_err(CommitError::Unknown)?;
-            if entry
-                .evidence
-                .as_ref()
-                .is_some_and(|evidence| evidence.commit == self.commit)
-            {
-                return Ok(Some(version));
-            }
-            for path in &entry.removed {
-                let path = files::decode(path).unwrap_or_else(|| path.clone());
-                if self.removes.contains(path.as_str()) {
-                    return Err(CommitError::SegmentMoved(path));
-                }
-            }
-            self.at = version;
-        }
-        Ok(None)
     }
 }
 

@@ -76,15 +76,15 @@ impl SegmentedTable {
     }
 
     /// Records that all tags of this version reflect the notices up to `newest`, like
-    /// [`Table::note_notices`].
-    pub async fn note_notices(
+    /// [`Table::record_notices`].
+    pub async fn record_notices(
         &mut self,
         newest: ControlsVersion,
         evidence: Evidence,
     ) -> Result<bool, CommitError> {
         let (seen_at, segments) = (self.table.version(), Some(&mut self.segments));
         self.table
-            .note_with(segments, newest, seen_at, evidence)
+            .record_notices_with(segments, newest, seen_at, evidence)
             .await
     }
 }

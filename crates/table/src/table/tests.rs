@@ -335,7 +335,7 @@ async fn files_that_vanished_before_the_commit_are_not_listed() {
     table.discard(work.segments.clone()).await;
     assert!(matches!(
         table.commit(work).await,
-        Err(CommitError::SegmentGone)
+        Err(CommitError::SegmentDeleted)
     ));
     assert_eq!(table.version(), 0);
 }

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use deltalake_core::kernel::Action;
 use deltalake_core::kernel::transaction::TransactionError;
 
-use super::actions::{RowChange, evidence_info};
+use super::actions::evidence_info;
 use super::open::{entry_bytes, write_entry};
 use super::requirement::Requirement;
+use super::row_change::RowChange;
 use crate::error::{CommitError, StoreError};
 use crate::evidence::Evidence;
 use crate::index::SegmentIndex;

@@ -14,6 +14,9 @@ use super::hook::{HookedStore, StoreHook};
 use crate::Root;
 use crate::objects::CloudStore;
 
+/// The entry of another writer.
+const OTHER: &str = "{\"commitInfo\":{\"operation\":\"other\"}}\n";
+
 /// The fate of every put in a log from now on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LogPut {
@@ -28,6 +31,9 @@ pub enum LogPut {
     Late,
     /// Another writer's entry gets the name, once, and the answer is lost.
     Overtaken,
+    /// The store says that another writer's entry has the name, and shows it only after
+    /// [`FlakyStore::deliver`].
+    Hidden,
     /// The store refuses the put for good.
     Refused,
 }
@@ -71,6 +77,13 @@ impl FlakyStore {
     pub fn fate(&self, fate: LogPut) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         (state.fate, state.silent) = (fate, false);
+    }
+
+    /// Returns the number of puts that [`FlakyStore::deliver`] would let arrive.
+    #[must_use]
+    pub fn undelivered(&self) -> usize {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.late.len()
     }
 
     /// Lets the puts arrive that were late, in their order. Returns the number of those that found
@@ -128,9 +141,16 @@ impl StoreHook for FlakyStore {
             }
             LogPut::Overtaken => {
                 self.fate(LogPut::Answered);
-                let other = "{\"commitInfo\":{\"operation\":\"other\"}}\n";
-                self.store.put_opts(at, other.into(), options).await?;
+                self.store.put_opts(at, OTHER.into(), options).await?;
                 Err(broken())
+            }
+            LogPut::Hidden => {
+                let mut state = self.state.lock().unwrap();
+                state.late.push((at.clone(), OTHER.into()));
+                Err(Error::AlreadyExists {
+                    path: at.to_string(),
+                    source: "412".into(),
+                })
             }
             LogPut::Refused => Err(Error::PermissionDenied {
                 path: at.to_string(),

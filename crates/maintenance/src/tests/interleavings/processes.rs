@@ -126,7 +126,7 @@ impl SweepState {
             .unwrap();
         controls.check_active(&self.policy).ok()?;
         let held = SweepHolds::at(controls, shared.now(), version);
-        self.product.note_policies(&self.policy);
+        self.product.update_policies(&self.policy);
         Some(held)
     }
 }
@@ -174,7 +174,7 @@ pub async fn ingest(shared: SharedState, most: usize) {
             }
             Err(
                 CommitError::OffsetsMoved(_)
-                | CommitError::SegmentGone
+                | CommitError::SegmentDeleted
                 | CommitError::PolicyMoved { .. },
             ) => {
                 return table.discard(batch.segments).await;
@@ -224,7 +224,7 @@ pub async fn sweep(
     }
     match known
         .product
-        .note(&held, &shared.by(&known.policy, 0))
+        .record_notices(&held, &shared.by(&known.policy, 0))
         .await
     {
         Ok(_) => {}

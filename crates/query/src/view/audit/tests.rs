@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::*;
-use ebbtide_table::log::{LogState, TableLog};
+use ebbtide_table::log::LogState;
 use ebbtide_table::testing::{filled, noon, paths, rewrite, root};
 use ebbtide_table::{
     MaintenanceSettings, MergeSettings, Predicate, SegmentIndex, SplitResult, StoredSegment, Table,
@@ -165,7 +165,7 @@ async fn unreadable_entry_is_named_with_its_table_in_one_line() {
             );
             assert!(lines.iter().all(|line| !line.contains('\n')), "{lines:?}");
             assert_eq!(
-                LogState::load(&TableLog::of(&root, &sms())).await.is_ok(),
+                LogState::load(&root.table_log(&sms())).await.is_ok(),
                 checkpointed,
                 "{version} {damage:?}"
             );
@@ -317,7 +317,7 @@ async fn checkpoint_that_was_moved_away_as_advised_is_not_needed() {
             "{hint}"
         );
         assert!(
-            LogState::load(&TableLog::of(&root, &sms()))
+            LogState::load(&root.table_log(&sms()))
                 .await
                 .unwrap()
                 .is_some()

@@ -5,7 +5,6 @@
 use super::{RecordKey, ViewError, find};
 use ebbtide_base::ids::ProductKey;
 use ebbtide_table::Predicate;
-use ebbtide_table::log::TableLog;
 use ebbtide_table::rewrite::{OpenedSegment, blocking};
 use ebbtide_table::root::Root;
 
@@ -18,7 +17,7 @@ pub async fn takes_in(
     record: Option<RecordKey>,
     predicates: Vec<Predicate>,
 ) -> Result<Vec<bool>, ViewError> {
-    let log = TableLog::of(root, product);
+    let log = root.table_log(product);
     let opened = OpenedSegment::open(&log.object_store(None), path).await?;
     let found = blocking(move || {
         let record = record.map(|record| record.predicate());

@@ -14,7 +14,7 @@ use parquet::file::statistics::Statistics;
 
 use super::super::RewriteError;
 use super::super::matching::OpenedSegment;
-use super::OpenSegment;
+use super::{OpenSegment, RewriteSource};
 use crate::segment::{SegmentError, recorded_order};
 use crate::spec::{ColumnRole, TableSpec};
 use ebbtide_policy::is_expires_column;
@@ -48,13 +48,18 @@ impl MergedColumns {
     /// segment.
     pub fn of(
         spec: &TableSpec,
-        (sources, without): (&[(Arc<str>, u64)], &BTreeSet<String>),
+        sources: &[RewriteSource],
+        without: &BTreeSet<String>,
         open: OpenSegment<'_>,
     ) -> Result<MergedColumns, RewriteError> {
         let (mut seen, mut order, mut rows) =
             (BTreeMap::<String, MergedColumn>::new(), Vec::new(), 0);
         let mut ordered_by = BTreeSet::new();
-        for (path, expected) in sources {
+        for RewriteSource {
+            path,
+            rows: expected,
+        } in sources
+        {
             let opened = open(path)?;
             let groups = opened.metadata.metadata().row_groups();
             let found: u64 = groups

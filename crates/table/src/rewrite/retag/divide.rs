@@ -30,8 +30,14 @@ use crate::table::Table;
 /// The number of targets written in one pass: each has a row group in memory.
 const TARGETS_PER_PASS: usize = 4;
 
-/// A target with the numbers of its rows; `None` for rows that do not change.
-type RetagTarget = (Option<NewTags>, Vec<u64>);
+/// The rows that get the same tags.
+#[derive(Clone)]
+struct RetagTarget {
+    /// The new tags; `None` for rows that do not change.
+    tags: Option<NewTags>,
+    /// The numbers by which [`Retagging::assign`] names the target.
+    numbers: Vec<u64>,
+}
 
 impl Table {
     /// Divides the rows of a segment by their targets. After an error nothing of the new segments
@@ -47,16 +53,19 @@ impl Table {
         let mut targets: Vec<RetagTarget> = Vec::new();
         for number in counts.into_keys() {
             let tags = by.target(number);
-            match targets.iter_mut().find(|(of, _)| *of == tags) {
-                Some((_, numbers)) => numbers.push(number),
-                None => targets.push((tags, vec![number])),
+            match targets.iter_mut().find(|target| target.tags == tags) {
+                Some(target) => target.numbers.push(number),
+                None => targets.push(RetagTarget {
+                    tags,
+                    numbers: vec![number],
+                }),
             }
         }
         let mut parts = Vec::with_capacity(targets.len());
         for few in targets.chunks(TARGETS_PER_PASS) {
-            match self.retag_few(opened, source, (by, few)).await {
+            match self.retag_few(opened, source, by, few).await {
                 Ok(segments) => {
-                    parts.extend(few.iter().map(|(tags, _)| tags.clone()).zip(segments))
+                    parts.extend(few.iter().map(|target| target.tags.clone()).zip(segments))
                 }
                 Err(error) => {
                     self.discard(parts.into_iter().map(|(_, segment)| segment).collect())
@@ -83,14 +92,15 @@ impl Table {
         &self,
         opened: &OpenedSegment,
         source: &StoredSegment,
-        (by, few): (&Arc<dyn Retagging>, &[RetagTarget]),
+        by: &Arc<dyn Retagging>,
+        few: &[RetagTarget],
     ) -> Result<Vec<Segment>, RewriteError> {
         let store = self.log.object_store(None);
         let homes: Vec<SegmentLocation> = few
             .iter()
-            .map(|(tags, _)| {
-                tags.as_ref()
-                    .map_or_else(|| SegmentLocation::of(source), |tags| tags.home(source))
+            .map(|target| match &target.tags {
+                Some(tags) => tags.home(source),
+                None => SegmentLocation::of(source),
             })
             .collect();
         let paths: Vec<String> = homes.iter().map(SegmentLocation::path).collect();
@@ -140,8 +150,8 @@ fn part(
     targets: impl Iterator<Item = (RetagTarget, PartWriter)>,
 ) -> Result<Vec<(FileContents, u64)>, RewriteError> {
     let mut parts = Vec::new();
-    for ((tags, numbers), sink) in targets {
-        parts.push(begin(spec, opened, (tags.as_ref(), numbers), sink)?);
+    for (target, sink) in targets {
+        parts.push(begin(spec, opened, target, sink)?);
     }
     let columns = by.columns();
     let decides = wanted(spec, &columns)?;
@@ -169,9 +179,10 @@ fn part(
 fn begin(
     spec: &Arc<TableSpec>,
     opened: &OpenedSegment,
-    (tags, numbers): (Option<&NewTags>, Vec<u64>),
+    target: RetagTarget,
     sink: PartWriter,
 ) -> Result<TargetOutput, RewriteError> {
+    let tags = target.tags.as_ref();
     let file = opened.metadata.metadata();
     let dropped: Vec<String> = tags
         .map(|tags| tags.columns().into_iter().collect())
@@ -201,7 +212,7 @@ fn begin(
     let is_run = |name: &str| runs.iter().any(|run| run == name);
     let writer = RowWriter::new(spec.clone(), fields, is_run, constants, sink);
     Ok(TargetOutput {
-        numbers,
+        numbers: target.numbers,
         dropped,
         masked,
         writer,

@@ -117,7 +117,7 @@ impl Table {
                 forms: home.forms.filter(|_| is_one || tags.forms.is_some()),
                 ..home
             };
-            match self.copy_whole(&from, home, (layout, &due)).await {
+            match self.copy_whole(&from, home, layout, &due).await {
                 Ok((segment, did)) => {
                     copied.bytes_copied += did.bytes_copied;
                     copied.segments.push((segment, numbers));

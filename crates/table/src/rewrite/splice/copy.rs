@@ -17,6 +17,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnDescPtr, Type};
 
 use super::super::RewriteError;
+use super::super::merge::RewriteSource;
 use super::super::tagged::TagCoverage;
 use super::super::upload::PartWriter;
 use super::{DueColumns, FileLayout, metadata};
@@ -37,10 +38,9 @@ pub struct CopyCounts {
     pub dropped: BTreeMap<Category, u64>,
 }
 
-/// The segments to copy from, each with its path and its number of rows by the log, and the
-/// function that opens one.
+/// The segments to copy from, and the function that opens one.
 pub struct CopySources<F> {
-    pub old: Vec<(Arc<str>, u64)>,
+    pub sources: Vec<RewriteSource>,
     pub open: F,
 }
 
@@ -50,7 +50,7 @@ pub fn copy(
     spec: &TableSpec,
     layout: &FileLayout,
     due: &DueColumns,
-    sources: CopySources<impl Fn(&str) -> Result<StoreFile, RewriteError>>,
+    from: CopySources<impl Fn(&str) -> Result<StoreFile, RewriteError>>,
     parts: PartWriter,
 ) -> Result<(FileContents, u64, CopyCounts), RewriteError> {
     let failed =
@@ -71,8 +71,12 @@ pub fn copy(
     let leaves = file.schema_descr().columns().to_vec();
     let mut copied = CopyCounts::default();
     let mut rows = 0;
-    for (path, expected) in sources.old {
-        let source = (sources.open)(&path)?;
+    for RewriteSource {
+        path,
+        rows: expected,
+    } in from.sources
+    {
+        let source = (from.open)(&path)?;
         let old = Old::new(metadata(&source, &path, layout.indexed)?, source, layout);
         let found: u64 = old
             .metadata

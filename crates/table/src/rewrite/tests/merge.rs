@@ -399,7 +399,7 @@ async fn unlike_segments_cells_and_damaged_ones_are_refused_and_nothing_is_left(
         )
         .await;
     assert!(
-        matches!(missing, Err(RewriteError::Gone { .. })),
+        matches!(missing, Err(RewriteError::SegmentDeleted { .. })),
         "{missing:?}"
     );
     // The damage is in the rows only, so that the footer can be read.

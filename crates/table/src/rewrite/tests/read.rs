@@ -110,7 +110,7 @@ async fn missing_column_or_segment_is_an_error_and_reading_may_stop_early() {
     assert!(rows.next().await.unwrap().is_ok());
     assert!(matches!(
         rows.next().await,
-        Some(Err(RewriteError::Gone { .. }))
+        Some(Err(RewriteError::SegmentDeleted { .. }))
     ));
     assert!(rows.next().await.is_none());
     drop(table.read_columns(&segments, &["body"], None).unwrap());

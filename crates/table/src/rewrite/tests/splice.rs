@@ -272,7 +272,7 @@ async fn mixed_missing_or_damaged_segments_are_refused_and_leave_nothing() {
     ));
     std::fs::remove_file(folder.join(&*old[1].path)).unwrap();
     assert!(
-        matches!(table.splice(&old, &due).await, Err(RewriteError::Gone { path }) if *path == *old[1].path)
+        matches!(table.splice(&old, &due).await, Err(RewriteError::SegmentDeleted { path }) if *path == *old[1].path)
     );
     assert_eq!(files(&folder), before - 1);
 }

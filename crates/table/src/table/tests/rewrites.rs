@@ -196,7 +196,7 @@ async fn what_cannot_be_right_is_refused() {
     table.discard(discarded.adds.clone()).await;
     assert!(matches!(
         table.commit_rewrite(discarded.clone()).await,
-        Err(CommitError::SegmentGone)
+        Err(CommitError::SegmentDeleted)
     ));
     discarded.adds[0] = segment(&table, 0, 0, 200).await;
     table.commit_rewrite(discarded).await.unwrap();

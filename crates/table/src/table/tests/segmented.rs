@@ -64,7 +64,7 @@ async fn state_and_segments_are_of_one_version_after_each_commit() {
         noon(),
         "2026-09-01".parse().unwrap(),
     );
-    let noted = one.note_notices(ControlsVersion(0), evidence).await;
+    let noted = one.record_notices(ControlsVersion(0), evidence).await;
     assert!(noted.unwrap());
     assert_whole(&root, &one).await;
     let found = audit(&root, &"sms".parse().unwrap()).await.unwrap();

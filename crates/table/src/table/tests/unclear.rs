@@ -1,6 +1,8 @@
 //! The answer of each kind of commit after the store lost an answer: it landed, nothing landed, or
 //! the outcome is unknown.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use crate::evidence::{LossCause, OffsetLoss, PartitionEvidence};
@@ -8,7 +10,7 @@ use crate::testing::flaky::{FlakyStore, LogPut};
 use crate::testing::{batch, filled, noon, partition, rewrite, spec};
 use crate::{
     AcceptLossError, CommitError, ControlsVersion, Evidence, IngestCommit, LossDecision,
-    PolicyCommit, RewriteCommit, Root, SegmentIndex, Table, take_force,
+    PolicyCommit, RewriteCommit, Root, SegmentIndex, StoreError, Table, take_force,
 };
 use ebbtide_base::ids::{Offset, PolicyVersion};
 
@@ -82,7 +84,7 @@ async fn make(table: &mut Table, root: &Root, commit: &Prepared) -> Result<bool,
                 policy: "2027-01-01".parse().unwrap(),
             };
             let product = "sms".parse().unwrap();
-            take_force(root, (&product, Some(spec())), taking, evidence).await
+            take_force(root, &product, Some(spec()), taking, evidence).await
         }
         Prepared::Loss(decision, evidence) => match table.accept_loss(&decision, evidence).await {
             Ok(_) => Ok(true),
@@ -91,7 +93,7 @@ async fn make(table: &mut Table, root: &Root, commit: &Prepared) -> Result<bool,
         },
         Prepared::Notices(seen_at, evidence) => {
             table
-                .note_notices(ControlsVersion(1), seen_at, evidence)
+                .record_notices(ControlsVersion(1), seen_at, evidence)
                 .await
         }
     }
@@ -184,6 +186,46 @@ async fn commit_whose_version_another_took_lands_at_the_next_one() {
         assert!(matches!(made, Ok(true)), "{:?}: {made:?}", commits[kind]);
         assert_eq!(version(&root).await, 3, "{:?}", commits[kind]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commit_stops_if_the_store_never_shows_the_entry_that_exists() {
+    let kinds = (0..KINDS).map(|kind| async move {
+        let (store, root) = FlakyStore::plain_root();
+        let (mut table, commits) = prepared(&root).await;
+        store.fate(LogPut::Hidden);
+        let made = make(&mut table, &root, &commits[kind]).await;
+        assert!(
+            matches!(
+                made,
+                Err(CommitError::Unknown(StoreError::EntryHidden { version: 2 }))
+            ),
+            "{:?}: {made:?}",
+            commits[kind]
+        );
+        assert_eq!(store.undelivered(), 1, "a put is not repeated meanwhile");
+        store.fate(LogPut::Answered);
+        make(&mut table, &root, &commits[kind]).await.unwrap();
+        assert_eq!(version(&root).await, 2, "{:?}", commits[kind]);
+    });
+    futures::future::join_all(kinds).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commit_lands_after_an_entry_that_the_store_shows_late() {
+    let (store, root) = FlakyStore::plain_root();
+    let (mut table, commits) = prepared(&root).await;
+    store.fate(LogPut::Hidden);
+    let shown = async {
+        while store.undelivered() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        store.fate(LogPut::Answered);
+        assert_eq!(store.deliver().await, 1);
+    };
+    let (made, ()) = futures::join!(make(&mut table, &root, &commits[0]), shown);
+    assert!(matches!(made, Ok(true)), "{made:?}");
+    assert_eq!(version(&root).await, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
