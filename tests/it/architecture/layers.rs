@@ -56,10 +56,20 @@ const IMPURE: [&str; 7] = [
     "buoyant_kernel",
 ];
 
-/// Returns cargo's metadata of the workspace and of its dependencies.
+/// Returns the target triple of this machine.
+fn host() -> String {
+    let cargo = Command::new(env!("CARGO")).arg("-vV").output().unwrap();
+    let said = String::from_utf8(cargo.stdout).unwrap();
+    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    host.unwrap().to_owned()
+}
+
+/// Returns cargo's metadata of the workspace and of its dependencies on this platform: a build
+/// fetches no others.
 fn metadata() -> Value {
     let asked = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .args(["--filter-platform", &host()])
         .current_dir(repo())
         .output()
         .unwrap();
