@@ -95,11 +95,11 @@ impl ControlsApplier {
 
     /// Reads what is new in the tables and in the control log, and returns the controls of every
     /// table.
-    pub(super) async fn look(&mut self) -> Result<Vec<(ProductKey, TableControls)>, StoreError> {
+    pub(super) async fn look(&mut self) -> Result<BTreeMap<ProductKey, TableControls>, StoreError> {
         let tables = self.tables.look().await?;
         let known = tables
-            .iter()
-            .map(|(_, table)| table.controls)
+            .values()
+            .map(|table| table.controls)
             .max()
             .unwrap_or_default();
         let refreshed = self.controls.refresh(&self.root, known).await;
@@ -157,13 +157,15 @@ impl ControlsApplier {
 
     /// Returns true if the policy that this control activated is known to be in force in all
     /// tables, and all tables that it needs exist.
-    fn is_under(&self, control: ControlsVersion, tables: &[(ProductKey, TableControls)]) -> bool {
+    fn is_under(
+        &self,
+        control: ControlsVersion,
+        tables: &BTreeMap<ProductKey, TableControls>,
+    ) -> bool {
         self.policy.as_ref().is_some_and(|(before, needed)| {
             *before == control
-                && tables.iter().all(|(_, table)| table.policy >= control)
-                && needed
-                    .iter()
-                    .all(|product| tables.iter().any(|(of, _)| of == product))
+                && tables.values().all(|table| table.policy >= control)
+                && needed.iter().all(|product| tables.contains_key(product))
         })
     }
 }

@@ -6,6 +6,8 @@
 //! forgotten, no byte of its subject stays under the root: the new file replaces the old one as a
 //! whole, and temporary files that a crash left are deleted.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::apply::ControlsApplier;
@@ -136,7 +138,7 @@ fn past_parked(controls: &Controls, now: DateTime<Utc>) -> Vec<(ControlsVersion,
 /// Returns the holds that are over by `over`, each with its replacement.
 fn past_holds(
     controls: &Controls,
-    tables: &[(ProductKey, TableControls)],
+    tables: &BTreeMap<ProductKey, TableControls>,
     now: DateTime<Utc>,
     over: impl Fn(HoldState, DateTime<Utc>) -> bool,
 ) -> Vec<(ControlsVersion, Control)> {
@@ -159,7 +161,7 @@ pub(super) async fn forget_released(root: &Root, now: DateTime<Utc>) -> Result<u
 /// was ended by a release, the release must be in force in every table that the hold covered.
 pub(super) fn forgettable(
     controls: &Controls,
-    tables: &[(ProductKey, TableControls)],
+    tables: &BTreeMap<ProductKey, TableControls>,
     now: DateTime<Utc>,
     over: impl Fn(HoldState, DateTime<Utc>) -> bool,
 ) -> Vec<(ControlsVersion, PastHold)> {

@@ -26,7 +26,7 @@ use super::draft::{DraftCategory, DraftProduct, PolicyDraft};
 use super::model::{Policy, Product};
 use super::text::{PolicyText, SchemaSource};
 use ebbtide_base::ids::{BucketUnit, Category, PolicyVersion, ProductKey, Topic};
-use ebbtide_base::problem::{Problems, TextPosition, nearest};
+use ebbtide_base::problem::{Problems, nearest};
 use ebbtide_base::yaml::{self, YamlNode, check_keys, join};
 
 /// A schema source that loads from another one and stores the texts that it returned.
@@ -238,7 +238,7 @@ fn products(
     let Some(node) = reading.need(root, "products", "", example) else {
         return;
     };
-    let mut topics: BTreeMap<Topic, (String, TextPosition)> = BTreeMap::new();
+    let mut topics: BTreeMap<Topic, product::TopicEntry> = BTreeMap::new();
     for entry in reading.entries(node, "products", example) {
         let path = join("products", &entry.key);
         let Some(key) = reading.key::<ProductKey>(entry, &path) else {

@@ -98,6 +98,19 @@ impl ProgressMeter<'_> {
     }
 }
 
+/// A file under the root, as it was listed.
+struct ListedFile {
+    path: PathBuf,
+    bytes: u64,
+    stamp: FileStamp,
+}
+
+/// The findings in a file, and its stamp when it was listed.
+struct SearchedFile {
+    stamp: FileStamp,
+    findings: FileFindings,
+}
+
 /// Searches everything under the root for the values. Errors only if there is nothing to search.
 pub fn search(
     root: &Root,
@@ -111,7 +124,7 @@ pub fn search(
         bytes: AtomicU64::new(0),
         of_bytes: AtomicU64::new(0),
     };
-    let mut done: BTreeMap<PathBuf, (FileStamp, FileFindings)> = BTreeMap::new();
+    let mut done: BTreeMap<PathBuf, SearchedFile> = BTreeMap::new();
     let mut rounds = 0;
     loop {
         let entries = list(root);
@@ -121,14 +134,21 @@ pub fn search(
             return Err(ResidueSearchError::Nothing(root.to_string()));
         }
         let files = entries.iter().filter_map(|entry| match entry.kind {
-            RootEntryKind::File(bytes, stamp) => Some((entry.path.clone(), bytes, stamp)),
+            RootEntryKind::File(bytes, stamp) => Some(ListedFile {
+                path: entry.path.clone(),
+                bytes,
+                stamp,
+            }),
             _ => None,
         });
         let new: Vec<_> = files
-            .filter(|(path, _, now)| done.get(path).is_none_or(|(then, _)| then != now))
+            .filter(|file| {
+                done.get(&file.path)
+                    .is_none_or(|then| then.stamp != file.stamp)
+            })
             .collect();
         if new.is_empty() || rounds == ROUNDS {
-            let changing: BTreeSet<PathBuf> = new.into_iter().map(|(path, ..)| path).collect();
+            let changing: BTreeSet<PathBuf> = new.into_iter().map(|file| file.path).collect();
             return Ok(sum(&entries, done, &changing, values));
         }
         done.extend(search_files(root, &new, values, &meter));
@@ -164,7 +184,7 @@ fn list(root: &Root) -> Vec<RootEntry> {
 /// meanwhile are left out.
 fn sum(
     entries: &[RootEntry],
-    mut done: BTreeMap<PathBuf, (FileStamp, FileFindings)>,
+    mut done: BTreeMap<PathBuf, SearchedFile>,
     changing: &BTreeSet<PathBuf>,
     values: &SearchValues,
 ) -> ResidueReport {
@@ -175,7 +195,8 @@ fn sum(
     };
     for entry in entries {
         let mut found = name(entry, values);
-        if let Some((_, content)) = done.remove(&entry.path) {
+        if let Some(searched) = done.remove(&entry.path) {
+            let content = searched.findings;
             residue.files += 1;
             found.seen.extend(content.seen);
             found.unsearched.extend(content.unsearched);
@@ -239,29 +260,32 @@ fn name(entry: &RootEntry, values: &SearchValues) -> FileFindings {
 /// Searches the files in several threads.
 fn search_files(
     root: &Root,
-    files: &[(PathBuf, u64, FileStamp)],
+    files: &[ListedFile],
     values: &Arc<SearchValues>,
     meter: &ProgressMeter<'_>,
-) -> Vec<(PathBuf, (FileStamp, FileFindings))> {
+) -> Vec<(PathBuf, SearchedFile)> {
     meter
         .of_files
         .fetch_add(files.len() as u64, Ordering::Relaxed);
-    meter.of_bytes.fetch_add(
-        files.iter().map(|(_, bytes, _)| bytes).sum(),
-        Ordering::Relaxed,
-    );
+    meter
+        .of_bytes
+        .fetch_add(files.iter().map(|file| file.bytes).sum(), Ordering::Relaxed);
     let next = AtomicUsize::new(0);
     let all = Mutex::new(Vec::with_capacity(files.len()));
     let work = || {
-        while let Some((path, _, stamp)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some(listed) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let ListedFile { path, stamp, .. } = listed;
             let opened = match root.local() {
                 Some(folder) => File::open(folder.join(path)).and_then(StoreFile::of_file),
                 None => objects::open(root, path),
             };
-            let found = file::search(opened, path, values, meter);
+            let searched = SearchedFile {
+                stamp: *stamp,
+                findings: file::search(opened, path, values, meter),
+            };
             all.lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .push((path.clone(), (*stamp, found)));
+                .push((path.clone(), searched));
             meter.files.fetch_add(1, Ordering::Relaxed);
             meter.report();
         }

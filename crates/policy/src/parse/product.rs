@@ -50,12 +50,19 @@ pub(super) struct ProductContext<'a> {
     pub(super) path: String,
 }
 
+/// An entry of a topic in the list of a product.
+pub(super) struct TopicEntry {
+    /// The path of the list.
+    product: String,
+    at: TextPosition,
+}
+
 /// Reads one product. `topics` are those of the products before it.
 pub(super) fn read(
     key: ProductKey,
     node: &YamlNode,
     context: &ProductContext<'_>,
-    topics: &mut BTreeMap<Topic, (String, TextPosition)>,
+    topics: &mut BTreeMap<Topic, TopicEntry>,
     reading: &mut ValueReader<'_>,
 ) -> DraftProduct {
     let path = &context.path;
@@ -141,7 +148,7 @@ fn records(
     draft: &mut DraftProduct,
     node: &YamlNode,
     context: &ProductContext<'_>,
-    topics: &mut BTreeMap<Topic, (String, TextPosition)>,
+    topics: &mut BTreeMap<Topic, TopicEntry>,
     reading: &mut ValueReader<'_>,
 ) -> Option<Records> {
     let path = &context.path;
@@ -301,7 +308,7 @@ fn keys<'n>(node: &'n YamlNode, key: &str) -> Vec<&'n str> {
 fn read_topics(
     node: &YamlNode,
     path: &str,
-    taken: &mut BTreeMap<Topic, (String, TextPosition)>,
+    taken: &mut BTreeMap<Topic, TopicEntry>,
     reading: &mut ValueReader<'_>,
 ) -> Vec<Topic> {
     let path = join(path, "topics");
@@ -319,9 +326,9 @@ fn read_topics(
         let Some(topic) = reading.parsed::<Topic>(item, &path, "traffic.sms") else {
             continue;
         };
-        if let Some((by, at)) = taken.get(&topic) {
+        if let Some(TopicEntry { product, at }) = taken.get(&topic) {
             let what = format!(
-                "the topic `{topic}` is read already by {by} (line {})",
+                "the topic `{topic}` is read already by {product} (line {})",
                 at.line
             );
             reading
@@ -329,7 +336,11 @@ fn read_topics(
                 .error(item.at, &path, what, "give each topic to one product, once");
             continue;
         }
-        taken.insert(topic.clone(), (path.clone(), item.at));
+        let entry = TopicEntry {
+            product: path.clone(),
+            at: item.at,
+        };
+        taken.insert(topic.clone(), entry);
         topics.push(topic);
     }
     topics

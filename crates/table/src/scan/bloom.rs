@@ -42,19 +42,26 @@ pub(super) struct BloomBlocks {
 /// The known places of the bloom filters of one file, by row group and column. The place of a
 /// filter whose header is not understood is `None`.
 #[derive(Debug, Default)]
-pub struct BloomPlaces(Mutex<HashMap<(usize, usize), Option<BloomBlocks>>>);
+pub struct BloomPlaces(Mutex<HashMap<ChunkKey, Option<BloomBlocks>>>);
+
+/// A column chunk of a file: the index of its row group, and that of its leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ChunkKey {
+    pub(super) group: usize,
+    pub(super) leaf: usize,
+}
 
 impl BloomPlaces {
     /// Returns the place of a filter; `None` if its header was not read yet.
-    pub(super) fn get(&self, key: (usize, usize)) -> Option<Option<BloomBlocks>> {
+    pub(super) fn get(&self, key: ChunkKey) -> Option<Option<BloomBlocks>> {
         self.places().get(&key).copied()
     }
 
-    pub(super) fn insert(&self, key: (usize, usize), blocks: Option<BloomBlocks>) {
+    pub(super) fn insert(&self, key: ChunkKey, blocks: Option<BloomBlocks>) {
         self.places().insert(key, blocks);
     }
 
-    fn places(&self) -> MutexGuard<'_, HashMap<(usize, usize), Option<BloomBlocks>>> {
+    fn places(&self) -> MutexGuard<'_, HashMap<ChunkKey, Option<BloomBlocks>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

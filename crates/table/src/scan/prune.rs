@@ -12,7 +12,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
-use super::bloom::{BloomBlocks, BloomPlaces, BloomProbe};
+use super::bloom::{BloomBlocks, BloomPlaces, BloomProbe, ChunkKey};
 use super::bounds::{ColumnBounds, FileColumn, PartAnswer, TextBounds};
 use super::predicate::Predicate;
 use ebbtide_policy::tag::FormsMark;
@@ -213,6 +213,13 @@ impl WaitingGroup {
 }
 
 impl FilterQuestions {
+    fn key(&self, group: usize) -> ChunkKey {
+        ChunkKey {
+            group,
+            leaf: self.leaf,
+        }
+    }
+
     /// Adds the ranges of the file that answer the questions; false if nothing can answer them.
     fn request(
         &mut self,
@@ -229,7 +236,7 @@ impl FilterQuestions {
             is_inside
         };
         self.header = false;
-        self.blocks = match file.blooms.get((group, self.leaf)) {
+        self.blocks = match file.blooms.get(self.key(group)) {
             Some(known) => known,
             None => {
                 let chunk = file.metadata.metadata().row_group(group).column(self.leaf);
@@ -257,7 +264,7 @@ impl FilterQuestions {
         read: &ReadRanges,
         excluded: &mut HashSet<usize>,
     ) -> bool {
-        let key = (group, self.leaf);
+        let key = self.key(group);
         if self.header {
             let chunk = file.metadata.metadata().row_group(group).column(self.leaf);
             let header = BloomBlocks::header(chunk);

@@ -49,8 +49,8 @@ impl TableControlsCache {
 
     /// Returns the controls of every table at its newest version. A table whose first entry is not
     /// written yet does not count.
-    pub async fn look(&mut self) -> Result<Vec<(ProductKey, TableControls)>, StoreError> {
-        let mut tables: Vec<(ProductKey, TableControls)> = Vec::new();
+    pub async fn look(&mut self) -> Result<BTreeMap<ProductKey, TableControls>, StoreError> {
+        let mut tables = BTreeMap::new();
         for product in self.root.folders().await? {
             // A table whose new entries cannot be read is read in full by the next call.
             let before = self.read.remove(&product);
@@ -58,17 +58,11 @@ impl TableControlsCache {
                 continue;
             };
             let policy = ControlsVersion(read.state.txn(POLICY_APP).unwrap_or(0));
-            tables.push((
-                product.clone(),
-                TableControls {
-                    controls: ControlsVersion(read.state.controls()),
-                    policy,
-                },
-            ));
+            let controls = ControlsVersion(read.state.controls());
+            tables.insert(product.clone(), TableControls { controls, policy });
             self.read.insert(product, read);
         }
-        self.read
-            .retain(|product, _| tables.iter().any(|(of, _)| of == product));
+        self.read.retain(|product, _| tables.contains_key(product));
         Ok(tables)
     }
 

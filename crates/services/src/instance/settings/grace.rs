@@ -25,6 +25,12 @@ struct Chain {
     clean_up: Duration,
 }
 
+/// A setting that is too long, with the longest that would be valid.
+struct LimitProblem {
+    problem: Problem,
+    most: Duration,
+}
+
 pub(super) fn check(config: &Config, policy: PolicyInUse<'_>) -> Vec<Problem> {
     let grace = |rule: &Rule| shortest(rule.grace).to_std().unwrap_or_default();
     let Some(rule) = policy.policy.rules.iter().min_by_key(|rule| grace(rule)) else {
@@ -50,23 +56,24 @@ pub(super) fn check(config: &Config, policy: PolicyInUse<'_>) -> Vec<Problem> {
                 "write {} or less, or a longer grace there",
                 show_duration(round_down(most))
             );
-            report(&mut problems, error(config, wait.key, what, fix), most);
+            let problem = error(config, wait.key, what, fix);
+            report(&mut problems, LimitProblem { problem, most });
         }
     }
-    let mut problems: Vec<Problem> = problems.into_iter().map(|(problem, _)| problem).collect();
+    let mut problems: Vec<Problem> = problems.into_iter().map(|known| known.problem).collect();
     problems.extend(orphans(config, budget, &at));
     problems
 }
 
 /// Adds a problem; of two at one setting, the one with the lower limit is kept.
-fn report(problems: &mut Vec<(Problem, Duration)>, problem: Problem, most: Duration) {
-    match problems
+fn report(problems: &mut Vec<LimitProblem>, new: LimitProblem) {
+    let known = problems
         .iter_mut()
-        .find(|(known, _)| known.path == problem.path)
-    {
-        Some(known) if known.1 > most => *known = (problem, most),
+        .find(|known| known.problem.path == new.problem.path);
+    match known {
+        Some(known) if known.most > new.most => *known = new,
         Some(_) => {}
-        None => problems.push((problem, most)),
+        None => problems.push(new),
     }
 }
 
