@@ -247,11 +247,17 @@ pub async fn object_ranges(
 ) -> object_store::Result<Option<Vec<Bytes>>> {
     // `object_store` panics if the answer for merged ranges ends before one of them begins.
     let read = AssertUnwindSafe(store.get_ranges(path, ranges)).catch_unwind();
-    let Ok(read) = read.await else {
-        return Ok(None);
+    let read = match read.await {
+        Ok(read) => read?,
+        Err(panic) => {
+            let end = ranges.iter().map(|range| range.end).max();
+            if Some(store.head(path).await?.size) < end {
+                return Ok(None);
+            }
+            std::panic::resume_unwind(panic)
+        }
     };
     let lengths = ranges.iter().map(|range| range.end - range.start);
-    let read = read?;
     let is_whole = read.iter().map(|bytes| bytes.len() as u64).eq(lengths);
     Ok(is_whole.then_some(read))
 }

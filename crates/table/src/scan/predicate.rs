@@ -5,10 +5,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::cast;
+use arrow::compute::{can_cast_types, cast};
 use arrow::datatypes::{DataType, Schema, TimeUnit, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
@@ -204,8 +205,7 @@ impl Predicate {
                 }))
             }
             Predicate::Shows { column, value } => {
-                let found = rows.column_by_name(column);
-                let shown = found.and_then(|found| cast(found, &DataType::Utf8).ok());
+                let shown = rows.column_by_name(column).and_then(shown);
                 let texts = shown.as_ref().and_then(|shown| shown.as_string_opt());
                 Ok(rows_with(count, texts, |text| text == value))
             }
@@ -299,6 +299,24 @@ impl Predicate {
             _ => join(parts),
         }
     }
+}
+
+/// Returns the values of a column as texts; `None` if its type cannot be written as text. A value
+/// that cannot, such as an instant after the last year of the calendar, is null.
+fn shown(column: &ArrayRef) -> Option<ArrayRef> {
+    if !can_cast_types(column.data_type(), &DataType::Utf8) {
+        return None;
+    }
+    // One value that cannot be written fails the cast of all.
+    cast(column, &DataType::Utf8).ok().or_else(|| {
+        let one = |row| {
+            let shown = cast(&column.slice(row, 1), &DataType::Utf8).ok()?;
+            let text = shown.as_string_opt::<i32>()?;
+            text.is_valid(0).then(|| text.value(0).to_owned())
+        };
+        let texts: StringArray = (0..column.len()).map(one).collect();
+        Some(Arc::new(texts) as ArrayRef)
+    })
 }
 
 /// Returns the rows, of `count`, whose text `is_it`.

@@ -423,3 +423,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn value_that_cannot_be_written_as_text_hides_no_other_row() {
+    let noon = DateTime::parse_from_rfc3339("2027-01-01T12:00:00Z").unwrap();
+    // An open end, as some producers write it, is after the last year of the calendar.
+    let instants = TimestampMicrosecondArray::from(vec![
+        Some(i64::MAX),
+        Some(noon.timestamp_micros()),
+        None,
+        Some(i64::MIN),
+    ]);
+    let instants: ArrayRef = Arc::new(instants);
+    let rows = RecordBatch::try_from_iter([("valid_until", instants)]).unwrap();
+    let shows = Predicate::Shows {
+        column: "valid_until".to_owned(),
+        value: "2027-01-01T12:00:00".to_owned(),
+    };
+    let found: Vec<bool> = shows.evaluate(&rows).unwrap().iter().collect();
+    assert_eq!(found, [false, true, false, false]);
+}

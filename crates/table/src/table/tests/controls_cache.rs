@@ -22,8 +22,8 @@ async fn controls(known: &mut TableControlsCache) -> Vec<i64> {
         .look()
         .await
         .unwrap()
-        .into_iter()
-        .map(|(_, table)| table.controls.0)
+        .values()
+        .map(|table| table.controls.0)
         .collect()
 }
 
