@@ -421,6 +421,9 @@ fn topic_that_did_not_exist_at_a_rebalance_is_assigned_once_it_is_recreated() {
     scene.kafka.create(std::slice::from_ref(&sms), 1, &[]);
     scene.produce_only("sms", 25, "after").finish(PATIENCE);
     refused(&mut ebbtide, 1.0);
+    let joined = "changed, and the lane has no partition of it";
+    let log = ebbtide.process.log();
+    assert_eq!(log.matches(joined).count(), 1, "{}", ebbtide.process.tail());
     accept(&scene, &sms, 0);
     resumed(&mut ebbtide, 0.0);
     eventually("the new topic is stored", PATIENCE, || {

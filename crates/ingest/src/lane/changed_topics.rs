@@ -29,6 +29,9 @@ pub struct ChangedTopics {
     changed: BTreeMap<Topic, Duration>,
 }
 
+/// The time after which a rebalance certainly knew a topic that was noticed before it.
+const KNOWN_TO_ALL: Duration = Duration::from_secs(5);
+
 /// A topic at one moment: recreated topics have another id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Incarnation {
@@ -44,6 +47,16 @@ impl Incarnation {
             TopicState::Exists(id) | TopicState::Unreadable(id) => Some(Incarnation::Exists(id)),
             TopicState::Missing => Some(Incarnation::Missing),
             TopicState::Hidden | TopicState::Failed(_) => None,
+        }
+    }
+
+    /// Returns true if both are certainly or possibly the same topic. While brokers are updated, an
+    /// id may be missing in some answers.
+    fn is_same(self, other: Self) -> bool {
+        match (self, other) {
+            (Incarnation::Exists(Some(one)), Incarnation::Exists(Some(two))) => one == two,
+            (Incarnation::Exists(_), Incarnation::Exists(_)) => true,
+            (one, two) => one == two,
         }
     }
 }
@@ -63,7 +76,7 @@ impl ChangedTopics {
     }
 
     /// Creates a record of the topics as they were just before the lane joined. A topic without a
-    /// state counts as changed when it is first seen.
+    /// state is taken as it is first seen.
     fn since(before: &BTreeMap<Topic, TopicState>) -> Self {
         let known = before
             .iter()
@@ -73,6 +86,13 @@ impl ChangedTopics {
             known,
             changed: BTreeMap::new(),
         }
+    }
+
+    /// Records at `now` that the group shared out its partitions: those of topics that changed
+    /// before have an owner.
+    pub fn rebalanced(&mut self, now: Duration) {
+        self.changed
+            .retain(|_, since| now.saturating_sub(*since) < KNOWN_TO_ALL);
     }
 
     /// Compares the topics with what was known, and returns those that exist, changed at least
@@ -87,7 +107,8 @@ impl ChangedTopics {
             let Some(seen) = Incarnation::of(*state) else {
                 continue;
             };
-            let is_new = self.known.insert(topic.clone(), seen) != Some(seen);
+            let before = self.known.insert(topic.clone(), seen);
+            let is_new = before.is_some_and(|before| !before.is_same(seen));
             if owns(topic) || seen == Incarnation::Missing {
                 self.changed.remove(topic);
             } else if is_new {
@@ -146,7 +167,20 @@ mod tests {
             ),
             (Some(unnumbered), &[(unnumbered, false); 9], None),
             (Some(OLD), &[(TopicState::Missing, false); 9], None),
-            (None, &[(OLD, false); 9], Some(20)),
+            (None, &[(OLD, false); 9], None),
+            (
+                None,
+                &[
+                    (OLD, false),
+                    (NEW, false),
+                    (NEW, false),
+                    (NEW, false),
+                    (NEW, false),
+                ],
+                Some(25),
+            ),
+            (Some(unnumbered), &[(OLD, false); 9], None),
+            (Some(OLD), &[(unnumbered, false); 9], None),
             (Some(OLD), &[(NEW, true); 9], None),
             (Some(OLD), &[(FAILED, false); 9], None),
         ];
@@ -165,5 +199,20 @@ mod tests {
         assert_eq!(joins_again(Some(OLD), &seen), Some(20));
         let seen = [new, new, (NEW, true), new, new, new, new];
         assert_eq!(joins_again(Some(OLD), &seen), None);
+    }
+    #[test]
+    fn rebalance_after_the_change_gave_the_topic_an_owner() {
+        for (rebalance, expected) in [(4, true), (9, true), (10, false), (19, false)] {
+            let mut topics = ChangedTopics::since(&states(Some(OLD)));
+            let at = Duration::from_secs;
+            assert!(
+                topics
+                    .unowned(&states(Some(NEW)), at(5), |_| false)
+                    .is_empty()
+            );
+            topics.rebalanced(at(rebalance));
+            let unowned = topics.unowned(&states(Some(NEW)), at(20), |_| false);
+            assert_eq!(!unowned.is_empty(), expected, "{rebalance}");
+        }
     }
 }

@@ -9,8 +9,9 @@ use rdkafka::error::KafkaError;
 
 use super::Lane;
 use crate::brokers::{self, TopicState};
-use crate::lane_io::{LaneRestart, log_unanswered};
+use crate::lane_io::{LaneIo, LaneRestart, log_unanswered};
 use crate::position::{TablePosition, check_position};
+use crate::product_ingest::ProductIngest;
 use crate::source::PositionSource;
 use ebbtide_base::ids::{Topic, TopicId, TopicPartition};
 
@@ -116,7 +117,7 @@ impl Lane {
         let unowned = self
             .changed
             .unowned(states, io.now(), |topic| owned.contains(topic));
-        if unowned.is_empty() {
+        if unowned.is_empty() || loses_records(io, products) {
             return Ok(());
         }
         let names: Vec<String> = unowned.iter().map(Topic::to_string).collect();
@@ -160,13 +161,7 @@ impl Lane {
                 Ok(()) => readable.push(partition.to_string()),
             }
         }
-        // Records read before a loss are not committed yet, and Kafka may not have them any more.
-        let is_pending = |partition: &TopicPartition| {
-            products
-                .iter()
-                .any(|product| product.has_uncommitted(partition))
-        };
-        if readable.is_empty() || io.refused.keys().any(is_pending) {
+        if readable.is_empty() || loses_records(io, products) {
             return Ok(());
         }
         Err(LaneRestart::wanted(format_args!(
@@ -174,4 +169,15 @@ impl Lane {
             readable.join(", ")
         )))
     }
+}
+
+/// Returns true if a lane that joins again would lose records: those of a refused partition that
+/// were read before a loss and are not committed yet. Kafka may not have them any more.
+fn loses_records(io: &LaneIo, products: &[ProductIngest]) -> bool {
+    let is_pending = |partition: &TopicPartition| {
+        products
+            .iter()
+            .any(|product| product.has_uncommitted(partition))
+    };
+    io.refused.keys().any(is_pending)
 }

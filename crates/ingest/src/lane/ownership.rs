@@ -53,7 +53,10 @@ impl Lane {
                 OwnershipEvent::Unavailable { partition, why } => {
                     self.io.set_aside(partition, &why)
                 }
-                OwnershipEvent::Joined => self.watch.join(),
+                OwnershipEvent::Joined => {
+                    self.watch.join();
+                    self.changed.rebalanced(self.io.now());
+                }
                 OwnershipEvent::Failed(why) => return Err(LaneRestart::because(why)),
             }
         }
