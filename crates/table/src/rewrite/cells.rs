@@ -86,17 +86,13 @@ pub async fn count(store: &Arc<dyn ObjectStore>, path: &str) -> Result<u64, Rewr
     let opened = OpenedSegment::open(store, path).await?;
     blocking(move || {
         let groups = (0..opened.metadata.metadata().num_row_groups()).collect();
-        let reader = opened
-            .reader(groups, Some(&[RECORDS]))
-            .build()
-            .map_err(|error| opened.damaged(&error))?;
         let damaged = |why: &str| RewriteError::Damaged {
             path: opened.path.to_string(),
             why: why.to_owned(),
         };
         let mut records = 0;
-        for rows in reader {
-            let rows = rows.map_err(|error| opened.damaged(&error.into()))?;
+        for rows in opened.batches(groups, Some(&[RECORDS]))? {
+            let rows = rows?;
             let column = rows
                 .column_by_name(RECORDS)
                 .and_then(|column| column.as_primitive_opt::<Int64Type>());

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::BooleanBufferBuilder;
+use arrow::array::{BooleanBufferBuilder, RecordBatch};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Schema};
 use object_store::ObjectStore;
@@ -153,6 +153,18 @@ impl OpenedSegment {
             .with_projection(mask)
     }
 
+    /// Decodes those row groups and columns, batch by batch; all columns if `columns` is `None`.
+    /// Errors, there and at each batch, if a part cannot be decoded.
+    pub fn batches(
+        &self,
+        groups: Vec<usize>,
+        columns: Option<&[&str]>,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, RewriteError>>, RewriteError> {
+        let reader = self.reader(groups, columns).build();
+        let reader = reader.map_err(|error| self.damaged(&error))?;
+        Ok(reader.map(|batch| batch.map_err(|error| self.damaged(&error.into()))))
+    }
+
     /// Returns the error for a part of the file that cannot be decoded.
     pub fn damaged(&self, error: &ParquetError) -> RewriteError {
         RewriteError::read(&self.path, &self.source, error)
@@ -222,13 +234,8 @@ impl OpenedSegment {
     ) -> Result<BooleanBuffer, RewriteError> {
         let columns: Vec<&str> = predicate.columns().into_iter().collect();
         let mut bits = BooleanBufferBuilder::new(rows);
-        let reader = self
-            .reader(vec![group], Some(&columns))
-            .build()
-            .map_err(|error| self.damaged(&error))?;
-        for batch in reader {
-            let batch = batch.map_err(|error| self.damaged(&error.into()))?;
-            bits.append_buffer(&predicate.evaluate(&batch)?);
+        for batch in self.batches(vec![group], Some(&columns))? {
+            bits.append_buffer(&predicate.evaluate(&batch?)?);
         }
         let bits = bits.finish();
         if bits.len() != rows {

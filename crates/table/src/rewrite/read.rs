@@ -167,10 +167,9 @@ impl Reading {
             } else {
                 &self.opened
             };
-            let reader = opened.reader(vec![number], Some(&columns)).build();
             let mut at = 0;
-            for rows in reader.map_err(|error| self.opened.damaged(&error))? {
-                let rows = rows.map_err(|error| self.opened.damaged(&error.into()))?;
+            for rows in opened.batches(vec![number], Some(&columns))? {
+                let rows = rows?;
                 let chosen =
                     bits.map(|bits| BooleanArray::new(bits.slice(at, rows.num_rows()), None));
                 at += rows.num_rows();

@@ -337,13 +337,8 @@ fn counted(
     let wanted = wanted(spec, &columns)?;
     let mut counts = BTreeMap::new();
     for number in 0..opened.metadata.metadata().num_row_groups() {
-        let reader = opened
-            .reader(vec![number], Some(&columns))
-            .build()
-            .map_err(|error| opened.damaged(&error))?;
-        for rows in reader {
-            let rows = rows.map_err(|error| opened.damaged(&error.into()))?;
-            for target in by.assign(&of_table(&rows, &wanted)?)? {
+        for rows in opened.batches(vec![number], Some(&columns))? {
+            for target in by.assign(&of_table(&rows?, &wanted)?)? {
                 *counts.entry(target).or_default() += 1;
             }
         }

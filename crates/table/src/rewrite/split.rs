@@ -129,13 +129,9 @@ fn part(
     let half = |parts| RowWriter::new(spec.clone(), fields.clone(), is_run, Vec::new(), parts);
     let mut halves = parts.map(|parts| half(parts).expecting(expected.clone()));
     for (number, matching) in selected.groups.iter().enumerate() {
-        let reader = opened
-            .reader(vec![number], None)
-            .build()
-            .map_err(|error| opened.damaged(&error))?;
         let mut at = 0;
-        for rows in reader {
-            let rows = rows.map_err(|error| opened.damaged(&error.into()))?;
+        for rows in opened.batches(vec![number], None)? {
+            let rows = rows?;
             let [match_half, rest_half] = &mut halves;
             match matching
                 .as_ref()

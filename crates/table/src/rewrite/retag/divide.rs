@@ -156,12 +156,8 @@ fn part(
     let columns = by.columns();
     let decides = wanted(spec, &columns)?;
     for number in 0..opened.metadata.metadata().num_row_groups() {
-        let reader = opened
-            .reader(vec![number], None)
-            .build()
-            .map_err(|error| opened.damaged(&error))?;
-        for rows in reader {
-            let rows = rows.map_err(|error| opened.damaged(&error.into()))?;
+        for rows in opened.batches(vec![number], None)? {
+            let rows = rows?;
             let assigned = by.assign(&of_table(&rows, &decides)?)?;
             let rows = by.edit(&rows)?;
             for part in &mut parts {
