@@ -181,6 +181,23 @@ fn resumed(ebbtide: &mut Ebbtide, partitions: f64) {
     );
 }
 
+/// Creates the topic of SMS again with 25 records, and waits until it is refused.
+fn recreate_sms(scene: &Scene<'_>, ebbtide: &mut Ebbtide) {
+    let sms = topic(scene, "sms");
+    scene.kafka.create(std::slice::from_ref(&sms), 1, &[]);
+    scene.produce_only("sms", 25, "after").finish(PATIENCE);
+    refused(ebbtide, 1.0);
+}
+
+/// Accepts the recreated topic of SMS, and waits until its records are stored beside `stored`.
+fn accept_sms(scene: &Scene<'_>, ebbtide: &mut Ebbtide, stored: u64) {
+    accept(scene, &topic(scene, "sms"), 0);
+    resumed(ebbtide, 0.0);
+    eventually("the new topic is stored", PATIENCE, || {
+        (scene.stored("sms") == stored + 25).then_some(())
+    });
+}
+
 #[test]
 fn deleted_topic_is_named_until_it_exists_and_its_sibling_continues() {
     let scene = scene(kafka::shared());
@@ -203,17 +220,11 @@ fn deleted_topic_is_named_until_it_exists_and_its_sibling_continues() {
     ends(&mut ebbtide, "ebbtide_ingest_lag_seconds", &sms);
     ends(&mut ebbtide, "ebbtide_ingest_lag_records", &sms);
     let stored = scene.stored("sms");
-    scene.kafka.create(std::slice::from_ref(&sms), 1, &[]);
-    scene.produce_only("sms", 25, "after").finish(PATIENCE);
-    refused(&mut ebbtide, 1.0);
+    recreate_sms(&scene, &mut ebbtide);
     eventually("the topic is not named any more", PATIENCE, || {
         (!ebbtide.ask("/readyz")?.1.contains("topic/")).then_some(())
     });
-    accept(&scene, &sms, 0);
-    resumed(&mut ebbtide, 0.0);
-    eventually("the new topic is stored", PATIENCE, || {
-        (scene.stored("sms") == stored + 25).then_some(())
-    });
+    accept_sms(&scene, &mut ebbtide, stored);
     ebbtide.ready();
     ebbtide.stop();
     scene.audit();
@@ -418,17 +429,11 @@ fn topic_that_did_not_exist_at_a_rebalance_is_assigned_once_it_is_recreated() {
     leaving.stop();
     // The group shares out its partitions without the topic: at the next heartbeats.
     std::thread::sleep(Duration::from_secs(10));
-    scene.kafka.create(std::slice::from_ref(&sms), 1, &[]);
-    scene.produce_only("sms", 25, "after").finish(PATIENCE);
-    refused(&mut ebbtide, 1.0);
+    recreate_sms(&scene, &mut ebbtide);
     let joined = "changed, and the lane has no partition of it";
     let log = ebbtide.process.log();
     assert_eq!(log.matches(joined).count(), 1, "{}", ebbtide.process.tail());
-    accept(&scene, &sms, 0);
-    resumed(&mut ebbtide, 0.0);
-    eventually("the new topic is stored", PATIENCE, || {
-        (scene.stored("sms") == stored + 25).then_some(())
-    });
+    accept_sms(&scene, &mut ebbtide, stored);
     ebbtide.ready();
     ebbtide.stop();
     scene.audit();
